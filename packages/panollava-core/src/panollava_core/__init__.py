@@ -1,0 +1,3 @@
+"""Parts of a panoramic vision-language model: vision backbones, resamplers, projector and fusion."""
+
+__all__: list[str] = []

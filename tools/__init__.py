@@ -1,0 +1,1 @@
+"""Small programs that keep the repository: releases, benchmarks, towers for trials."""

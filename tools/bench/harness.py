@@ -1,0 +1,107 @@
+"""What every section shares: interleaved timing, peak memory of a fresh process, tables, and the page they go to."""
+
+import gc
+import multiprocessing
+import os
+import platform
+import re
+import resource
+import statistics
+import threading
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+ASSETS = PAGE.parent / "assets"
+
+
+def compare(candidates: dict[str, Callable[[], object]], *, rounds: int = 9, seconds: float = 20.0) -> dict[str, float]:
+    """Median seconds of each candidate, measured turn by turn so that a noisy moment hits all of them alike.
+
+    Every candidate runs once unmeasured; rounds stop early when `seconds` are used up (never before three).
+    """
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for function in candidates.values():
+        function()
+    start = time.perf_counter()
+    for done in range(rounds):
+        if done >= 3 and time.perf_counter() - start > seconds:
+            break
+        for name, function in candidates.items():
+            gc.collect()
+            begin = time.perf_counter()
+            function()
+            times[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _resident_bytes() -> int:
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * resource.getpagesize()
+
+
+def _measure(prepare: Callable[[], Callable[[], object]], pipe: "multiprocessing.connection.Connection") -> None:
+    work = prepare()
+    gc.collect()
+    before = peak = _resident_bytes()
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.001):
+            peak = max(peak, _resident_bytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    kept = work()
+    peak = max(peak, _resident_bytes())
+    done.set()
+    watcher.join()
+    del kept
+    pipe.send((peak, peak - before))
+
+
+def peak_memory(prepare: Callable[[], Callable[[], object]]) -> tuple[int, int]:
+    """Peak resident bytes of a fresh process running what `prepare()` returns, and how far that is above its start.
+
+    `prepare` must be importable (a module-level function or a `functools.partial` of one).
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_measure, args=(prepare, theirs))
+    process.start()
+    theirs.close()
+    result: tuple[int, int] = ours.recv()
+    process.join()
+    return result
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def milliseconds(seconds: float) -> str:
+    """A time as a reader wants it."""
+    value = seconds * 1e3
+    return f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"
+
+
+def machine(*packages: str) -> str:
+    """One line about where the figures come from."""
+    found = ", ".join(f"{p} {version(p)}" for p in ("torch", "numpy", *packages))
+    return f"*Measured {time.strftime('%Y-%m-%d')} on {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, {found}, {torch.get_num_threads()} threads.*"
+
+
+def write_section(name: str, text: str) -> None:
+    """Replace one marked section of docs/benchmarks.md, or append it."""
+    page = PAGE.read_text() if PAGE.exists() else "# Benchmarks\n\nWritten by `nox -s bench`; each table is one run.\n"
+    block = f"<!-- bench:{name} -->\n{text.strip()}\n<!-- /bench:{name} -->"
+    pattern = re.compile(rf"<!-- bench:{name} -->.*?<!-- /bench:{name} -->", re.DOTALL)
+    page = pattern.sub(lambda _: block, page) if pattern.search(page) else f"{page.rstrip()}\n\n{block}\n"
+    PAGE.write_text(page)
