@@ -1,0 +1,92 @@
+"""`ViewPlan`: a frozen sequence of views, with its JSON form and what it needs of a panorama."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from panollava_geometry._errors import PanoramaError
+from panollava_geometry._views import EquirectangularView, PerspectiveView, View, view_from_dict
+
+_FORMAT = "panollava-view-plan"
+_VERSION = 1
+
+
+@dataclass(frozen=True, init=False)
+class ViewPlan(Sequence[View]):
+    """A frozen, hashable sequence of views.
+
+    Args:
+        views: The views, at least one.
+
+    Raises:
+        PanoramaError: There is no view, or something else than a view.
+
+    Example:
+        >>> plan = ViewPlan([PerspectiveView(0.0), PerspectiveView(90.0)])
+        >>> len(plan), ViewPlan.from_json(plan.to_json()) == plan
+        (2, True)
+    """
+
+    views: tuple[View, ...]
+
+    def __init__(self, views: Iterable[View]) -> None:
+        views = tuple(views)
+        if not views:
+            raise PanoramaError("a ViewPlan needs at least one view, got none")
+        for view in views:
+            if not isinstance(view, PerspectiveView | EquirectangularView):
+                raise PanoramaError(
+                    f"a ViewPlan holds PerspectiveView and EquirectangularView, got {type(view).__name__}"
+                )
+        object.__setattr__(self, "views", views)
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    @overload
+    def __getitem__(self, index: int) -> View: ...
+    @overload
+    def __getitem__(self, index: slice) -> "ViewPlan": ...
+    def __getitem__(self, index: int | slice) -> "View | ViewPlan":
+        return ViewPlan(self.views[index]) if isinstance(index, slice) else self.views[index]
+
+    def __iter__(self) -> Iterator[View]:
+        return iter(self.views)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary."""
+        return {"format": _FORMAT, "version": _VERSION, "views": [view.to_dict() for view in self.views]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "ViewPlan":
+        """Read a plan back from what `to_dict` gave.
+
+        Raises:
+            PanoramaError: This is no plan, or of a version this release does not know.
+        """
+        if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
+            raise PanoramaError(f'this is no view plan: expected an object with "format": "{_FORMAT}"')
+        if data.get("version") != _VERSION:
+            raise PanoramaError(f"view plan version {data.get('version')!r} is unknown, this release reads {_VERSION}")
+        views = data.get("views")
+        if not isinstance(views, Sequence) or isinstance(views, str) or not all(isinstance(v, Mapping) for v in views):
+            raise PanoramaError('"views" of a view plan must be a list of objects')
+        return cls(view_from_dict(view) for view in views)
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """The plan as JSON text."""
+        return json.dumps(self.to_dict(), indent=indent)
+
+    @classmethod
+    def from_json(cls, text: str) -> "ViewPlan":
+        """Read a plan back from JSON text.
+
+        Raises:
+            PanoramaError: The text is no JSON, or no plan.
+        """
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise PanoramaError(f"a view plan must be JSON: {error}") from error
+        return cls.from_dict(data)

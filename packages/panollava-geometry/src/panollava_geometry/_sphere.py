@@ -1,0 +1,57 @@
+"""Directions, angles and rotations in float64 numpy: the one place that fixes axes and signs.
+
+Unit rays have x to the right, y up and z forward. Longitude (yaw) 0 is forward and grows to the right, latitude (pitch)
+grows upwards. A camera is turned by roll (clockwise as it sees), then pitch, then yaw.
+"""
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+
+def rotation_matrix(yaw_deg: float, pitch_deg: float = 0.0, roll_deg: float = 0.0) -> Float[ndarray, "3 3"]:
+    """Camera-to-world rotation `R_yaw · R_pitch · R_roll`; a camera ray `r` (column) points to `R @ r` in the world.
+
+    Args:
+        yaw_deg: Turn to the right, in degrees.
+        pitch_deg: Turn upwards, in degrees.
+        roll_deg: Turn clockwise as the camera sees, in degrees.
+
+    Returns:
+        A float64 matrix whose columns are the camera's right, up and forward axes in the world.
+
+    Example:
+        >>> rotation_matrix(90.0)[:, 2].round(6).tolist()
+        [1.0, 0.0, 0.0]
+    """
+    cos_yaw, cos_pitch, cos_roll = np.cos(np.deg2rad([yaw_deg, pitch_deg, roll_deg]))
+    sin_yaw, sin_pitch, sin_roll = np.sin(np.deg2rad([yaw_deg, pitch_deg, roll_deg]))
+    yaw = np.array([[cos_yaw, 0, sin_yaw], [0, 1, 0], [-sin_yaw, 0, cos_yaw]])
+    pitch = np.array([[1, 0, 0], [0, cos_pitch, sin_pitch], [0, -sin_pitch, cos_pitch]])
+    roll = np.array([[cos_roll, sin_roll, 0], [-sin_roll, cos_roll, 0], [0, 0, 1]])
+    return np.asarray(yaw @ pitch @ roll)
+
+
+def angles_to_rays(longitude: Float[ndarray, "*grid"], latitude: Float[ndarray, "*grid"]) -> Float[ndarray, "*grid 3"]:
+    """Unit rays of longitudes and latitudes given in radians."""
+    cos_latitude = np.cos(latitude)
+    return np.stack([np.sin(longitude) * cos_latitude, np.sin(latitude), np.cos(longitude) * cos_latitude], axis=-1)
+
+
+def rays_to_angles(rays: Float[ndarray, "*grid 3"]) -> tuple[Float[ndarray, "*grid"], Float[ndarray, "*grid"]]:
+    """Longitude in (-π, π] and latitude in [-π/2, π/2], in radians, of rays of any length."""
+    x, y, z = np.moveaxis(rays, -1, 0)
+    return np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))
+
+
+def rays_to_equirect(rays: Float[ndarray, "*grid 3"], size: tuple[int, int]) -> Float[ndarray, "*grid 2"]:
+    """Continuous pixel coordinates (x, y) on a full ERP image; pixel (row r, column c) has its centre at (c+½, r+½)."""
+    height, width = size
+    longitude, latitude = rays_to_angles(rays)
+    return np.stack([(longitude / (2 * np.pi) + 0.5) * width, (0.5 - latitude / np.pi) * height], axis=-1)
+
+
+def equirect_to_rays(xy: Float[ndarray, "*grid 2"], size: tuple[int, int]) -> Float[ndarray, "*grid 3"]:
+    """Unit rays of continuous pixel coordinates (x, y) on a full ERP image, the inverse of `rays_to_equirect`."""
+    height, width = size
+    return angles_to_rays((xy[..., 0] / width - 0.5) * (2 * np.pi), (0.5 - xy[..., 1] / height) * np.pi)
