@@ -1,3 +1,29 @@
 """Parts of a panoramic vision-language model: vision backbones, resamplers, projector and fusion."""
 
-__all__: list[str] = []
+from panollava_core._backbone import VisionBackbone
+from panollava_core._fusion import LanguageFusion
+from panollava_core._projector import PanoramaProjector
+from panollava_core._stitching import num_image_tokens
+from panollava_core._towers import vision_token_grid
+from panollava_core.resamplers import (
+    RESAMPLERS,
+    Resampler,
+    build_resampler,
+    near_square_grid,
+    resampler_is_spatial,
+    resampler_output_grid,
+)
+
+__all__ = [
+    "RESAMPLERS",
+    "LanguageFusion",
+    "PanoramaProjector",
+    "Resampler",
+    "VisionBackbone",
+    "build_resampler",
+    "near_square_grid",
+    "num_image_tokens",
+    "resampler_is_spatial",
+    "resampler_output_grid",
+    "vision_token_grid",
+]

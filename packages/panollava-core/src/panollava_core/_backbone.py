@@ -1,0 +1,193 @@
+"""Any vision tower of transformers or timm as one module: views in, a grid of tokens out."""
+
+import inspect
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PretrainedConfig
+
+from panollava_core._towers import (
+    Grid,
+    default_image_size,
+    is_channels_last,
+    num_prefix_tokens,
+    run_tower,
+    tower_blocks,
+    vision_config_of,
+    vision_token_grid,
+)
+
+
+class VisionBackbone(nn.Module):
+    """A vision tower that returns its token grid alone: `[N, 3, h, w]` pixels to `[N, H'·W', D_vision]`, row by row.
+
+    The tower is built from `config` with random weights; nothing is ever downloaded here (see `from_pretrained`).
+    SigLIP, SigLIP 2, CLIP, DINOv2, DINOv3, ViT and the like come through transformers, any timm feature model through
+    transformers' `TimmWrapperConfig`. CLS, distillation and register tokens are removed.
+
+    Args:
+        config: config of a vision tower; of a full SigLIP/CLIP config the vision part is taken. Its
+            `attn_implementation` is the tower's.
+        trainable_blocks: the last k blocks learn and the rest of the tower is frozen; 0 freezes all of it, -1 nothing.
+            A tower that is frozen whole runs without autograd and stays in eval mode.
+        view_chunk_size: at most so many views go through the tower at once; None takes all.
+        output_norm: put a LayerNorm (submodule `norm`, always trainable) on the output.
+
+    Raises:
+        ValueError: `trainable_blocks` or `view_chunk_size` is out of range, or the tower has no recognisable blocks.
+
+    Example:
+        >>> from transformers import SiglipVisionConfig
+        >>> config = SiglipVisionConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        ...                             intermediate_size=64, image_size=32, patch_size=8)
+        >>> backbone = VisionBackbone(config, trainable_blocks=1)
+        >>> backbone.token_grid(), backbone(torch.zeros(6, 3, 32, 32)).shape
+        ((4, 4), torch.Size([6, 16, 32]))
+    """
+
+    def __init__(
+        self,
+        config: PretrainedConfig,
+        *,
+        trainable_blocks: int = -1,
+        view_chunk_size: int | None = None,
+        output_norm: bool = False,
+        _encoder: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        if view_chunk_size is not None and view_chunk_size < 1:
+            raise ValueError(f"view_chunk_size must be positive or None, got {view_chunk_size}")
+        self.config = vision_config_of(config)
+        self.view_chunk_size = view_chunk_size
+        self.encoder = AutoModel.from_config(self.config) if _encoder is None else _encoder
+        self.hidden_size = _hidden_size(self.encoder)
+        if output_norm:
+            self.norm = nn.LayerNorm(self.hidden_size)
+        self._accepted = frozenset(inspect.signature(self.encoder.forward).parameters)
+        self.set_trainable_blocks(trainable_blocks)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str,
+        *,
+        trainable_blocks: int = -1,
+        view_chunk_size: int | None = None,
+        output_norm: bool = False,
+        **kwargs: Any,
+    ) -> "VisionBackbone":
+        """Load a tower with its weights from the Hub or a folder; `kwargs` go to `AutoModel.from_pretrained`."""
+        full = AutoConfig.from_pretrained(name_or_path, **{k: kwargs[k] for k in _HUB_ARGUMENTS & kwargs.keys()})
+        config = vision_config_of(full)
+        encoder = AutoModel.from_pretrained(name_or_path, config=config, **kwargs)
+        backbone = cls(
+            encoder.config,
+            trainable_blocks=trainable_blocks,
+            view_chunk_size=view_chunk_size,
+            output_norm=output_norm,
+            _encoder=encoder,
+        )
+        return backbone.to(encoder.dtype)
+
+    def set_trainable_blocks(self, count: int) -> None:
+        """Let the last `count` blocks learn and freeze the rest of the tower; 0 freezes all, -1 nothing."""
+        if count < -1:
+            raise ValueError(f"trainable_blocks must be -1 (all), 0 (none) or the number of last blocks, got {count}")
+        self.encoder.requires_grad_(count == -1)
+        if count > 0:
+            blocks = tower_blocks(self.encoder)
+            if count > len(blocks):
+                raise ValueError(
+                    f"trainable_blocks={count}, but {type(self.encoder).__name__} has {len(blocks)} blocks"
+                )
+            for block in blocks[-count:]:
+                block.requires_grad_(True)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "VisionBackbone":
+        """As in `torch.nn.Module`; a frozen tower stays in eval mode (no dropout, no batch statistics)."""
+        super().train(mode)
+        if self.is_frozen:
+            self.encoder.eval()
+        return self
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether no parameter of the tower learns."""
+        return not any(parameter.requires_grad for parameter in self.encoder.parameters())
+
+    def token_grid(self, image_size: int | Sequence[int] | None = None) -> Grid:
+        """`(H', W')` of an image of `image_size` pixels (default: the config's), from the config alone."""
+        return vision_token_grid(self.config, image_size)
+
+    def forward(self, pixel_values: Float[Tensor, "views 3 height width"]) -> Float[Tensor, "views tokens features"]:
+        """Encode views.
+
+        Args:
+            pixel_values: normalised pixels, any size the tower takes; position embeddings are interpolated where the
+                tower can.
+
+        Returns:
+            Tokens of the grid, row by row.
+
+        Raises:
+            ValueError: the tower returned another number of tokens than its config promises.
+        """
+        frozen = self.is_frozen and not pixel_values.requires_grad
+        with torch.no_grad() if frozen else nullcontext():
+            if self.view_chunk_size is None or pixel_values.shape[0] <= self.view_chunk_size:
+                tokens = self._encode(pixel_values)
+            else:
+                tokens = torch.cat([self._encode(chunk) for chunk in pixel_values.split(self.view_chunk_size)])
+        return self.norm(tokens) if hasattr(self, "norm") else tokens
+
+    def _encode(self, pixel_values: Tensor) -> Tensor:
+        size = (pixel_values.shape[-2], pixel_values.shape[-1])
+        options: dict[str, object] = {}
+        if "interpolate_pos_encoding" in self._accepted and size != default_image_size(self.config):
+            options["interpolate_pos_encoding"] = True
+        pixel_values = pixel_values.to(self.encoder.dtype)
+        if self.config.model_type == "siglip2_vision_model":
+            pixel_values, options = _naflex_inputs(pixel_values, self.config.patch_size)
+        tokens = run_tower(self.encoder, pixel_values, **options)
+        if tokens.ndim == 4:
+            return tokens.flatten(1, 2) if is_channels_last(self.encoder) else tokens.flatten(2).transpose(1, 2)
+        rows, columns = self.token_grid(size)
+        expected = num_prefix_tokens(self.config)
+        prefix = tokens.shape[1] - rows * columns
+        if prefix < 0 or (expected is not None and prefix != expected):
+            raise ValueError(
+                f"{type(self.encoder).__name__} returned {tokens.shape[1]} tokens for {size[0]}x{size[1]} pixels, "
+                f"expected {expected or 0} + {rows}x{columns}; pass an image_size the tower supports"
+            )
+        return tokens[:, prefix:]
+
+
+_HUB_ARGUMENTS = frozenset(
+    {"revision", "cache_dir", "token", "local_files_only", "trust_remote_code", "subfolder", "force_download"}
+)
+
+
+def _hidden_size(tower: nn.Module) -> int:
+    timm_model = getattr(tower, "timm_model", None)
+    if timm_model is not None:
+        return int(timm_model.num_features)
+    config = tower.config
+    if getattr(config, "hidden_sizes", None):
+        return int(config.hidden_sizes[-1])
+    return int(config.hidden_size)
+
+
+def _naflex_inputs(pixel_values: Tensor, patch: int) -> tuple[Tensor, dict[str, object]]:
+    """SigLIP 2 takes flattened patches (channels last inside a patch) with a mask and the grid of each image."""
+    count, channels, height, width = pixel_values.shape
+    rows, columns = height // patch, width // patch
+    pixels = pixel_values[:, :, : rows * patch, : columns * patch].reshape(count, channels, rows, patch, columns, patch)
+    patches = pixels.permute(0, 2, 4, 3, 5, 1).reshape(count, rows * columns, patch * patch * channels)
+    mask = torch.ones(count, rows * columns, dtype=torch.long, device=pixel_values.device)
+    shapes = torch.tensor([[rows, columns]], device=pixel_values.device).expand(count, 2)
+    return patches, {"pixel_attention_mask": mask, "spatial_shapes": shapes}

@@ -1,0 +1,125 @@
+"""Vision tokens into the embedded prompt, where the `<|vision|>` placeholders are."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from panollava_core._insertion import expand_placeholders
+
+
+class LanguageFusion:
+    """Puts vision tokens at the image placeholders of embedded prompts. It has no parameters.
+
+    Args:
+        image_token_id: the placeholder's token id; it need not be in the embedding table.
+        ignore_index: label given to vision tokens.
+        embed: the language model's input embeddings, used when `fuse` is given none. Not registered as a submodule.
+
+    Example:
+        >>> fusion = LanguageFusion(image_token_id=9, embed=torch.nn.Embedding(10, 64))
+        >>> fused = fusion.fuse(torch.zeros(1, 3, 64), torch.tensor([[1, 9, 9, 9, 2]]))
+        >>> fused["inputs_embeds"].shape
+        torch.Size([1, 5, 64])
+        >>> fusion.fuse(torch.zeros(1, 3, 64), torch.tensor([[1, 9, 2]]))["inputs_embeds"].shape
+        torch.Size([1, 5, 64])
+    """
+
+    def __init__(
+        self, image_token_id: int, ignore_index: int = -100, embed: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
+        self.image_token_id = image_token_id
+        self.ignore_index = ignore_index
+        self.embed = embed
+
+    def fuse(
+        self,
+        vision_tokens: Float[Tensor, "panoramas tokens features"] | Sequence[Tensor] | None,
+        input_ids: Int[Tensor, "batch length"],
+        attention_mask: Int[Tensor, "batch length"] | None = None,
+        labels: Int[Tensor, "batch length"] | None = None,
+        *,
+        inputs_embeds: Float[Tensor, "batch length features"] | None = None,
+    ) -> dict[str, Tensor | None]:
+        """Fuse vision tokens and prompts.
+
+        Prompts may hold one placeholder per vision token (made so by the processor; one masked scatter), or one per
+        panorama, which is then replaced by all its vision tokens; where there is one panorama per prompt, a prompt
+        without a placeholder takes it as a prefix. Panoramas go to placeholders in reading order. While compiling, the
+        first form is taken for granted.
+
+        Args:
+            vision_tokens: `[P, T, D]`, or a list of `[T_i, D]`, over the panoramas of all prompts; None for none.
+            input_ids: token ids, padded on either side.
+            attention_mask: 1 for tokens, 0 for padding; all ones if not given.
+            labels: targets; those of vision tokens become `ignore_index`.
+            inputs_embeds: the embedded `input_ids`, if they were embedded elsewhere.
+
+        Returns:
+            `inputs_embeds`, `attention_mask` (1 at vision tokens), `labels` (None if none were given) and
+            `position_ids` (counted over the tokens that are not padding).
+
+        Raises:
+            ValueError: placeholders and vision tokens are not equally many, a panorama would be torn apart between two
+                prompts, or there is nothing to embed the prompts with.
+        """
+        features, lengths = _flatten(vision_tokens)
+        is_image = input_ids == self.image_token_id
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        if inputs_embeds is None:
+            if self.embed is None:
+                raise ValueError("fuse() needs inputs_embeds, or a LanguageFusion made with embed=")
+            # The placeholder's own embedding is never used, and its id may lie outside the table.
+            inputs_embeds = self.embed(input_ids.masked_fill(is_image, 0))
+        if torch.compiler.is_compiling():
+            expected = 0 if features is None else features.shape[0]
+            torch._assert_async(is_image.sum() == expected, "Image features and image tokens do not match")
+        elif not self._is_expanded(is_image, lengths):
+            sizes = torch.tensor(lengths, device=input_ids.device)
+            plan = expand_placeholders(is_image, attention_mask, sizes)
+            is_image = plan.is_image
+            inputs_embeds = inputs_embeds.gather(1, plan.source[..., None].expand(-1, -1, inputs_embeds.shape[-1]))
+            inputs_embeds = inputs_embeds.masked_fill(plan.is_padding[..., None], 0.0)
+            attention_mask = attention_mask.gather(1, plan.source).masked_fill(plan.is_padding, 0)
+            if labels is not None:
+                labels = labels.gather(1, plan.source).masked_fill(plan.is_padding, self.ignore_index)
+        if features is not None:
+            features = features.to(inputs_embeds.device, inputs_embeds.dtype)
+            inputs_embeds = inputs_embeds.masked_scatter(is_image[..., None], features)
+        attention_mask = attention_mask.masked_fill(is_image, 1)
+        return {
+            "inputs_embeds": inputs_embeds,
+            "attention_mask": attention_mask,
+            "labels": None if labels is None else labels.masked_fill(is_image, self.ignore_index),
+            "position_ids": (attention_mask.long().cumsum(dim=-1) - 1).clamp_min(0),
+        }
+
+    def _is_expanded(self, is_image: Tensor, lengths: list[int]) -> bool:
+        """Whether every vision token has its placeholder, as opposed to one per panorama; anything else is an error."""
+        per_prompt = is_image.sum(dim=1)
+        found, features, panoramas = int(per_prompt.sum()), sum(lengths), len(lengths)
+        if found == features:
+            ends = torch.tensor([0, *lengths], device=is_image.device).cumsum(0)
+            if torch.isin(per_prompt.cumsum(0), ends).all():
+                return True
+            raise ValueError(
+                f"Image features and image tokens do not match: {found} image tokens and {features} features in all, "
+                f"but prompts with {per_prompt.tolist()} image tokens tear apart panoramas of {lengths} features"
+            )
+        if found == panoramas or (panoramas == len(per_prompt) and int(per_prompt.max()) <= 1):
+            return False
+        raise ValueError(
+            f"Image features and image tokens do not match: {found} image tokens, {features} features; "
+            f"expected {features} (one per feature) or {panoramas} (one per panorama) image tokens"
+        )
+
+
+def _flatten(vision_tokens: Tensor | Sequence[Tensor] | None) -> tuple[Tensor | None, list[int]]:
+    """All vision tokens in one `[M, D]` tensor, and how many each panorama has."""
+    if vision_tokens is None or len(vision_tokens) == 0:
+        return None, []
+    if isinstance(vision_tokens, Tensor):
+        return vision_tokens.flatten(0, 1), [vision_tokens.shape[1]] * vision_tokens.shape[0]
+    return torch.cat(list(vision_tokens)), [tokens.shape[0] for tokens in vision_tokens]

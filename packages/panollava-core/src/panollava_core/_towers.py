@@ -1,0 +1,186 @@
+"""What a vision tower's config says about its tokens: where its grid is, what stands before it, which blocks it has.
+
+Nothing here needs weights. Patch towers are plain arithmetic; feature-map towers (CNNs, Swin) and timm models are
+built once on the meta device, where a forward pass costs no memory and shows the size of the map.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, PretrainedConfig
+
+Grid = tuple[int, int]
+
+#: Tokens before the grid, per `model_type`: CLS, a distillation token, registers. Every tower listed cuts its input
+#: into `patch_size` squares. Other types with a `patch_size` are taken to put whatever exceeds the grid in front.
+_PREFIX_TOKENS = {
+    "siglip_vision_model": 0,
+    "siglip2_vision_model": 0,
+    "clip_vision_model": 1,
+    "vit": 1,
+    "deit": 2,
+    "beit": 1,
+    "ijepa": 0,
+    "dinov2": 1,
+    "dinov2_with_registers": 1,
+    "dinov3_vit": 1,
+}
+#: Towers whose `patch_size` is not the stride of their last feature map.
+_FEATURE_MAP_TYPES = {"timm_wrapper", "convnext", "convnextv2", "dinov3_convnext", "swin", "swinv2", "resnet", "regnet"}
+
+
+def vision_config_of(config: PretrainedConfig) -> PretrainedConfig:
+    """The vision part of a full SigLIP/CLIP config, or the config itself when it is one already."""
+    part = getattr(config, "vision_config", None)
+    return part if isinstance(part, PretrainedConfig) else config
+
+
+def as_pair(size: int | Sequence[int]) -> Grid:
+    """An int or a (height, width) sequence as a pair of ints."""
+    if isinstance(size, int):
+        return size, size
+    if len(size) != 2:
+        raise ValueError(f"expected one size or (height, width), got {tuple(size)}")
+    return int(size[0]), int(size[1])
+
+
+def default_image_size(config: PretrainedConfig) -> Grid:
+    """The (height, width) in pixels that the tower was configured for.
+
+    Raises:
+        ValueError: the config names no size; pass `image_size` then.
+    """
+    if config.model_type == "timm_wrapper":
+        arguments = config.model_args or {}
+        if "img_size" in arguments:
+            return as_pair(arguments["img_size"])
+        pretrained = getattr(config, "pretrained_cfg", None) or timm_pretrained_cfg(config.architecture)
+        return as_pair(pretrained["input_size"][-2:])
+    if config.model_type == "siglip2_vision_model":
+        # NaFlex: a square table of `num_patches` position embeddings, resized to any grid.
+        side = int(config.num_patches**0.5)
+        return side * config.patch_size, side * config.patch_size
+    size = getattr(config, "image_size", None)
+    if size is None:
+        raise ValueError(f"a {config.model_type} config has no image_size; pass image_size=(height, width)")
+    return as_pair(size)
+
+
+def timm_pretrained_cfg(architecture: str) -> dict:
+    """The input size and statistics timm has on record for an architecture (no weights, no network)."""
+    from timm.models import get_pretrained_cfg
+
+    found = get_pretrained_cfg(architecture)
+    if found is None:
+        raise ValueError(f"timm has no input size on record for {architecture!r}; pass image_size=(height, width)")
+    return found.to_dict()
+
+
+def vision_token_grid(config: PretrainedConfig, image_size: int | Sequence[int] | None = None) -> Grid:
+    """The (rows, columns) of tokens a tower makes of an image, from its config alone.
+
+    Args:
+        config: a vision tower's config, or a full SigLIP/CLIP config.
+        image_size: pixels, one number or (height, width); by default what the config was made for.
+
+    Returns:
+        `(H', W')`; CLS and register tokens are not counted.
+
+    Raises:
+        ValueError: the image is smaller than one patch, or the config names neither a patch nor an image size.
+
+    Example:
+        >>> from transformers import SiglipVisionConfig
+        >>> vision_token_grid(SiglipVisionConfig(image_size=224, patch_size=16))
+        (14, 14)
+        >>> vision_token_grid(SiglipVisionConfig(image_size=224, patch_size=16), (160, 320))
+        (10, 20)
+    """
+    config = vision_config_of(config)
+    height, width = default_image_size(config) if image_size is None else as_pair(image_size)
+    if config.model_type in _FEATURE_MAP_TYPES or getattr(config, "patch_size", None) is None:
+        return _probed_grid(config.model_type, config.to_json_string(use_diff=False), height, width)
+    patch_height, patch_width = as_pair(config.patch_size)
+    if height < patch_height or width < patch_width:
+        raise ValueError(
+            f"an image of {height}x{width} pixels is smaller than one patch of {patch_height}x{patch_width}"
+        )
+    return height // patch_height, width // patch_width
+
+
+def num_prefix_tokens(config: PretrainedConfig) -> int | None:
+    """How many tokens stand before the grid, or None where only the output can tell."""
+    count = _PREFIX_TOKENS.get(config.model_type)
+    return None if count is None else count + int(getattr(config, "num_register_tokens", 0) or 0)
+
+
+@lru_cache(maxsize=64)
+def _probed_grid(model_type: str, config_json: str, height: int, width: int) -> Grid:
+    import json
+
+    values = json.loads(config_json)
+    values.pop("model_type", None)
+    config = AutoConfig.for_model(model_type, **values)
+    with torch.device("meta"), torch.no_grad():
+        tower = AutoModel.from_config(config).eval()
+        output = run_tower(tower, torch.empty(1, 3, height, width))
+    return feature_grid(tower, output, (height, width))
+
+
+def run_tower(tower: nn.Module, pixel_values: torch.Tensor, **options: object) -> torch.Tensor:
+    """The tower's last hidden state, without pooling where the tower lets one skip it."""
+    if getattr(tower.config, "model_type", None) == "timm_wrapper":
+        options["do_pooling"] = False
+    return tower(pixel_values, **options).last_hidden_state
+
+
+def feature_grid(tower: nn.Module, output: torch.Tensor, image_size: Grid) -> Grid:
+    """The grid of what a feature-map tower returned for an image of `image_size` pixels."""
+    if output.ndim == 4:
+        return tuple(output.shape[1:3]) if is_channels_last(tower) else tuple(output.shape[2:4])
+    timm_model = getattr(tower, "timm_model", None)
+    if timm_model is not None:
+        embed = getattr(timm_model, "patch_embed", None)
+        if hasattr(embed, "dynamic_feat_size"):
+            return tuple(embed.dynamic_feat_size(image_size))
+    elif tower.config.model_type == "dinov3_convnext":
+        stages = len(tower.config.depths)
+        return tuple(size // 4 // 2 ** (stages - 1) for size in image_size)
+    elif tower.config.model_type in ("swin", "swinv2"):
+        # Every stage but the last halves the map, an odd side rounded up by padding.
+        grid = [-(-size // tower.config.patch_size) for size in image_size]
+        for _ in tower.config.depths[1:]:
+            grid = [-(-side // 2) for side in grid]
+        return tuple(grid)
+    raise ValueError(
+        f"cannot tell the token grid of {type(tower).__name__} from its output of shape {tuple(output.shape)}"
+    )
+
+
+def is_channels_last(tower: nn.Module) -> bool:
+    """Whether a 4-D output is [N, H, W, C] (timm's Swin and friends) instead of [N, C, H, W]."""
+    return getattr(getattr(tower, "timm_model", None), "output_fmt", "NCHW") == "NHWC"
+
+
+def tower_blocks(tower: nn.Module) -> list[nn.Module]:
+    """The tower's blocks in order: its outermost list named layers, layer, blocks or stages (timm ResNets: layer1…).
+
+    Raises:
+        ValueError: no such list; freeze parameters by hand then.
+    """
+    for name, module in sorted(tower.named_modules(), key=lambda item: item[0].count(".")):
+        is_list = isinstance(module, nn.ModuleList | nn.Sequential)
+        if is_list and len(module) and name.rpartition(".")[2] in ("layers", "layer", "blocks", "stages"):
+            return list(module)
+    numbered = {
+        name.rpartition(".")[2]: module
+        for name, module in tower.named_modules()
+        if name.count(".") <= 1 and name.rpartition(".")[2] in ("layer1", "layer2", "layer3", "layer4")
+    }
+    if numbered:
+        return [numbered[name] for name in sorted(numbered)]
+    raise ValueError(
+        f"found no list of blocks in {type(tower).__name__}; use trainable_blocks=0 or -1 and set requires_grad by hand"
+    )
