@@ -1,0 +1,59 @@
+"""Every difference between transformers 4.57 and current 5.x, found by feature and never by version number.
+
+The rest of the package reads as if only the current release existed.
+"""
+
+import inspect
+from dataclasses import fields
+from typing import Any
+
+import torch
+from transformers import AutoImageProcessor
+from transformers.generation import utils as generation_utils
+from transformers.modeling_outputs import BaseModelOutputWithPast
+from transformers.processing_utils import ProcessorMixin
+
+#: Name of the key-value cache in forward arguments and outputs: `cache` since 5.24, `past_key_values` before.
+CACHE_NAME = "cache" if "cache" in {field.name for field in fields(BaseModelOutputWithPast)} else "past_key_values"
+
+#: Whether `generate` itself stops passing pixel values once the prompt is in the cache (since 5.15).
+GENERATE_DROPS_IMAGES = hasattr(generation_utils, "MULTIMODAL_INPUTS_TO_DROP_OUTSIDE_PREFILL")
+
+#: Whether `ProcessorMixin.__call__` expands image placeholders through `replace_image_token` (since 5.15).
+PROCESSOR_EXPANDS_PLACEHOLDERS = hasattr(ProcessorMixin, "replace_image_token")
+
+
+def is_prefill(model_inputs: dict[str, Any], arguments: dict[str, Any]) -> bool:
+    """Whether this step of `generate` reads the prompt, told from whichever sign the installed release gives."""
+    if arguments.get("is_first_iteration"):
+        return True
+    position = model_inputs.get("cache_position")
+    if position is not None:
+        return bool(position[0] == 0)
+    return not arguments.get("use_cache", True)
+
+
+def take_cache(cache: Any, past_key_values: Any) -> dict[str, Any]:
+    """The one given cache under the name that the installed language models accept."""
+    if cache is not None and past_key_values is not None:
+        raise ValueError("cache and past_key_values are two names of one argument: pass only one of them")
+    return {CACHE_NAME: past_key_values if cache is None else cache}
+
+
+def slice_hidden_states(hidden_states: torch.Tensor, logits_to_keep: int | torch.Tensor) -> torch.Tensor:
+    """Keep the positions whose logits are wanted: the last n (0: all), or those of an index tensor or a mask."""
+    if isinstance(logits_to_keep, torch.Tensor) and logits_to_keep.ndim == 2:
+        if logits_to_keep.dtype == torch.bool:
+            return hidden_states[logits_to_keep]
+        return torch.take_along_dim(hidden_states, logits_to_keep[..., None], dim=1)
+    kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) and logits_to_keep else logits_to_keep
+    return hidden_states[:, slice(None) if isinstance(kept, int) else kept]
+
+
+def register_image_processor(config_class: type, processor_class: type) -> None:
+    """Register one image processor for every backend that the installed release tells apart."""
+    if "image_processor_classes" in inspect.signature(AutoImageProcessor.register).parameters:
+        classes = {"pil": processor_class, "torchvision": processor_class}
+        AutoImageProcessor.register(config_class, image_processor_classes=classes, exist_ok=True)
+    else:
+        AutoImageProcessor.register(config_class, slow_image_processor_class=processor_class, exist_ok=True)

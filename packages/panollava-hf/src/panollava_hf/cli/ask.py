@@ -1,0 +1,85 @@
+"""`panollava ask PANORAMA QUESTION`."""
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from panollava_geometry import PanoramaError, load_equirectangular
+from rich.console import Console
+
+from panollava_hf.cli._mistakes import Mistake, mistakes
+
+if TYPE_CHECKING:
+    from panollava_hf.answering import Answerer
+
+stderr = Console(stderr=True, highlight=False)
+
+
+def ask(
+    panorama: Annotated[str, typer.Argument(help="Equirectangular photograph: JPEG, PNG or WebP, a path or URL.")],
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    model: Annotated[
+        str | None, typer.Option(help="Checkpoint folder or Hub id; default: the embedded checkpoint.")
+    ] = None,
+    save_views: Annotated[
+        Path | None, typer.Option(help="Folder for the views the model looked at, and a contact sheet.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the bare answer.")] = False,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 64,
+    device: Annotated[str, typer.Option(help="Where the model runs: cpu, cuda, cuda:1, mps …")] = "cpu",
+) -> None:
+    """Answer a question about a 360° panorama."""
+    started = time.perf_counter()
+    if not question.strip():
+        raise Mistake("the question is empty: write what you want to know")
+    if save_views is not None and save_views.exists() and not save_views.is_dir():
+        raise Mistake(f"--save-views {save_views}: this is a file; name a folder")
+    image = load_equirectangular(panorama)  # told before minutes of loading, if it cannot be read
+    with stderr.status("Loading the model …"):
+        answerer = _load(model, device)
+    with stderr.status("Looking and answering …"):
+        answer = answerer.answer(image, question, max_new_tokens=max_new_tokens)
+    if not answerer.trained:
+        stderr.print(
+            "[yellow]Note:[/yellow] the connector of this checkpoint is untrained: the text is no grounded answer."
+        )
+    written: list[str] = []
+    if save_views is not None:
+        from panollava_hf.contact_sheet import save_views as write_views
+
+        with mistakes(f"--save-views {save_views}", OSError):
+            written = [str(path) for path in write_views(answer.views, answer.plan, save_views)]
+        stderr.print(f"Wrote {len(written)} pictures to {save_views}/", soft_wrap=True)
+    if as_json:
+        report: dict[str, Any] = {
+            "panorama": panorama,
+            "question": question,
+            "answer": answer.text,
+            "model": answerer.name,
+            "trained": answerer.trained,
+            "views": answer.plan.to_dict()["views"],
+            "image_tokens": answer.image_tokens,
+            "new_tokens": answer.new_tokens,
+            "seconds": round(time.perf_counter() - started, 3),
+            "saved": written,
+        }
+        typer.echo(json.dumps(report, ensure_ascii=False))
+    else:
+        typer.echo(answer.text)
+
+
+def _load(model: str | None, device: str) -> "Answerer":
+    from transformers.utils import logging
+
+    from panollava_hf.answering import Answerer
+
+    logging.disable_progress_bar()  # one line of progress is enough
+    with mistakes(f"--model {model or 'default'}", OSError, ValueError, KeyError):
+        try:
+            return Answerer.load(model, device=device)
+        except PanoramaError:
+            raise
+        except (RuntimeError, AssertionError) as error:  # torch's ways to refuse a device
+            raise Mistake(f"--device {device}: {str(error).splitlines()[0]}") from error

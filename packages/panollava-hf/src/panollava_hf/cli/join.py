@@ -1,0 +1,31 @@
+"""`panollava join`: two pretrained towers and a fresh connector → a checkpoint folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from panollava_hf.cli._mistakes import Mistake, mistakes
+
+stderr = Console(stderr=True, highlight=False)
+
+
+def join(
+    output: Annotated[Path, typer.Argument(help="Folder to write; it must not exist yet.")],
+    vision: Annotated[str, typer.Option(help="Vision tower: folder or Hub id.")],
+    text: Annotated[str, typer.Option(help="Causal language model: folder or Hub id.")],
+    resampler: Annotated[str, typer.Option(help="Resampler type.")] = "mlp",
+    latent_dimension: Annotated[int, typer.Option(min=1, help="Width of the latent tokens.")] = 768,
+    view_size: Annotated[int | None, typer.Option(min=1, help="Pixels per view; default: the tower's own.")] = None,
+) -> None:
+    """Join two pretrained towers with an untrained connector, ready for training."""
+    if output.exists():
+        raise Mistake(f"{output} exists already: name a new folder")
+    from panollava_hf.joining import save_joined
+
+    with mistakes("cannot join the towers", OSError, ValueError), stderr.status("Joining the towers …"):
+        save_joined(
+            output, vision, text, view_size=view_size, resampler_type=resampler, latent_dimension=latent_dimension
+        )
+    stderr.print(f"Wrote {output}/. Its connector is untrained.", soft_wrap=True)

@@ -1,0 +1,181 @@
+"""Configuration of PanoLLaVA: two towers, the connector between them, and how a panorama is cut into views."""
+
+from typing import Any
+
+from panollava_core import num_image_tokens, resampler_output_grid, vision_token_grid
+from panollava_geometry import ViewPlan, plan_views
+from transformers import AutoConfig, PretrainedConfig
+
+from panollava_hf.towers import resolve
+
+#: The placeholder of a panorama in a prompt.
+IMAGE_TOKEN = "<|vision|>"
+#: Its id in the default tower's tokenizer (the first free row of Qwen2.5's padded vocabulary).
+IMAGE_TOKEN_ID = 151665
+
+
+#: Resamplers that keep one token per cell of the view, as the original's did, unless `resampler_config` says otherwise.
+KEEPS_TOKENS = ("mlp", "bimamba")
+
+
+class PanoLLaVaConfig(PretrainedConfig):
+    """Everything needed to build a PanoLLaVA model without asking the network.
+
+    Args:
+        vision_config: Vision tower: a config, a stored dict, a folder or Hub id, or the short form
+            `{"model_name": …, "image_size": …, "patch_size": …}`. Default: google/siglip-base-patch16-224.
+        text_config: Language model, likewise (`{"model_name": …, "hidden_size": …}`). Default: Qwen/Qwen2.5-0.5B-Instruct.
+        resampler_type: Name in `panollava_core.RESAMPLERS`: `mlp`, `qformer`, `bimamba`, `perceiver`, …
+        latent_dimension: Width of the latent tokens.
+        num_latent_tokens: Latent tokens per view, for the resamplers that choose their number (`mlp` and `bimamba` keep
+            one per cell of the view).
+        resampler_config: Further settings of that resampler (`hidden_dim`, `num_layers`, `d_state`, …).
+        positional_encoding: `spherical` (from the direction each token looks in), `yaw` (the original's) or `none`.
+        stitching_mode: `concat`, `stride_views`, `drop_overlap` or `resample`.
+        stitch_target_to_view_width: With `resample`: keep one view's width instead of the panorama's.
+        stitch_interp: With `resample`: `linear` or `nearest`.
+        vision_output_norm: LayerNorm on the vision tower's output (the original's `use_vicreg_norm`).
+        trainable_vision_blocks: Last blocks of the vision tower that train; 0 none, -1 all.
+        view_chunk_size: Views encoded at once; None is all. The result is the same, peak memory is not.
+        view_size: Height and width of a view in pixels (an int is square); None is the vision tower's own size. Other
+            sizes need a tower that interpolates its positions.
+        crop_strategy: How a panorama is cut into views (see `panollava_geometry.plan_views`).
+        num_views: Tiles of the ring; None derives them from `fov_deg` and `overlap_ratio` (a closed ring).
+        fov_deg: Horizontal field of view of a tile, in degrees.
+        overlap_ratio: Share of a tile's field of view that its neighbour sees too, in [0, 1).
+        vicreg_similarity_weight: Weight of VICReg's invariance term.
+        vicreg_variance_weight: Weight of its variance term.
+        vicreg_covariance_weight: Weight of its covariance term.
+        use_lora: Whether finetuning puts LoRA adapters on the language model.
+        lora_r: Rank of the adapters.
+        lora_alpha: Scale of the adapters.
+        lora_dropout: Dropout of the adapters.
+        image_token_id: Id of the placeholder token `<|vision|>`.
+        connector_trained: Whether resampler and projector have been trained; programs say so when they have not.
+        tie_word_embeddings: Whether the output head shares the input embedding; default: what the language model does.
+        initializer_range: Standard deviation of fresh linear weights in the connector.
+
+    Raises:
+        ValueError: A field has no meaning, or two contradict each other; the message names the field to change.
+
+    Example:
+        >>> from panollava_hf import PanoLLaVaConfig
+        >>> config = PanoLLaVaConfig()
+        >>> len(config.view_plan()), config.text_config.hidden_size
+        (7, 896)
+    """
+
+    model_type = "panollava"
+    is_composition = True
+    sub_configs = {"vision_config": AutoConfig, "text_config": AutoConfig}  # noqa: RUF012 - transformers reads a plain dict
+    keys_to_ignore_at_inference = ["past_key_values", "cache"]  # noqa: RUF012 - as above
+
+    def __init__(
+        self,
+        vision_config: PretrainedConfig | dict[str, Any] | str | None = None,
+        text_config: PretrainedConfig | dict[str, Any] | str | None = None,
+        resampler_type: str = "mlp",
+        latent_dimension: int = 768,
+        num_latent_tokens: int = 64,
+        resampler_config: dict[str, Any] | None = None,
+        positional_encoding: str = "spherical",
+        stitching_mode: str = "concat",
+        stitch_target_to_view_width: bool = False,
+        stitch_interp: str = "linear",
+        vision_output_norm: bool = False,
+        trainable_vision_blocks: int = -1,
+        view_chunk_size: int | None = None,
+        view_size: int | list[int] | tuple[int, int] | None = None,
+        crop_strategy: str = "anyres_e2p",
+        num_views: int | None = None,
+        fov_deg: float = 90.0,
+        overlap_ratio: float = 0.3,
+        vicreg_similarity_weight: float = 25.0,
+        vicreg_variance_weight: float = 25.0,
+        vicreg_covariance_weight: float = 1.0,
+        use_lora: bool = False,
+        lora_r: int = 16,
+        lora_alpha: int = 32,
+        lora_dropout: float = 0.1,
+        image_token_id: int = IMAGE_TOKEN_ID,
+        connector_trained: bool = False,
+        tie_word_embeddings: bool | None = None,
+        initializer_range: float = 0.02,
+        **kwargs: Any,
+    ) -> None:
+        self.vision_config = resolve(vision_config, "vision_config")
+        self.text_config = resolve(text_config, "text_config")
+        self.resampler_type = resampler_type
+        self.latent_dimension = latent_dimension
+        self.num_latent_tokens = num_latent_tokens
+        self.resampler_config = dict(resampler_config or {})
+        self.positional_encoding = positional_encoding
+        self.stitching_mode = stitching_mode
+        self.stitch_target_to_view_width = stitch_target_to_view_width
+        self.stitch_interp = stitch_interp
+        self.vision_output_norm = vision_output_norm
+        self.trainable_vision_blocks = trainable_vision_blocks
+        self.view_chunk_size = view_chunk_size
+        self.view_size = list(view_size) if isinstance(view_size, tuple) else view_size
+        self.crop_strategy = crop_strategy
+        self.num_views = num_views
+        self.fov_deg = fov_deg
+        self.overlap_ratio = overlap_ratio
+        self.vicreg_similarity_weight = vicreg_similarity_weight
+        self.vicreg_variance_weight = vicreg_variance_weight
+        self.vicreg_covariance_weight = vicreg_covariance_weight
+        self.use_lora = use_lora
+        self.lora_r = lora_r
+        self.lora_alpha = lora_alpha
+        self.lora_dropout = lora_dropout
+        self.image_token_id = image_token_id
+        self.connector_trained = connector_trained
+        self.initializer_range = initializer_range
+        # 4.57 reads the flag from the text config, 5.x from the top one: both must say the same.
+        if tie_word_embeddings is None:
+            tie_word_embeddings = bool(getattr(self.text_config, "tie_word_embeddings", False))
+        self.text_config.tie_word_embeddings = tie_word_embeddings
+        super().__init__(tie_word_embeddings=tie_word_embeddings, **kwargs)
+        self._check()
+
+    def _check(self) -> None:
+        for name in ("latent_dimension", "num_latent_tokens", "lora_r"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        self.view_plan()  # raises on a plan that cannot be
+
+    def view_plan(self) -> ViewPlan:
+        """The views a panorama is cut into, global view first."""
+        return plan_views(
+            self.crop_strategy, fov_deg=self.fov_deg, overlap_ratio=self.overlap_ratio, num_views=self.num_views
+        )
+
+    def resampler_settings(self) -> dict[str, Any]:
+        """What `panollava_core.build_resampler` is given."""
+        return {
+            "type": self.resampler_type,
+            "input_dim": self.vision_config.hidden_size,
+            "latent_dimension": self.latent_dimension,
+            "num_latent_tokens": None if self.resampler_type in KEEPS_TOKENS else self.num_latent_tokens,
+            **self.resampler_config,
+        }
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of a view in pixels."""
+        size = self.vision_config.image_size if self.view_size is None else self.view_size
+        return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+    def token_grid(self) -> tuple[int, int]:
+        """Rows and columns of latent tokens per view, after the resampler."""
+        return resampler_output_grid(self.resampler_settings(), vision_token_grid(self.vision_config, self.image_size))
+
+    def num_image_tokens(self, num_views: int | None = None) -> int:
+        """How many language-model tokens one panorama becomes."""
+        return num_image_tokens(
+            len(self.view_plan()) if num_views is None else num_views,
+            self.token_grid(),
+            self.stitching_mode,
+            overlap_ratio=self.overlap_ratio,
+            stitch_target_to_view_width=self.stitch_target_to_view_width,
+        )

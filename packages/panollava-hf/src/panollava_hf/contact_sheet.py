@@ -1,0 +1,84 @@
+"""Views as pictures on disk, and all of them on one sheet."""
+
+import io
+import os
+import tempfile
+from pathlib import Path
+
+from panollava_geometry import PerspectiveView, ViewPlan
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+MARGIN = 8
+CAPTION = 18
+
+
+def caption(view: object) -> str:
+    """Where a view looks, in a few words."""
+    if isinstance(view, PerspectiveView):
+        text = f"yaw {view.yaw_deg:+.0f}°"
+        return text + (f", pitch {view.pitch_deg:+.0f}°" if view.pitch_deg else "")
+    return "whole panorama"
+
+
+def contact_sheet(views: Tensor, plan: ViewPlan, *, columns: int = 4) -> Image.Image:
+    """All views with their captions on one picture.
+
+    Args:
+        views: `[V, 3, h, w]` uint8.
+        plan: Where they look, in the same order.
+        columns: Pictures per row.
+
+    Raises:
+        ValueError: Views and plan differ in number.
+    """
+    if len(views) != len(plan):
+        raise ValueError(f"{len(views)} views do not go with a plan of {len(plan)}: pass the plan they were cut with")
+    height, width = views.shape[-2:]
+    columns = min(columns, len(views))
+    rows = -(-len(views) // columns)
+    cell_w, cell_h = max(width, 110) + MARGIN, height + CAPTION + MARGIN
+    sheet = Image.new("RGB", (columns * cell_w + MARGIN, rows * cell_h + MARGIN), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=12)
+    for index, (view, pixels) in enumerate(zip(plan, views, strict=True)):
+        x, y = MARGIN + index % columns * cell_w, MARGIN + index // columns * cell_h
+        draw.text((x, y), f"{index}: {caption(view)}", fill="black", font=font)
+        sheet.paste(_picture(pixels), (x, y + CAPTION))
+    return sheet
+
+
+def _picture(pixels: Tensor) -> Image.Image:
+    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+
+
+def _write(image: Image.Image, path: Path) -> None:
+    """Write a picture whole or not at all."""
+    data = io.BytesIO()
+    image.save(data, format="PNG")
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data.getvalue())
+        os.replace(scratch, path)
+    except BaseException:
+        os.unlink(scratch)
+        raise
+
+
+def save_views(views: Tensor, plan: ViewPlan, folder: Path) -> list[Path]:
+    """Write `view_00.png` … and `contact_sheet.png` into a folder, made if need be.
+
+    Args:
+        views: `[V, 3, h, w]` uint8.
+        plan: Where they look.
+        folder: Where the files go; files of the same names are replaced.
+
+    Returns:
+        The files written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = {f"view_{index:02d}.png": _picture(pixels) for index, pixels in enumerate(views)}
+    pictures["contact_sheet.png"] = contact_sheet(views, plan)
+    for name, picture in pictures.items():
+        _write(picture, folder / name)
+    return [folder / name for name in pictures]

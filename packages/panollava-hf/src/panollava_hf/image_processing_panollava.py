@@ -1,0 +1,164 @@
+"""Panoramas → normalised perspective views, cut exactly as the model was made for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from panollava_geometry import ViewPlan, extract_views, load_equirectangular, plan_views, view_rays
+from torch import Tensor
+from transformers import BatchFeature
+from transformers.image_processing_utils import BaseImageProcessor
+
+
+def flatten_images(images: Any) -> list[Any]:
+    """One panorama, a list, or a list of lists (several per prompt) → a flat list, in order."""
+    if isinstance(images, (list, tuple)):
+        return [image for entry in images for image in flatten_images(entry)]
+    if hasattr(images, "ndim") and images.ndim == 4:
+        return list(images)
+    return [images]
+
+
+class PanoLLaVaImageProcessor(BaseImageProcessor):
+    """Cut equirectangular panoramas into views and normalise them.
+
+    Args:
+        size: Height and width of a view in pixels (an int is square, a dict has `height` and `width`).
+        image_mean: Per-channel mean of the vision tower, for values in [0, 1].
+        image_std: Per-channel standard deviation of the vision tower.
+        crop_strategy: Strategy of `panollava_geometry.plan_views`.
+        num_views: Tiles of the ring; None derives them.
+        fov_deg: Field of view of a tile, in degrees.
+        overlap_ratio: Overlap of neighbouring tiles, in [0, 1).
+        token_grid: Rows and columns of latent tokens per view; with it `view_rays` are returned too.
+        antialias: Low-pass the panorama to what a view can show.
+        kwargs: For `BaseImageProcessor`.
+
+    Example:
+        >>> import numpy as np
+        >>> processor = PanoLLaVaImageProcessor(size=32)
+        >>> processor(np.zeros((64, 128, 3), dtype=np.uint8))["pixel_values"].shape
+        torch.Size([1, 7, 3, 32, 32])
+    """
+
+    model_input_names = ["pixel_values", "view_rays"]  # noqa: RUF012 - transformers reads a plain list
+
+    def __init__(
+        self,
+        size: int | dict[str, int] | Sequence[int] = 224,
+        image_mean: Sequence[float] = (0.5, 0.5, 0.5),
+        image_std: Sequence[float] = (0.5, 0.5, 0.5),
+        crop_strategy: str = "anyres_e2p",
+        num_views: int | None = None,
+        fov_deg: float = 90.0,
+        overlap_ratio: float = 0.3,
+        token_grid: Sequence[int] | None = None,
+        antialias: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if isinstance(size, int):
+            size = {"height": size, "width": size}
+        elif not isinstance(size, dict):
+            size = {"height": size[0], "width": size[1]}
+        self.size = {"height": int(size["height"]), "width": int(size["width"])}
+        self.image_mean = list(image_mean)
+        self.image_std = list(image_std)
+        self.crop_strategy = crop_strategy
+        self.num_views = num_views
+        self.fov_deg = fov_deg
+        self.overlap_ratio = overlap_ratio
+        self.token_grid = None if token_grid is None else list(token_grid)
+        self.antialias = antialias
+        self.view_plan()  # a plan that cannot be is told here, not at the first image
+
+    @classmethod
+    def from_config(
+        cls, config: Any, image_mean: Sequence[float], image_std: Sequence[float]
+    ) -> "PanoLLaVaImageProcessor":
+        """The processor that goes with a model's config; mean and std are the vision tower's."""
+        height, width = config.image_size
+        return cls(
+            size={"height": height, "width": width},
+            image_mean=image_mean,
+            image_std=image_std,
+            crop_strategy=config.crop_strategy,
+            num_views=config.num_views,
+            fov_deg=config.fov_deg,
+            overlap_ratio=config.overlap_ratio,
+            token_grid=config.token_grid(),
+        )
+
+    def view_plan(self) -> ViewPlan:
+        """The views a panorama is cut into, global view first."""
+        return plan_views(
+            self.crop_strategy, fov_deg=self.fov_deg, overlap_ratio=self.overlap_ratio, num_views=self.num_views
+        )
+
+    def fetch_images(self, images: Any) -> Any:
+        """Load paths, URLs, bytes, PIL images and arrays (nested as given) as `[3, H, 2H]` uint8 tensors.
+
+        Files are decoded no finer than the views can show.
+        """
+        if isinstance(images, (list, tuple)):
+            return [self.fetch_images(image) for image in images]
+        if getattr(images, "ndim", 0) == 4:
+            return [self.fetch_images(image) for image in images]
+        if isinstance(images, Tensor) and images.ndim == 3 and images.dtype == torch.uint8:
+            return images
+        width = self.view_plan().required_width((self.size["height"], self.size["width"]))
+        return load_equirectangular(images, max_width=width)
+
+    def preprocess(
+        self, images: Any, return_tensors: Any = None, device: "str | torch.device | None" = None, **kwargs: Any
+    ) -> BatchFeature:
+        """Cut and normalise.
+
+        Args:
+            images: One panorama or a (nested) list: path, URL, bytes, PIL image, `[H, W, 3]` array or `[3, H, W]` tensor.
+            return_tensors: Accepted for Transformers' sake; tensors are always PyTorch's.
+            device: Where the views are cut; default: where the panorama is.
+            kwargs: Settings of the constructor that this call overrides.
+
+        Returns:
+            `pixel_values` `[panoramas, views, 3, h, w]` float32 and, when the token grid is known, `view_rays`
+            `[panoramas, views, H', W', 3]` float32.
+
+        Raises:
+            ValueError: An unknown setting, no image, or a panorama that cannot be read.
+        """
+        settings = self.to_dict()
+        unknown = set(kwargs) - set(settings) - {"do_convert_rgb", "input_data_format", "data_format"}
+        if unknown:
+            raise ValueError(f"unknown image settings {sorted(unknown)}; known are {sorted(settings)}")
+        changed = {key: value for key, value in kwargs.items() if key in settings and value is not None}
+        if changed and any(changed[key] != settings[key] for key in changed):
+            made = type(self)(**{**self._own_settings(), **changed})
+            return made.preprocess(images, device=device)
+        panoramas = flatten_images(images)
+        if not panoramas:
+            raise ValueError("images is empty: pass at least one panorama")
+        plan, size = self.view_plan(), (self.size["height"], self.size["width"])
+        views = torch.stack([self._views(self.fetch_images(p), plan, size, device) for p in panoramas])
+        data = {"pixel_values": views}
+        if self.token_grid is not None:
+            rays = view_rays(plan, tuple(self.token_grid)).to(views.device, views.dtype)
+            data["view_rays"] = rays.expand(len(panoramas), *rays.shape)
+        return BatchFeature(data)
+
+    def _own_settings(self) -> dict[str, Any]:
+        names = ("size", "image_mean", "image_std", "crop_strategy", "num_views", "fov_deg", "overlap_ratio")
+        return {name: getattr(self, name) for name in (*names, "token_grid", "antialias")}
+
+    def _views(self, erp: Tensor, plan: ViewPlan, size: tuple[int, int], device: Any) -> Tensor:
+        erp = erp if device is None else erp.to(device)
+        views = extract_views(erp, plan, size, antialias=self.antialias).float() / 255.0
+        mean = torch.tensor(self.image_mean, device=views.device).view(-1, 1, 1)
+        std = torch.tensor(self.image_std, device=views.device).view(-1, 1, 1)
+        return (views - mean) / std
+
+    def denormalise(self, views: Tensor) -> Tensor:
+        """Normalised views `[…, 3, h, w]` → what the model saw, as uint8 pictures on the CPU."""
+        mean = torch.tensor(self.image_mean, device=views.device).view(-1, 1, 1)
+        std = torch.tensor(self.image_std, device=views.device).view(-1, 1, 1)
+        return ((views.float() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8).cpu()

@@ -1,0 +1,107 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from panollava_hf.cli import run
+from PIL import Image
+
+
+def last_line(capsys):
+    out, err = capsys.readouterr()
+    assert out == ""
+    return err.strip().splitlines()
+
+
+def test_answer_on_stdout_everything_else_on_stderr(panorama_file, capsys):
+    assert run(["ask", str(panorama_file), "What is ahead?", "--max-new-tokens", "4"]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) >= 1
+    assert "untrained" in err
+    assert "untrained" not in out
+
+
+def test_json_and_views(panorama_file, tmp_path, capsys):
+    folder = tmp_path / "views" / "deep"
+    code = run(["ask", str(panorama_file), "What?", "--json", "--save-views", str(folder), "--max-new-tokens", "4"])
+    report = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert report["trained"] is False
+    assert report["question"] == "What?"
+    assert len(report["views"]) == 7
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["contact_sheet.png", *[f"view_{i:02d}.png" for i in range(7)]]
+    with Image.open(folder / "contact_sheet.png") as sheet:
+        assert sheet.width > 4 * 112
+
+
+def broken(tmp_path, kind):
+    path = tmp_path / f"{kind}.jpg"
+    if kind == "text":
+        path.write_text("I am no picture")
+    elif kind == "truncated":
+        noise = Image.effect_noise((512, 256), 80).convert("RGB")
+        noise.save(path, quality=95)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif kind == "wide":
+        Image.new("RGB", (300, 100)).save(path)
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "folder":
+        path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize("kind", ["missing", "text", "truncated", "wide", "empty", "folder"])
+def test_a_panorama_that_cannot_be_read_is_one_line_and_code_2(tmp_path, capsys, kind):
+    path = broken(tmp_path, kind)
+    assert run(["ask", str(path), "What?"]) == 2
+    (line,) = last_line(capsys)
+    assert line.startswith("panollava: ")
+    assert path.name in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["aks", "x", "y"], "No such command 'aks'"),
+        (["ask"], "Missing argument"),
+        (["ask", "PANORAMA", "What?", "--modle", "x"], "No such option"),
+        (["ask", "PANORAMA", "What?", "--max-new-tokens", "0"], "--max-new-tokens"),
+        (["ask", "PANORAMA", "  "], "question is empty"),
+        (["ask", "PANORAMA", "What?", "--model", "no/such/model"], "--model no/such/model"),
+        (["ask", "PANORAMA", "What?", "--device", "teapot"], "--device teapot"),
+        (["ask", "PANORAMA", "What?", "--save-views", "PANORAMA"], "--save-views"),
+    ],
+)
+def test_typing_errors_are_one_line_and_code_2(panorama_file, capsys, arguments, message):
+    arguments = [str(panorama_file) if a == "PANORAMA" else a for a in arguments]
+    assert run(arguments) == 2
+    (line,) = last_line(capsys)
+    assert line.startswith("panollava: ")
+    assert message in line
+
+
+def test_a_folder_that_is_no_checkpoint_is_named(panorama_file, tmp_path, capsys):
+    assert run(["ask", str(panorama_file), "What?", "--model", str(tmp_path)]) == 2
+    (line,) = last_line(capsys)
+    assert str(tmp_path) in line
+
+
+def test_the_installed_program_has_no_traceback(tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-m", "panollava_hf", "ask", str(tmp_path / "nothing.jpg"), "What?"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "nothing.jpg" in result.stderr
+
+
+def test_photographs_are_answered(shared, tmp_path, capsys):
+    photograph = shared / "panoramas" / "ph-chinese-garden.jpg"
+    assert run(["ask", str(photograph), "What?", "--save-views", str(tmp_path), "--max-new-tokens", "3"]) == 0
+    assert (tmp_path / "contact_sheet.png").stat().st_size > 50_000  # a real picture, not a flat one

@@ -1,0 +1,94 @@
+import pytest
+from panollava_hf import PanoLLaVaConfig
+from transformers import AutoConfig, CLIPConfig, Dinov2Config, LlamaConfig
+
+
+def test_documented_defaults():
+    config = PanoLLaVaConfig()
+    expected = {
+        "resampler_type": "mlp",
+        "latent_dimension": 768,
+        "num_latent_tokens": 64,
+        "vicreg_similarity_weight": 25.0,
+        "vicreg_variance_weight": 25.0,
+        "vicreg_covariance_weight": 1.0,
+        "overlap_ratio": 0.3,
+        "crop_strategy": "anyres_e2p",
+        "num_views": None,
+        "fov_deg": 90.0,
+        "use_lora": False,
+        "lora_r": 16,
+        "lora_alpha": 32,
+    }
+    assert {name: getattr(config, name) for name in expected} == expected
+    assert (config.vision_config.model_type, config.vision_config.image_size) == ("siglip_vision_model", 224)
+    assert (config.vision_config.patch_size, config.vision_config.hidden_size) == (16, 768)
+    assert (config.text_config.model_type, config.text_config.hidden_size) == ("qwen2", 896)
+
+
+def test_default_plan_is_a_closed_ring_and_a_global_view():
+    # ceil(360 / (90 * 0.7)) = 6 tiles, one global view; 14 x 14 tokens each
+    config = PanoLLaVaConfig()
+    assert len(config.view_plan()) == 7
+    assert config.num_image_tokens() == 7 * 14 * 14
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_views": 8, "view_size": (28, 56)}, {"stitching_mode": "drop_overlap"}])
+def test_json_round_trip(tmp_path, tiny_config, settings):
+    config = tiny_config(**settings)
+    config.save_pretrained(tmp_path)
+    again = AutoConfig.from_pretrained(tmp_path)
+    assert type(again) is PanoLLaVaConfig
+    assert again.to_dict() == {**config.to_dict(), "_name_or_path": again.to_dict().get("_name_or_path")} or (
+        {k: v for k, v in again.to_dict().items() if k != "_name_or_path"}
+        == {k: v for k, v in config.to_dict().items() if k != "_name_or_path"}
+    )
+
+
+def test_towers_may_be_whole_configs_or_dicts():
+    vision, text = CLIPConfig(), LlamaConfig(hidden_size=64, num_attention_heads=4)
+    config = PanoLLaVaConfig(vision, text.to_dict())
+    assert config.vision_config.model_type == "clip_vision_model"
+    assert (config.text_config.model_type, config.text_config.hidden_size) == ("llama", 64)
+
+
+def test_short_form_of_the_documented_towers_needs_no_network():
+    config = PanoLLaVaConfig(
+        vision_config={"model_name": "google/siglip-base-patch16-224", "image_size": 224, "patch_size": 16},
+        text_config={"model_name": "Qwen/Qwen2.5-0.5B-Instruct", "hidden_size": 896},
+    )
+    assert config.vision_config.num_hidden_layers == 12
+    assert config.to_dict()["vision_config"]["model_type"] == "siglip_vision_model"
+
+
+def test_short_form_takes_a_local_folder(tmp_path):
+    Dinov2Config(hidden_size=48, num_attention_heads=3, image_size=56).save_pretrained(tmp_path)
+    config = PanoLLaVaConfig(vision_config={"model_name": str(tmp_path), "image_size": 112, "patch_size": 14})
+    assert (config.vision_config.hidden_size, config.image_size) == (48, (112, 112))
+
+
+def test_short_form_that_contradicts_the_tower_names_both_values():
+    with pytest.raises(ValueError, match=r"patch_size=14 contradicts.*is 16"):
+        PanoLLaVaConfig(vision_config={"model_name": "google/siglip-base-patch16-224", "patch_size": 14})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"vision_config": {"hidden_size": 3}}, "neither model_type .* nor model_name"),
+        ({"vision_config": "no/such-tower-anywhere"}, "no config for the tower 'no/such-tower-anywhere'"),
+        ({"latent_dimension": 0}, "latent_dimension must be at least 1, got 0"),
+        ({"overlap_ratio": 1.0}, "overlap_ratio"),
+        ({"fov_deg": 180.0}, "fov_deg"),
+        ({"crop_strategy": "nine"}, "nine"),
+    ],
+)
+def test_fields_without_meaning_are_refused_by_name(settings, message):
+    with pytest.raises(ValueError, match=message):
+        PanoLLaVaConfig(**settings)
+
+
+def test_tying_is_one_flag_in_both_places():
+    assert PanoLLaVaConfig().tie_word_embeddings is True  # Qwen2.5-0.5B ties
+    untied = PanoLLaVaConfig(tie_word_embeddings=False)
+    assert untied.text_config.tie_word_embeddings is False
