@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, Dinov2Config, Dinov2Model, LlamaC
 
 @pytest.fixture(scope="module")
 def towers(tmp_path_factory, checkpoint):
-    """Two tower folders as the Hub has them: DINOv2 with its preprocessor, LLaMA with a tokenizer without placeholder."""
+    """Two tower folders as the Hub has them: DINOv2 with its preprocessor, LLaMA with a plain tokenizer."""
     folder = tmp_path_factory.mktemp("towers")
     vision = Dinov2Config(hidden_size=48, num_hidden_layers=2, num_attention_heads=3, image_size=70, patch_size=14)
     Dinov2Model(vision).save_pretrained(folder / "vision")

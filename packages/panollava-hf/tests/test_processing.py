@@ -45,7 +45,7 @@ def test_a_setting_may_be_overridden_for_one_call(panorama):
 
 def test_unknown_settings_and_empty_lists_are_refused(panorama):
     processor = PanoLLaVaImageProcessor(size=28)
-    with pytest.raises(ValueError, match="unknown image settings \\['fov'\\].*fov_deg"):
+    with pytest.raises(ValueError, match=r"unknown image settings \['fov'\].*fov_deg"):
         processor(panorama, fov=90)
     with pytest.raises(ValueError, match="images is empty"):
         processor([])

@@ -1,6 +1,6 @@
 """Configuration of PanoLLaVA: two towers, the connector between them, and how a panorama is cut into views."""
 
-from typing import Any
+from typing import Any, Literal
 
 from panollava_core import num_image_tokens, resampler_output_grid, vision_token_grid
 from panollava_geometry import ViewPlan, plan_views
@@ -14,6 +14,10 @@ IMAGE_TOKEN = "<|vision|>"
 IMAGE_TOKEN_ID = 151665
 
 
+PositionalEncoding = Literal["spherical", "yaw", "none"]
+StitchingMode = Literal["concat", "stride_views", "drop_overlap", "resample"]
+Interpolation = Literal["linear", "nearest"]
+
 #: Resamplers that keep one token per cell of the view, as the original's did, unless `resampler_config` says otherwise.
 KEEPS_TOKENS = ("mlp", "bimamba")
 
@@ -24,7 +28,8 @@ class PanoLLaVaConfig(PretrainedConfig):
     Args:
         vision_config: Vision tower: a config, a stored dict, a folder or Hub id, or the short form
             `{"model_name": …, "image_size": …, "patch_size": …}`. Default: google/siglip-base-patch16-224.
-        text_config: Language model, likewise (`{"model_name": …, "hidden_size": …}`). Default: Qwen/Qwen2.5-0.5B-Instruct.
+        text_config: Language model, likewise (`{"model_name": …, "hidden_size": …}`). Default:
+            Qwen/Qwen2.5-0.5B-Instruct.
         resampler_type: Name in `panollava_core.RESAMPLERS`: `mlp`, `qformer`, `bimamba`, `perceiver`, …
         latent_dimension: Width of the latent tokens.
         num_latent_tokens: Latent tokens per view, for the resamplers that choose their number (`mlp` and `bimamba` keep
@@ -78,10 +83,10 @@ class PanoLLaVaConfig(PretrainedConfig):
         latent_dimension: int = 768,
         num_latent_tokens: int = 64,
         resampler_config: dict[str, Any] | None = None,
-        positional_encoding: str = "spherical",
-        stitching_mode: str = "concat",
+        positional_encoding: PositionalEncoding = "spherical",
+        stitching_mode: StitchingMode = "concat",
         stitch_target_to_view_width: bool = False,
-        stitch_interp: str = "linear",
+        stitch_interp: Interpolation = "linear",
         vision_output_norm: bool = False,
         trainable_vision_blocks: int = -1,
         view_chunk_size: int | None = None,

@@ -68,7 +68,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         self.num_views = num_views
         self.fov_deg = fov_deg
         self.overlap_ratio = overlap_ratio
-        self.token_grid = None if token_grid is None else list(token_grid)
+        self.token_grid = None if token_grid is None else [int(side) for side in token_grid]
         self.antialias = antialias
         self.view_plan()  # a plan that cannot be is told here, not at the first image
 
@@ -115,7 +115,8 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         """Cut and normalise.
 
         Args:
-            images: One panorama or a (nested) list: path, URL, bytes, PIL image, `[H, W, 3]` array or `[3, H, W]` tensor.
+            images: One panorama or a (nested) list: path, URL, bytes, PIL image, `[H, W, 3]` array or `[3, H, W]`
+                tensor.
             return_tensors: Accepted for Transformers' sake; tensors are always PyTorch's.
             device: Where the views are cut; default: where the panorama is.
             kwargs: Settings of the constructor that this call overrides.
@@ -142,7 +143,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         views = torch.stack([self._views(self.fetch_images(p), plan, size, device) for p in panoramas])
         data = {"pixel_values": views}
         if self.token_grid is not None:
-            rays = view_rays(plan, tuple(self.token_grid)).to(views.device, views.dtype)
+            rays = view_rays(plan, (self.token_grid[0], self.token_grid[1])).to(views.device, views.dtype)
             data["view_rays"] = rays.expand(len(panoramas), *rays.shape)
         return BatchFeature(data)
 

@@ -38,8 +38,9 @@ class PanoLLaVaPreTrainedModel(PreTrainedModel):
         super()._init_weights(module)
         own = list(module.parameters(recurse=False))
         # Modules of panollava_core that own bare parameters say themselves how they start.
-        if hasattr(module, "init_parameters") and not all(getattr(p, "_is_hf_initialized", False) for p in own):
-            module.init_parameters()
+        start = getattr(module, "init_parameters", None)
+        if start is not None and not all(getattr(p, "_is_hf_initialized", False) for p in own):
+            start()
 
 
 def _check_views(pixel_values: Tensor) -> None:
@@ -80,7 +81,7 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             )
             self.language_fusion = LanguageFusion(config.image_token_id)
             self.language_model = AutoModel.from_config(config.text_config)
-        # A plain attribute, made on the CPU whatever the default device: a buffer would be garbage after a load on meta.
+        # A plain attribute, made on the CPU whatever the default device: a buffer would be garbage after a meta load.
         with torch.device("cpu"):
             plan = config.view_plan()
             rays = view_rays(plan, self.token_grid if self.resampler.is_spatial else (1, 1)).float()
@@ -124,7 +125,8 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
 
         Args:
             pixel_values: Normalised views, `[panoramas, views, 3, h, w]`.
-            view_rays: Unit directions of the latent tokens, `[panoramas, views, H', W', 3]`; default: the config's plan.
+            view_rays: Unit directions of the latent tokens, `[panoramas, views, H', W', 3]`; default: those of the
+                config's plan.
             return_dict: Accepted for Transformers' sake; the result is always an output object.
             kwargs: Ignored generation arguments.
 
@@ -282,7 +284,7 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
         return self.panollava.language_model
 
     @property
-    def language_fusion(self) -> nn.Module:
+    def language_fusion(self) -> LanguageFusion:
         """Puts vision tokens where the placeholders are."""
         return self.panollava.language_fusion
 
@@ -298,7 +300,7 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
         """The language-modelling head."""
         return self.lm_head
 
-    def set_output_embeddings(self, value: nn.Module) -> None:
+    def set_output_embeddings(self, value: nn.Linear) -> None:
         """Replace the language-modelling head."""
         self.lm_head = value
 

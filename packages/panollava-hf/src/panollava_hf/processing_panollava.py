@@ -8,7 +8,7 @@ from transformers.processing_utils import MultiModalData, ProcessingKwargs
 
 from panollava_hf._compat import PROCESSOR_EXPANDS_PLACEHOLDERS
 from panollava_hf.chat import with_images
-from panollava_hf.configuration_panollava import IMAGE_TOKEN, PanoLLaVaConfig
+from panollava_hf.configuration_panollava import IMAGE_TOKEN, PanoLLaVaConfig, StitchingMode
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor, flatten_images
 from panollava_hf.towers import tower_normalisation
 
@@ -26,7 +26,7 @@ class PanoLLaVaProcessor(ProcessorMixin):
     """
 
     if not PROCESSOR_EXPANDS_PLACEHOLDERS:  # older releases are told the parts; newer ones read the constructor
-        attributes = ["image_processor", "tokenizer"]  # noqa: RUF012 - read as a plain list
+        attributes = ["image_processor", "tokenizer"]
         image_processor_class = "AutoImageProcessor"
         tokenizer_class = "AutoTokenizer"
     # Generation continues at the right end of a prompt, so a batch is padded on the left.
@@ -38,7 +38,7 @@ class PanoLLaVaProcessor(ProcessorMixin):
         tokenizer: Any = None,
         chat_template: str | None = None,
         image_token: str = IMAGE_TOKEN,
-        stitching_mode: str = "concat",
+        stitching_mode: StitchingMode = "concat",
         stitch_target_to_view_width: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -119,8 +119,8 @@ class PanoLLaVaProcessor(ProcessorMixin):
                 wanted = sum(prompt.count(self.image_token) for prompt in prompts)
                 if wanted != count:
                     raise ValueError(
-                        f"The total number of {self.image_token} tokens in the prompts should be the same as the number "
-                        f"of images passed. Found total {wanted} {self.image_token} tokens and {count} images."
+                        f"The total number of {self.image_token} tokens in the prompts should be the same as the "
+                        f"number of images passed. Found total {wanted} {self.image_token} tokens and {count} images."
                     )
                 expanded = iter([self.replace_image_token(data, index) for index in range(count)])
                 prompts = [self._expand(prompt, expanded) for prompt in prompts]

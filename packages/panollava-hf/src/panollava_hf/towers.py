@@ -119,6 +119,6 @@ def tower_normalisation(name: str) -> tuple[list[float], list[float]]:
         return list(settings["image_mean"]), list(settings["image_std"])
     except (OSError, KeyError) as error:
         raise ValueError(
-            f"the vision tower {name!r} does not say the mean and std of its pixels: put a preprocessor_config.json with "
-            "image_mean and image_std beside its config.json"
+            f"the vision tower {name!r} does not say the mean and std of its pixels: put a preprocessor_config.json "
+            "with image_mean and image_std beside its config.json"
         ) from error

@@ -1,4 +1,7 @@
-"""The command `panollava`. Answers go to stdout, everything else to stderr; a user's mistake is one line and exit code 2."""
+"""The command `panollava`.
+
+Answers go to stdout, everything else to stderr; a user's mistake is one line and exit code 2.
+"""
 
 import os
 import sys
@@ -10,10 +13,15 @@ from panollava_hf.cli._mistakes import Mistake
 from panollava_hf.cli.ask import ask
 from panollava_hf.cli.join import join
 
-#: Root of the parser's complaints. typer brings its own copy of click in newer releases, so it is reached through typer.
-ParserError = typer.BadParameter.__bases__[0].__bases__[0]
+#: Root of the parser's complaints. Newer releases of typer bring their own click, so it is reached through typer.
+ParserError: type[Exception] = typer.BadParameter.__bases__[0].__bases__[0]
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__)
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Ask questions about 360° panoramas.",
+)
 app.command()(ask)
 app.command()(join)
 
@@ -39,13 +47,17 @@ def run(arguments: list[str] | None = None) -> int:
     except ParserError as error:
         context = getattr(error, "ctx", None)
         hint = f" (see `{context.command_path} --help`)" if context is not None else ""
-        return _complain(error.format_message().rstrip(".") + hint)
+        return _complain(_told(error).rstrip(".") + hint)
     except (typer.Abort, KeyboardInterrupt):
         return _complain("stopped", code=130)
     except BrokenPipeError:  # the reader of a pipe went away: nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return result if isinstance(result, int) else 0
+
+
+def _told(error: Exception) -> str:
+    return str(error.format_message()) if hasattr(error, "format_message") else str(error)
 
 
 def _complain(message: str, code: int = 2) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Mistake(Exception):  # noqa: N818 - it is a mistake of the person, not an error of the program
+class Mistake(Exception):
     """Something the person at the command line can put right; its message is one line that says how."""
 
 

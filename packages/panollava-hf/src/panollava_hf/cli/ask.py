@@ -41,9 +41,12 @@ def ask(
         answerer = _load(model, device)
     with stderr.status("Looking and answering …"):
         answer = answerer.answer(image, question, max_new_tokens=max_new_tokens)
+    if not answer.text:
+        stderr.print("[yellow]Note:[/yellow] the model ended its answer at once.", soft_wrap=True)
     if not answerer.trained:
         stderr.print(
-            "[yellow]Note:[/yellow] the connector of this checkpoint is untrained: the text is no grounded answer."
+            "[yellow]Note:[/yellow] the connector of this checkpoint is untrained: the text is no grounded answer.",
+            soft_wrap=True,
         )
     written: list[str] = []
     if save_views is not None:
