@@ -193,9 +193,15 @@ class EquirectangularView(_View):
         self, xy: Float[ndarray, "*grid 2"], size: tuple[int, int], *, align_corners: bool = False
     ) -> Float[ndarray, "*grid 3"]:
         """Unit rays through continuous pixel coordinates (x, y) of a picture of `size` (height, width)."""
+        return angles_to_rays(*self.pixels_to_angles(xy, size, align_corners=align_corners))
+
+    def pixels_to_angles(
+        self, xy: Float[ndarray, "*grid 2"], size: tuple[int, int], *, align_corners: bool = False
+    ) -> tuple[Float[ndarray, "*grid"], Float[ndarray, "*grid"]]:
+        """Longitude (not wrapped) and latitude, in radians, of continuous pixel coordinates (x, y)."""
         centre, half = self._centre_and_half
         uv = _to_unit(xy, size, align_corners)
-        return angles_to_rays(centre[0] + uv[..., 0] * half[0], centre[1] - uv[..., 1] * half[1])
+        return centre[0] + uv[..., 0] * half[0], centre[1] - uv[..., 1] * half[1]
 
     def rays_to_pixels(
         self, rays: Float[ndarray, "*grid 3"], size: tuple[int, int], *, align_corners: bool = False

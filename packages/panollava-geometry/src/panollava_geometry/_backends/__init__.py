@@ -1,0 +1,1 @@
+"""Who samples: each module turns a panorama and one recipe (or view) into one picture."""

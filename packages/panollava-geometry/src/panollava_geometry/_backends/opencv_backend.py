@@ -1,0 +1,122 @@
+"""uint8 panoramas on the CPU through OpenCV's remap, channels last.
+
+OpenCV 5 reads at float32 coordinates; OpenCV 4 rounds them to 1/32 pixel, which on a hard edge is up to 4 grey levels.
+`is_exact` measures which of the two is installed.
+"""
+
+import functools
+import importlib.util
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from panollava_geometry._errors import PanoramaError
+from panollava_geometry._patches import cut_array
+from panollava_geometry._recipe import Patch, PointRecipe, Recipe, SeparableRecipe
+
+#: remap addresses its source with 16-bit integers.
+MAX_SIDE = 32766
+
+
+@functools.cache
+def is_exact() -> bool:
+    """Whether OpenCV is installed and its remap reads where it is told to."""
+    if importlib.util.find_spec("cv2") is None:
+        return False
+    import cv2
+
+    ramp = np.array([[0, 255]] * 2, np.uint8)
+    where = np.linspace(0, 1, 256, dtype=np.float32)[None]
+    read = cv2.remap(ramp, where, np.zeros_like(where), cv2.INTER_LINEAR)
+    return bool((np.abs(read[0].astype(float) - np.arange(256)) <= 0.51).all())
+
+
+def fits(recipe: Recipe) -> bool:
+    """Whether the reduced patch is small enough for remap."""
+    patch = recipe.patch
+    sides = (
+        (patch.rows[1] - patch.rows[0]) // patch.reduce_rows,
+        (patch.columns[1] - patch.columns[0]) // patch.reduce_columns + 2,
+    )
+    return max(sides) <= MAX_SIDE
+
+
+def _halve(image: UInt8[ndarray, "rows columns channels"], rows: int, columns: int) -> UInt8[ndarray, "_ _ channels"]:
+    import cv2
+
+    while rows > 1 or columns > 1:
+        by_row, by_column = min(rows, 2), min(columns, 2)
+        size = (image.shape[1] // by_column, image.shape[0] // by_row)
+        image = _with_channels(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+        rows, columns = rows // by_row, columns // by_column
+    return image
+
+
+def _with_channels(image: UInt8[ndarray, "..."]) -> UInt8[ndarray, "rows columns channels"]:
+    """OpenCV drops a single channel's axis."""
+    return image[..., None] if image.ndim == 2 else image
+
+
+def _reduce(image: UInt8[ndarray, "rows columns channels"], patch: Patch) -> UInt8[ndarray, "_ _ channels"]:
+    """Block means, polar smoothing, and the wrap of a full turn."""
+    import cv2
+
+    image = _halve(image, patch.reduce_rows, patch.reduce_columns)
+    if patch.polar_bands:
+        smooth = image.copy()
+        for first, last, width in patch.polar_bands:
+            half = width // 2
+            mode = cv2.BORDER_WRAP if patch.full_turn else cv2.BORDER_REPLICATE
+            band = cv2.copyMakeBorder(image[first:last], 0, 0, half, half, mode)
+            smooth[first:last] = _with_channels(cv2.blur(band, (width, 1)))[:, half : half + image.shape[1]]
+        image = smooth
+    if patch.full_turn:
+        image = _with_channels(cv2.copyMakeBorder(image, 0, 0, 1, 1, cv2.BORDER_WRAP))
+    return image
+
+
+def _read_points(
+    image: UInt8[ndarray, "rows columns channels"], recipe: PointRecipe
+) -> UInt8[ndarray, "height width channels"]:
+    import cv2
+
+    channels = image.shape[2]
+    if channels == 3 and recipe.points > 1:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)  # four channels are read faster than three
+    read = cv2.remap(image, recipe.x, recipe.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if recipe.points > 1:
+        size = (read.shape[1] // recipe.points, read.shape[0] // recipe.points)
+        read = cv2.resize(read, size, interpolation=cv2.INTER_AREA)
+    return _with_channels(read)[..., :channels]
+
+
+def _read_windows(
+    image: UInt8[ndarray, "rows columns channels"], recipe: SeparableRecipe
+) -> UInt8[ndarray, "height width channels"]:
+    rows = np.zeros((recipe.row_index.shape[0], *image.shape[1:]), np.float32)
+    for tap in range(recipe.row_index.shape[1]):
+        rows += image[recipe.row_index[:, tap]] * recipe.row_weight[:, tap, None, None]
+    total = np.zeros((rows.shape[0], recipe.column_index.shape[0], image.shape[2]), np.float32)
+    for tap in range(recipe.column_index.shape[1]):
+        total += rows[:, recipe.column_index[:, tap]] * recipe.column_weight[:, tap, None]
+    return np.rint(total).clip(0, 255).astype(np.uint8)
+
+
+def sample(
+    image: UInt8[ndarray, "erp_height erp_width channels"], recipe: Recipe, anchor: int
+) -> UInt8[ndarray, "height width channels"]:
+    """One view of one panorama.
+
+    Raises:
+        PanoramaError: The part of the panorama that is needed exceeds what remap can address.
+    """
+    patch = recipe.patch
+    if not fits(recipe):
+        raise PanoramaError(
+            f"opencv's remap reads at most {MAX_SIDE} pixels a side, this view needs more of a "
+            f"{image.shape[1]}x{image.shape[0]} panorama: use backend='torch' or antialias=True"
+        )
+    image = cut_array(image, patch.rows, (patch.columns[0] + anchor, patch.columns[1] + anchor))
+    image = _reduce(image, patch)
+    return _read_points(image, recipe) if isinstance(recipe, PointRecipe) else _read_windows(image, recipe)

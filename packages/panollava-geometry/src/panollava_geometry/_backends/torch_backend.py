@@ -1,0 +1,72 @@
+"""Any floating dtype, any device, differentiable with respect to the image."""
+
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from panollava_geometry._patches import cut_tensor
+from panollava_geometry._recipe import Patch, PointRecipe, Recipe, SeparableRecipe
+
+
+def _reduce(image: Float[Tensor, "batch channels rows columns"], patch: Patch) -> Float[Tensor, "batch channels _ _"]:
+    """Block means, polar smoothing, and the wrap of a full turn."""
+    if patch.reduce_rows > 1 or patch.reduce_columns > 1:
+        image = functional.avg_pool2d(image, (patch.reduce_rows, patch.reduce_columns))
+    if patch.polar_bands:
+        parts, done = [], 0
+        for first, last, width in patch.polar_bands:
+            half = width // 2
+            band = image[..., first:last, :]
+            band = functional.pad(band, (half, half, 0, 0), mode="circular" if patch.full_turn else "replicate")
+            parts += [image[..., done:first, :], functional.avg_pool2d(band, (1, width), stride=1)]
+            done = last
+        image = torch.cat([*parts, image[..., done:, :]], dim=-2)
+    if patch.full_turn:
+        image = functional.pad(image, (1, 1, 0, 0), mode="circular")
+    return image
+
+
+def _read_points(
+    image: Float[Tensor, "batch channels rows columns"], recipe: PointRecipe
+) -> Float[Tensor, "batch channels height width"]:
+    rows, columns = image.shape[-2:]
+    x, y = (torch.as_tensor(a).to(image.device, image.dtype) for a in (recipe.x, recipe.y))
+    grid = torch.stack([(2 * x + 1) / columns - 1, (2 * y + 1) / rows - 1], dim=-1)
+    grid = grid.expand(image.shape[0], -1, -1, -1)
+    read = functional.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return functional.avg_pool2d(read, recipe.points) if recipe.points > 1 else read
+
+
+def _read_windows(
+    image: Float[Tensor, "batch channels rows columns"], recipe: SeparableRecipe
+) -> Float[Tensor, "batch channels height width"]:
+    for axis, index, weight in (
+        (-2, recipe.row_index, recipe.row_weight),
+        (-1, recipe.column_index, recipe.column_weight),
+    ):
+        taps = torch.as_tensor(index).to(image.device)
+        weights = torch.as_tensor(weight).to(image.device, image.dtype)
+        total = None
+        for tap in range(index.shape[1]):
+            factor = weights[:, tap, None] if axis == -2 else weights[:, tap]
+            term = image.index_select(axis, taps[:, tap]) * factor
+            total = term if total is None else total + term
+        image = image if total is None else total
+    return image
+
+
+def reduced_patch(
+    erp: Shaped[Tensor, "batch channels erp_height erp_width"], patch: Patch, anchor: int
+) -> Float[Tensor, "batch channels rows columns"]:
+    """The patch, low-passed and decimated, in float32, or float64 for float64 panoramas."""
+    image = cut_tensor(erp, patch.rows, (patch.columns[0] + anchor, patch.columns[1] + anchor))
+    return _reduce(image if image.dtype == torch.float64 else image.float(), patch)
+
+
+def sample(
+    erp: Shaped[Tensor, "batch channels erp_height erp_width"], recipe: Recipe, anchor: int
+) -> Float[Tensor, "batch channels height width"]:
+    """One view of every panorama, in float32, or float64 for float64 panoramas."""
+    image = reduced_patch(erp, recipe.patch, anchor)
+    return _read_points(image, recipe) if isinstance(recipe, PointRecipe) else _read_windows(image, recipe)

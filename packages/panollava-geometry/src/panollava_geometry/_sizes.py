@@ -1,0 +1,17 @@
+"""Sizes: one number, or (height, width)."""
+
+from panollava_geometry._errors import PanoramaError
+
+Size = int | tuple[int, int]
+
+
+def size_pair(size: Size, name: str = "size") -> tuple[int, int]:
+    """(height, width) of a size given as one number or a pair.
+
+    Raises:
+        PanoramaError: A side is not a positive whole number.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    if not (isinstance(height, int) and isinstance(width, int) and height >= 1 and width >= 1):
+        raise PanoramaError(f"{name} must be a positive int or (height, width), got {size!r}")
+    return height, width
