@@ -33,7 +33,9 @@ def test_default_plan_is_a_closed_ring_and_a_global_view():
     assert config.num_image_tokens() == 7 * 14 * 14
 
 
-@pytest.mark.parametrize("settings", [{}, {"num_views": 8, "view_size": (28, 56)}, {"stitching_mode": "drop_overlap"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"num_views": 8, "overlap_ratio": 0.5, "view_size": (16, 32)}, {"stitching_mode": "drop_overlap"}]
+)
 def test_json_round_trip(tmp_path, tiny_config, settings):
     config = tiny_config(**settings)
     config.save_pretrained(tmp_path)
@@ -92,3 +94,15 @@ def test_tying_is_one_flag_in_both_places():
     assert PanoLLaVaConfig().tie_word_embeddings is True  # Qwen2.5-0.5B ties
     untied = PanoLLaVaConfig(tie_word_embeddings=False)
     assert untied.text_config.tie_word_embeddings is False
+
+
+@pytest.mark.parametrize(("tiles", "figure"), [(4, "0.0%"), (3, "-33.3%"), (8, "50.0%")])
+def test_a_number_of_views_that_contradicts_the_overlap_warns_with_the_true_figure(tiles, figure):
+    # neighbours of n tiles are 360/n apart: 90 degree tiles share 1 - 360/(90 n)
+    with pytest.warns(UserWarning, match=f"overlap by {figure}, not by overlap_ratio=30.0%"):
+        PanoLLaVaConfig(num_views=tiles)
+
+
+def test_the_derived_number_of_views_given_by_hand_is_no_contradiction():
+    assert len(PanoLLaVaConfig(num_views=6).view_plan()) == 7
+    assert len(PanoLLaVaConfig(num_views=8, overlap_ratio=0.5).view_plan()) == 9

@@ -3,12 +3,10 @@
 The rest of the package reads as if only the current release existed.
 """
 
-import inspect
 from dataclasses import fields
 from typing import Any
 
 import torch
-from transformers import AutoImageProcessor
 from transformers.generation import utils as generation_utils
 from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.processing_utils import ProcessorMixin
@@ -48,12 +46,3 @@ def slice_hidden_states(hidden_states: torch.Tensor, logits_to_keep: int | torch
         return torch.take_along_dim(hidden_states, logits_to_keep[..., None], dim=1)
     kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) and logits_to_keep else logits_to_keep
     return hidden_states[:, slice(None) if isinstance(kept, int) else kept]
-
-
-def register_image_processor(config_class: type, processor_class: type) -> None:
-    """Register one image processor for every backend that the installed release tells apart."""
-    if "image_processor_classes" in inspect.signature(AutoImageProcessor.register).parameters:
-        classes = {"pil": processor_class, "torchvision": processor_class}
-        AutoImageProcessor.register(config_class, image_processor_classes=classes, exist_ok=True)
-    else:
-        AutoImageProcessor.register(config_class, slow_image_processor_class=processor_class, exist_ok=True)

@@ -1,5 +1,7 @@
 """Configuration of PanoLLaVA: two towers, the connector between them, and how a panorama is cut into views."""
 
+import math
+import warnings
 from typing import Any, Literal
 
 from panollava_core import num_image_tokens, resampler_output_grid, vision_token_grid
@@ -17,6 +19,9 @@ IMAGE_TOKEN_ID = 151665
 PositionalEncoding = Literal["spherical", "yaw", "none"]
 StitchingMode = Literal["concat", "stride_views", "drop_overlap", "resample"]
 Interpolation = Literal["linear", "nearest"]
+
+#: Strategies whose tiles stand in a closed ring of `num_views`.
+RINGS = ("anyres_e2p", "e2p")
 
 #: Resamplers that keep one token per cell of the view, as the original's did, unless `resampler_config` says otherwise.
 KEEPS_TOKENS = ("mlp", "bimamba")
@@ -51,6 +56,11 @@ class PanoLLaVaConfig(PretrainedConfig):
         vicreg_similarity_weight: Weight of VICReg's invariance term.
         vicreg_variance_weight: Weight of its variance term.
         vicreg_covariance_weight: Weight of its covariance term.
+        vicreg_mode: `pairwise` (statistics within each pair of views) or `batchwise` (over all rows of the batch).
+        vicreg_pairs: `spherical` pairs tokens that see the same direction; `columns` the original's fixed columns.
+        vicreg_projector_dim: Width of the VICReg projector; None is `latent_dimension`.
+        vicreg_projector_depth: Number of its linear layers; 0 leaves it out.
+        pooling: How `PanoLLaVaForFeatureExtraction` makes one vector of the latent tokens: `mean`, `max` or `first`.
         use_lora: Whether finetuning puts LoRA adapters on the language model.
         lora_r: Rank of the adapters.
         lora_alpha: Scale of the adapters.
@@ -98,6 +108,11 @@ class PanoLLaVaConfig(PretrainedConfig):
         vicreg_similarity_weight: float = 25.0,
         vicreg_variance_weight: float = 25.0,
         vicreg_covariance_weight: float = 1.0,
+        vicreg_mode: Literal["pairwise", "batchwise"] = "pairwise",
+        vicreg_pairs: Literal["spherical", "columns"] = "spherical",
+        vicreg_projector_dim: int | None = None,
+        vicreg_projector_depth: int = 2,
+        pooling: Literal["mean", "max", "first"] = "mean",
         use_lora: bool = False,
         lora_r: int = 16,
         lora_alpha: int = 32,
@@ -129,6 +144,11 @@ class PanoLLaVaConfig(PretrainedConfig):
         self.vicreg_similarity_weight = vicreg_similarity_weight
         self.vicreg_variance_weight = vicreg_variance_weight
         self.vicreg_covariance_weight = vicreg_covariance_weight
+        self.vicreg_mode = vicreg_mode
+        self.vicreg_pairs = vicreg_pairs
+        self.vicreg_projector_dim = vicreg_projector_dim
+        self.vicreg_projector_depth = vicreg_projector_depth
+        self.pooling = pooling
         self.use_lora = use_lora
         self.lora_r = lora_r
         self.lora_alpha = lora_alpha
@@ -148,6 +168,17 @@ class PanoLLaVaConfig(PretrainedConfig):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         self.view_plan()  # raises on a plan that cannot be
+        if self.num_views is not None and self.crop_strategy in RINGS:
+            self._compare_overlap(self.num_views)
+
+    def _compare_overlap(self, tiles: int) -> None:
+        true = 1.0 - 360.0 / (tiles * self.fov_deg)
+        if tiles != math.ceil(360.0 / (self.fov_deg * (1.0 - self.overlap_ratio)) - 1e-9):
+            warnings.warn(
+                f"num_views={tiles} tiles of {self.fov_deg:g}° overlap by {true:.1%}, not by overlap_ratio="
+                f"{self.overlap_ratio:.1%}: leave num_views at None, or set overlap_ratio to the true figure",
+                stacklevel=4,
+            )
 
     def view_plan(self) -> ViewPlan:
         """The views a panorama is cut into, global view first."""

@@ -38,6 +38,45 @@ class PanoLLaVaCausalLMOutput(CausalLMOutputWithPast):
 
 
 @dataclass
+class PanoLLaVaVICRegOutput(ModelOutput):
+    """What `PanoLLaVaForVICReg` returns.
+
+    Attributes:
+        loss: Weighted sum of the three terms, a scalar.
+        invariance: Mean squared difference of paired tokens.
+        variance: Hinge on the standard deviation.
+        covariance: Off-diagonal covariance energy.
+        vicreg_features: Projected tokens that were compared, `[panoramas, views, H', W', D]`.
+        last_hidden_state: Latent tokens before the VICReg projector, `[panoramas, views, N, D_latent]`.
+    """
+
+    loss: torch.Tensor | None = None
+    invariance: torch.Tensor | None = None
+    variance: torch.Tensor | None = None
+    covariance: torch.Tensor | None = None
+    vicreg_features: torch.Tensor | None = None
+    last_hidden_state: torch.Tensor | None = None
+
+
+@dataclass
+class PanoLLaVaFeatureOutput(ModelOutput):
+    """What `PanoLLaVaForFeatureExtraction` returns.
+
+    Attributes:
+        pooler_output: One vector per panorama, `[panoramas, D_latent]`.
+        last_hidden_state: Latent tokens, `[panoramas, views, N, D_latent]`.
+    """
+
+    pooler_output: torch.Tensor | None = None
+    last_hidden_state: torch.Tensor | None = None
+
+    @property
+    def features(self) -> torch.Tensor | None:
+        """The vectors, `[panoramas, D_latent]`."""
+        return self.pooler_output
+
+
+@dataclass
 class PanoLLaVaImageFeatures(ModelOutput):
     """What `get_image_features` returns.
 

@@ -1,0 +1,160 @@
+"""PanoLLaVA's vision side alone: trained on overlapping views with VICReg, used to turn panoramas into vectors."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from panollava_losses import OverlapVICRegLoss, VICRegProjector, column_correspondences
+from torch import Tensor, nn
+
+from panollava_hf.configuration_panollava import PanoLLaVaConfig
+from panollava_hf.modeling_base import PanoLLaVaModel, PanoLLaVaPreTrainedModel
+from panollava_hf.outputs_panollava import PanoLLaVaFeatureOutput, PanoLLaVaVICRegOutput
+
+Pooling = Literal["mean", "max", "first"]
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Correspondences on one device, with the fields that panollava_losses reads."""
+
+    source_view: Tensor
+    target_view: Tensor
+    source_index: Tensor
+    target_xy: Tensor
+    weight: Tensor
+
+    @classmethod
+    def of(cls, found: Any, device: torch.device) -> "_Pairs":
+        return cls(**{name: getattr(found, name).to(device) for name in cls.__dataclass_fields__})
+
+
+def overlap_pairs(config: PanoLLaVaConfig, is_spatial: bool) -> Any:
+    """Which tokens of which views are compared, as the config says.
+
+    Raises:
+        ValueError: Views do not overlap, or tokens have no place on the sphere; the message names the fields to change.
+    """
+    plan, grid = config.view_plan(), config.token_grid()
+    if config.vicreg_pairs == "columns":
+        return column_correspondences(len(plan), grid, config.overlap_ratio)
+    if not is_spatial:
+        raise ValueError(
+            f"the tokens of a {config.resampler_type!r} resampler look in no direction of their own, so they cannot be "
+            "paired on the sphere: set vicreg_pairs='columns' or choose a resampler that keeps the grid"
+        )
+    from panollava_geometry import find_correspondences
+
+    found = find_correspondences(plan, grid, pairs="adjacent")
+    if len(found.source_view) == 0:
+        raise ValueError(
+            f"no two of the {len(plan)} views overlap (crop_strategy={config.crop_strategy!r}, num_views="
+            f"{config.num_views}, fov_deg={config.fov_deg}): raise fov_deg or num_views, or leave num_views at None"
+        )
+    return found
+
+
+class PanoLLaVaForVICReg(PanoLLaVaPreTrainedModel):
+    """Stage one: the same direction seen from two views should get the same features (Bardes et al. 2022).
+
+    Raises:
+        ValueError: The config's views do not overlap, or its resampler's tokens have no place.
+    """
+
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+
+    def __init__(self, config: PanoLLaVaConfig) -> None:
+        super().__init__(config)
+        self.panollava = PanoLLaVaModel(config, add_language_model=False)
+        width = config.vicreg_projector_dim or config.latent_dimension
+        self.vicreg_projector: nn.Module = nn.Identity()
+        if config.vicreg_projector_depth:
+            self.vicreg_projector = VICRegProjector(config.latent_dimension, width, depth=config.vicreg_projector_depth)
+        self.criterion = OverlapVICRegLoss(
+            similarity_weight=config.vicreg_similarity_weight,
+            variance_weight=config.vicreg_variance_weight,
+            covariance_weight=config.vicreg_covariance_weight,
+            mode=config.vicreg_mode,
+        )
+        with torch.device("cpu"):  # real tensors whatever the default device, and none of the checkpoint's
+            self._pairs = overlap_pairs(config, self.panollava.resampler.is_spatial)
+        self.post_init()
+
+    def forward(self, pixel_values: Tensor, correspondences: Any = None, **kwargs: Any) -> PanoLLaVaVICRegOutput:
+        """Loss on the overlaps of the views.
+
+        Args:
+            pixel_values: Normalised views, `[panoramas, views, 3, h, w]`.
+            correspondences: Pairs of tokens to compare; default: those of the config's plan.
+            kwargs: Ignored trainer arguments.
+
+        Raises:
+            ValueError: The number of views is not the plan's.
+        """
+        panoramas, views = pixel_values.shape[:2]
+        expected = len(self.config.view_plan())
+        if correspondences is None and views != expected:
+            raise ValueError(
+                f"pixel_values hold {views} views, the config's plan has {expected}: cut the panorama with the "
+                "checkpoint's own processor, or pass correspondences"
+            )
+        _, latents = self.panollava.encode_views(pixel_values)
+        latents = latents.unflatten(0, (panoramas, views))
+        compared = self.vicreg_projector(latents).unflatten(2, self.panollava.token_grid)
+        pairs = _Pairs.of(self._pairs if correspondences is None else correspondences, compared.device)
+        terms = self.criterion(compared, pairs)
+        return PanoLLaVaVICRegOutput(
+            loss=terms.total,
+            invariance=terms.invariance,
+            variance=terms.variance,
+            covariance=terms.covariance,
+            vicreg_features=compared,
+            last_hidden_state=latents,
+        )
+
+    def to_feature_extractor(self, pooling: Pooling | None = None) -> "PanoLLaVaForFeatureExtraction":
+        """The same weights without the VICReg projector, which is only for training."""
+        with torch.device("meta"):  # its own weights are not needed
+            extractor = PanoLLaVaForFeatureExtraction(self.config, pooling=pooling)
+        extractor.panollava = self.panollava
+        return extractor.train(self.training)
+
+
+class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
+    """Panoramas → vectors.
+
+    Args:
+        config: The model's configuration.
+        pooling: `mean`, `max` or `first` over all latent tokens; default: the config's.
+
+    Raises:
+        ValueError: `pooling` is none of the three.
+    """
+
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+
+    def __init__(self, config: PanoLLaVaConfig, pooling: Pooling | None = None) -> None:
+        super().__init__(config)
+        self.pooling = config.pooling if pooling is None else pooling
+        if self.pooling not in ("mean", "max", "first"):
+            raise ValueError(f"pooling must be 'mean', 'max' or 'first', got {self.pooling!r}")
+        self.panollava = PanoLLaVaModel(config, add_language_model=False)
+        self.post_init()
+
+    def forward(self, pixel_values: Tensor, **kwargs: Any) -> PanoLLaVaFeatureOutput:
+        """One vector per panorama.
+
+        Args:
+            pixel_values: Normalised views, `[panoramas, views, 3, h, w]`.
+            kwargs: Ignored: what a processor may pass besides.
+        """
+        panoramas, views = pixel_values.shape[:2]
+        _, latents = self.panollava.encode_views(pixel_values)
+        tokens = latents.unflatten(0, (panoramas, views))
+        flat = tokens.flatten(1, 2)
+        pooled = {"mean": lambda: flat.mean(1), "max": lambda: flat.amax(1), "first": lambda: flat[:, 0]}[
+            self.pooling
+        ]()
+        return PanoLLaVaFeatureOutput(pooler_output=pooled, last_hidden_state=tokens)

@@ -1,0 +1,200 @@
+"""PanoLLaVA with its language-modelling head: panoramas and questions in, text out."""
+
+from typing import Any, Self
+
+import torch
+from panollava_core import LanguageFusion
+from torch import Tensor, nn
+from transformers import GenerationMixin, PretrainedConfig
+
+from panollava_hf._compat import (
+    CACHE_NAME,
+    GENERATE_DROPS_IMAGES,
+    is_prefill,
+    slice_hidden_states,
+    take_cache,
+)
+from panollava_hf.configuration_panollava import PanoLLaVaConfig
+from panollava_hf.modeling_base import PanoLLaVaModel, PanoLLaVaPreTrainedModel
+from panollava_hf.outputs_panollava import PanoLLaVaCausalLMOutput, PanoLLaVaImageFeatures
+
+
+class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixin):
+    """PanoLLaVA with its language-modelling head: answers questions about panoramas.
+
+    Example:
+        >>> from transformers import Qwen2Config, SiglipVisionConfig
+        >>> from panollava_hf import PanoLLaVaConfig, PanoLLaVaForConditionalGeneration
+        >>> vision = SiglipVisionConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=1,
+        ...                             num_attention_heads=2, image_size=32, patch_size=8)
+        >>> text = Qwen2Config(vocab_size=99, hidden_size=32, intermediate_size=64, num_hidden_layers=1,
+        ...                    num_attention_heads=2, num_key_value_heads=2)
+        >>> config = PanoLLaVaConfig(vision, text, latent_dimension=32, image_token_id=98)
+        >>> model = PanoLLaVaForConditionalGeneration(config)
+        >>> config.num_image_tokens()  # 7 views of 4 x 4 tokens
+        112
+    """
+
+    _tied_weights_keys = {"lm_head.weight": "panollava.language_model.embed_tokens.weight"}  # noqa: RUF012 - 5.x reads a dict
+
+    def __init__(self, config: PanoLLaVaConfig) -> None:
+        super().__init__(config)
+        self.panollava = PanoLLaVaModel(config)
+        self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
+        self.post_init()
+
+    @classmethod
+    def from_towers(
+        cls,
+        vision: str,
+        text: str,
+        *,
+        dtype: torch.dtype | None = None,
+        **settings: Any,
+    ) -> Self:
+        """Join two pretrained towers with a fresh, untrained connector.
+
+        Args:
+            vision: Vision tower, a folder or Hub id.
+            text: Causal language model, a folder or Hub id.
+            dtype: Type of all weights; default float32.
+            settings: Fields of `PanoLLaVaConfig` other than the towers (`resampler_type`, `view_size`, …).
+
+        Raises:
+            ValueError: A tower cannot be found or used.
+        """
+        from panollava_hf.joining import join_towers
+
+        return join_towers(cls, vision, text, settings=settings, dtype=dtype)
+
+    @property
+    def vision_backbone(self) -> nn.Module:
+        """The vision tower."""
+        return self.panollava.vision_backbone
+
+    @property
+    def resampler(self) -> nn.Module:
+        """Features → latent tokens."""
+        return self.panollava.resampler
+
+    @property
+    def projector(self) -> nn.Module:
+        """Latent tokens → language-model tokens."""
+        return self.panollava.projector
+
+    @property
+    def language_model(self) -> nn.Module:
+        """The headless language model."""
+        return self.panollava.language_model
+
+    @property
+    def language_fusion(self) -> LanguageFusion:
+        """Puts vision tokens where the placeholders are."""
+        return self.panollava.language_fusion
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The language model's embedding."""
+        return self.panollava.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the language model's embedding."""
+        self.panollava.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The language-modelling head."""
+        return self.lm_head
+
+    def set_output_embeddings(self, value: nn.Linear) -> None:
+        """Replace the language-modelling head."""
+        self.lm_head = value
+
+    def get_decoder(self) -> nn.Module:
+        """The headless language model."""
+        return self.panollava.language_model
+
+    def get_image_features(
+        self, pixel_values: Tensor, view_rays: Tensor | None = None, **kwargs: Any
+    ) -> PanoLLaVaImageFeatures:
+        """Panoramas → tokens of the language model; see `PanoLLaVaModel.get_image_features`."""
+        return self.panollava.get_image_features(pixel_values, view_rays=view_rays, **kwargs)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        cache: Any = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        logits_to_keep: int | Tensor = 0,
+        view_rays: Tensor | None = None,
+        mm_encoder_outputs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> PanoLLaVaCausalLMOutput | tuple[Any, ...]:
+        """Logits, and the loss when there are labels.
+
+        Args:
+            input_ids: `[batch, sequence]`, with as many `image_token_id` as the panoramas have tokens.
+            pixel_values: Normalised views, `[panoramas, views, 3, h, w]`, in the order of their placeholders.
+            attention_mask: `[batch, sequence]`, 0 at padding.
+            position_ids: `[batch, sequence]`; default: counted by the language model.
+            past_key_values: Key-value cache (its name before transformers 5.24).
+            cache: Key-value cache.
+            inputs_embeds: Embeddings `[batch, sequence, D_lm]` in place of `input_ids`.
+            labels: `[batch, sequence]`, -100 where nothing is to be learnt; placeholders are never learnt.
+            logits_to_keep: Last positions whose logits are wanted (0: all), or an index tensor or mask.
+            view_rays: Unit directions of the latent tokens, `[panoramas, views, H', W', 3]`.
+            mm_encoder_outputs: `{"image": output of get_image_features}` instead of `pixel_values`.
+            kwargs: For the language model and the loss (`num_items_in_batch`).
+        """
+        return_dict = kwargs.pop("return_dict", None)
+        outputs = self.panollava(
+            input_ids=input_ids,
+            pixel_values=pixel_values,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+            view_rays=view_rays,
+            mm_encoder_outputs=mm_encoder_outputs,
+            **take_cache(cache, past_key_values),
+            **kwargs,
+        )
+        logits = self._head(slice_hidden_states(outputs.last_hidden_state, logits_to_keep))
+        loss = None
+        if labels is not None:
+            labels = labels.masked_fill(labels == self.config.image_token_id, -100)
+            loss = self.loss_function(
+                logits=logits, labels=labels, vocab_size=self.config.text_config.vocab_size, **kwargs
+            )
+        result = PanoLLaVaCausalLMOutput(
+            loss=loss,
+            logits=logits,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            image_hidden_states=outputs.image_hidden_states,
+            **{CACHE_NAME: outputs.get(CACHE_NAME)},
+        )
+        return result.to_tuple() if return_dict is False else result
+
+    def _head(self, hidden_states: Tensor) -> Tensor:
+        """Logits as the language model's own head makes them, with the scale and soft cap that its config names."""
+        logits = self.lm_head(hidden_states)
+        text: PretrainedConfig = self.config.text_config
+        if getattr(text, "logit_scale", None) is not None:  # Cohere
+            logits = logits * text.logit_scale
+        if getattr(text, "logits_scaling", None) is not None:  # Granite
+            logits = logits / text.logits_scaling
+        cap = getattr(text, "final_logit_softcapping", None)  # Gemma 2 and 3
+        return logits if cap is None else torch.tanh(logits / cap) * cap
+
+    if not GENERATE_DROPS_IMAGES:
+
+        def prepare_inputs_for_generation(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+            """As in newer releases: the pixels go in with the prompt and not again with each new token."""
+            model_inputs = super().prepare_inputs_for_generation(*args, **kwargs)
+            if not is_prefill(model_inputs, kwargs):
+                model_inputs.pop("pixel_values", None)
+                model_inputs.pop("view_rays", None)
+            return model_inputs
