@@ -95,7 +95,8 @@ def milliseconds(seconds: float) -> str:
 def machine(*packages: str) -> str:
     """One line about where the figures come from."""
     found = ", ".join(f"{p} {version(p)}" for p in ("torch", "numpy", *packages))
-    return f"*Measured {time.strftime('%Y-%m-%d')} on {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, {found}, {torch.get_num_threads()} threads.*"
+    cores = f"{os.cpu_count()} cores ({platform.machine()}), {torch.get_num_threads()} threads"
+    return f"*Measured {time.strftime('%Y-%m-%d')} on {cores}, Python {platform.python_version()}, {found}.*"
 
 
 def write_section(name: str, text: str) -> None:
