@@ -36,5 +36,5 @@ def leave_folder(namespace: dict[str, Any]) -> None:
 
 
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser()], patterns=["*.md"], setup=enter_folder, teardown=leave_folder
+    parsers=[PythonCodeBlockParser()], path=str(ROOT), patterns=["*.md"], setup=enter_folder, teardown=leave_folder
 ).pytest()
