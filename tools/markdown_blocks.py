@@ -36,5 +36,9 @@ def leave_folder(namespace: dict[str, Any]) -> None:
 
 
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser()], path=str(ROOT), patterns=["*.md"], setup=enter_folder, teardown=leave_folder
+    parsers=[PythonCodeBlockParser()],
+    path=ROOT.anchor,  # whatever pytest is pointed at
+    patterns=["*.md"],
+    setup=enter_folder,
+    teardown=leave_folder,
 ).pytest()

@@ -1,0 +1,122 @@
+"""What the four packages and the top level must agree on."""
+
+import ast
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from tools.check_release import PACKAGES, ROOT, VERSION, check_siblings, project
+
+FOLDERS = [ROOT / "packages" / f"panollava-{package}" for package in PACKAGES]
+SESSIONS = {"tests", "tests-isolated", "minimums", "compat", "lint", "types", "docs", "build", "demo", "bench"}
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_metadata(package):
+    table = project(ROOT, package)
+    assert table["name"] == f"panollava-{package}"
+    assert re.fullmatch(VERSION, table["version"])
+    assert "dynamic" not in table
+    assert table["requires-python"] == ">=3.11"
+    assert table["license"] == "MIT"
+    assert table["license-files"] == ["LICENSE"]
+    assert table["readme"] == "README.md"
+    check_siblings(ROOT, table)
+    extras = table.get("optional-dependencies", {}).values()
+    for requirement in [*table["dependencies"], *(r for extra in extras for r in extra)]:
+        assert re.fullmatch(r"[\w-]+(\[[\w,]+\])?>=[\d.]+(,<\d+)?", requirement), "a floor, and no path or address"
+
+
+def test_floors_agree_between_packages():
+    floors = {}
+    for package in PACKAGES:
+        for requirement in project(ROOT, package)["dependencies"]:
+            name, floor = re.match(r"([\w-]+)[^>]*(>=.*)", requirement).groups()
+            floors.setdefault(name, set()).add(floor)
+    assert {name: found for name, found in floors.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=PACKAGES)
+def test_files(folder):
+    module = folder.name.replace("-", "_")
+    assert (folder / "src" / module / "py.typed").read_bytes() == b""
+    assert (folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert (folder / "CHANGELOG.md").is_file()
+    assert list((folder / "tests").rglob("test_*.py"))
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"packages/panollava-{p}/README.md" for p in PACKAGES)])
+def test_readme_shows_code_that_is_run_by_line_15(page):
+    lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
+    assert "```python" in lines[:8]
+
+
+@pytest.mark.parametrize("page", sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/**/*.md")))
+def test_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / page).read_text(encoding="utf-8")):
+        assert ((ROOT / page).parent / target).exists(), target
+
+
+def sessions():
+    """Names of the noxfile's sessions, with those of a session per package spelled out."""
+    found = set()
+    for node in ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8")).body:
+        decorators = [ast.unparse(d) for d in getattr(node, "decorator_list", [])]
+        named = [d for d in decorators if d.startswith("nox.session")]
+        if named:
+            explicit = re.search(r"name='([\w-]+)'", named[0])
+            name = explicit[1] if explicit else node.name
+            found.add(name)
+            if any(d.startswith("nox.parametrize('package', PACKAGES") for d in decorators):
+                found |= {f"{name}({package})" for package in PACKAGES}
+    return found
+
+
+def test_nox_sessions():
+    assert {name for name in sessions() if "(" not in name} == SESSIONS
+
+
+def test_continuous_integration_runs_sessions_that_exist():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    local = set(re.search(r"sessions=\((.*)\)$", script, re.MULTILINE)[1].replace('"', "").split())
+    assert {"tests", "lint", "types", "docs", "tests-isolated(losses)", "tests-isolated(geometry)"} <= local
+    hosted = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    matrix = set(hosted["jobs"]["session"]["strategy"]["matrix"]["session"])
+    assert (local | matrix) <= sessions()
+    assert matrix >= {s for s in sessions() if "(" in s}
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.name)
+def test_workflows_pin_actions_and_give_few_rights(path):
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert workflow["permissions"] == {}
+    for name, job in workflow["jobs"].items():
+        rights = {"id-token": "write"} if name == "publish" else {"contents": "read"}
+        assert job["permissions"] == rights
+        for step in job["steps"]:
+            assert "uses" not in step or re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"])
+
+
+def test_markdown_blocks_run_and_can_fail(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```python\nfrom pathlib import Path\nPath('made').touch()\nx = Path('panorama.jpg').exists()\n```\n"
+        "```python\nassert x\n```\n```python notest\nassert False\n```\n```console\npip\n```\n"
+        "```python\nassert not x\n```\n"
+    )
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "tools.markdown_blocks", "-c", tmp_path / "pytest.ini", page],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "1 failed, 2 passed" in done.stdout
+    assert "page.md::line:15" in done.stdout
+    assert not (ROOT / "made").exists()
