@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig
+from transformers.modeling_outputs import BaseModelOutput
 
 from panollava_core._towers import (
     Grid,
@@ -137,23 +138,45 @@ class VisionBackbone(nn.Module):
         Raises:
             ValueError: the tower returned another number of tokens than its config promises.
         """
+        return self.encode(pixel_values).last_hidden_state
+
+    def encode(self, pixel_values: Float[Tensor, "views 3 height width"], **options: Any) -> BaseModelOutput:
+        """Encode views and keep what the tower returns besides.
+
+        Args:
+            pixel_values: normalised pixels, as for `forward`.
+            options: further arguments of the tower (`output_hidden_states`, `output_attentions`).
+
+        Returns:
+            `last_hidden_state`: the tokens that `forward` returns; `hidden_states` and `attentions`: the tower's own, a
+            tensor per layer with prefix tokens and all, or None where they were not asked for.
+
+        Raises:
+            ValueError: the tower returned another number of tokens than its config promises.
+        """
         frozen = self.is_frozen and not pixel_values.requires_grad
         with torch.no_grad() if frozen else nullcontext():
             if self.view_chunk_size is None or pixel_values.shape[0] <= self.view_chunk_size:
-                tokens = self._encode(pixel_values)
+                output = self._encode(pixel_values, options)
             else:
-                tokens = torch.cat([self._encode(chunk) for chunk in pixel_values.split(self.view_chunk_size)])
-        return self.norm(tokens) if hasattr(self, "norm") else tokens
+                output = _joined([self._encode(chunk, options) for chunk in pixel_values.split(self.view_chunk_size)])
+        if hasattr(self, "norm"):
+            output.last_hidden_state = self.norm(output.last_hidden_state)
+        return output
 
-    def _encode(self, pixel_values: Tensor) -> Tensor:
+    def _encode(self, pixel_values: Tensor, asked: dict[str, Any]) -> BaseModelOutput:
         size = (pixel_values.shape[-2], pixel_values.shape[-1])
-        options: dict[str, object] = {}
+        options: dict[str, Any] = {}
         if "interpolate_pos_encoding" in self._accepted and size != default_image_size(self.config):
             options["interpolate_pos_encoding"] = True
         pixel_values = pixel_values.to(self.encoder.dtype)
         if self.config.model_type == "siglip2_vision_model":
             pixel_values, options = _naflex_inputs(pixel_values, self.config.patch_size)
-        tokens = run_tower(self.encoder, pixel_values, **options)
+        output = run_tower(self.encoder, pixel_values, **options, **asked)
+        tokens = self._grid_tokens(output.last_hidden_state, size)
+        return BaseModelOutput(tokens, output.get("hidden_states"), output.get("attentions"))
+
+    def _grid_tokens(self, tokens: Tensor, size: Grid) -> Tensor:
         if tokens.ndim == 4:
             return tokens.flatten(1, 2) if is_channels_last(self.encoder) else tokens.flatten(2).transpose(1, 2)
         rows, columns = self.token_grid(size)
@@ -170,6 +193,18 @@ class VisionBackbone(nn.Module):
 _HUB_ARGUMENTS = frozenset(
     {"revision", "cache_dir", "token", "local_files_only", "trust_remote_code", "subfolder", "force_download"}
 )
+
+
+def _joined(chunks: list[BaseModelOutput]) -> BaseModelOutput:
+    """One output of several chunks of views."""
+
+    def layers(name: str) -> tuple[Tensor, ...] | None:
+        if getattr(chunks[0], name) is None:
+            return None
+        return tuple(torch.cat(layer) for layer in zip(*(getattr(chunk, name) for chunk in chunks), strict=True))
+
+    tokens = torch.cat([chunk.last_hidden_state for chunk in chunks])
+    return BaseModelOutput(tokens, layers("hidden_states"), layers("attentions"))
 
 
 def _hidden_size(tower: nn.Module) -> int:

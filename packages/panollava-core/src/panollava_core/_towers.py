@@ -6,10 +6,12 @@ built once on the meta device, where a forward pass costs no memory and shows th
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig
+from transformers.utils import ModelOutput
 
 Grid = tuple[int, int]
 
@@ -125,15 +127,15 @@ def _probed_grid(model_type: str, config_json: str, height: int, width: int) -> 
     config = AutoConfig.for_model(model_type, **values)
     with torch.device("meta"), torch.no_grad():
         tower = AutoModel.from_config(config).eval()
-        output = run_tower(tower, torch.empty(1, 3, height, width))
+        output = run_tower(tower, torch.empty(1, 3, height, width)).last_hidden_state
     return feature_grid(tower, output, (height, width))
 
 
-def run_tower(tower: nn.Module, pixel_values: torch.Tensor, **options: object) -> torch.Tensor:
-    """The tower's last hidden state, without pooling where the tower lets one skip it."""
+def run_tower(tower: nn.Module, pixel_values: torch.Tensor, **options: Any) -> ModelOutput:
+    """What the tower returns, without pooling where the tower lets one skip it."""
     if getattr(tower.config, "model_type", None) == "timm_wrapper":
         options["do_pooling"] = False
-    return tower(pixel_values, **options).last_hidden_state
+    return tower(pixel_values, return_dict=True, **options)
 
 
 def feature_grid(tower: nn.Module, output: torch.Tensor, image_size: Grid) -> Grid:
