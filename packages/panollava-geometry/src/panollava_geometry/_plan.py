@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from panollava_geometry._errors import PanoramaError
+from panollava_geometry._footprint import Coverage, coverage, required_width
+from panollava_geometry._sizes import Size, size_pair
 from panollava_geometry._views import EquirectangularView, PerspectiveView, View, view_from_dict
 
 _FORMAT = "panollava-view-plan"
@@ -53,6 +55,24 @@ class ViewPlan(Sequence[View]):
 
     def __iter__(self) -> Iterator[View]:
         return iter(self.views)
+
+    def required_width(self, size: Size) -> int:
+        """Width of the panorama whose pixels are as fine as the finest pixel of any view of this `size`.
+
+        Example:
+            >>> ViewPlan([EquirectangularView()]).required_width((224, 448))
+            448
+        """
+        return required_width(self.views, size_pair(size))
+
+    def coverage(self) -> Coverage:
+        """How much of the sphere the views see, and how often.
+
+        Example:
+            >>> round(ViewPlan([PerspectiveView(0.0)]).coverage().seen, 2)
+            0.17
+        """
+        return coverage(self.views)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""

@@ -20,7 +20,8 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from panollava_geometry._cache import RecipeCache
-from panollava_geometry._sphere import rays_to_angles
+from panollava_geometry._footprint import local_scale, singular_values
+from panollava_geometry._sphere import equirect_to_rays, rays_to_angles
 from panollava_geometry._views import EquirectangularView, PerspectiveView, View, pixel_centres
 
 #: More points per axis than this are never read; a view that would need more (beyond about 120 degrees) is softer in
@@ -135,33 +136,6 @@ def _make(
     return recipe
 
 
-def _local_scale(
-    view: View, size: tuple[int, int], erp_height: int, align_corners: bool
-) -> Float[ndarray, "2 2 height width"]:
-    """Derivative of the direction, east and north in panorama rows, by the output pixel's x and y."""
-    height, width = size
-    y, x = np.meshgrid(np.arange(height + 1.0), np.arange(width + 1.0), indexing="ij")
-    corner = view.pixels_to_rays(np.stack([x, y], axis=-1), size, align_corners=align_corners)
-    along_x = corner[:, 1:] - corner[:, :-1]
-    along_y = corner[1:] - corner[:-1]
-    centre = (corner[1:, 1:] + corner[:-1, :-1] + corner[1:, :-1] + corner[:-1, 1:]) / 4
-    centre /= np.linalg.norm(centre, axis=-1, keepdims=True)
-    radius = np.maximum(np.hypot(centre[..., 0], centre[..., 2]), 1e-12)
-    jacobian = np.empty((2, 2, height, width))
-    for axis, step in enumerate(((along_x[1:] + along_x[:-1]) / 2, (along_y[:, 1:] + along_y[:, :-1]) / 2)):
-        jacobian[0, axis] = (centre[..., 2] * step[..., 0] - centre[..., 0] * step[..., 2]) / radius
-        jacobian[1, axis] = step[..., 1] / radius
-    return np.asarray(jacobian * (erp_height / np.pi))
-
-
-def _singular_values(jacobian: Float[ndarray, "2 2 *grid"]) -> tuple[Float[ndarray, "*grid"], Float[ndarray, "*grid"]]:
-    """Smallest and largest stretch."""
-    half_trace = (jacobian**2).sum(axis=(0, 1)) / 2
-    determinant = jacobian[0, 0] * jacobian[1, 1] - jacobian[0, 1] * jacobian[1, 0]
-    spread = np.sqrt(np.maximum(half_trace**2 - determinant**2, 0))
-    return np.sqrt(np.maximum(half_trace - spread, 0)), np.sqrt(half_trace + spread)
-
-
 def _polar_width(cos_latitude: Float[ndarray, " rows"]) -> Int[ndarray, " rows"]:
     """Odd number of columns about as wide as one row is high; from 9 on in steps, to keep the bands few."""
     width = 2 * np.floor(1 / (2 * np.maximum(cos_latitude, 1e-6))).astype(np.int64) + 1
@@ -199,11 +173,11 @@ def _points(
     places = centres[None, None]
     polar = False
     if antialias:
-        jacobian = _local_scale(view, size, erp_height, align_corners)
-        smallest, largest = (float(f(v)) for f, v in zip((np.min, np.max), _singular_values(jacobian), strict=True))
+        jacobian, cos_latitude = local_scale(view, size, align_corners=align_corners)
+        jacobian *= erp_height / np.pi  # from radians to rows of the panorama
+        low, high = singular_values(jacobian)
+        smallest, largest = float(low.min()), float(high.max())
         level = 2 ** max(0, math.floor(math.log2(max(smallest, largest / (2 * MAX_POINTS), 1))))
-        rays = view.rays(size, align_corners=align_corners)
-        cos_latitude = np.hypot(rays[..., 0], rays[..., 2])
         polar = smallest >= 1 and float(cos_latitude.min()) < 0.5
         while erp_width % level and level > 1:
             level //= 2
@@ -292,3 +266,13 @@ def _separable(
     rows, reduce_rows, row_index, row_weight = _axis_taps(float(y[0]), float(steps[1]), size[0])
     patch = Patch(rows, columns, reduce_rows, reduce_columns)
     return SeparableRecipe(patch, row_index, row_weight, column_index, column_weight)
+
+
+def turned_strip(rotation: Float[ndarray, "3 3"], erp: tuple[int, int], top: int, bottom: int) -> PointRecipe:
+    """Rows [top, bottom) of a panorama turned by a rotation, read one point per pixel; its anchor is half the width."""
+    height, width = erp
+    centres = pixel_centres((bottom - top, width), top)
+    longitude, latitude = rays_to_angles(equirect_to_rays(centres, erp) @ rotation.T)
+    x, y = longitude * (width / (2 * np.pi)), (0.5 - latitude / np.pi) * height
+    patch = _patch_around(x, y, erp, 1, False)
+    return PointRecipe(patch, 1, x - patch.columns[0] - 0.5 + patch.full_turn, y - patch.rows[0] - 0.5)

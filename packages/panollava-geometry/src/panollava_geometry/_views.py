@@ -36,9 +36,9 @@ def _from_unit(uv: Float[ndarray, "*grid 2"], size: tuple[int, int], align_corne
     return np.asarray((uv + 1.0) * [max(width - 1, 1) / 2, max(height - 1, 1) / 2] + 0.5)
 
 
-def pixel_centres(size: tuple[int, int]) -> Float[ndarray, "height width 2"]:
-    """Continuous coordinates (x, y) of all pixel centres of a picture."""
-    y, x = np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5, indexing="ij")
+def pixel_centres(size: tuple[int, int], top: int = 0) -> Float[ndarray, "height width 2"]:
+    """Continuous coordinates (x, y) of all pixel centres of a picture, or of its rows from `top` on."""
+    y, x = np.meshgrid(np.arange(size[0]) + (top + 0.5), np.arange(size[1]) + 0.5, indexing="ij")
     return np.stack([x, y], axis=-1)
 
 
@@ -68,6 +68,10 @@ class _View:
     def rays(self, size: tuple[int, int], *, align_corners: bool = False) -> Float[ndarray, "height width 3"]:
         """Unit rays of all pixel centres of a picture of `size` (height, width)."""
         return self.pixels_to_rays(pixel_centres(size), size, align_corners=align_corners)
+
+    def solid_angles(self, size: tuple[int, int]) -> Float[ndarray, "height width"]:
+        """Solid angle of every pixel of a picture of `size` (height, width), in steradians, exactly."""
+        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; `view_from_dict` reads it back."""
@@ -149,6 +153,17 @@ class PerspectiveView(_View):
         seen = ahead & (np.abs(np.where(ahead[..., None], uv, 2.0)) <= 1.0 + 1e-9).all(axis=-1)
         return np.where(seen[..., None], _from_unit(uv, size, align_corners), np.nan), seen
 
+    def solid_angles(self, size: tuple[int, int]) -> Float[ndarray, "height width"]:
+        """Solid angle of every pixel of a picture of `size` (height, width), in steradians, exactly.
+
+        The angle of the rectangle from the axis to (x, y) at distance 1 is atan(x y / sqrt(1 + x² + y²)).
+        """
+        half = self._half_extent
+        x = np.linspace(-half[0], half[0], size[1] + 1)
+        y = np.linspace(-half[1], half[1], size[0] + 1)[:, None]
+        corner = np.arctan2(x * y, np.sqrt(1 + x**2 + y**2))
+        return np.asarray(np.diff(np.diff(corner, axis=0), axis=1))
+
 
 @dataclass(frozen=True)
 class EquirectangularView(_View):
@@ -213,6 +228,12 @@ class EquirectangularView(_View):
         uv = np.stack([offset / half[0], (centre[1] - latitude) / half[1]], axis=-1)
         seen = (np.abs(uv) <= 1.0 + 1e-9).all(axis=-1)
         return np.where(seen[..., None], _from_unit(uv, size, align_corners), np.nan), seen
+
+    def solid_angles(self, size: tuple[int, int]) -> Float[ndarray, "height width"]:
+        """Solid angle of every pixel of a picture of `size` (height, width), in steradians, exactly."""
+        (left, right), (low, high) = np.deg2rad([self.longitude_range_deg, self.latitude_range_deg])
+        rows = -np.diff(np.sin(np.linspace(high, low, size[0] + 1)))
+        return np.asarray(np.broadcast_to(rows[:, None] * (right - left) / size[1], size))
 
 
 View = PerspectiveView | EquirectangularView
