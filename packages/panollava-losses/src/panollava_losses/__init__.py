@@ -1,3 +1,30 @@
 """Self-supervised losses on overlapping views: VICReg and dense InfoNCE over exact correspondences."""
 
-__all__: list[str] = []
+from panollava_losses._columns import column_correspondences
+from panollava_losses._grouping import GroupedCorrespondences, group_correspondences
+from panollava_losses._overlap_vicreg import OverlapVICRegLoss
+from panollava_losses._projector import VICRegProjector
+from panollava_losses._protocols import Correspondences
+from panollava_losses._vicreg import (
+    VICRegLoss,
+    VICRegTerms,
+    vicreg,
+    vicreg_covariance,
+    vicreg_invariance,
+    vicreg_variance,
+)
+
+__all__ = [
+    "Correspondences",
+    "GroupedCorrespondences",
+    "OverlapVICRegLoss",
+    "VICRegLoss",
+    "VICRegProjector",
+    "VICRegTerms",
+    "column_correspondences",
+    "group_correspondences",
+    "vicreg",
+    "vicreg_covariance",
+    "vicreg_invariance",
+    "vicreg_variance",
+]

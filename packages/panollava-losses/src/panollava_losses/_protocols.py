@@ -1,0 +1,36 @@
+"""What the overlap losses need to know of two views: which token sees the same as which place of another view."""
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+
+@runtime_checkable
+class Correspondences(Protocol):
+    """Pairs of tokens that see the same direction, flat over all pairs of views.
+
+    Any object with these five tensors will do (a dataclass, a NamedTuple, a SimpleNamespace); `n` counts token pairs.
+    """
+
+    @property
+    def source_view(self) -> Tensor:
+        """Integer `[n]`: view of the source token."""
+
+    @property
+    def target_view(self) -> Tensor:
+        """Integer `[n]`: view that sees the same direction."""
+
+    @property
+    def source_index(self) -> Tensor:
+        """Integer `[n]`: row-major index of the source token in its view's grid."""
+
+    @property
+    def target_xy(self) -> Tensor:
+        """Floating `[n, 2]`: place in the target view in token units.
+
+        Token (row r, column c) is centred at `(c + 0.5, r + 0.5)`.
+        """
+
+    @property
+    def weight(self) -> Tensor:
+        """Floating `[n]`: weight of the token pair, not negative; only ratios inside a pair of views matter."""

@@ -1,0 +1,44 @@
+"""Fixtures of this package's tests, and the paper's formulas, written out with one covariance matrix at a time."""
+
+import jaxtyping
+import pytest
+import torch
+
+
+@pytest.fixture
+def uninstrumented():
+    """Annotations unchecked, as users run the library."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def _rows_terms(rows, correction, gamma, eps):
+    """Variance hinge and covariance term of `[n, D]` rows, from the D×D matrix."""
+    spread = torch.relu(gamma - (rows.var(dim=0, correction=correction) + eps).sqrt()).mean()
+    covariance = torch.cov(rows.T)
+    off_diagonal = covariance - torch.diag(covariance.diagonal())
+    return spread, off_diagonal.square().sum() / rows.shape[1]
+
+
+def _textbook(x, y, mode="pairwise", correction=0, gamma=1.0, eps=1e-4, keep=None):
+    """Total and terms from a list of `[L, D]` token sets; `keep` masks tokens by leaving them out."""
+    keep = torch.ones(x.shape[:2], dtype=torch.bool) if keep is None else keep
+    pairs = [(a[k], b[k]) for a, b, k in zip(x, y, keep, strict=True)]
+    invariance = torch.stack([(a - b).square().mean() for a, b in pairs]).mean()
+    if mode == "batchwise":
+        spread, energy = _rows_terms(torch.cat([side for pair in pairs for side in pair]), correction, gamma, eps)
+    else:
+        each = [_rows_terms(side, correction, gamma, eps) for pair in pairs for side in pair]
+        spread, energy = (torch.stack(values).mean() for values in zip(*each, strict=True))
+    return 25 * invariance + 25 * spread + energy, invariance, spread, energy
+
+
+@pytest.fixture
+def rows_terms():
+    return _rows_terms
+
+
+@pytest.fixture
+def textbook():
+    return _textbook
