@@ -35,7 +35,8 @@ def overlap_pairs(config: PanoLLaVaConfig, is_spatial: bool) -> Any:
     Raises:
         ValueError: Views do not overlap, or tokens have no place on the sphere; the message names the fields to change.
     """
-    plan, grid = config.view_plan(), config.token_grid()
+    # Not config.view_plan(): loaded from a local export, config is of a copy of its class, and so would be its views.
+    plan, grid = PanoLLaVaConfig.view_plan(config), config.token_grid()
     if config.vicreg_pairs == "columns":
         return column_correspondences(len(plan), grid, config.overlap_ratio)
     if not is_spatial:
