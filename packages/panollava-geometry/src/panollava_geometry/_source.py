@@ -41,14 +41,13 @@ _warnings_lock = threading.Lock()
 
 
 def source_name(source: object) -> str:
-    """How messages call a source."""
+    """How messages call a source (a URL without its query and credentials)."""
     if isinstance(source, str):
         parts = urllib.parse.urlsplit(source)
-        return (
-            source if not parts.query and "@" not in parts.netloc else f"{parts.scheme}://{parts.hostname}{parts.path}"
-        )
+        secret = "://" in source and (parts.query or "@" in parts.netloc)
+        return f"{parts.scheme}://{parts.hostname}{parts.path}" if secret else source
     if isinstance(source, os.PathLike):
-        return os.fspath(source)
+        return str(os.fspath(source))
     if isinstance(source, Image.Image):
         return str(getattr(source, "filename", "") or "the picture")
     return str(getattr(source, "name", "") or f"the {type(source).__name__}")
@@ -92,7 +91,7 @@ def check_pixels(name: str, width: int, height: int) -> None:
 
 
 def _too_large(what: str) -> str:
-    return f"the picture is too large ({what}); at most {MAX_PIXELS} pixels (about 18900x9450) are decoded: shrink it first"
+    return f"the picture is too large ({what}); shrink it to at most {MAX_PIXELS} pixels (about 18900x9450)"
 
 
 def _open_quietly(file: BinaryIO | str) -> Image.Image:
