@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from panollava_geometry import find_correspondences
 from panollava_losses import OverlapVICRegLoss, VICRegProjector, column_correspondences
 from torch import Tensor, nn
 
@@ -12,6 +13,9 @@ from panollava_hf.modeling_base import PanoLLaVaModel, PanoLLaVaPreTrainedModel
 from panollava_hf.outputs_panollava import PanoLLaVaFeatureOutput, PanoLLaVaVICRegOutput
 
 Pooling = Literal["mean", "max", "first"]
+
+#: Parts of a whole checkpoint that the vision side leaves alone.
+LANGUAGE_SIDE = [r"^lm_head\.", r"^(panollava\.)?(language_model|projector)\."]
 
 
 @dataclass(frozen=True)
@@ -44,15 +48,13 @@ def overlap_pairs(config: PanoLLaVaConfig, is_spatial: bool) -> Any:
             f"the tokens of a {config.resampler_type!r} resampler look in no direction of their own, so they cannot be "
             "paired on the sphere: set vicreg_pairs='columns' or choose a resampler that keeps the grid"
         )
-    from panollava_geometry import find_correspondences
-
-    found = find_correspondences(plan, grid, pairs="adjacent")
-    if len(found.source_view) == 0:
+    try:
+        return find_correspondences(plan, grid, pairs="adjacent")
+    except ValueError as error:
         raise ValueError(
             f"no two of the {len(plan)} views overlap (crop_strategy={config.crop_strategy!r}, num_views="
             f"{config.num_views}, fov_deg={config.fov_deg}): raise fov_deg or num_views, or leave num_views at None"
-        )
-    return found
+        ) from error
 
 
 class PanoLLaVaForVICReg(PanoLLaVaPreTrainedModel):
@@ -64,6 +66,7 @@ class PanoLLaVaForVICReg(PanoLLaVaPreTrainedModel):
 
     main_input_name = "pixel_values"
     input_modalities = ("image",)
+    _keys_to_ignore_on_load_unexpected = LANGUAGE_SIDE
 
     def __init__(self, config: PanoLLaVaConfig) -> None:
         super().__init__(config)
@@ -135,6 +138,7 @@ class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
 
     main_input_name = "pixel_values"
     input_modalities = ("image",)
+    _keys_to_ignore_on_load_unexpected = [*LANGUAGE_SIDE, r"^vicreg_projector\."]  # noqa: RUF012 - transformers adds lists
 
     def __init__(self, config: PanoLLaVaConfig, pooling: Pooling | None = None) -> None:
         super().__init__(config)
