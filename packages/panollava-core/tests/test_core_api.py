@@ -17,10 +17,12 @@ def test_inventory():
         "Resampler",
         "VisionBackbone",
         "build_resampler",
+        "convert_original_resampler",
         "near_square_grid",
         "num_image_tokens",
         "resampler_is_spatial",
         "resampler_output_grid",
+        "selective_scan",
         "vision_token_grid",
     ]
     assert all(hasattr(panollava_core, name) for name in panollava_core.__all__)

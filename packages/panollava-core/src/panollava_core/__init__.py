@@ -3,12 +3,14 @@
 from panollava_core._backbone import VisionBackbone
 from panollava_core._fusion import LanguageFusion
 from panollava_core._projector import PanoramaProjector
+from panollava_core._selective_scan import selective_scan
 from panollava_core._stitching import num_image_tokens
 from panollava_core._towers import vision_token_grid
 from panollava_core.resamplers import (
     RESAMPLERS,
     Resampler,
     build_resampler,
+    convert_original_resampler,
     near_square_grid,
     resampler_is_spatial,
     resampler_output_grid,
@@ -21,9 +23,11 @@ __all__ = [
     "Resampler",
     "VisionBackbone",
     "build_resampler",
+    "convert_original_resampler",
     "near_square_grid",
     "num_image_tokens",
     "resampler_is_spatial",
     "resampler_output_grid",
+    "selective_scan",
     "vision_token_grid",
 ]

@@ -49,7 +49,7 @@ class SphericalEncoding(nn.Module):
         return self.linear(ray_features(rays, self.num_frequencies).to(self.linear.weight.dtype))
 
 
-def sine_cosine(positions: Tensor, dimension: int, temperature: float) -> Tensor:
+def sine_cosine(positions: Tensor, dimension: int, temperature: float | int) -> Tensor:
     """The sinusoidal code `[sin(p·w_0) …, cos(p·w_0) …]`, `w_i = temperature^(-2i/dimension)` (Vaswani et al. 2017)."""
     half = dimension // 2
     rates = torch.tensor(
@@ -64,8 +64,8 @@ def yaw_encoding(
     grid: tuple[int, int],
     dimension: int,
     *,
-    overlap_ratio: float,
-    temperature: float = 10000.0,
+    overlap_ratio: float | int,
+    temperature: float | int = 10000.0,
     device: torch.device | None = None,
 ) -> Float[Tensor, "views rows columns dimension"]:
     """The code of the original PanoLLaVA: place along the ring of overlapping views, and row.

@@ -56,10 +56,10 @@ class PanoramaProjector(nn.Module):
         *,
         positional_encoding: PositionalEncoding = "spherical",
         stitching_mode: StitchingMode = "concat",
-        overlap_ratio: float = 0.3,
+        overlap_ratio: float | int = 0.3,
         stitch_target_to_view_width: bool = False,
         stitch_interp: Interpolation = "linear",
-        temperature: float = 10000.0,
+        temperature: float | int = 10000.0,
         num_frequencies: int = 6,
     ) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ StitchingMode = Literal["concat", "stride_views", "drop_overlap", "resample"]
 Interpolation = Literal["linear", "nearest"]
 
 
-def check_stitching(stitching_mode: str, overlap_ratio: float, stitch_interp: str = "linear") -> None:
+def check_stitching(stitching_mode: str, overlap_ratio: float | int, stitch_interp: str = "linear") -> None:
     """Refuse options that no mode knows."""
     if stitching_mode not in get_args(StitchingMode):
         raise ValueError(
@@ -28,7 +28,7 @@ def num_image_tokens(
     grid: tuple[int, int],
     stitching_mode: StitchingMode = "concat",
     *,
-    overlap_ratio: float = 0.3,
+    overlap_ratio: float | int = 0.3,
     stitch_target_to_view_width: bool = False,
 ) -> int:
     """How many language-model tokens a panorama becomes: the T of `PanoramaProjector`, from the config alone.
@@ -51,7 +51,7 @@ def num_image_tokens(
     return grid[0] * _columns(num_views, grid, stitching_mode, overlap_ratio, stitch_target_to_view_width)
 
 
-def _columns(num_views: int, grid: tuple[int, int], mode: str, overlap_ratio: float, to_view_width: bool) -> int:
+def _columns(num_views: int, grid: tuple[int, int], mode: str, overlap_ratio: float | int, to_view_width: bool) -> int:
     rows, width = grid
     if num_views < 1 or rows < 1 or width < 1:
         raise ValueError(f"expected at least one view, row and column, got {num_views} views of {rows}x{width} tokens")
@@ -68,13 +68,13 @@ def _columns(num_views: int, grid: tuple[int, int], mode: str, overlap_ratio: fl
     return num_views * width - (num_views - 1) * shared
 
 
-def shared_columns(width: int, overlap_ratio: float) -> int:
+def shared_columns(width: int, overlap_ratio: float | int) -> int:
     """The whole columns of a view that its neighbour repeats."""
     return round(width * overlap_ratio)
 
 
 def stitch_columns(
-    views: Float[Tensor, "batch views rows columns features"], mode: StitchingMode, overlap_ratio: float
+    views: Float[Tensor, "batch views rows columns features"], mode: StitchingMode, overlap_ratio: float | int
 ) -> Float[Tensor, "batch tokens features"]:
     """Lay views side by side and read the mosaic row by row; all modes but `concat` drop repeated columns.
 
@@ -91,7 +91,7 @@ def stitch_columns(
 
 def stitch_resampled(
     views: Float[Tensor, "batch views rows columns features"],
-    overlap_ratio: float,
+    overlap_ratio: float | int,
     *,
     to_view_width: bool,
     interpolation: Interpolation,

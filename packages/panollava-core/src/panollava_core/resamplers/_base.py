@@ -2,6 +2,7 @@
 
 import inspect
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -10,6 +11,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 Grid = tuple[int, int]
 
+#: Latent tokens of the types that must choose a number when a config names none.
+DEFAULT_LATENTS = 64
 #: Every resampler by its config `type`.
 RESAMPLERS: dict[str, type["Resampler"]] = {}
 
@@ -43,6 +46,11 @@ class Resampler(nn.Module):
     @abstractmethod
     def grid_of(cls, config: dict[str, Any], input_grid: Grid) -> Grid:
         """`output_grid` of a resampler that is not built: `config` holds every key."""
+
+    @classmethod
+    def convert_original(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """An original PanoLLaVA resampler's tensors under the names this class has for them; most kept theirs."""
+        return dict(state)
 
     def output_grid(self, input_grid: Grid) -> Grid:
         """The (rows, columns) of latent tokens that a view of `input_grid` becomes."""

@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
 from panollava_core.resamplers._base import RESAMPLERS, Grid, Resampler, valid_keys
 
 
@@ -39,6 +41,21 @@ def resampler_output_grid(config: Mapping[str, Any], input_grid: Grid) -> Grid:
 def resampler_is_spatial(config: Mapping[str, Any]) -> bool:
     """Whether output token (r, c) looks at cell (r, c) of the view, from a resampler's config alone."""
     return _complete(config)[0].is_spatial
+
+
+def convert_original_resampler(kind: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """An original checkpoint's resampler tensors (keys without `model.resampler.`) under this library's names.
+
+    Args:
+        kind: the resampler's `type`. A `qformer` was made with `causal=True`, heads 8 and width D_in.
+        state: tensors by name.
+
+    Raises:
+        ValueError: an unknown type.
+    """
+    if kind not in RESAMPLERS:
+        raise ValueError(f"unknown resampler type {kind!r}; expected one of {', '.join(sorted(RESAMPLERS))}")
+    return RESAMPLERS[kind].convert_original(state)
 
 
 def _complete(config: Mapping[str, Any]) -> tuple[type[Resampler], dict[str, Any]]:

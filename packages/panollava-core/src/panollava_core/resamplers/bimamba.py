@@ -1,0 +1,164 @@
+"""`bimamba`: Mamba-1 over a view's tokens in both directions.
+
+Source: Gu & Dao 2023, https://arxiv.org/abs/2312.00752; both directions over image tokens as in Vision Mamba (Zhu et
+al. 2024, https://arxiv.org/abs/2401.09417). The blocks' parameters are named as in the public mamba-ssm package.
+"""
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import pad, silu, softplus
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from panollava_core._selective_scan import selective_scan
+from panollava_core.resamplers._base import Grid, Resampler, grid_with_aspect
+from panollava_core.resamplers._pooling import pool_tokens
+
+
+class BiMambaResampler(Resampler):
+    """`num_layers` bidirectional Mamba blocks between two Linear layers.
+
+    Args:
+        input_dim: D_in.
+        latent_dimension: D_latent.
+        num_latent_tokens: None keeps a token per cell; a number average-pools the result to so many tokens, on the
+            grid of that many cells whose aspect is nearest to the view's.
+        hidden_dim: width of the blocks; None takes the larger of input and latent size.
+        num_layers: number of blocks.
+        d_state: states per channel.
+        d_conv: taps of the causal convolution.
+        expand: inner width over block width.
+        norm_first: normalise what goes into a block, not what comes out of the residual sum.
+    """
+
+    resampler_type = "bimamba"
+
+    def __init__(
+        self,
+        *,
+        input_dim: int,
+        latent_dimension: int,
+        num_latent_tokens: int | None = None,
+        hidden_dim: int | None = None,
+        num_layers: int = 2,
+        d_state: int = 64,
+        d_conv: int = 4,
+        expand: float | int = 2,
+        norm_first: bool = True,
+    ) -> None:
+        super().__init__(
+            input_dim=input_dim,
+            latent_dimension=latent_dimension,
+            num_latent_tokens=num_latent_tokens,
+            hidden_dim=hidden_dim,
+            num_layers=num_layers,
+            d_state=d_state,
+            d_conv=d_conv,
+            expand=expand,
+            norm_first=norm_first,
+        )
+        hidden = hidden_dim or max(input_dim, latent_dimension)
+        self.input_proj = nn.Linear(input_dim, hidden)
+        self.blocks = nn.ModuleList(
+            BiMambaBlock(hidden, d_state, d_conv, expand, norm_first=norm_first) for _ in range(num_layers)
+        )
+        self.final_norm = nn.LayerNorm(hidden)
+        self.output_proj = nn.Linear(hidden, latent_dimension)
+
+    @classmethod
+    def grid_of(cls, config: dict[str, Any], input_grid: Grid) -> Grid:
+        """The view's own grid, unless tokens are pooled."""
+        count = config["num_latent_tokens"]
+        return input_grid if count in (None, input_grid[0] * input_grid[1]) else grid_with_aspect(count, input_grid)
+
+    def forward(
+        self, tokens: Float[Tensor, "views tokens features"], *, grid: Grid | None = None
+    ) -> Float[Tensor, "views latents latent_features"]:
+        """Run the blocks along the tokens of a view's `grid` (default: near-square), row by row."""
+        grid = self._grid_of_tokens(tokens, grid)
+        hidden = self.input_proj(tokens)
+        for block in self.blocks:
+            hidden = block(hidden)
+        latents = self.output_proj(self.final_norm(hidden))
+        return pool_tokens(latents, grid, self.output_grid(grid))
+
+
+class BiMambaBlock(GradientCheckpointingLayer):
+    """`x + (forward(x') + backward(x')) / 2`, `x'` the normalised input (`norm_first`), or the sum normalised."""
+
+    def __init__(self, width: int, d_state: int, d_conv: int, expand: float | int, *, norm_first: bool = True) -> None:
+        super().__init__()
+        self.norm_first = norm_first
+        self.norm = nn.LayerNorm(width)
+        self.forward_block = MambaMixer(width, d_state, d_conv, expand)
+        self.backward_block = MambaMixer(width, d_state, d_conv, expand)
+
+    def forward(self, hidden: Float[Tensor, "views tokens width"]) -> Float[Tensor, "views tokens width"]:
+        """Mix tokens along the sequence, in both directions at once: one scan with a group of channels for each."""
+        inputs = self.norm(hidden) if self.norm_first else hidden
+        ahead = self.forward_block.before_scan(inputs)
+        back = self.backward_block.before_scan(inputs.flip(1))
+        u, delta, A, D = (
+            torch.cat(pair, dim=-1 if pair[0].ndim == 3 else 0) for pair in zip(ahead[:4], back[:4], strict=True)
+        )
+        B, C = (torch.stack(pair, dim=2) for pair in zip(ahead[4:6], back[4:6], strict=True))
+        scanned_ahead, scanned_back = selective_scan(u, delta, A, B, C, D).chunk(2, dim=-1)
+        mixed = self.forward_block.after_scan(scanned_ahead, ahead[6])
+        mixed = mixed + self.backward_block.after_scan(scanned_back, back[6]).flip(1)
+        out = hidden + 0.5 * mixed
+        return out if self.norm_first else self.norm(out)
+
+
+class MambaMixer(nn.Module):
+    """A Mamba-1 block around its scan: parameters as in mamba-ssm's `Mamba`, initialised as there."""
+
+    def __init__(self, width: int, d_state: int, d_conv: int, expand: float | int) -> None:
+        super().__init__()
+        inner, rank = int(expand * width), math.ceil(width / 16)
+        self.in_proj = nn.Linear(width, 2 * inner, bias=False)
+        self.conv1d = nn.Conv1d(inner, inner, d_conv, groups=inner, padding=d_conv - 1)
+        self.x_proj = nn.Linear(inner, rank + 2 * d_state, bias=False)
+        self.dt_proj = nn.Linear(rank, inner)
+        self.A_log = nn.Parameter(torch.empty(inner, d_state))
+        self.D = nn.Parameter(torch.empty(inner))
+        self.out_proj = nn.Linear(inner, width, bias=False)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Decay rates 1, 2, … per channel, step sizes spread evenly on a log scale from 0.001 to 0.1."""
+        rank, states = self.dt_proj.in_features, self.A_log.shape[1]
+        self.A_log.copy_(torch.arange(1, states + 1, dtype=torch.float32).log().expand_as(self.A_log))
+        self.D.fill_(1.0)
+        self.dt_proj.weight.uniform_(-(rank**-0.5), rank**-0.5)
+        step = torch.exp(torch.rand(self.dt_proj.out_features) * math.log(0.1 / 0.001) + math.log(0.001))
+        self.dt_proj.bias.copy_(step + torch.log(-torch.expm1(-step)))  # softplus of this is the step
+
+    def before_scan(self, hidden: Tensor) -> tuple[Tensor, ...]:
+        """`u, delta, A, D, B, C` of the scan, and the gate."""
+        rank, states = self.dt_proj.in_features, self.A_log.shape[1]
+        u, gate = self.in_proj(hidden).chunk(2, dim=-1)
+        u = silu(causal_conv(u, self.conv1d.weight, self.conv1d.bias))
+        step, B, C = self.x_proj(u).split([rank, states, states], dim=-1)
+        delta = softplus(self.dt_proj(step))
+        return u, delta, -torch.exp(self.A_log.float()), self.D, B, C, gate
+
+    def after_scan(self, scanned: Tensor, gate: Tensor) -> Tensor:
+        """Gate and project back."""
+        return self.out_proj(scanned * silu(gate))
+
+
+def causal_conv(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Depthwise convolution of `[B, L, D]` tokens with `[D, 1, taps]` along L, each seeing itself and those before.
+
+    A sum of shifted products: a handful of channel-last passes, with no transposition to what `conv1d` wants.
+    """
+    taps, length = weight.shape[-1], tokens.shape[1]
+    padded = pad(tokens, (0, 0, taps - 1, 0))
+    out = torch.addcmul(bias, padded[:, :length], weight[:, 0, 0])
+    for tap in range(1, taps):
+        out = torch.addcmul(out, padded[:, tap : tap + length], weight[:, 0, tap])
+    return out
