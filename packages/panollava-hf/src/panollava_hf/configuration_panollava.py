@@ -41,6 +41,7 @@ class PanoLLaVaConfig(PretrainedConfig):
             one per cell of the view).
         resampler_config: Further settings of that resampler (`hidden_dim`, `num_layers`, `d_state`, …).
         positional_encoding: `spherical` (from the direction each token looks in), `yaw` (the original's) or `none`.
+        positional_temperature: Temperature of the `yaw` encoding.
         stitching_mode: `concat`, `stride_views`, `drop_overlap` or `resample`.
         stitch_target_to_view_width: With `resample`: keep one view's width instead of the panorama's.
         stitch_interp: With `resample`: `linear` or `nearest`.
@@ -59,6 +60,7 @@ class PanoLLaVaConfig(PretrainedConfig):
         vicreg_mode: `pairwise` (statistics within each pair of views) or `batchwise` (over all rows of the batch).
         vicreg_pairs: `spherical` pairs tokens that see the same direction; `columns` the original's fixed columns.
         vicreg_projector_dim: Width of the VICReg projector; None is `latent_dimension`.
+        vicreg_projector_hidden_dim: Width between its layers; None is `vicreg_projector_dim`.
         vicreg_projector_depth: Number of its linear layers; 0 leaves it out.
         pooling: How `PanoLLaVaForFeatureExtraction` makes one vector of the latent tokens: `mean`, `max` or `first`.
         use_lora: Whether finetuning puts LoRA adapters on the language model.
@@ -94,6 +96,7 @@ class PanoLLaVaConfig(PretrainedConfig):
         num_latent_tokens: int = 64,
         resampler_config: dict[str, Any] | None = None,
         positional_encoding: PositionalEncoding = "spherical",
+        positional_temperature: float = 10000.0,
         stitching_mode: StitchingMode = "concat",
         stitch_target_to_view_width: bool = False,
         stitch_interp: Interpolation = "linear",
@@ -111,6 +114,7 @@ class PanoLLaVaConfig(PretrainedConfig):
         vicreg_mode: Literal["pairwise", "batchwise"] = "pairwise",
         vicreg_pairs: Literal["spherical", "columns"] = "spherical",
         vicreg_projector_dim: int | None = None,
+        vicreg_projector_hidden_dim: int | None = None,
         vicreg_projector_depth: int = 2,
         pooling: Literal["mean", "max", "first"] = "mean",
         use_lora: bool = False,
@@ -130,6 +134,7 @@ class PanoLLaVaConfig(PretrainedConfig):
         self.num_latent_tokens = num_latent_tokens
         self.resampler_config = dict(resampler_config or {})
         self.positional_encoding = positional_encoding
+        self.positional_temperature = positional_temperature
         self.stitching_mode = stitching_mode
         self.stitch_target_to_view_width = stitch_target_to_view_width
         self.stitch_interp = stitch_interp
@@ -147,6 +152,7 @@ class PanoLLaVaConfig(PretrainedConfig):
         self.vicreg_mode = vicreg_mode
         self.vicreg_pairs = vicreg_pairs
         self.vicreg_projector_dim = vicreg_projector_dim
+        self.vicreg_projector_hidden_dim = vicreg_projector_hidden_dim
         self.vicreg_projector_depth = vicreg_projector_depth
         self.pooling = pooling
         self.use_lora = use_lora

@@ -72,6 +72,7 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
                 overlap_ratio=config.overlap_ratio,
                 stitch_target_to_view_width=config.stitch_target_to_view_width,
                 stitch_interp=config.stitch_interp,
+                temperature=config.positional_temperature,
             )
             self.language_fusion = LanguageFusion(config.image_token_id)
             self.language_model = AutoModel.from_config(config.text_config)
@@ -134,7 +135,7 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
         views = pixel_values.shape[1]
         if view_rays is None:
             view_rays = self._plan_rays
-            if views != view_rays.shape[0]:
+            if views != view_rays.shape[0] and self.projector.positional_encoding == "spherical":
                 raise ValueError(
                     f"pixel_values hold {views} views, the config's plan ({self.config.crop_strategy}) has "
                     f"{view_rays.shape[0]}: cut the panorama with the checkpoint's own processor, or pass view_rays"

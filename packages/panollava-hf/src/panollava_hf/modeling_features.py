@@ -74,7 +74,12 @@ class PanoLLaVaForVICReg(PanoLLaVaPreTrainedModel):
         width = config.vicreg_projector_dim or config.latent_dimension
         self.vicreg_projector: nn.Module = nn.Identity()
         if config.vicreg_projector_depth:
-            self.vicreg_projector = VICRegProjector(config.latent_dimension, width, depth=config.vicreg_projector_depth)
+            self.vicreg_projector = VICRegProjector(
+                config.latent_dimension,
+                width,
+                hidden_dim=config.vicreg_projector_hidden_dim,
+                depth=config.vicreg_projector_depth,
+            )
         self.criterion = OverlapVICRegLoss(
             similarity_weight=config.vicreg_similarity_weight,
             variance_weight=config.vicreg_variance_weight,
@@ -98,6 +103,9 @@ class PanoLLaVaForVICReg(PanoLLaVaPreTrainedModel):
         """
         panoramas, views = pixel_values.shape[:2]
         expected = len(self.config.view_plan())
+        if correspondences is None and views != expected and self.config.vicreg_pairs == "columns":
+            # The original paired columns round a ring of any number of views.
+            correspondences = column_correspondences(views, self.panollava.token_grid, self.config.overlap_ratio)
         if correspondences is None and views != expected:
             raise ValueError(
                 f"pixel_values hold {views} views, the config's plan has {expected}: cut the panorama with the "

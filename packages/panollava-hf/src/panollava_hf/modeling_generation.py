@@ -41,6 +41,10 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
         super().__init__(config)
         self.panollava = PanoLLaVaModel(config)
         self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
+        # Families call their embedding differently (GPT-2: wte).
+        embedding = self.panollava.get_input_embeddings()
+        name = next(name for name, module in self.panollava.named_modules() if module is embedding)
+        self._tied_weights_keys = {"lm_head.weight": f"panollava.{name}.weight"}
         self.post_init()
 
     @classmethod
