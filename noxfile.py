@@ -70,7 +70,7 @@ def isolated(session, package, *requirements):
 
     WHEELS names a folder that holds the package's wheel already; its siblings then come from the index.
     """
-    tmp = Path(session.create_tmp())
+    tmp = Path(session.create_tmp()).resolve()
     wheels, away = tmp / "wheels", tmp / "away"
     for made in (wheels, away):
         shutil.rmtree(made, ignore_errors=True)
@@ -111,7 +111,7 @@ def minimums(session, package):
         for group in [project["dependencies"], *project.get("optional-dependencies", {}).values()]:
             for name, floor in (re.match(r"([\w-]+).*?>=([\d.]+)", requirement).groups() for requirement in group):
                 floors[name] = max(floors.get(name, "0"), floor, key=lambda v: [int(n) for n in v.split(".")])
-    constraints = Path(session.create_tmp()) / "constraints.txt"
+    constraints = Path(session.create_tmp()).resolve() / "constraints.txt"
     constraints.write_text("".join(f"{n}=={v}\n" for n, v in sorted(floors.items()) if not n.startswith("panollava")))
     session.env["PIP_CONSTRAINT"] = str(constraints)
     isolated(session, package)
