@@ -3,6 +3,7 @@
 The rest of the package reads as if only the current release existed.
 """
 
+import warnings
 from dataclasses import fields
 from typing import Any
 
@@ -35,6 +36,8 @@ def take_cache(cache: Any, past_key_values: Any) -> dict[str, Any]:
     """The one given cache under the name that the installed language models accept."""
     if cache is not None and past_key_values is not None:
         raise ValueError("cache and past_key_values are two names of one argument: pass only one of them")
+    if past_key_values is not None and CACHE_NAME == "cache":
+        warnings.warn("`past_key_values` is deprecated, its name is `cache` now", FutureWarning, stacklevel=3)
     return {CACHE_NAME: past_key_values if cache is None else cache}
 
 

@@ -1,6 +1,7 @@
 """Panoramas → normalised perspective views, cut exactly as the model was made for."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from panollava_geometry import ViewPlan, extract_views, load_equirectangular, pl
 from torch import Tensor
 from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
+from transformers.processing_utils import ImagesKwargs
 
 
 def flatten_images(images: Any) -> list[Any]:
@@ -17,6 +19,17 @@ def flatten_images(images: Any) -> list[Any]:
     if hasattr(images, "ndim") and images.ndim == 4:
         return list(images)
     return [images]
+
+
+class PanoLLaVaImageKwargs(ImagesKwargs, total=False):
+    """Settings of the constructor that a call may override."""
+
+    crop_strategy: str
+    num_views: int | None
+    fov_deg: float
+    overlap_ratio: float
+    token_grid: list[int] | None
+    antialias: bool
 
 
 class PanoLLaVaImageProcessor(BaseImageProcessor):
@@ -41,6 +54,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         torch.Size([1, 7, 3, 32, 32])
     """
 
+    valid_kwargs = PanoLLaVaImageKwargs
     model_input_names = ["pixel_values", "view_rays"]  # noqa: RUF012 - transformers reads a plain list
 
     def __init__(
@@ -106,8 +120,12 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
             return [self.fetch_images(image) for image in images]
         if isinstance(images, Tensor) and images.ndim == 3 and images.dtype == torch.uint8:
             return images
-        width = self.view_plan().required_width((self.size["height"], self.size["width"]))
-        return load_equirectangular(images, max_width=width)
+        if not isinstance(images, (str, bytes, Path)):
+            return load_equirectangular(images)
+        return load_equirectangular(images, max_width=self.view_plan().required_width(self._pixels()))
+
+    def _pixels(self) -> tuple[int, int]:
+        return self.size["height"], self.size["width"]
 
     def preprocess(
         self, images: Any, return_tensors: Any = None, device: "str | torch.device | None" = None, **kwargs: Any
@@ -128,18 +146,17 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         Raises:
             ValueError: An unknown setting, no image, or a panorama that cannot be read.
         """
-        settings = self.to_dict()
-        unknown = set(kwargs) - set(settings) - {"do_convert_rgb", "input_data_format", "data_format"}
+        settings = self._own_settings()
+        unknown = set(kwargs) - set(settings) - set(ImagesKwargs.__annotations__)
         if unknown:
             raise ValueError(f"unknown image settings {sorted(unknown)}; known are {sorted(settings)}")
         changed = {key: value for key, value in kwargs.items() if key in settings and value is not None}
-        if changed and any(changed[key] != settings[key] for key in changed):
-            made = type(self)(**{**self._own_settings(), **changed})
-            return made.preprocess(images, device=device)
+        if any(changed[key] != settings[key] for key in changed):
+            return type(self)(**{**settings, **changed}).preprocess(images, device=device)
         panoramas = flatten_images(images)
         if not panoramas:
             raise ValueError("images is empty: pass at least one panorama")
-        plan, size = self.view_plan(), (self.size["height"], self.size["width"])
+        plan, size = self.view_plan(), self._pixels()
         views = torch.stack([self._views(self.fetch_images(p), plan, size, device) for p in panoramas])
         data = {"pixel_values": views}
         if self.token_grid is not None:

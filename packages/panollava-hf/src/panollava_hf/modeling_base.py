@@ -7,10 +7,11 @@ from panollava_core import LanguageFusion, PanoramaProjector, VisionBackbone, bu
 from panollava_geometry import view_rays
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
+from transformers.utils import ModelOutput
 
 from panollava_hf._compat import take_cache
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
-from panollava_hf.outputs_panollava import PanoLLaVaImageFeatures, PanoLLaVaModelOutput
+from panollava_hf.outputs_panollava import PanoLLaVaImageFeatures, PanoLLaVaModelOutput, as_asked
 
 
 class PanoLLaVaPreTrainedModel(PreTrainedModel):
@@ -53,6 +54,8 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
         add_language_model: Without it only the vision side is built (for VICReg and feature extraction).
     """
 
+    _keys_to_ignore_on_load_unexpected = [r"^lm_head\."]  # noqa: RUF012 - transformers adds lists
+
     def __init__(self, config: PanoLLaVaConfig, add_language_model: bool = True) -> None:
         super().__init__(config)
         self.vision_backbone = VisionBackbone(
@@ -78,7 +81,7 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             self.language_model = AutoModel.from_config(config.text_config)
         # A plain attribute, made on the CPU whatever the default device: a buffer would be garbage after a meta load.
         with torch.device("cpu"):
-            plan = config.view_plan()
+            plan = PanoLLaVaConfig.view_plan(config)  # from a local export, config is of a copy of the class
             rays = view_rays(plan, self.token_grid if self.resampler.is_spatial else (1, 1)).float()
         self._plan_rays = rays.expand(-1, *self.token_grid, -1)
         self.post_init()
@@ -95,34 +98,45 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
         """The headless language model."""
         return self.language_model
 
-    def encode_views(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+    def encode_views(self, pixel_values: Tensor, **options: Any) -> tuple[ModelOutput, Tensor]:
         """Views → features and latents.
 
         Args:
             pixel_values: Normalised views, `[panoramas, views, 3, h, w]`.
+            options: Further arguments of the vision tower (`output_hidden_states`, `output_attentions`).
 
         Returns:
-            Vision features `[panoramas · views, H'·W', D_vision]` and latents `[panoramas · views, N, D_latent]`.
+            The vision tower's output, its `last_hidden_state` `[panoramas · views, H'·W', D_vision]`, and latents
+            `[panoramas · views, N, D_latent]`.
 
         Raises:
             ValueError: `pixel_values` has another number of axes.
         """
         _check_views(pixel_values)
         parameter = next(self.vision_backbone.parameters())
-        features = self.vision_backbone(pixel_values.flatten(0, 1).to(parameter.device, parameter.dtype))
-        grid = self.vision_backbone.token_grid(tuple(pixel_values.shape[-2:]))
-        return features, self.resampler(features, grid=grid)
+        views = pixel_values.flatten(0, 1).to(parameter.device, parameter.dtype)
+        features = self.vision_backbone.encode(views, **options)
+        grid = self.vision_backbone.token_grid((pixel_values.shape[-2], pixel_values.shape[-1]))
+        return features, self.resampler(features.last_hidden_state, grid=grid)
 
     def get_image_features(
-        self, pixel_values: Tensor, view_rays: Tensor | None = None, return_dict: bool = True, **kwargs: Any
-    ) -> PanoLLaVaImageFeatures:
+        self,
+        pixel_values: Tensor,
+        view_rays: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> PanoLLaVaImageFeatures | tuple[Any, ...]:
         """Panoramas → tokens of the language model.
 
         Args:
             pixel_values: Normalised views, `[panoramas, views, 3, h, w]`.
             view_rays: Unit directions of the latent tokens, `[panoramas, views, H', W', 3]`; default: those of the
                 config's plan.
-            return_dict: Accepted for Transformers' sake; the result is always an output object.
+            output_hidden_states: Whether the vision tower's hidden states are wanted; default: its config's word.
+            output_attentions: Whether its attentions are wanted; default: its config's word.
+            return_dict: Whether an output object or a tuple is wanted; default: the config's word.
             kwargs: Ignored generation arguments.
 
         Returns:
@@ -140,10 +154,17 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
                     f"pixel_values hold {views} views, the config's plan ({self.config.crop_strategy}) has "
                     f"{view_rays.shape[0]}: cut the panorama with the checkpoint's own processor, or pass view_rays"
                 )
-        features, latents = self.encode_views(pixel_values)
+        asked = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
+        features, latents = self.encode_views(pixel_values, **{k: v for k, v in asked.items() if v is not None})
         rays = view_rays.to(latents.device, latents.dtype)
         tokens = self.projector(latents, num_views=views, grid=self.token_grid, rays=rays)
-        return PanoLLaVaImageFeatures(last_hidden_state=features, pooler_output=tuple(tokens.unbind(0)))
+        output = PanoLLaVaImageFeatures(
+            last_hidden_state=features.last_hidden_state.unflatten(0, (-1, views)),
+            pooler_output=tuple(tokens.unbind(0)),
+            hidden_states=features.hidden_states,
+            attentions=features.attentions,
+        )
+        return as_asked(output, return_dict, self.config)
 
     def forward(
         self,
@@ -156,8 +177,9 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
         inputs_embeds: Tensor | None = None,
         view_rays: Tensor | None = None,
         mm_encoder_outputs: dict[str, Any] | None = None,
+        return_dict: bool | None = None,
         **kwargs: Any,
-    ) -> PanoLLaVaModelOutput:
+    ) -> PanoLLaVaModelOutput | tuple[Any, ...]:
         """Run the language model over text whose placeholders are replaced by vision tokens.
 
         Args:
@@ -170,7 +192,8 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             inputs_embeds: Embeddings `[batch, sequence, D_lm]` in place of `input_ids`.
             view_rays: Unit directions of the latent tokens, `[panoramas, views, H', W', 3]`.
             mm_encoder_outputs: `{"image": output of get_image_features}` instead of `pixel_values`.
-            kwargs: For the language model.
+            return_dict: Whether an output object or a tuple is wanted; default: the config's word.
+            kwargs: For the language model; `output_hidden_states` and `output_attentions` for both towers.
 
         Raises:
             ValueError: Not exactly one of `input_ids` and `inputs_embeds`, both or mismatching image inputs.
@@ -183,14 +206,13 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             inputs_embeds = self.get_input_embeddings()(input_ids)
         features = (mm_encoder_outputs or {}).get("image")
         if features is None and pixel_values is not None:
-            features = self.get_image_features(pixel_values, view_rays=view_rays)
-        tokens = None
+            both = {k: kwargs[k] for k in ("output_hidden_states", "output_attentions") if k in kwargs}
+            features = self.get_image_features(pixel_values, view_rays=view_rays, return_dict=True, **both)
         if features is not None:
             tokens = tuple(t.to(inputs_embeds.device, inputs_embeds.dtype) for t in features.pooler_output)
             placeholders = self._placeholder_ids(input_ids, inputs_embeds)
             fused = self.language_fusion.fuse(tokens, placeholders, attention_mask, inputs_embeds=inputs_embeds)
             inputs_embeds = fused["inputs_embeds"]
-        kwargs.pop("return_dict", None)
         outputs = self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
@@ -199,7 +221,7 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             **take_cache(cache, past_key_values),
             **kwargs,
         )
-        return PanoLLaVaModelOutput(**outputs, image_hidden_states=tokens)
+        return as_asked(PanoLLaVaModelOutput(**outputs, image_outputs=features), return_dict, self.config)
 
     def _placeholder_ids(self, input_ids: Tensor | None, inputs_embeds: Tensor) -> Tensor:
         """Ids from which placeholders can be told; embeddings alone show them by equality with the token's own."""

@@ -16,7 +16,7 @@ from panollava_hf._compat import (
 )
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.modeling_base import PanoLLaVaModel, PanoLLaVaPreTrainedModel
-from panollava_hf.outputs_panollava import PanoLLaVaCausalLMOutput, PanoLLaVaImageFeatures
+from panollava_hf.outputs_panollava import PanoLLaVaCausalLMOutput, PanoLLaVaImageFeatures, as_asked
 
 
 class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixin):
@@ -36,6 +36,8 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
     """
 
     _tied_weights_keys = {"lm_head.weight": "panollava.language_model.embed_tokens.weight"}  # noqa: RUF012 - 5.x reads a dict
+
+    _tp_plan = {"lm_head": "colwise_rep"}  # noqa: RUF012 - as above
 
     def __init__(self, config: PanoLLaVaConfig) -> None:
         super().__init__(config)
@@ -118,7 +120,7 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
 
     def get_image_features(
         self, pixel_values: Tensor, view_rays: Tensor | None = None, **kwargs: Any
-    ) -> PanoLLaVaImageFeatures:
+    ) -> PanoLLaVaImageFeatures | tuple[Any, ...]:
         """Panoramas → tokens of the language model; see `PanoLLaVaModel.get_image_features`."""
         return self.panollava.get_image_features(pixel_values, view_rays=view_rays, **kwargs)
 
@@ -135,6 +137,7 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
         logits_to_keep: int | Tensor = 0,
         view_rays: Tensor | None = None,
         mm_encoder_outputs: dict[str, Any] | None = None,
+        return_dict: bool | None = None,
         **kwargs: Any,
     ) -> PanoLLaVaCausalLMOutput | tuple[Any, ...]:
         """Logits, and the loss when there are labels.
@@ -151,9 +154,9 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
             logits_to_keep: Last positions whose logits are wanted (0: all), or an index tensor or mask.
             view_rays: Unit directions of the latent tokens, `[panoramas, views, H', W', 3]`.
             mm_encoder_outputs: `{"image": output of get_image_features}` instead of `pixel_values`.
+            return_dict: Whether an output object or a tuple is wanted; default: the config's word.
             kwargs: For the language model and the loss (`num_items_in_batch`).
         """
-        return_dict = kwargs.pop("return_dict", None)
         outputs = self.panollava(
             input_ids=input_ids,
             pixel_values=pixel_values,
@@ -162,6 +165,7 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
             inputs_embeds=inputs_embeds,
             view_rays=view_rays,
             mm_encoder_outputs=mm_encoder_outputs,
+            return_dict=True,
             **take_cache(cache, past_key_values),
             **kwargs,
         )
@@ -177,10 +181,10 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
             logits=logits,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
-            image_hidden_states=outputs.image_hidden_states,
+            image_outputs=outputs.image_outputs,
             **{CACHE_NAME: outputs.get(CACHE_NAME)},
         )
-        return result.to_tuple() if return_dict is False else result
+        return as_asked(result, return_dict, self.config)
 
     def _head(self, hidden_states: Tensor) -> Tensor:
         """Logits as the language model's own head makes them, with the scale and soft cap that its config names."""

@@ -14,12 +14,16 @@ class PanoLLaVaModelOutput(BaseModelOutputWithPast):
 
     Attributes:
         last_hidden_state: `[batch, sequence, D_lm]`.
-        image_hidden_states: Vision tokens as the language model read them, one `[T, D_lm]` per panorama.
+        image_outputs: What `get_image_features` returned; None without panoramas.
 
     The key-value cache, `hidden_states` and `attentions` are those of the language model, unchanged.
     """
 
-    image_hidden_states: tuple[torch.Tensor, ...] | None = None
+    image_outputs: "PanoLLaVaImageFeatures | None" = None
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """All fields that are not None, the image outputs as a tuple too."""
+        return _nested_tuple(self)
 
 
 @dataclass
@@ -29,12 +33,21 @@ class PanoLLaVaCausalLMOutput(CausalLMOutputWithPast):
     Attributes:
         loss: Mean cross-entropy over the labelled tokens; None without labels.
         logits: `[batch, kept positions, vocabulary]`.
-        image_hidden_states: Vision tokens as the language model read them, one `[T, D_lm]` per panorama.
+        image_outputs: What `get_image_features` returned; None without panoramas.
 
     The key-value cache, `hidden_states` and `attentions` are those of the language model, unchanged.
     """
 
-    image_hidden_states: tuple[torch.Tensor, ...] | None = None
+    image_outputs: "PanoLLaVaImageFeatures | None" = None
+
+    @property
+    def image_hidden_states(self) -> tuple[torch.Tensor, ...] | None:
+        """Vision tokens as the language model reads them, one `[T, D_lm]` per panorama."""
+        return None if self.image_outputs is None else self.image_outputs.pooler_output
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """All fields that are not None, the image outputs as a tuple too."""
+        return _nested_tuple(self)
 
 
 @dataclass
@@ -81,9 +94,23 @@ class PanoLLaVaImageFeatures(ModelOutput):
     """What `get_image_features` returns.
 
     Attributes:
-        last_hidden_state: Vision features, `[panoramas · views, H'·W', D_vision]`.
+        last_hidden_state: Vision features, `[panoramas, views, H'·W', D_vision]`.
         pooler_output: Vision tokens, one `[T, D_lm]` per panorama.
+        hidden_states: The vision tower's, a tensor per layer, when asked for.
+        attentions: The vision tower's, a tensor per layer, when asked for.
     """
 
     last_hidden_state: torch.Tensor | None = None
     pooler_output: Any = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+
+
+def _nested_tuple(output: ModelOutput) -> tuple[Any, ...]:
+    return tuple(output[k].to_tuple() if k == "image_outputs" else output[k] for k in output.keys())
+
+
+def as_asked(output: ModelOutput, return_dict: bool | None, config: Any) -> Any:
+    """The output itself, or its tuple when the call or the config wants no dict."""
+    wants_dict = config.return_dict if return_dict is None else return_dict
+    return output if wants_dict else output.to_tuple()
