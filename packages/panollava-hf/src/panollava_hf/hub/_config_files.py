@@ -1,0 +1,74 @@
+"""The JSON files of a saved model, completed so that each release of transformers finds in them what it looks for."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+CODE = {
+    "AutoConfig": "configuration_panollava.PanoLLaVaConfig",
+    "AutoModel": "modeling_panollava.PanoLLaVaModel",
+    "AutoModelForImageTextToText": "modeling_panollava.PanoLLaVaForConditionalGeneration",
+    "AutoModelForMultimodalLM": "modeling_panollava.PanoLLaVaForConditionalGeneration",
+    "AutoModelForVision2Seq": "modeling_panollava.PanoLLaVaForConditionalGeneration",  # 4.57's name
+    "AutoModelForPreTraining": "modeling_panollava.PanoLLaVaForVICReg",
+    "AutoImageProcessor": "image_processing_panollava.PanoLLaVaImageProcessor",
+    "AutoProcessor": "processing_panollava.PanoLLaVaProcessor",
+}
+#: The modules that `CODE` names.
+ENTRIES = tuple(sorted({reference.split(".")[0] for reference in CODE.values()}))
+MODELS = {name: reference for name, reference in CODE.items() if name not in ("AutoImageProcessor", "AutoProcessor")}
+PROCESSORS = {name: CODE[name] for name in ("AutoImageProcessor", "AutoProcessor")}
+
+
+def hub_id(name: str | None) -> str | None:
+    """A tower's name if it is a Hub id; folders on somebody's disk are nobody's business."""
+    return name if name and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) else None
+
+
+def complete(folder: Path) -> None:
+    """Complete the files that `save_pretrained` of a model and a processor wrote."""
+    _edit(folder / "config.json", _config)
+    for name in ("processor_config.json", "preprocessor_config.json"):
+        _edit(folder / name, _processor)
+    _edit(folder / "tokenizer_config.json", _tokenizer)
+
+
+def _edit(path: Path, change: Any) -> None:
+    if path.is_file():
+        content = json.loads(path.read_text(encoding="utf-8"))
+        change(content)
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _config(content: dict[str, Any]) -> None:
+    content["auto_map"] = dict(CODE)
+    for part in ("vision_config", "text_config"):
+        content[part]["_name_or_path"] = hub_id(content[part].get("_name_or_path")) or ""
+    text = content["text_config"]
+    # 4.57 asks the language model's config, 5.x the whole model's.
+    text["tie_word_embeddings"] = content["tie_word_embeddings"]
+    # 4.57 does not know rope_parameters and would take its own default base.
+    rope = text.get("rope_parameters") or {}
+    if "rope_theta" in rope:
+        text.setdefault("rope_theta", rope["rope_theta"])
+        if rope.get("rope_type", "default") != "default":
+            text.setdefault("rope_scaling", {key: value for key, value in rope.items() if key != "rope_theta"})
+
+
+def _processor(content: dict[str, Any]) -> None:
+    content["auto_map"] = dict(PROCESSORS)
+    if isinstance(content.get("image_processor"), dict):
+        content["image_processor"]["auto_map"] = dict(PROCESSORS)
+
+
+def _tokenizer(content: dict[str, Any]) -> None:
+    for about_this_machine in ("is_local", "local_files_only", "name_or_path"):
+        content.pop(about_this_machine, None)
+    if content.get("tokenizer_class") in ("TokenizersBackend", "PythonBackend"):  # 5.x's names
+        content["tokenizer_class"] = "PreTrainedTokenizerFast"
+    extra = content.get("extra_special_tokens")
+    if isinstance(extra, list):  # a dict of named tokens in 4.57
+        content["additional_special_tokens"] = content.pop("extra_special_tokens")
+    # 4.57 would otherwise add token_type_ids, which `generate` refuses.
+    content.setdefault("model_input_names", ["input_ids", "attention_mask"])

@@ -1,0 +1,161 @@
+"""Load an export the way a stranger does, and print as JSON what came of it.
+
+`python probe.py FOLDER_OR_HUB_ID REFERENCE.pt PANORAMA [SCRATCH]`, in an environment where none of our packages is
+installed, or through `hide.py`. It imports nothing of ours, so that it runs beside any supported release of transformers.
+"""
+
+import importlib.util
+import json
+import os
+import sys
+
+import torch
+import transformers
+from PIL import Image
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForPreTraining, AutoProcessor, pipeline
+from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+TRUST = {"trust_remote_code": True}
+OURS = ("panollava_geometry", "panollava_losses", "panollava_core", "panollava_hf", "jaxtyping")
+
+
+def wrong_keys(info):
+    """What `from_pretrained` did not find, did not want, or could not fit."""
+    return {kind: sorted(str(key) for key in keys) for kind, keys in info.items() if len(keys)}
+
+
+def difference(given, wanted):
+    return (given - wanted).abs().max().item() if given.shape == wanted.shape else float("inf")
+
+
+def files_of(folder):
+    return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+
+
+def check_unhidden():
+    for name in OURS:
+        try:
+            found = importlib.util.find_spec(name) is not None
+        except ModuleNotFoundError:
+            found = False
+        if found:
+            raise SystemExit(f"{name} can be imported here: this proves nothing")
+
+
+@torch.no_grad()
+def generation(source, reference, image):
+    """The generation model under each of its Auto classes, the processor, batches, and the pipeline."""
+    report = {}
+    processor = AutoProcessor.from_pretrained(source, **TRUST)
+    inputs = processor(images=[image], text=[reference["prompt"]], return_tensors="pt")
+    report["same_ids"] = inputs["input_ids"].equal(reference["input_ids"])
+    report["pixels"] = difference(inputs["pixel_values"], reference["pixel_values"])
+    inputs["pixel_values"] = reference["pixel_values"]
+    names = ["AutoModelForImageTextToText", "AutoModelForVision2Seq", "AutoModelForMultimodalLM"]
+    for name in [name for name in names if hasattr(transformers, name)]:
+        model, info = getattr(transformers, name).from_pretrained(source, output_loading_info=True, **TRUST)
+        model.eval()
+        tokens = model.generate(**inputs, max_new_tokens=12, do_sample=False)
+        report[name] = {
+            "wrong_keys": wrong_keys(info),
+            "logits": difference(model(**inputs).logits, reference["logits"]),
+            "same_tokens": tokens.equal(reference["tokens"]),
+        }
+    report["batch"] = batch(model, processor, image)
+    content = [{"type": "image", "image": image}, {"type": "text", "text": "What is ahead?"}]
+    ask = pipeline("image-text-to-text", model=source, **TRUST)
+    answers = ask(text=[{"role": "user", "content": content}], max_new_tokens=5, return_full_text=False)
+    report["pipeline"] = answers[0]["generated_text"]
+    return report, model, processor
+
+
+def batch(model, processor, image):
+    """Whether two prompts of different lengths in one batch get the tokens that each gets alone."""
+
+    def tokens(*questions):
+        prompts = [
+            processor.apply_chat_template(
+                [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}],
+                add_generation_prompt=True,
+            )
+            for question in questions
+        ]
+        inputs = processor(images=[image] * len(prompts), text=prompts, return_tensors="pt", padding=True)
+        made = model.generate(**inputs, max_new_tokens=6, do_sample=False)[:, inputs["input_ids"].shape[1] :]
+        return [processor.decode(row, skip_special_tokens=True) for row in made]
+
+    questions = ("What?", "Which way is the door, and is it open?")
+    return tokens(*questions) == [tokens(question)[0] for question in questions]
+
+
+@torch.no_grad()
+def features(source, reference):
+    """The other classes on the same weights: headless, VICReg, feature extraction."""
+    report = {}
+    pixels = reference["pixel_values"]
+    model, info = AutoModel.from_pretrained(source, output_loading_info=True, **TRUST)
+    found = model.eval().get_image_features(pixels).pooler_output
+    report["AutoModel"] = {
+        "wrong_keys": wrong_keys(info),
+        "features": difference(torch.stack(list(found)), reference["image_features"]),
+    }
+    model, info = AutoModelForPreTraining.from_pretrained(source, output_loading_info=True, **TRUST)
+    output = model.eval()(pixel_values=pixels)
+    report["AutoModelForPreTraining"] = {
+        "wrong_keys": wrong_keys(info),
+        "latents": difference(output.last_hidden_state, reference["latents"]),
+        "finite": bool(output.loss.isfinite()),
+    }
+    kind = get_class_from_dynamic_module("modeling_panollava.PanoLLaVaForFeatureExtraction", source)
+    vector = kind.from_pretrained(source).eval()(pixel_values=pixels).pooler_output
+    report["feature_extraction"] = difference(vector, reference["vector"])
+    processor = AutoImageProcessor.from_pretrained(source, **TRUST)
+    report["image_processor"] = type(processor).__name__
+    config = AutoConfig.from_pretrained(source, **TRUST)
+    report["resamplers"] = sorted(_resamplers(model))
+    report["config"] = [config.model_type, config.vision_config.model_type, config.text_config.model_type]
+    return report
+
+
+def _resamplers(model):
+    module = sys.modules[type(model.panollava.resampler).__mro__[1].__module__]
+    return module.RESAMPLERS
+
+
+@torch.no_grad()
+def saved_again(model, processor, source, scratch, reference, image):
+    """Save what was loaded, load that, and say what the folder holds."""
+    model.save_pretrained(scratch)
+    processor.save_pretrained(scratch)
+    processor = AutoProcessor.from_pretrained(scratch, **TRUST)
+    name = "AutoModelForImageTextToText"
+    model, info = getattr(transformers, name).from_pretrained(scratch, output_loading_info=True, **TRUST)
+    inputs = processor(images=[image], text=[reference["prompt"]], return_tensors="pt")
+    inputs["pixel_values"] = reference["pixel_values"]
+    with open(os.path.join(scratch, "config.json")) as file:
+        auto_map = json.load(file)["auto_map"]
+    other = AutoModelForPreTraining.from_pretrained(scratch, **TRUST)
+    return {
+        "wrong_keys": wrong_keys(info),
+        "logits": difference(model.eval()(**inputs).logits, reference["logits"]),
+        "files": files_of(scratch),
+        "auto_map": {key: value.split("--")[-1] for key, value in auto_map.items()},
+        "pretraining": type(other).__name__,
+    }
+
+
+def main(source, reference_file, panorama, scratch=None):
+    check_unhidden()
+    reference = torch.load(reference_file, weights_only=True)
+    image = Image.open(panorama)
+    report = {"transformers": transformers.__version__, "absent": list(OURS)}
+    made, model, processor = generation(source, reference, image)
+    report.update(made)
+    report.update(features(source, reference))
+    if scratch is not None:
+        report["saved_again"] = saved_again(model, processor, source, scratch, reference, image)
+    sys.stdout.write("\n" + json.dumps(report) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
