@@ -41,7 +41,8 @@ def singular_values(jacobian: Float[ndarray, "2 2 *grid"]) -> tuple[Float[ndarra
 def required_width(views: Sequence[View], size: tuple[int, int]) -> int:
     """Width of the panorama whose pixels are as fine as the finest pixel of any view (an even number).
 
-    Fineness is the square root of a perspective pixel's solid angle, and the finer side of a window's pixel.
+    Fineness is the short side of a pixel: of a perspective view the radial one in its corners, where a pixel spans
+    cos² of its angle from the axis.
     """
     finest = math.inf
     for view in views:
@@ -49,7 +50,7 @@ def required_width(views: Sequence[View], size: tuple[int, int]) -> int:
             (left, right), (low, high) = view.longitude_range_deg, view.latitude_range_deg
             pitch = math.radians(min((right - left) / size[1], (high - low) / size[0]))
         else:
-            pitch = math.sqrt(float(view.solid_angles(size).min()))
+            pitch = float(singular_values(local_scale(view, size)[0])[0].min())
         finest = min(finest, pitch)
     return 2 * math.ceil(math.pi / finest - 1e-6)
 

@@ -162,7 +162,12 @@ def _decode(
         picture = picture.resize((2 * height, height), Image.Resampling.BILINEAR)
         if mask is not None:
             mask = np.asarray(Image.fromarray(mask).resize((2 * height, height), Image.Resampling.NEAREST))
-    return np.array(picture), mask
+    return _to_array(picture), mask
+
+
+def _to_array(picture: Image.Image) -> UInt8[ndarray, "height width 3"]:
+    """The pixels in a writable array; twice as fast as `numpy.array(picture)`."""
+    return np.frombuffer(bytearray(picture.tobytes()), np.uint8).reshape(picture.size[1], picture.size[0], 3)
 
 
 def _check_shape(name: str, size: tuple[int, int], area: CroppedArea | None) -> None:

@@ -34,7 +34,8 @@ class Patch:
     """A rectangle of the panorama, in whole pixels; columns count from the anchor, rows from the top.
 
     Both may leave the image: columns wrap, rows continue over the pole on the opposite meridian.
-    `full_turn` patches hold every column once and wrap after their reduction.
+    A patch of a full turn holds every column and no row twice; it is continued after its reduction instead, which saves
+    a copy at full size.
     """
 
     rows: tuple[int, int]
@@ -42,6 +43,9 @@ class Patch:
     reduce_rows: int
     reduce_columns: int
     full_turn: bool = False
+    #: After the reduction of a full turn: reduced columns to wrap on both sides, rows to continue above and below.
+    wrap_columns: int = 0
+    pole_rows: tuple[int, int] = (0, 0)
     #: Smoothing along rows near a pole: (first row, last row, width), in reduced pixels.
     polar_bands: tuple[tuple[int, int, int], ...] = ()
 
@@ -179,7 +183,7 @@ def _points(
         smallest, largest = float(low.min()), float(high.max())
         level = 2 ** max(0, math.floor(math.log2(max(smallest, largest / (2 * MAX_POINTS), 1))))
         polar = smallest >= 1 and float(cos_latitude.min()) < 0.5
-        while erp_width % level and level > 1:
+        while erp_width % (2 * level) and level > 1:
             level //= 2
         variance = (level**2 - 1) / 12 + level**2 / 6
         smoothing = _polar_width(cos_latitude.ravel()).reshape(size) if polar else np.ones(size)
@@ -195,8 +199,8 @@ def _points(
     y = (0.5 - latitude / np.pi) * erp_height
     patch = _patch_around(x, y, erp, level, polar)
     grid = (size[0] * points, size[1] * points)
-    x = ((x - patch.columns[0]) / level - 0.5 + patch.full_turn).transpose(2, 0, 3, 1).reshape(grid)
-    y = ((y - patch.rows[0]) / level - 0.5).transpose(2, 0, 3, 1).reshape(grid)
+    x = ((x - patch.columns[0]) / level - 0.5 + patch.wrap_columns).transpose(2, 0, 3, 1).reshape(grid)
+    y = ((y - patch.rows[0]) / level - 0.5 + patch.pole_rows[0]).transpose(2, 0, 3, 1).reshape(grid)
     return PointRecipe(patch, points, np.ascontiguousarray(x), np.ascontiguousarray(y))
 
 
@@ -216,10 +220,28 @@ def _patch_around(
     margin = max((band_width // 2 for _, _, band_width in bands), default=0)
     low = (math.floor(float(x.min()) / level - 0.5) - margin) * level
     high = (math.floor(float(x.max()) / level - 0.5) + 2 + margin) * level
-    full_turn = high - low > 0.75 * width and width % level == 0
-    if full_turn:
-        low, high = -(width // 2), width - width // 2
-    return Patch((low_row, high_row), (low, high), level, level, full_turn, tuple(bands))
+    patch = Patch((low_row, high_row), (low, high), level, level, polar_bands=tuple(bands))
+    return _as_full_turn(patch, erp, 1) if high - low > 0.75 * width and width % (2 * level) == 0 else patch
+
+
+def _as_full_turn(patch: Patch, erp: tuple[int, int], wrap_columns: int) -> Patch:
+    """The same patch with every column once, to be continued after its reduction."""
+    height, width = erp
+    rows = (max(patch.rows[0], 0), min(patch.rows[1], height))
+    pole_rows = ((rows[0] - patch.rows[0]) // patch.reduce_rows, (patch.rows[1] - rows[1]) // patch.reduce_rows)
+    bands = tuple(
+        (max(first - pole_rows[0], 0), min(last - pole_rows[0], (rows[1] - rows[0]) // patch.reduce_rows), band_width)
+        for first, last, band_width in patch.polar_bands
+    )
+    return replace(
+        patch,
+        rows=rows,
+        columns=(-(width // 2), width - width // 2),
+        full_turn=True,
+        wrap_columns=wrap_columns,
+        pole_rows=pole_rows,
+        polar_bands=tuple(band for band in bands if band[0] < band[1]),
+    )
 
 
 def _axis_taps(
@@ -265,6 +287,11 @@ def _separable(
     columns, reduce_columns, column_index, column_weight = _axis_taps(float(x[0]), float(steps[0]), size[1])
     rows, reduce_rows, row_index, row_weight = _axis_taps(float(y[0]), float(steps[1]), size[0])
     patch = Patch(rows, columns, reduce_rows, reduce_columns)
+    if columns[1] - columns[0] > width and width % (2 * reduce_columns) == 0 and height % reduce_rows == 0:
+        wrap = max(-(width // 2) - columns[0], columns[1] - width + width // 2) // reduce_columns + 1
+        patch = _as_full_turn(patch, erp, wrap)
+        # The wrapped patch starts `wrap_columns` before the seam; the taps counted from the columns planned first.
+        column_index = column_index + (columns[0] - patch.columns[0]) // reduce_columns + patch.wrap_columns
     return SeparableRecipe(patch, row_index, row_weight, column_index, column_weight)
 
 
@@ -275,4 +302,6 @@ def turned_strip(rotation: Float[ndarray, "3 3"], erp: tuple[int, int], top: int
     longitude, latitude = rays_to_angles(equirect_to_rays(centres, erp) @ rotation.T)
     x, y = longitude * (width / (2 * np.pi)), (0.5 - latitude / np.pi) * height
     patch = _patch_around(x, y, erp, 1, False)
-    return PointRecipe(patch, 1, x - patch.columns[0] - 0.5 + patch.full_turn, y - patch.rows[0] - 0.5)
+    return PointRecipe(
+        patch, 1, x - patch.columns[0] - 0.5 + patch.wrap_columns, y - patch.rows[0] - 0.5 + patch.pole_rows[0]
+    )

@@ -22,8 +22,13 @@ def _reduce(image: Float[Tensor, "batch channels rows columns"], patch: Patch) -
             parts += [image[..., done:first, :], functional.avg_pool2d(band, (1, width), stride=1)]
             done = last
         image = torch.cat([*parts, image[..., done:, :]], dim=-2)
-    if patch.full_turn:
-        image = functional.pad(image, (1, 1, 0, 0), mode="circular")
+    above, below = patch.pole_rows
+    if above or below:
+        half, rows = image.shape[-1] // 2, image.shape[-2]
+        over = (image[..., :above, :].flip(-2).roll(half, -1), image[..., rows - below :, :].flip(-2).roll(half, -1))
+        image = torch.cat([over[0], image, over[1]], dim=-2)
+    if patch.wrap_columns:
+        image = functional.pad(image, (patch.wrap_columns, patch.wrap_columns, 0, 0), mode="circular")
     return image
 
 
