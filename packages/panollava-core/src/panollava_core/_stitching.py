@@ -118,8 +118,10 @@ def blending_weights(
     place = torch.linspace(0, unique - 1, target, device=device, dtype=torch.float32)
     first = torch.arange(num_views, device=device, dtype=torch.float32) * (width - shared)
     local = place[None] - first[:, None]
+    if width == 1:  # grid_sample would take a lone column for endless
+        return (local.round() == 0).to(place.dtype).T
     # Sampling unit columns with grid_sample yields its own weights, rounding of ties included.
-    across = local / max(width - 1, 1) * 2 - 1 if width > 1 else local * 2
+    across = local / (width - 1) * 2 - 1
     locations = torch.stack([across, torch.zeros_like(across)], dim=-1)[:, None]
     unit = torch.eye(width, device=device)[None, :, None].expand(num_views, -1, -1, -1)
     mode = "bilinear" if interpolation == "linear" else "nearest"
