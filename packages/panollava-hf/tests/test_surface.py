@@ -19,6 +19,7 @@ def test_inventory():
         "PanoLLaVaPreTrainedModel",
         "PanoLLaVaProcessor",
         "PanoLLaVaVICRegOutput",
+        "convert_lightning_checkpoint",
     ]
     assert all(hasattr(panollava_hf, name) for name in panollava_hf.__all__)
 

@@ -11,6 +11,7 @@ from panollava_hf.auto import register
 
 if TYPE_CHECKING:
     from panollava_hf.configuration_panollava import PanoLLaVaConfig
+    from panollava_hf.conversion import convert_lightning_checkpoint
     from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
     from panollava_hf.modeling_panollava import (
         PanoLLaVaForConditionalGeneration,
@@ -38,6 +39,7 @@ __all__ = [
     "PanoLLaVaPreTrainedModel",
     "PanoLLaVaProcessor",
     "PanoLLaVaVICRegOutput",
+    "convert_lightning_checkpoint",
 ]
 
 _HOMES = {
@@ -47,6 +49,7 @@ _HOMES = {
     "PanoLLaVaCausalLMOutput": "outputs_panollava",
     "PanoLLaVaFeatureOutput": "outputs_panollava",
     "PanoLLaVaVICRegOutput": "outputs_panollava",
+    "convert_lightning_checkpoint": "conversion",
 }
 
 

@@ -11,6 +11,7 @@ from panollava_geometry import PanoramaError
 
 from panollava_hf.cli._mistakes import Mistake
 from panollava_hf.cli.ask import ask
+from panollava_hf.cli.convert import convert
 from panollava_hf.cli.join import join
 
 #: Root of the parser's complaints. Newer releases of typer bring their own click, so it is reached through typer.
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command()(ask)
 app.command()(join)
+app.command()(convert)
 
 
 @app.callback()

@@ -1,0 +1,11 @@
+"""Convert a Lightning checkpoint of the original code: `panollava convert` under its documented script name.
+
+python tools/convert_to_hf.py --lightning-ckpt runs/…/last.ckpt --output-dir DIR --model-type conditional-generation
+"""
+
+import sys
+
+from panollava_hf.cli import run
+
+if __name__ == "__main__":
+    sys.exit(run(["convert", *sys.argv[1:]]))
