@@ -1,7 +1,7 @@
 """Load an export the way a stranger does, and print as JSON what came of it.
 
 `python probe.py FOLDER_OR_HUB_ID REFERENCE.pt PANORAMA [SCRATCH]`, in an environment where none of our packages is
-installed, or through `hide.py`. It imports nothing of ours, so that it runs beside any supported release of transformers.
+installed, or through `hide.py`. It imports nothing of ours and runs beside any supported release of transformers.
 """
 
 import importlib.util

@@ -12,7 +12,9 @@ from panollava_geometry import PanoramaError
 from panollava_hf.cli._mistakes import Mistake
 from panollava_hf.cli.ask import ask
 from panollava_hf.cli.convert import convert
+from panollava_hf.cli.export import export
 from panollava_hf.cli.join import join
+from panollava_hf.cli.push import push
 
 #: Root of the parser's complaints. Newer releases of typer bring their own click, so it is reached through typer.
 ParserError: type[Exception] = typer.BadParameter.__bases__[0].__bases__[0]
@@ -26,6 +28,8 @@ app = typer.Typer(
 app.command()(ask)
 app.command()(join)
 app.command()(convert)
+app.command()(export)
+app.command()(push)
 
 
 @app.callback()
