@@ -137,10 +137,8 @@ def _by_opencv(
             f"backend='opencv' takes uint8 panoramas of at most 4 channels on the CPU, got {erp.dtype} with "
             f"{erp.shape[1]} channels on {erp.device}: use backend='torch'"
         )
-    try:
-        import cv2  # noqa: F401  # only to see that it is there
-    except ImportError as error:
-        raise PanoramaError("backend='opencv' needs OpenCV: pip install 'panollava-geometry[opencv]'") from error
+    if not opencv_backend.is_installed():
+        raise PanoramaError("backend='opencv' needs OpenCV: pip install 'panollava-geometry[opencv]'")
     images = [np.ascontiguousarray(image.permute(1, 2, 0).numpy()) for image in erp]
     views = [opencv_backend.sample(image, recipe, anchor) for image in images for recipe, anchor in recipes]
     stacked = torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2)

@@ -19,6 +19,8 @@ from panollava_geometry._sizes import Size
 from panollava_geometry._source import DECODE_ERRORS, FileSource, check_pixels, open_image, source_name
 
 Source = FileSource | Image.Image | ndarray | Tensor
+#: Share of a plan's required width that a scaled decode may have: only pixels in the corners of views are finer.
+_ENOUGH = 0.95
 Panorama = UInt8[Tensor, "3 height width"]
 Mask = Bool[Tensor, "height width"]
 
@@ -84,8 +86,8 @@ def load_views(
 ) -> UInt8[Tensor, "views 3 height width"] | tuple[Tensor, Tensor]:
     """Load the views of a plan from a panorama decoded no finer than they need (`plan.required_width(size)`).
 
-    A JPEG is scaled by whole powers of two while it is decoded, any other file by whole factors afterwards; the views
-    are then extracted with antialiasing, as `extract_views` does.
+    A JPEG is scaled by powers of two while it is decoded, any other file by whole factors afterwards; a scale that
+    misses the width by up to 5 % is taken. The views are then extracted with antialiasing, as `extract_views` does.
 
     Args:
         source: As for `load_equirectangular`.
@@ -104,7 +106,7 @@ def load_views(
         >>> load_views(np.zeros((64, 128, 3), np.uint8), plan_views("cubemap"), 16).shape
         torch.Size([6, 3, 16, 16])
     """
-    panorama, mask = _load(source, plan.required_width(size))
+    panorama, mask = _load(source, math.ceil(_ENOUGH * plan.required_width(size)))
     views = extract_views(torch.from_numpy(panorama).permute(2, 0, 1), plan, size)
     if not return_mask:
         return views

@@ -5,7 +5,7 @@ OpenCV 5 reads at float32 coordinates; OpenCV 4 rounds them to 1/32 pixel, which
 """
 
 import functools
-import importlib.util
+import threading
 
 import numpy as np
 from jaxtyping import UInt8
@@ -15,14 +15,26 @@ from panollava_geometry._errors import PanoramaError
 from panollava_geometry._patches import cut_array
 from panollava_geometry._recipe import Patch, PointRecipe, Recipe, SeparableRecipe
 
+_import_lock = threading.Lock()
 #: remap addresses its source with 16-bit integers.
 MAX_SIDE = 32766
 
 
 @functools.cache
+def is_installed() -> bool:
+    """Whether OpenCV can be imported; imports it, in one thread, because its start replaces its own module."""
+    with _import_lock:
+        try:
+            import cv2  # noqa: F401  # only to see that it is there
+        except ImportError:
+            return False
+    return True
+
+
+@functools.cache
 def is_exact() -> bool:
     """Whether OpenCV is installed and its remap reads where it is told to."""
-    if importlib.util.find_spec("cv2") is None:
+    if not is_installed():
         return False
     import cv2
 
