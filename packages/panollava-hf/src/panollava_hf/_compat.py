@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 import torch
+from transformers import modeling_rope_utils
 from transformers.generation import utils as generation_utils
 from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.processing_utils import ProcessorMixin
@@ -20,6 +21,28 @@ GENERATE_DROPS_IMAGES = hasattr(generation_utils, "MULTIMODAL_INPUTS_TO_DROP_OUT
 
 #: Whether `ProcessorMixin.__call__` expands image placeholders through `replace_image_token` (since 5.15).
 PROCESSOR_EXPANDS_PLACEHOLDERS = hasattr(ProcessorMixin, "replace_image_token")
+
+#: Whether a config keeps all of its rotary settings in `rope_parameters` (since 5.0).
+KNOWS_ROPE_PARAMETERS = hasattr(modeling_rope_utils, "RopeParameters")
+
+
+def readable_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """A stored config of a tower with its rotary settings where the installed release looks for them.
+
+    4.57 would pass over `rope_parameters` in silence and turn by its own default base.
+    """
+    rope = settings.get("rope_parameters")
+    if KNOWS_ROPE_PARAMETERS or not rope:
+        return settings
+    old: dict[str, Any] = {}
+    if "sliding_attention" in rope:  # one set of settings per kind of layer, as Gemma 3 has
+        old["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = rope["full_attention"]
+    direct = ("rope_theta", "partial_rotary_factor")
+    old.update({name: rope[name] for name in direct if name in rope})
+    if rope.get("rope_type", "default") != "default":
+        old["rope_scaling"] = {name: value for name, value in rope.items() if name not in direct}
+    return {**settings, **old}
 
 
 def is_prefill(model_inputs: dict[str, Any], arguments: dict[str, Any]) -> bool:

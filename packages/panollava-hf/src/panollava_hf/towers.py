@@ -9,6 +9,8 @@ from typing import Any
 from transformers import AutoConfig, PretrainedConfig, Qwen2Config, SiglipVisionConfig
 from transformers.image_processing_base import ImageProcessingMixin
 
+from panollava_hf._compat import readable_settings
+
 DEFAULT_VISION = "google/siglip-base-patch16-224"
 DEFAULT_TEXT = "Qwen/Qwen2.5-0.5B-Instruct"
 
@@ -104,7 +106,7 @@ def resolve(given: "PretrainedConfig | dict[str, Any] | str | None", part: str) 
         raise ValueError(
             f"{part} has neither model_type (a full config) nor model_name (a folder or Hub id): got {sorted(given)}"
         )
-    settings = {key: value for key, value in given.items() if key != "model_type"}
+    settings = readable_settings({key: value for key, value in given.items() if key != "model_type"})
     return sub_config(AutoConfig.for_model(given["model_type"], **settings), part)
 
 

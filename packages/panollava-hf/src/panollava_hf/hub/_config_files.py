@@ -48,12 +48,6 @@ def _config(content: dict[str, Any]) -> None:
     text = content["text_config"]
     # 4.57 asks the language model's config, 5.x the whole model's.
     text["tie_word_embeddings"] = content["tie_word_embeddings"]
-    # 4.57 does not know rope_parameters and would take its own default base.
-    rope = text.get("rope_parameters") or {}
-    if "rope_theta" in rope:
-        text.setdefault("rope_theta", rope["rope_theta"])
-        if rope.get("rope_type", "default") != "default":
-            text.setdefault("rope_scaling", {key: value for key, value in rope.items() if key != "rope_theta"})
 
 
 def _processor(content: dict[str, Any]) -> None:

@@ -11,10 +11,9 @@ from huggingface_hub.utils import validate_repo_id
 
 from panollava_hf.hub.card import point_card
 
-try:
-    from httpx import HTTPError as ConnectionProblem
-except ImportError:  # huggingface_hub before 1.0 speaks through requests, whose errors are OSErrors
-    ConnectionProblem = OSError  # type: ignore[assignment,misc]
+#: Whatever the client raises: its own errors, and their bases in httpx or (before 1.0) requests, which also tell of
+#: connections that fail.
+CLIENT_ERRORS = tuple(kind for kind in HfHubHTTPError.__mro__ if issubclass(kind, Exception) and kind is not Exception)
 
 #: Files of an earlier export that must not stay beside the new ones: code and weights.
 REPLACED = (".py", ".safetensors", ".safetensors.index.json")
@@ -110,7 +109,7 @@ def push(what: Push, *, token: str | None = None, endpoint: str | None = None) -
     """
     try:
         return _push(HfApi(endpoint=endpoint, token=token), what)
-    except (HfHubHTTPError, ConnectionProblem, OSError, ValueError) as error:
+    except (*CLIENT_ERRORS, OSError, ValueError) as error:
         raise PushError(_without_token(str(error), token)) from error
 
 
