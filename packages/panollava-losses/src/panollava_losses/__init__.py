@@ -2,6 +2,7 @@
 
 from panollava_losses._columns import column_correspondences
 from panollava_losses._grouping import GroupedCorrespondences, group_correspondences
+from panollava_losses._infonce import OverlapInfoNCELoss, info_nce
 from panollava_losses._overlap_vicreg import OverlapVICRegLoss
 from panollava_losses._projector import VICRegProjector
 from panollava_losses._protocols import Correspondences
@@ -17,12 +18,14 @@ from panollava_losses._vicreg import (
 __all__ = [
     "Correspondences",
     "GroupedCorrespondences",
+    "OverlapInfoNCELoss",
     "OverlapVICRegLoss",
     "VICRegLoss",
     "VICRegProjector",
     "VICRegTerms",
     "column_correspondences",
     "group_correspondences",
+    "info_nce",
     "vicreg",
     "vicreg_covariance",
     "vicreg_invariance",

@@ -4,6 +4,7 @@ Ranks exchange the sums behind the mean and one second-moment matrix, `D + 2` an
 there are. In one process the `rows×rows` matrix replaces the `D×D` one where it is smaller.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -12,12 +13,14 @@ from torch import Tensor
 
 from panollava_losses._distributed import all_reduce
 from panollava_losses._statistics import (
+    add_outer,
     centred,
     chunks,
     gram_is_smaller,
     hinge,
     hinge_slope,
     masked,
+    mirror,
     no_autocast,
     second_moments,
     second_moments_gradient,
@@ -89,12 +92,13 @@ def _forward(
         rows = torch.cat([centred(z, mean, p) for z in (x, y)]).view(1, -1, features)
         matrix, columns, energy = second_moments(rows, gram=True)
     else:
-        product = torch.zeros(features, features, dtype=dtype, device=x.device)
+        rows, product = x, torch.zeros(1, features, features, dtype=dtype, device=x.device)
         for part in _parts(x):
             for z in (x, y):
-                rows = centred(z[part], mean, _take(p, part)).view(-1, features)
-                product = torch.addmm(product, rows.T, rows)
-        matrix, columns, energy = split_diagonal((all_reduce(product) if options.ranks > 1 else product).unsqueeze(0))
+                rows = centred(z[part], mean, _take(p, part)).view(1, -1, features)
+                product = add_outer(product, rows.mT)
+        product = mirror(product, rows.mT)
+        matrix, columns, energy = split_diagonal(all_reduce(product) if options.ranks > 1 else product)
     spread = hinge(columns * (unbiased if options.correction else biased), options.gamma, options.eps)
     each = None if weight is None else weight / weight.sum(dim=-1, keepdim=True)
     invariance = torch.cat([squared_distance(x[part], y[part], _take(each, part), dtype) for part in _parts(x)])
@@ -102,10 +106,10 @@ def _forward(
     return (invariance, spread[0], covariance), _Kept(mean, total, biased, unbiased, matrix, columns)
 
 
-def _backward(
+def _gradients(
     x: Tensor, y: Tensor, weight: Tensor | None, kept: _Kept, grads: tuple[Tensor, Tensor, Tensor], options: _Options
-) -> tuple[Tensor, Tensor]:
-    """Gradients by `x` and `y` from the gradients by the three terms."""
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Gradients by `x` and `y` from the gradients by the three terms, part by part."""
     dtype = statistics_dtype(x.dtype)
     features = x.shape[-1]
     by_invariance, by_spread, by_covariance = grads
@@ -117,18 +121,15 @@ def _backward(
     gram = _uses_gram(x, options.ranks)
     p = None if weight is None else weight / kept.total
     each = None if weight is None else weight / weight.sum(dim=-1, keepdim=True)
-    out: tuple[list[Tensor], list[Tensor]] = ([], [])
     for part in [slice(None)] if gram else _parts(x):
-        rows = torch.cat([centred(z[part], kept.mean, _take(p, part)) for z in (x, y)])
+        rows = torch.stack([centred(z[part], kept.mean, _take(p, part)) for z in (x, y)])
         grad = second_moments_gradient(
             rows.view(1, -1, features), kept.matrix, kept.columns, by_energy, by_columns, gram
         ).view_as(rows)
+        if p is not None:
+            grad = grad * p[part].sqrt().unsqueeze(-1)
         pull = squared_distance_gradient(x[part], y[part], _take(each, part), by_invariance[part], dtype)
-        for side, of_side, sign in zip(out, grad.chunk(2), (1, -1), strict=True):
-            if p is not None:
-                of_side = of_side * p[part].sqrt().unsqueeze(-1)
-            side.append(of_side.add(pull, alpha=sign))
-    return torch.cat(out[0]), torch.cat(out[1])
+        yield part, grad[0] + pull, grad[1] - pull
 
 
 class BatchwiseTerms(torch.autograd.Function):
@@ -158,8 +159,14 @@ class BatchwiseTerms(torch.autograd.Function):
                         "call backward without create_graph, or set gather_distributed=False"
                     )
                 kept = _forward(x, y, weight, ctx.options)[1]
-            dx, dy = _backward(x, y, weight, kept, (grads[0], grads[1], grads[2]), ctx.options)
-        return dx.to(x.dtype), dy.to(y.dtype), None, None
+            parts = _gradients(x, y, weight, kept, (grads[0], grads[1], grads[2]), ctx.options)
+            if torch.is_grad_enabled():
+                _, dx, dy = zip(*parts, strict=True)
+                return torch.cat(dx).to(x.dtype), torch.cat(dy).to(y.dtype), None, None
+            out_x, out_y = torch.empty_like(x), torch.empty_like(y)
+            for part, part_x, part_y in parts:
+                out_x[part], out_y[part] = part_x, part_y
+        return out_x, out_y, None, None
 
 
 def batchwise_terms(

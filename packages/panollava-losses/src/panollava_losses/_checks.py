@@ -52,3 +52,9 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     """An option is one of its values."""
     if value not in choices:
         raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, choices))}")
+
+
+def check_temperature(temperature: float) -> None:
+    """A similarity can be divided by it."""
+    if not 0 < temperature < float("inf"):
+        raise ValueError(f"temperature is {temperature}, expected a positive number such as 0.2")

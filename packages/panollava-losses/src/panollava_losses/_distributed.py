@@ -23,11 +23,30 @@ def world_size(gather_distributed: bool) -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def all_reduce(tensor: Tensor) -> Tensor:
-    """Sum over ranks, outside autograd."""
+def all_reduce(tensor: Tensor, operation: Any = None) -> Tensor:
+    """Sum (or another reduction) over ranks, outside autograd."""
     total = tensor.detach().clone(memory_format=torch.contiguous_format)
-    dist.all_reduce(total)
+    dist.all_reduce(total, op=dist.ReduceOp.SUM if operation is None else operation)
     return total
+
+
+def gather_rows(*tensors: Tensor) -> tuple[Any, ...]:
+    """Concatenate the second axis over ranks, outside autograd; the last item is where this rank's rows begin.
+
+    Ranks may have different numbers of rows; what is sent is padded to the largest.
+    """
+    rank, device = dist.get_rank(), tensors[0].device
+    sizes = [torch.zeros((), dtype=torch.int64, device=device) for _ in range(dist.get_world_size())]
+    dist.all_gather(sizes, torch.tensor(tensors[0].shape[1], device=device))
+    counts = [int(size) for size in sizes]
+    gathered: list[Any] = []
+    for tensor in tensors:
+        padded = tensor.new_zeros(tensor.shape[0], max(counts), *tensor.shape[2:])
+        padded[:, : counts[rank]] = tensor.detach()
+        parts = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(parts, padded)
+        gathered.append(torch.cat([part[:, :count] for part, count in zip(parts, counts, strict=True)], dim=1))
+    return (*gathered, sum(counts[:rank]))
 
 
 class _SumOverRanks(torch.autograd.Function):
@@ -50,9 +69,13 @@ def sum_over_ranks(tensor: Tensor) -> Tensor:
     return total
 
 
-def mean_over_pairs(terms: Tensor, ranks: int) -> Tensor:
-    """Mean over the first axis, here or over the pairs of all ranks, each of which may have another number."""
-    if ranks == 1:
-        return terms.mean(dim=0)
-    count = all_reduce(torch.full((), terms.shape[0], dtype=terms.dtype, device=terms.device))
-    return sum_over_ranks(terms.sum(dim=0)) / count
+def pairs_of_all_ranks(per_pair: Tensor, ranks: int) -> Tensor:
+    """Number of pairs (the first axis) here or on all ranks, each of which may have another number."""
+    count = torch.full((), per_pair.shape[0], dtype=per_pair.dtype, device=per_pair.device)
+    return count if ranks == 1 else all_reduce(count)
+
+
+def mean_over_pairs(per_pair: Tensor, ranks: int) -> Tensor:
+    """Mean over the first axis, here or over the pairs of all ranks."""
+    total = per_pair.sum(dim=0)
+    return (total if ranks == 1 else sum_over_ranks(total)) / pairs_of_all_ranks(per_pair, ranks)

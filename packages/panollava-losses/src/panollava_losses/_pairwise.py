@@ -64,7 +64,7 @@ def _backward(
         grad = second_moments_gradient(centred(z, mean, p), matrix, columns, by_energy, by_columns, gram)
         if p is not None:
             grad = grad * p.sqrt().unsqueeze(-1)
-        out.append(grad.add(pull, alpha=sign))
+        out.append(grad.add_(pull, alpha=sign))
     return out[0], out[1]
 
 

@@ -94,6 +94,40 @@ def gram_is_smaller(tokens: int, features: int) -> bool:
     return tokens < features
 
 
+def add_outer(total: Float[Tensor, "pairs n n"] | None, a: Float[Tensor, "pairs n k"]) -> Float[Tensor, "pairs n n"]:
+    """`total + a·aᵀ`, in place where possible; only the blocks on and above the diagonal until `mirror` is called.
+
+    PyTorch has no product of a matrix with its own transpose, so on a CPU the upper blocks alone are multiplied:
+    5/8 of the work for four blocks. A compiler or a second derivative gets one plain product.
+    """
+    n = a.shape[-2]
+    step = _block(a)
+    if step == n:
+        return torch.bmm(a, a.mT) if total is None else total.add_(torch.bmm(a, a.mT))
+    keep = 0 if total is None else 1
+    if total is None:
+        total = a.new_empty(a.shape[0], n, n)
+    for i in range(0, n, step):
+        total[:, i : i + step, i:].baddbmm_(a[:, i : i + step], a[:, i:].mT, beta=keep)
+    return total
+
+
+def mirror(total: Float[Tensor, "pairs n n"], a: Float[Tensor, "pairs n k"]) -> Float[Tensor, "pairs n n"]:
+    """Fill in what `add_outer` left out below the diagonal."""
+    n = total.shape[-1]
+    step = _block(a)
+    for i in range(step, n, step):
+        total[:, i:, i - step : i] = total[:, i - step : i, i:].mT
+    return total
+
+
+def _block(a: Float[Tensor, "pairs n k"]) -> int:
+    n = a.shape[-2]
+    if n < 128 or a.device.type != "cpu" or torch.compiler.is_compiling() or torch.is_grad_enabled():
+        return n
+    return -(-n // 2) if n < 256 else -(-n // 4)
+
+
 def second_moments(
     v: Float[Tensor, "pairs tokens features"], gram: bool
 ) -> tuple[Float[Tensor, "pairs side side"], Float[Tensor, "pairs features"], Float[Tensor, " pairs"]]:
@@ -102,9 +136,9 @@ def second_moments(
     `‖offdiag(VᵀV)‖² = ‖VᵀV‖² − Σ_j energy_j² = ‖VVᵀ‖² − Σ_j energy_j²`.
     """
     if not gram:
-        return split_diagonal(torch.bmm(v.mT, v))
+        return split_diagonal(mirror(add_outer(None, v.mT), v.mT))
     columns = v.square().sum(dim=-2)
-    matrix = torch.bmm(v, v.mT)
+    matrix = mirror(add_outer(None, v), v)
     # Two large sums whose difference counts; MPS has no float64.
     wide = v.dtype if v.device.type == "mps" else torch.float64
     energy = matrix.square().sum(dim=(-2, -1), dtype=wide) - columns.square().sum(dim=-1, dtype=wide)

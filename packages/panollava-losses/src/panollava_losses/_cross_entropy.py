@@ -1,0 +1,131 @@
+"""Symmetric cross-entropy of matching rows, without ever holding the whole matrix of similarities.
+
+For queries `q`, keys `k` and anchor weights `p`, with `s_ij = q_i·k_j / τ` and row `i` matching column `i`,
+
+    loss = ½ Σ_i p_i (logsumexp_j s_ij − s_ii) + ½ Σ_j p_j (logsumexp_i s_ij − s_jj),
+
+and the gradient by `s` is `½ (p_i·softmax_row + p_j·softmax_column) − diag(p)`. Both passes go through `s` in blocks of
+rows; the backward pass makes each block anew. With several ranks every rank has its own rows and the keys of all: the
+columns' sums are joined over ranks, so that nobody computes a similarity twice.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch import distributed as dist
+
+from panollava_losses._distributed import all_reduce, gather_rows
+from panollava_losses._statistics import chunks, no_autocast
+
+
+class _Options(NamedTuple):
+    temperature: float
+    ranks: int
+
+
+def _blocks(q: Tensor, columns: int) -> Iterator[tuple[slice, slice]]:
+    """Groups and rows whose similarities fit a chunk."""
+    row = columns * q.dtype.itemsize
+    for group in chunks(q.shape[0], q.shape[1] * row, q.device):
+        size = max(1, len(range(*group.indices(q.shape[0]))))
+        for rows in chunks(q.shape[1], size * row, q.device):
+            yield group, rows
+
+
+def _similarities(q: Tensor, k: Tensor, live: Tensor, temperature: float) -> Tensor:
+    """Scaled similarities; −inf in the columns of masked keys."""
+    s = torch.bmm(q, k.mT) / temperature
+    return s.masked_fill(~live.unsqueeze(-2), float("-inf"))
+
+
+def _plain(q: Tensor, k: Tensor, p: Tensor, options: _Options) -> Tensor:
+    """The loss in one piece, for second derivatives."""
+    live = p > 0
+    s = _similarities(q, k, live, options.temperature)
+    rows = s.logsumexp(dim=-1)
+    columns = s.masked_fill(~live.unsqueeze(-1), float("-inf")).logsumexp(dim=-2)
+    matching = (q * k).sum(dim=-1) / options.temperature
+    each = torch.where(live, (rows + columns) / 2 - matching, 0.0)
+    return (each * p).sum(dim=-1)
+
+
+class SymmetricCrossEntropy(torch.autograd.Function):
+    """`(q, k, p, all keys, all p, first, options) → loss [groups]`; the gathered ones are None in one process."""
+
+    @staticmethod
+    def forward(
+        q: Tensor, k: Tensor, p: Tensor, every_k: Tensor | None, every_p: Tensor | None, first: int, options: _Options
+    ) -> tuple[Tensor, ...]:
+        keys, weights = (k, p) if every_k is None or every_p is None else (every_k, every_p)
+        live = weights > 0
+        with no_autocast(q.device):
+            column_sum = q.new_full(weights.shape, float("-inf"))
+            row_sum = torch.empty_like(p)
+            for group, rows in _blocks(q, keys.shape[1]):
+                s = _similarities(q[group, rows], keys[group], live[group], options.temperature)
+                row_sum[group, rows] = s.logsumexp(dim=-1)
+                s = s.masked_fill(p[group, rows].unsqueeze(-1) == 0, float("-inf"))
+                column_sum[group] = torch.logaddexp(column_sum[group], s.logsumexp(dim=-2))
+        if options.ranks > 1:
+            top = all_reduce(column_sum, dist.ReduceOp.MAX)
+            column_sum = top + all_reduce((column_sum - top).exp()).log()
+        own = column_sum[:, first : first + q.shape[1]]
+        matching = (q * k).sum(dim=-1) / options.temperature
+        loss = (torch.where(p > 0, (row_sum + own) / 2 - matching, 0.0) * p).sum(dim=-1)
+        return loss if options.ranks == 1 else all_reduce(loss), row_sum, column_sum
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        *tensors, ctx.first, ctx.options = inputs
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.save_for_backward(*tensors, *output[1:])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, p, every_k, every_p, row_sum, column_sum = ctx.saved_tensors
+        grad, options = grads[0], ctx.options
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():  # create_graph=True
+            if options.ranks > 1:
+                raise NotImplementedError(
+                    "negatives of several ranks have no second derivative: call backward without create_graph, or set "
+                    "gather_distributed=False"
+                )
+            with no_autocast(q.device):
+                loss = _plain(q, k, p, options)
+            dq, dk = torch.autograd.grad(loss, (q, k), grad, create_graph=True)
+            return dq, dk, *[None] * 5
+        if options.ranks > 1:
+            grad = all_reduce(grad)
+        keys, weights = (k, p) if every_k is None else (every_k, every_p)
+        live, scale = weights > 0, grad.view(-1, 1, 1) / options.temperature
+        dq, dk = torch.empty_like(q), torch.zeros_like(keys)
+        with no_autocast(q.device):
+            for group, rows in _blocks(q, keys.shape[1]):
+                s = _similarities(q[group, rows], keys[group], live[group], options.temperature)
+                anchor = p[group, rows].unsqueeze(-1)
+                by_row = (s - row_sum[group, rows].unsqueeze(-1)).exp() * anchor
+                by_column = (s - column_sum[group].unsqueeze(-2)).exp() * weights[group].unsqueeze(-2)
+                slope = by_row + torch.where((anchor > 0) & live[group].unsqueeze(-2), by_column, 0.0)
+                slope = slope * (scale[group] / 2)
+                dq[group, rows] = torch.bmm(slope, keys[group])
+                dk[group] += torch.bmm(slope.mT, q[group, rows])
+        if options.ranks > 1:
+            dk = all_reduce(dk)
+        matching = p.unsqueeze(-1) * scale
+        return dq - matching * k, dk[:, ctx.first : ctx.first + k.shape[1]] - matching * q, *[None] * 5
+
+
+def symmetric_cross_entropy(
+    q: Float[Tensor, "groups rows features"],
+    k: Float[Tensor, "groups rows features"],
+    p: Float[Tensor, "groups rows"],
+    temperature: float,
+    ranks: int,
+) -> Float[Tensor, " groups"]:
+    """Loss of every group; with several ranks, of the one group that they form together."""
+    every_k, every_p, first = (None, None, 0) if ranks == 1 else gather_rows(k, p)
+    loss: Tensor = SymmetricCrossEntropy.apply(q, k, p, every_k, every_p, first, _Options(temperature, ranks))[0]
+    return loss

@@ -1,0 +1,129 @@
+"""Dense InfoNCE over matching tokens.
+
+Wang, Zhang, Shen, Kong and Li, "Dense Contrastive Learning for Self-Supervised Visual Pre-Training", CVPR 2021,
+https://arxiv.org/abs/2011.09157 (its matching by feature similarity is replaced by known correspondences, its queue
+by the tokens at hand), with the loss of van den Oord, Li and Vinyals, https://arxiv.org/abs/1807.03748.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from panollava_losses._checks import check_choice, check_features, check_temperature, check_weight
+from panollava_losses._cross_entropy import symmetric_cross_entropy
+from panollava_losses._distributed import mean_over_pairs, pairs_of_all_ranks, world_size
+from panollava_losses._overlap import Grouper, match_tokens
+from panollava_losses._protocols import Correspondences
+from panollava_losses._statistics import masked, statistics_dtype
+
+
+class InfoNCEOptions(NamedTuple):
+    """The keywords of `info_nce` that are no tensors."""
+
+    temperature: float = 0.2
+    negatives: str = "pair"
+    gather_distributed: bool = False
+
+
+def info_nce(
+    x: Float[Tensor, "*pairs tokens features"],
+    y: Float[Tensor, "*pairs tokens features"],
+    *,
+    temperature: float = 0.2,
+    negatives: str = "pair",
+    weight: Float[Tensor, "*pairs tokens"] | Bool[Tensor, "*pairs tokens"] | None = None,
+    gather_distributed: bool = False,
+) -> Float[Tensor, ""]:
+    r"""Symmetric InfoNCE of pairs of token sets, where token `l` of `x[p]` matches token `l` of `y[p]`.
+
+    With `s_ij = cos(x_i, y_j) / temperature`, the mean of the cross-entropies that pick `j = i` among all `y_j` and
+    among all `x_j`. The candidates are the tokens of the same pair (`negatives="pair"`) or of all pairs (`"batch"`).
+    A token's own match aside, candidates that see nearly the same place count as negatives too; with `"batch"` they
+    are outnumbered.
+
+    A weight of 0 removes a token as anchor and as candidate; otherwise weights are those of the mean over a pair's
+    anchors, and pairs count alike. Similarities are float32 under autocast and for half precision.
+
+    Args:
+        x: Features of one side, of any length (they are normalised here).
+        y: Features of the other side.
+        temperature: Divides the cosine; DenseCL's 0.2.
+        negatives: `"pair"` or `"batch"`.
+        weight: Weight of each token pair, not negative; False or 0 masks it.
+        gather_distributed: Take the mean, and with `"batch"` the candidates, over all ranks; gradients as in `vicreg`.
+
+    Returns:
+        The loss, a scalar; `log(candidates)` when all similarities are equal.
+
+    Raises:
+        ValueError: If shapes, dtypes or options do not fit, a pair has fewer than two tokens of positive weight, or
+            a weight is negative or not finite (weights are not looked at under `torch.compile`).
+
+    Example:
+        >>> import torch
+        >>> round(info_nce(torch.eye(4), torch.eye(4), temperature=0.1).item(), 4)
+        0.0001
+        >>> round(info_nce(torch.ones(4, 8), torch.ones(4, 8)).exp().item(), 4)
+        4.0
+    """
+    check_features(x, y)
+    check_choice("negatives", negatives, ("pair", "batch"))
+    check_temperature(temperature)
+    if weight is not None:
+        check_weight(weight, x)
+    return info_nce_unchecked(x, y, weight, InfoNCEOptions(temperature, negatives, gather_distributed))
+
+
+def info_nce_unchecked(x: Tensor, y: Tensor, weight: Tensor | None, o: InfoNCEOptions) -> Tensor:
+    """`info_nce` on arguments known to be good; nothing here looks at a value."""
+    ranks = world_size(o.gather_distributed)
+    dtype = statistics_dtype(x.dtype)
+    x, y = (z.reshape(-1, *z.shape[-2:]).to(dtype) for z in (x, y))
+    if weight is None:
+        p = torch.full(x.shape[:2], 1 / x.shape[1], dtype=dtype, device=x.device)
+    else:
+        weight = weight.reshape(x.shape[:2]).to(dtype)
+        p = weight / weight.sum(dim=-1, keepdim=True)
+        x, y = masked(x, p), masked(y, p)
+    x, y = (functional.normalize(z, dim=-1, eps=1e-6) for z in (x, y))
+    if o.negatives == "pair":
+        return mean_over_pairs(symmetric_cross_entropy(x, y, p, o.temperature, 1), ranks)
+    p = p / pairs_of_all_ranks(p, ranks)
+    return symmetric_cross_entropy(x.flatten(0, 1)[None], y.flatten(0, 1)[None], p.view(1, -1), o.temperature, ranks)[0]
+
+
+class OverlapInfoNCELoss(nn.Module):
+    """Symmetric dense InfoNCE between each view's tokens and the places where other views see the same direction.
+
+    Args:
+        temperature: Divides the cosine.
+        negatives: `"pair"`: a token's candidates are those of its pair of views; `"batch"`: of all pairs and items.
+        gather_distributed: Take the mean, and with `"batch"` the candidates, over all ranks.
+
+    Example:
+        >>> import torch
+        >>> from panollava_losses import column_correspondences
+        >>> features = torch.randn(2, 4, 8, 8, 16, requires_grad=True)
+        >>> OverlapInfoNCELoss(temperature=0.1)(features, column_correspondences(4, (8, 8), 0.5)).backward()
+    """
+
+    def __init__(self, temperature: float = 0.2, *, negatives: str = "pair", gather_distributed: bool = False) -> None:
+        super().__init__()
+        check_choice("negatives", negatives, ("pair", "batch"))
+        check_temperature(temperature)
+        self.options = InfoNCEOptions(temperature, negatives, gather_distributed)
+        self._group = Grouper()
+
+    def forward(
+        self, features: Float[Tensor, "batch views height width features"], correspondences: Correspondences
+    ) -> Float[Tensor, ""]:
+        """The loss; see `info_nce` and, for the arguments and errors, `OverlapVICRegLoss.forward`."""
+        source, target, weight = match_tokens(features, self._group(features, correspondences))
+        return info_nce_unchecked(source, target, weight, self.options)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.options._asdict().items())
