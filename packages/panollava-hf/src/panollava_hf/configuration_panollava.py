@@ -174,7 +174,8 @@ class PanoLLaVaConfig(PretrainedConfig):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         self.view_plan()  # raises on a plan that cannot be
-        if self.num_views is not None and self.crop_strategy in RINGS:
+        # To the original's fixed columns, overlap_ratio is a setting of its own, whatever the views do.
+        if self.num_views is not None and self.crop_strategy in RINGS and self.vicreg_pairs != "columns":
             self._compare_overlap(self.num_views)
 
     def _compare_overlap(self, tiles: int) -> None:
