@@ -211,8 +211,15 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
         if features is not None:
             tokens = tuple(t.to(inputs_embeds.device, inputs_embeds.dtype) for t in features.pooler_output)
             placeholders = self._placeholder_ids(input_ids, inputs_embeds)
-            fused = self.language_fusion.fuse(tokens, placeholders, attention_mask, inputs_embeds=inputs_embeds)
-            inputs_embeds = fused["inputs_embeds"]
+            # The mask stays out of it: `generate` may have made a 4-D one, and expanded prompts keep theirs anyway.
+            fused = self.language_fusion.fuse(tokens, placeholders, inputs_embeds=inputs_embeds)["inputs_embeds"]
+            if fused.shape[1] != inputs_embeds.shape[1]:
+                raise ValueError(
+                    "Image features and image tokens do not match: the prompt has one placeholder per panorama instead "
+                    f"of {len(tokens[0])}; PanoLLaVaProcessor expands it, or call language_fusion.fuse yourself and "
+                    "pass inputs_embeds with its attention_mask and labels"
+                )
+            inputs_embeds = fused
         outputs = self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
