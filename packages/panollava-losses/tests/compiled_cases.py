@@ -3,16 +3,19 @@
 A process of its own, because the compiler cannot trace through the annotation checker that pytest installs.
 """
 
+import itertools
 import sys
 import warnings
 from types import SimpleNamespace
 
 import torch
 from panollava_losses import (
+    OverlapInfoNCELoss,
     OverlapVICRegLoss,
     VICRegLoss,
     column_correspondences,
     group_correspondences,
+    info_nce,
     vicreg,
 )
 
@@ -43,32 +46,36 @@ def random_correspondences(views, rows, columns, n):
     )
 
 
-def main(names):
+def cases():
+    """Name → function and inputs; the first ones are the quick ones."""
+    features = torch.randn(2, 4, 5, 6, 7, requires_grad=True)
+    columns = column_correspondences(4, (5, 6), 0.5)
+    ragged = group_correspondences(random_correspondences(4, 5, 6, 60), 4, (5, 6))
+    sides = [torch.randn(2, 5, 8, requires_grad=True) for _ in "xy"]
+    long_sides = [torch.randn(2, 30, 8, requires_grad=True) for _ in "xy"]
+    weight = torch.rand(4, 5) + 0.1
+    module, pairwise, batchwise = VICRegLoss(), OverlapVICRegLoss(), OverlapVICRegLoss(mode="batchwise")
+    contrast = OverlapInfoNCELoss(negatives="batch")
+    yield "overlap pairwise", lambda f: pairwise(f, ragged).total, features
+    yield "vicreg batchwise", lambda x, y: vicreg(x, y, mode="batchwise", weight=weight[: len(x)]).total, *sides
+    yield "overlap info_nce", lambda f: contrast(f, ragged), features
+    yield "overlap batchwise", lambda f: batchwise(f, ragged).total, features
+    yield "overlap columns", lambda f: pairwise(f, columns).total, features
+    yield "vicreg gram", lambda x, y: vicreg(x, y).total, *sides
+    yield "vicreg covariance", lambda x, y: vicreg(x, y).total, *long_sides
+    yield "vicreg weighted", lambda x, y: vicreg(x, y, weight=weight[: len(x)]).total, *sides
+    yield "vicreg batchwise plain", lambda x, y: vicreg(x, y, mode="batchwise").total, *long_sides
+    yield "info_nce pair", lambda x, y: info_nce(x, y), *sides
+    yield "module", lambda x, y: module(x, y).total, *sides
+
+
+def main(first):
     torch.manual_seed(0)
     warnings.simplefilter("ignore", FutureWarning)
-    cases = {}
-    for mode in ("pairwise", "batchwise"):
-        for tokens in (5, 30):
-            x, y = (torch.randn(2, tokens, 8, requires_grad=True) for _ in "xy")
-            cases[f"vicreg {mode} {tokens}"] = (lambda x, y, m=mode: vicreg(x, y, mode=m).total, x, y)
-        weight = torch.rand(4, 5) + 0.1
-        cases[f"vicreg {mode} weighted"] = (
-            lambda x, y, m=mode, w=weight: vicreg(x, y, mode=m, weight=w[: len(x)]).total,
-            *(torch.randn(2, 5, 8, requires_grad=True) for _ in "xy"),
-        )
-        features = torch.randn(2, 4, 5, 6, 7, requires_grad=True)
-        columns = column_correspondences(4, (5, 6), 0.5)
-        ragged = group_correspondences(random_correspondences(4, 5, 6, 60), 4, (5, 6))
-        loss = OverlapVICRegLoss(mode=mode)
-        cases[f"overlap {mode} columns"] = (lambda f, m=loss, c=columns: m(f, c).total, features)
-        cases[f"overlap {mode} ragged"] = (lambda f, m=loss, c=ragged: m(f, c).total, features)
-    module = VICRegLoss()
-    cases["module"] = (lambda x, y: module(x, y).total, *(torch.randn(2, 5, 8, requires_grad=True) for _ in "xy"))
-    for name, case in cases.items():
-        if not names or name in names:
-            compare(name, *case)
-    print("done", len(cases), flush=True)
+    for name, function, *inputs in itertools.islice(cases(), first):
+        compare(name, function, *inputs)
+    print("done", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else None)
