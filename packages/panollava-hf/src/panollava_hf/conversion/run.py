@@ -154,6 +154,7 @@ class Run:
             vision_output_norm=norm,
             connector_trained=trained,
             trainable_vision_blocks=0,
+            vicreg_pairs="columns",
             **settings,
             **self.lora,
         )

@@ -117,7 +117,7 @@ def vicreg_settings(tensors: Mapping[str, Tensor], sources: Sources, latent: int
     weight = 1.0 if weight is None else float(weight)
     if weight <= 0:  # later stages switch the loss off
         weight = 1.0
-    settings: dict[str, Any] = {"vicreg_pairs": "columns", "vicreg_projector_depth": 0}
+    settings: dict[str, Any] = {"vicreg_projector_depth": 0}
     for name, default in (("similarity", 25.0), ("variance", 25.0), ("covariance", 1.0)):
         value = sources.agreed(f"vicreg_{name}_weight")
         settings[f"vicreg_{name}_weight"] = weight * (default if value is None else float(value))
