@@ -1,6 +1,9 @@
+import functools
+import http.server
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
 from panollava_hf.cli import run
@@ -33,6 +36,25 @@ def test_json_and_views(panorama_file, tmp_path, capsys):
     assert names == ["contact_sheet.png", *[f"view_{i:02d}.png" for i in range(7)]]
     with Image.open(folder / "contact_sheet.png") as sheet:
         assert sheet.width > 4 * 112
+
+
+@pytest.fixture
+def served(panorama_file):
+    """The panorama's folder over HTTP on loopback."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(panorama_file.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_panorama_may_be_a_url(served, capsys):
+    assert run(["ask", f"{served}/panorama.png", "What?", "--max-new-tokens", "3"]) == 0
+    assert capsys.readouterr().out.strip()
+    assert run(["ask", f"{served}/nothing.png", "What?"]) == 2
+    (line,) = last_line(capsys)
+    assert "nothing.png" in line
+    assert "404" in line
 
 
 def broken(tmp_path, kind):

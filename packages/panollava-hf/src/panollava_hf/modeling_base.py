@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from panollava_hf._compat import take_cache
+from panollava_hf._compat import TOWERS_WANT_NO_PREFIX, load_without_prefix, take_cache
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.outputs_panollava import PanoLLaVaImageFeatures, PanoLLaVaModelOutput, as_asked
 
@@ -21,7 +21,7 @@ class PanoLLaVaPreTrainedModel(PreTrainedModel):
     config_class = PanoLLaVaConfig
     base_model_prefix = "panollava"
     main_input_name = "input_ids"
-    input_modalities = ("image", "text")
+    input_modalities: tuple[str, ...] = ("image", "text")
     supports_gradient_checkpointing = True
     _skip_keys_device_placement = ("past_key_values", "cache")
     _supports_sdpa = True
@@ -55,6 +55,13 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
     """
 
     _keys_to_ignore_on_load_unexpected = [r"^lm_head\."]  # noqa: RUF012 - transformers adds lists
+
+    if TOWERS_WANT_NO_PREFIX:
+
+        @classmethod
+        def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+            """As in newer releases: read a whole checkpoint's vision tower under its old names."""
+            return load_without_prefix(super().from_pretrained, cls.base_model_prefix, args, kwargs)
 
     def __init__(self, config: PanoLLaVaConfig, add_language_model: bool = True) -> None:
         super().__init__(config)
@@ -212,7 +219,7 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             tokens = tuple(t.to(inputs_embeds.device, inputs_embeds.dtype) for t in features.pooler_output)
             placeholders = self._placeholder_ids(input_ids, inputs_embeds)
             # The mask stays out of it: `generate` may have made a 4-D one, and expanded prompts keep theirs anyway.
-            fused = self.language_fusion.fuse(tokens, placeholders, inputs_embeds=inputs_embeds)["inputs_embeds"]
+            fused: Any = self.language_fusion.fuse(tokens, placeholders, inputs_embeds=inputs_embeds)["inputs_embeds"]
             if fused.shape[1] != inputs_embeds.shape[1]:
                 raise ValueError(
                     "Image features and image tokens do not match: the prompt has one placeholder per panorama instead "
