@@ -21,7 +21,7 @@ def flatten_images(images: Any) -> list[Any]:
     return [images]
 
 
-class PanoLLaVaImageKwargs(ImagesKwargs, total=False):
+class PanoLLaVaImageKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]  # its base is not seen by mypy
     """Settings of the constructor that a call may override."""
 
     crop_strategy: str

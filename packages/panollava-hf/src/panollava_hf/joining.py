@@ -1,8 +1,5 @@
 """Two pretrained towers → one PanoLLaVA with a fresh connector, without a second copy of their weights."""
 
-import os
-import tempfile
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -83,18 +80,3 @@ def join_towers(
     model.generation_config.update(**language.generation_config.to_diff_dict())
     model.generation_config.suppress_tokens = [token_id]  # the placeholder is read, never written
     return model.eval()
-
-
-def save_joined(output: Path, vision: str, text: str, **settings: Any) -> None:
-    """Join two towers and save model and processor into a new folder, which appears whole or not at all."""
-    from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
-    from panollava_hf.processing_panollava import PanoLLaVaProcessor
-
-    model = PanoLLaVaForConditionalGeneration.from_towers(vision, text, **settings)
-    processor = PanoLLaVaProcessor.from_towers(vision, text, model.config)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
-        folder = Path(scratch) / "checkpoint"
-        model.save_pretrained(folder)
-        processor.save_pretrained(folder)
-        os.replace(folder, output)

@@ -1,7 +1,9 @@
 """`panollava join`: two pretrained towers and a fresh connector → a checkpoint folder."""
 
+import os
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,10 +24,23 @@ def join(
     """Join two pretrained towers with an untrained connector, ready for training."""
     if output.exists():
         raise Mistake(f"{output} exists already: name a new folder")
-    from panollava_hf.joining import save_joined
-
     with mistakes("cannot join the towers", OSError, ValueError), stderr.status("Joining the towers …"):
         save_joined(
             output, vision, text, view_size=view_size, resampler_type=resampler, latent_dimension=latent_dimension
         )
     stderr.print(f"Wrote {output}/. Its connector is untrained.", soft_wrap=True)
+
+
+def save_joined(output: Path, vision: str, text: str, **settings: Any) -> None:
+    """Join two towers and save model and processor into a new folder, which appears whole or not at all."""
+    from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
+    from panollava_hf.processing_panollava import PanoLLaVaProcessor
+
+    model = PanoLLaVaForConditionalGeneration.from_towers(vision, text, **settings)
+    processor = PanoLLaVaProcessor.from_towers(vision, text, model.config)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
+        folder = Path(scratch) / "checkpoint"
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+        os.replace(folder, output)
