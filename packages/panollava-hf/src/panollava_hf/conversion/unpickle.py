@@ -189,8 +189,9 @@ class DataUnpickler(pickle.Unpickler):
     def _harmless(self, module: str, name: str) -> Any:
         if module in ("torch", "torch.storage") and name in STORAGE_DTYPES:
             return _StorageType(STORAGE_DTYPES[name])
-        if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
-            return getattr(torch, name)
+        # Not getattr, which imports some modules at their first mention.
+        if module == "torch" and isinstance(vars(torch).get(name), torch.dtype):
+            return vars(torch)[name]
         if module in ("builtins", "__builtin__") and name in CONTAINERS:
             return CONTAINERS[name]
         if module in ("pathlib", "pathlib._local") and name in PATHS:
