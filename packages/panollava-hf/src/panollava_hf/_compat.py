@@ -25,6 +25,25 @@ PROCESSOR_EXPANDS_PLACEHOLDERS = hasattr(ProcessorMixin, "replace_image_token")
 #: Whether a config keeps all of its rotary settings in `rope_parameters` (since 5.0).
 KNOWS_ROPE_PARAMETERS = hasattr(modeling_rope_utils, "RopeParameters")
 
+try:
+    from transformers.core_model_loading import PrefixChange
+
+    #: Whether old names of a nested tower are only understood without the model's own prefix before them (5.6).
+    TOWERS_WANT_NO_PREFIX = hasattr(PrefixChange, "with_submodel_prefix")
+except ImportError:
+    TOWERS_WANT_NO_PREFIX = False
+
+
+def load_without_prefix(load: Any, prefix: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """`from_pretrained` of a headless model that takes a prefix off the names in the file before anything else."""
+    pattern = rf"^{prefix}\."
+    options.setdefault("key_mapping", {pattern: ""})
+    loaded = load(*arguments, **options)
+    model = loaded[0] if isinstance(loaded, tuple) else loaded
+    rules = getattr(model, "_weight_conversions", None) or []
+    model._weight_conversions = [rule for rule in rules if pattern not in rule.source_patterns] or None  # for saving
+    return loaded
+
 
 def readable_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """A stored config of a tower with its rotary settings where the installed release looks for them.

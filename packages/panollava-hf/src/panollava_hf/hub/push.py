@@ -12,8 +12,12 @@ from huggingface_hub.utils import validate_repo_id
 from panollava_hf.hub.card import point_card
 
 #: Whatever the client raises: its own errors, and their bases in httpx or (before 1.0) requests, which also tell of
-#: connections that fail.
-CLIENT_ERRORS = tuple(kind for kind in HfHubHTTPError.__mro__ if issubclass(kind, Exception) and kind is not Exception)
+#: connections that fail; and what it says of arguments.
+CLIENT_ERRORS: tuple[type[Exception], ...] = (
+    OSError,
+    ValueError,
+    *(kind for kind in HfHubHTTPError.__mro__ if issubclass(kind, Exception) and kind is not Exception),
+)
 
 #: Files of an earlier export that must not stay beside the new ones: code and weights.
 REPLACED = (".py", ".safetensors", ".safetensors.index.json")
@@ -109,7 +113,7 @@ def push(what: Push, *, token: str | None = None, endpoint: str | None = None) -
     """
     try:
         return _push(HfApi(endpoint=endpoint, token=token), what)
-    except (*CLIENT_ERRORS, OSError, ValueError) as error:
+    except CLIENT_ERRORS as error:
         raise PushError(_without_token(str(error), token)) from error
 
 
