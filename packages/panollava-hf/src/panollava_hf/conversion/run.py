@@ -145,6 +145,10 @@ class Run:
             settings |= vicreg_settings(self.vicreg, self.sources, settings["latent_dimension"], self.notes)
         if self.image_token_id is not None:
             settings["image_token_id"] = self.image_token_id
+        # Where the towers lie on this machine is nobody's business.
+        self.vision._name_or_path = self.called("vision_name", self.vision_name)
+        if self.text is not None:
+            self.text._name_or_path = self.called("language_model_name", self.text_name)
         trained = not (self.generates and self.stage == "vision")
         if not trained:
             self.notes.append("a vision-stage checkpoint's projector never learnt: connector_trained stays False")
