@@ -88,11 +88,11 @@ def isolated(session, package, *requirements):
     shutil.copytree(folder(package) / "tests", away / "packages" / f"panollava-{package}" / "tests")
     for name in ("conftest.py", "pyproject.toml"):
         shutil.copy(ROOT / name, away / name)
-    session.chdir(away)
-    session.run("python", "-c", f"import {module} as m; print(m.__file__); assert 'site-packages' in m.__file__")
-    session.install(f"{found[package]}{EXTRAS.get(package, '')}", *test_group(package))
-    shared = os.environ.get("PANOLLAVA_SHARED", str(ROOT.parent / "shared"))
-    session.run("pytest", *session.posargs, "packages", env={"PANOLLAVA_SHARED": shared})
+    with session.chdir(away):
+        session.run("python", "-c", f"import {module} as m; print(m.__file__); assert 'site-packages' in m.__file__")
+        session.install(f"{found[package]}{EXTRAS.get(package, '')}", *test_group(package))
+        shared = os.environ.get("PANOLLAVA_SHARED", str(ROOT.parent / "shared"))
+        session.run("pytest", *session.posargs, "packages", env={"PANOLLAVA_SHARED": shared})
 
 
 @nox.session(name="tests-isolated")
