@@ -23,7 +23,9 @@ MAX_DOWNLOAD = 256 * 2**20
 #: Seconds without an answer, and seconds for the whole download.
 TIMEOUT, MAX_DOWNLOAD_SECONDS = 20.0, 300.0
 
-FileSource = str | os.PathLike[str] | bytes | BinaryIO
+#: `BytesIO` is no `BinaryIO` to a runtime checker: it has neither name nor mode.
+BinaryFile = BinaryIO | io.BufferedIOBase
+FileSource = str | os.PathLike[str] | bytes | BinaryFile
 #: What Pillow's decoders raise on broken data.
 DECODE_ERRORS = (
     OSError,
@@ -94,14 +96,14 @@ def _too_large(what: str) -> str:
     return f"the picture is too large ({what}); shrink it to at most {MAX_PIXELS} pixels (about 18900x9450)"
 
 
-def _open_quietly(file: BinaryIO | str) -> Image.Image:
+def _open_quietly(file: BinaryFile | str) -> Image.Image:
     """Pillow warns from half its limit on, which real 16K panoramas exceed; the limit itself stays."""
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return Image.open(file)
 
 
-def _open_file(source: FileSource, name: str, stack: contextlib.ExitStack) -> BinaryIO | str:
+def _open_file(source: FileSource, name: str, stack: contextlib.ExitStack) -> BinaryFile | str:
     if isinstance(source, bytes | bytearray | memoryview):
         if not source:
             raise PanoramaError(f"{name}: there are no bytes")
