@@ -199,9 +199,13 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
 
     if not GENERATE_DROPS_IMAGES:
 
-        def prepare_inputs_for_generation(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        def prepare_inputs_for_generation(
+            self, input_ids: Tensor, *args: Any, inputs_embeds: Tensor | None = None, **kwargs: Any
+        ) -> dict[str, Any]:
             """As in newer releases: the pixels go in with the prompt and not again with each new token."""
-            model_inputs = super().prepare_inputs_for_generation(*args, **kwargs)
+            model_inputs = super().prepare_inputs_for_generation(
+                input_ids, *args, inputs_embeds=inputs_embeds, **kwargs
+            )
             if not is_prefill(model_inputs, kwargs):
                 model_inputs.pop("pixel_values", None)
                 model_inputs.pop("view_rays", None)
