@@ -1,6 +1,7 @@
 """Exact, antialiased perspective views of equirectangular (360°) panoramas, and their overlaps."""
 
 from panollava_geometry._cubemap import cubemap_to_equirect, equirect_to_cubemap
+from panollava_geometry._draw import draw_footprints
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._extract import extract_views, view_rays
 from panollava_geometry._footprint import Coverage
@@ -21,6 +22,7 @@ __all__ = [
     "PerspectiveView",
     "ViewPlan",
     "cubemap_to_equirect",
+    "draw_footprints",
     "equirect_to_cubemap",
     "extract_views",
     "find_correspondences",

@@ -45,7 +45,7 @@ def equirect_to_cubemap(
 
 
 def cubemap_to_equirect(
-    faces: Shaped[Tensor, "*batch 6 channels face_width face_width"], height: int
+    faces: Shaped[Tensor, "*batch faces channels face_height face_width"], height: int
 ) -> Shaped[Tensor, "*batch channels height erp_width"]:
     """Join six faces to a panorama, bilinear across the edges of the cube.
 

@@ -59,14 +59,11 @@ def extract_views(
     _check(erp, backend)
     *batch, channels, height, width = erp.shape
     flat = erp.reshape(-1, channels, height, width)
-    recipes = [
-        find_recipe(view, wanted, (height, width), antialias, align_corners, erp.dtype == torch.float64)
-        for view in plan
-    ]
+    recipes = _find_recipes(plan, wanted, (height, width), antialias, align_corners, erp.dtype == torch.float64)
     if backend == "auto":
         backend = "opencv" if _opencv_applies(erp, [recipe for recipe, _ in recipes]) else "torch"
     if backend == "opencv":
-        views = _by_opencv(flat, recipes)
+        views = _by_opencv(flat, recipes, wanted)
     elif backend == "py360convert":
         views = _by_py360convert(flat, plan, recipes, wanted, antialias, align_corners)
     else:
@@ -91,6 +88,14 @@ def view_rays(plan: ViewPlan, grid: Size) -> Float[Tensor, "views rows columns 3
     """
     rows_columns = size_pair(grid, "grid")
     return torch.from_numpy(np.stack([view.rays(rows_columns) for view in plan])).float()
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch leaves it unannotated
+def _find_recipes(
+    plan: ViewPlan, size: tuple[int, int], erp: tuple[int, int], antialias: bool, align_corners: bool, precise: bool
+) -> list[tuple[Recipe, int]]:
+    """The plan's recipes: numpy and a cache, which torch.compile leaves alone."""
+    return [find_recipe(view, size, erp, antialias, align_corners, precise) for view in plan]
 
 
 def _check(erp: Tensor, backend: str) -> None:
@@ -130,7 +135,9 @@ def _like(views: Float[Tensor, "..."], erp: Tensor) -> Shaped[Tensor, "..."]:
 
 
 def _by_opencv(
-    erp: Shaped[Tensor, "batch channels erp_height erp_width"], recipes: list[tuple[Recipe, int]]
+    erp: Shaped[Tensor, "batch channels erp_height erp_width"],
+    recipes: list[tuple[Recipe, int]],
+    size: tuple[int, int],
 ) -> Shaped[Tensor, "batch views channels height width"]:
     if erp.dtype != torch.uint8 or erp.device.type != "cpu" or erp.shape[1] > 4:
         raise PanoramaError(
@@ -139,10 +146,13 @@ def _by_opencv(
         )
     if not opencv_backend.is_installed():
         raise PanoramaError("backend='opencv' needs OpenCV: pip install 'panollava-geometry[opencv]'")
-    images = [np.ascontiguousarray(image.permute(1, 2, 0).numpy()) for image in erp]
-    views = [opencv_backend.sample(image, recipe, anchor) for image in images for recipe, anchor in recipes]
-    stacked = torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2)
-    return stacked.reshape(len(images), len(recipes), *stacked.shape[1:])
+    # Only the patches a view needs are copied, so planes of their own need not become channels last first.
+    images = [image.permute(1, 2, 0).numpy() for image in erp]
+    views = np.empty((len(images), len(recipes), *size, erp.shape[1]), np.uint8)
+    for image, of_image in zip(images, views, strict=True):
+        for index, (recipe, anchor) in enumerate(recipes):
+            of_image[index] = opencv_backend.sample(image, recipe, anchor)
+    return torch.from_numpy(views).permute(0, 1, 4, 2, 3)
 
 
 def _by_py360convert(

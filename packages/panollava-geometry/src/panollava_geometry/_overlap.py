@@ -13,6 +13,7 @@ from torch import Tensor
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._plan import ViewPlan
 from panollava_geometry._sizes import Size, size_pair
+from panollava_geometry._sphere import Degrees
 from panollava_geometry._views import EquirectangularView, PerspectiveView, View
 
 Pairs = Literal["adjacent", "all"] | Sequence[tuple[int, int]]
@@ -112,7 +113,7 @@ def _ring(view: View) -> tuple[object, ...] | None:
     return None if right - left >= 360 else (view.latitude_range_deg, right - left)
 
 
-def _centre_yaw(view: View) -> float:
+def _centre_yaw(view: View) -> Degrees:
     yaw = sum(view.longitude_range_deg) / 2 if isinstance(view, EquirectangularView) else view.yaw_deg
     return yaw % 360
 
@@ -142,5 +143,5 @@ def _adjacent(plan: ViewPlan) -> list[tuple[int, int]]:
     return pairs
 
 
-def _pitch(view: View) -> float:
+def _pitch(view: View) -> Degrees:
     return view.pitch_deg if isinstance(view, PerspectiveView) else 0.0

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 from torch import Tensor
 
@@ -39,8 +39,8 @@ _cache: RecipeCache[_Places] = RecipeCache(max_bytes=128 * 2**20)
 
 
 def paste_views(
-    views: Float[Tensor, "*batch views channels height width"], plan: ViewPlan, erp_size: Size
-) -> tuple[Float[Tensor, "*batch channels erp_height erp_width"], Float[Tensor, "erp_height erp_width"]]:
+    views: Shaped[Tensor, "*batch views channels height width"], plan: ViewPlan, erp_size: Size
+) -> tuple[Shaped[Tensor, "*batch channels erp_height erp_width"], Float[Tensor, "erp_height erp_width"]]:
     """Paste views, or values on their token grids, onto the panorama, blended.
 
     Every pixel of the panorama is the mean of the views that see it, read bilinearly; a view counts less towards its

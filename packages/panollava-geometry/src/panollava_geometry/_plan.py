@@ -32,16 +32,16 @@ class ViewPlan(Sequence[View]):
 
     views: tuple[View, ...]
 
-    def __init__(self, views: Iterable[View]) -> None:
-        views = tuple(views)
-        if not views:
+    def __init__(self, views: Iterable[object]) -> None:
+        members = tuple(views)
+        if not members:
             raise PanoramaError("a ViewPlan needs at least one view, got none")
-        for view in views:
-            if not isinstance(view, PerspectiveView | EquirectangularView):
+        for member in members:
+            if not isinstance(member, PerspectiveView | EquirectangularView):
                 raise PanoramaError(
-                    f"a ViewPlan holds PerspectiveView and EquirectangularView, got {type(view).__name__}"
+                    f"a ViewPlan holds PerspectiveView and EquirectangularView, got {type(member).__name__}"
                 )
-        object.__setattr__(self, "views", views)
+        object.__setattr__(self, "views", members)
 
     def __len__(self) -> int:
         return len(self.views)
@@ -79,7 +79,7 @@ class ViewPlan(Sequence[View]):
         return {"format": _FORMAT, "version": _VERSION, "views": [view.to_dict() for view in self.views]}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "ViewPlan":
+    def from_dict(cls, data: object) -> "ViewPlan":
         """Read a plan back from what `to_dict` gave.
 
         Raises:

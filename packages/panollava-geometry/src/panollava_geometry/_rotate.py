@@ -7,16 +7,16 @@ from torch import Tensor
 from panollava_geometry._backends import torch_backend
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._recipe import turned_strip
-from panollava_geometry._sphere import rotation_matrix
+from panollava_geometry._sphere import Degrees, rotation_matrix
 
 _STRIP = 256
 
 
 def rotate_equirectangular(
     erp: Shaped[Tensor, "*batch channels erp_height erp_width"],
-    yaw_deg: float = 0.0,
-    pitch_deg: float = 0.0,
-    roll_deg: float = 0.0,
+    yaw_deg: Degrees = 0.0,
+    pitch_deg: Degrees = 0.0,
+    roll_deg: Degrees = 0.0,
 ) -> Shaped[Tensor, "*batch channels erp_height erp_width"]:
     """Turn a panorama: the centre of the result looks where a view of the same yaw, pitch and roll looks.
 

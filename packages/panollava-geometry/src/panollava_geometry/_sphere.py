@@ -8,8 +8,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+#: An angle in degrees (beartype, which checks our tests, does not take an int for a float).
+Degrees = float | int
 
-def rotation_matrix(yaw_deg: float, pitch_deg: float = 0.0, roll_deg: float = 0.0) -> Float[ndarray, "3 3"]:
+
+def rotation_matrix(yaw_deg: Degrees, pitch_deg: Degrees = 0.0, roll_deg: Degrees = 0.0) -> Float[ndarray, "3 3"]:
     """Camera-to-world rotation `R_yaw · R_pitch · R_roll`; a camera ray `r` (column) points to `R @ r` in the world.
 
     Args:

@@ -12,6 +12,7 @@ import numpy as np
 
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._plan import ViewPlan
+from panollava_geometry._sphere import Degrees
 from panollava_geometry._views import EquirectangularView, PerspectiveView, View
 
 
@@ -19,12 +20,12 @@ from panollava_geometry._views import EquirectangularView, PerspectiveView, View
 class _Request:
     hfov_deg: float
     vfov_deg: float
-    overlap_ratio: float
+    overlap_ratio: float | int
     num_views: int | None
     pitch_range_deg: tuple[float, float]
     num_rings: int | None
 
-    def ring_yaws(self) -> list[float]:
+    def ring_yaws(self) -> list[Degrees]:
         """Yaws of a closed ring, the first one straight ahead, in (-180, 180]."""
         count = self.num_views
         if count is None:
@@ -39,7 +40,7 @@ class _Request:
         return [(low + high) / 2] if rings == 1 else np.linspace(high, low, rings).tolist()
 
 
-def _wrapped(yaw_deg: float) -> float:
+def _wrapped(yaw_deg: Degrees) -> Degrees:
     return yaw_deg - 360 if yaw_deg > 180 else yaw_deg
 
 
@@ -110,10 +111,10 @@ STRATEGIES: dict[str, Callable[[_Request], list[View]]] = {
 def plan_views(
     strategy: str = "anyres_e2p",
     *,
-    fov_deg: float | tuple[float, float] = 90.0,
-    overlap_ratio: float = 0.3,
+    fov_deg: Degrees | tuple[Degrees, Degrees] = 90.0,
+    overlap_ratio: float | int = 0.3,
     num_views: int | None = None,
-    pitch_range_deg: tuple[float, float] = (-45.0, 45.0),
+    pitch_range_deg: tuple[Degrees, Degrees] = (-45.0, 45.0),
     num_rings: int | None = 1,
 ) -> ViewPlan:
     """Plan the views of a panorama.

@@ -8,7 +8,7 @@ Both map continuous pixel coordinates to rays and rays to pixel coordinates, for
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from panollava_geometry._errors import PanoramaError
-from panollava_geometry._sphere import angles_to_rays, rays_to_angles, rotation_matrix
+from panollava_geometry._sphere import Degrees, angles_to_rays, rays_to_angles, rotation_matrix
 
 
 def _to_unit(xy: Float[ndarray, "*grid 2"], size: tuple[int, int], align_corners: bool) -> Float[ndarray, "*grid 2"]:
@@ -42,9 +42,9 @@ def pixel_centres(size: tuple[int, int], top: int = 0) -> Float[ndarray, "height
     return np.stack([x, y], axis=-1)
 
 
-def _finite(view: object, **values: float) -> None:
+def _finite(view: object, **values: Degrees) -> None:
     for name, value in values.items():
-        if not math.isfinite(value):
+        if not isinstance(value, int | float) or not math.isfinite(value):
             raise PanoramaError(f"{type(view).__name__}.{name} must be a finite number of degrees, got {value!r}")
 
 
@@ -98,16 +98,17 @@ class PerspectiveView(_View):
         [[[1.0, 0.0, 0.0]]]
     """
 
-    yaw_deg: float
-    pitch_deg: float = 0.0
-    roll_deg: float = 0.0
-    hfov_deg: float = 90.0
-    vfov_deg: float | None = None
+    yaw_deg: Degrees
+    pitch_deg: Degrees = 0.0
+    roll_deg: Degrees = 0.0
+    hfov_deg: Degrees = 90.0
+    vfov_deg: Degrees | None = None
 
     kind: ClassVar[str] = "perspective"
 
     def __post_init__(self) -> None:
         _finite(self, yaw_deg=self.yaw_deg, pitch_deg=self.pitch_deg, roll_deg=self.roll_deg)
+        _finite(self, hfov_deg=self.hfov_deg, vfov_deg=self.hfov_deg if self.vfov_deg is None else self.vfov_deg)
         if not -90 <= self.pitch_deg <= 90:
             raise PanoramaError(
                 f"pitch_deg must lie in [-90, 90], got {self.pitch_deg}: to look beyond a pole, turn yaw_deg by 180"
@@ -120,7 +121,7 @@ class PerspectiveView(_View):
                 )
 
     @property
-    def fov_deg(self) -> tuple[float, float]:
+    def fov_deg(self) -> tuple[Degrees, Degrees]:
         """Horizontal and vertical field of view."""
         return self.hfov_deg, self.hfov_deg if self.vfov_deg is None else self.vfov_deg
 
@@ -181,16 +182,19 @@ class EquirectangularView(_View):
         [[[-1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]]
     """
 
-    longitude_range_deg: tuple[float, float] = (-180.0, 180.0)
-    latitude_range_deg: tuple[float, float] = (-90.0, 90.0)
+    longitude_range_deg: tuple[Degrees, Degrees] = (-180.0, 180.0)
+    latitude_range_deg: tuple[Degrees, Degrees] = (-90.0, 90.0)
 
     kind: ClassVar[str] = "equirectangular"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "longitude_range_deg", tuple(map(float, self.longitude_range_deg)))
-        object.__setattr__(self, "latitude_range_deg", tuple(map(float, self.latitude_range_deg)))
+        for name in ("longitude_range_deg", "latitude_range_deg"):
+            value = getattr(self, name)
+            if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+                raise PanoramaError(f"{name} must be a pair of degrees, got {value!r}")
+            _finite(self, **{f"{name}[{index}]": edge for index, edge in enumerate(value)})
+            object.__setattr__(self, name, tuple(map(float, value)))
         (left, right), (low, high) = self.longitude_range_deg, self.latitude_range_deg
-        _finite(self, longitude=left, longitude_end=right, latitude=low, latitude_end=high)
         if not 0 < right - left <= 360 + 1e-9:
             raise PanoramaError(
                 f"longitude_range_deg must run from left to right over at most 360 degrees, got {(left, right)}: "
@@ -248,7 +252,7 @@ def view_from_dict(data: Mapping[str, Any]) -> View:
     Raises:
         PanoramaError: The kind is unknown, or a field is missing, unknown or wrong.
     """
-    fields = dict(data)
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
     kind = fields.pop("kind", None)
     if kind not in _KINDS:
         raise PanoramaError(f"unknown kind of view {kind!r}: expected one of {', '.join(sorted(_KINDS))}")

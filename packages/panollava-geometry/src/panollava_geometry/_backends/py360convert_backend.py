@@ -13,10 +13,11 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from panollava_geometry._recipe import PointRecipe
+from panollava_geometry._sphere import Degrees
 from panollava_geometry._views import PerspectiveView
 
 
-def _inner_fov(fov_deg: float, pixels: int) -> float:
+def _inner_fov(fov_deg: Degrees, pixels: int) -> float:
     """The field of view between the centres of the outer pixels of one that spans their edges."""
     return math.degrees(2 * math.atan(math.tan(math.radians(fov_deg) / 2) * (pixels - 1) / pixels))
 

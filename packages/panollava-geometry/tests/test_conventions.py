@@ -1,0 +1,88 @@
+"""One test per sentence of docs/conventions.md."""
+
+import numpy as np
+import pytest
+import torch
+from panollava_geometry import EquirectangularView, PerspectiveView, ViewPlan, extract_views, rotation_matrix, view_rays
+
+
+def axis(view):
+    return view.rays((1, 1))[0, 0]
+
+
+def test_convention_axes():
+    right, up, forward = rotation_matrix(0).T
+    assert right.tolist() == [1, 0, 0]
+    assert up.tolist() == [0, 1, 0]
+    assert forward.tolist() == [0, 0, 1]
+
+
+def test_convention_yaw_is_positive_to_the_right():
+    np.testing.assert_allclose(axis(PerspectiveView(90)), [1, 0, 0], atol=1e-12)
+
+
+def test_convention_pitch_is_positive_upwards():
+    np.testing.assert_allclose(axis(PerspectiveView(0, 90)), [0, 1, 0], atol=1e-12)
+
+
+def test_convention_roll_turns_the_camera_clockwise():
+    up_of_camera = rotation_matrix(0, 0, 90)[:, 1]
+    np.testing.assert_allclose(up_of_camera, [1, 0, 0], atol=1e-12)
+
+
+def test_convention_order_is_roll_then_pitch_then_yaw():
+    expected = rotation_matrix(30) @ rotation_matrix(0, 20) @ rotation_matrix(0, 0, 10)
+    np.testing.assert_allclose(rotation_matrix(30, 20, 10), expected, atol=1e-12)
+
+
+def test_convention_centre_column_is_yaw_zero_and_right_is_plus_90():
+    panorama = torch.zeros(1, 64, 128)
+    panorama[..., 32 - 2 : 32 + 2, 96 - 2 : 96 + 2] = 1  # three quarters to the right, half way down
+    view = extract_views(panorama, ViewPlan([PerspectiveView(90, hfov_deg=10)]), 1)
+    assert float(view) > 0.9
+
+
+def test_convention_pixel_centres_are_at_half_integers():
+    rays = EquirectangularView().rays((2, 4))
+    np.testing.assert_allclose(np.degrees(np.arctan2(rays[0, :, 0], rays[0, :, 2])), [-135, -45, 45, 135])
+    np.testing.assert_allclose(np.degrees(np.arcsin(rays[:, 0, 1])), [45, -45])
+
+
+def test_convention_fov_spans_outer_edges():
+    view = PerspectiveView(0, hfov_deg=90)
+    edge = view.pixels_to_rays(np.array([0.0, 2.0]), (4, 4))
+    np.testing.assert_allclose(np.degrees(np.arctan2(edge[0], edge[2])), -45)
+
+
+def test_convention_align_corners_spans_outer_centres():
+    edge = PerspectiveView(0).rays((5, 5), align_corners=True)[2, 0]
+    np.testing.assert_allclose(np.degrees(np.arctan2(edge[0], edge[2])), -45)
+
+
+def test_convention_longitude_wraps():
+    panorama = torch.arange(128.0).expand(1, 64, 128)
+    behind = ViewPlan([PerspectiveView(180, hfov_deg=1)])
+    seam = extract_views(panorama, behind, 1, antialias=False)
+    assert float(seam) == pytest.approx((0 + 127) / 2)
+
+
+def test_convention_latitude_continues_over_the_poles():
+    panorama = torch.zeros(1, 4, 8)
+    panorama[0, 0] = torch.arange(8.0)
+    above = EquirectangularView((-180, 180), (85, 90))  # its row lies above the centre of the first row
+    row = extract_views(panorama, ViewPlan([above]), (1, 8), antialias=False)[0, 0, 0]
+    share = (90 - 87.5) / 45 + 0.5
+    expected = [share * c + (1 - share) * ((c + 4) % 8) for c in range(8)]
+    np.testing.assert_allclose(row, expected, atol=1e-5)
+
+
+def test_convention_view_rays_are_token_centres():
+    view = PerspectiveView(10, 20, 30)
+    np.testing.assert_allclose(view_rays(ViewPlan([view]), (2, 3))[0], view.rays((2, 3)), atol=1e-6)
+
+
+def test_convention_roll_of_columns_is_yaw():
+    panorama = torch.rand(3, 32, 64)
+    turned = extract_views(panorama, ViewPlan([PerspectiveView(5 * 360 / 64)]), 16)
+    rolled = extract_views(panorama.roll(-5, -1), ViewPlan([PerspectiveView(0)]), 16)
+    assert torch.equal(turned, rolled)
