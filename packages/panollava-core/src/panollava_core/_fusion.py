@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from panollava_core._insertion import expand_placeholders
+from panollava_core._insertion import Expansion, expand_placeholders
 
 
 class LanguageFusion:
@@ -44,7 +44,7 @@ class LanguageFusion:
     ) -> dict[str, Tensor | None]:
         """Fuse vision tokens and prompts.
 
-        Prompts may hold one placeholder per vision token (made so by the processor; one masked scatter), or one per
+        Prompts may hold one placeholder per vision token (made so by the processor; one scatter of rows), or one per
         panorama, which is then replaced by all its vision tokens; where there is one panorama per prompt, a prompt
         without a placeholder takes it as a prefix. Panoramas go to placeholders in reading order. While compiling, the
         first form is taken for granted.
@@ -68,33 +68,75 @@ class LanguageFusion:
         is_image = input_ids == self.image_token_id
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        if inputs_embeds is None:
-            if self.embed is None:
-                raise ValueError("fuse() needs inputs_embeds, or a LanguageFusion made with embed=")
-            # The placeholder's own embedding is never used, and its id may lie outside the table.
-            inputs_embeds = self.embed(input_ids.masked_fill(is_image, 0))
         if torch.compiler.is_compiling():
             expected = 0 if features is None else features.shape[0]
             torch._assert_async(is_image.sum() == expected, "Image features and image tokens do not match")
-        elif not self._is_expanded(is_image, lengths):
+            fused = self._scatter(features, input_ids, inputs_embeds, is_image)
+        elif self._is_expanded(is_image, lengths):
+            fused = self._assemble(features, input_ids, inputs_embeds, is_image)
+        else:
             sizes = torch.tensor(lengths, device=input_ids.device)
             plan = expand_placeholders(is_image, attention_mask, sizes)
             is_image = plan.is_image
-            inputs_embeds = inputs_embeds.gather(1, plan.source[..., None].expand(-1, -1, inputs_embeds.shape[-1]))
-            inputs_embeds = inputs_embeds.masked_fill(plan.is_padding[..., None], 0.0)
+            fused = self._assemble(features, input_ids, inputs_embeds, is_image, plan)
             attention_mask = attention_mask.gather(1, plan.source).masked_fill(plan.is_padding, 0)
             if labels is not None:
                 labels = labels.gather(1, plan.source).masked_fill(plan.is_padding, self.ignore_index)
-        if features is not None:
-            features = features.to(inputs_embeds.device, inputs_embeds.dtype)
-            inputs_embeds = inputs_embeds.masked_scatter(is_image[..., None], features)
         attention_mask = attention_mask.masked_fill(is_image, 1)
         return {
-            "inputs_embeds": inputs_embeds,
+            "inputs_embeds": fused,
             "attention_mask": attention_mask,
             "labels": None if labels is None else labels.masked_fill(is_image, self.ignore_index),
             "position_ids": (attention_mask.long().cumsum(dim=-1) - 1).clamp_min(0),
         }
+
+    def _scatter(
+        self, features: Tensor | None, input_ids: Tensor, inputs_embeds: Tensor | None, is_image: Tensor
+    ) -> Tensor:
+        """One masked scatter: shapes do not depend on the data, so this can be traced."""
+        if inputs_embeds is None:
+            # The placeholder's own embedding is never used, and its id may lie outside the table.
+            inputs_embeds = self._embed(input_ids.masked_fill(is_image, 0))
+        if features is None:
+            return inputs_embeds
+        return inputs_embeds.masked_scatter(is_image[..., None], features.to(inputs_embeds.device, inputs_embeds.dtype))
+
+    def _assemble(
+        self,
+        features: Tensor | None,
+        input_ids: Tensor,
+        inputs_embeds: Tensor | None,
+        is_image: Tensor,
+        plan: Expansion | None = None,
+    ) -> Tensor:
+        """The same, row by row: whole rows are copied, placeholders never embedded, and nothing is written twice."""
+        images = is_image.flatten().nonzero()[:, 0]
+        if plan is None and inputs_embeds is not None:
+            if features is None:
+                return inputs_embeds
+            features = features.to(inputs_embeds.device, inputs_embeds.dtype)
+            return inputs_embeds.flatten(0, 1).index_copy(0, images, features).view_as(inputs_embeds)
+        if plan is None:
+            texts = is_image.logical_not().flatten().nonzero()[:, 0]
+            sources = texts
+        else:
+            texts = (plan.is_image | plan.is_padding).logical_not().flatten().nonzero()[:, 0]
+            starts = torch.arange(input_ids.shape[0], device=input_ids.device)[:, None] * input_ids.shape[1]
+            sources = (plan.source + starts).flatten()[texts]
+        if inputs_embeds is None:
+            text = self._embed(input_ids.flatten()[sources][None])[0]
+        else:
+            text = inputs_embeds.flatten(0, 1)[sources]
+        shape = (is_image.numel(), text.shape[-1])
+        fused = (text.new_empty(shape) if plan is None else text.new_zeros(shape)).index_copy_(0, texts, text)
+        if features is not None:
+            fused = fused.index_copy_(0, images, features.to(text.device, text.dtype))
+        return fused.unflatten(0, is_image.shape)
+
+    def _embed(self, input_ids: Tensor) -> Tensor:
+        if self.embed is None:
+            raise ValueError("fuse() needs inputs_embeds, or a LanguageFusion made with embed=")
+        return self.embed(input_ids)
 
     def _is_expanded(self, is_image: Tensor, lengths: list[int]) -> bool:
         """Whether every vision token has its placeholder, as opposed to one per panorama; anything else is an error."""
