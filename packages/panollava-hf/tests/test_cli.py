@@ -41,7 +41,12 @@ def test_json_and_views(panorama_file, tmp_path, capsys):
 @pytest.fixture
 def served(panorama_file):
     """The panorama's folder over HTTP on loopback."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(panorama_file.parent))
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(panorama_file.parent))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"

@@ -10,7 +10,7 @@ import urllib.parse
 import urllib.request
 import warnings
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from PIL import Image, UnidentifiedImageError
 
@@ -100,7 +100,7 @@ def _open_quietly(file: BinaryFile | str) -> Image.Image:
     """Pillow warns from half its limit on, which real 16K panoramas exceed; the limit itself stays."""
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(file)
+        return Image.open(cast("BinaryIO | str", file))
 
 
 def _open_file(source: FileSource, name: str, stack: contextlib.ExitStack) -> BinaryFile | str:
