@@ -17,7 +17,7 @@ from panollava_hf.conversion._errors import CheckpointError
 
 #: Called with the bytes written so far and the bytes to write.
 Progress = Callable[[int, int], None]
-#: Smallest and largest shard, in bytes; between them a fifth of the weights, which is what casting holds in memory.
+#: Smallest and largest shard, in bytes; between them a tenth of the weights, which is what casting holds in memory.
 SMALLEST, LARGEST = 256_000_000, 5_000_000_000
 
 
@@ -86,7 +86,7 @@ def write_weights(folder: Path, weights: Mapping[str, Weight], progress: Progres
         get_storage_size=lambda weight: weight.nbytes,
         filename_pattern="model{suffix}.safetensors",
         get_storage_id=lambda weight: None,
-        max_shard_size=min(max(total // 5, SMALLEST), LARGEST),
+        max_shard_size=min(max(total // 10, SMALLEST), LARGEST),
     )
     done = 0
     for filename, names in plan.filename_to_tensors.items():
