@@ -55,6 +55,6 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
 
 
 def check_temperature(temperature: float) -> None:
-    """A similarity can be divided by it."""
-    if not 0 < temperature < float("inf"):
-        raise ValueError(f"temperature is {temperature}, expected a positive number such as 0.2")
+    """Exponentials of similarities between −1/temperature and 1/temperature fit into float64."""
+    if not 0.003 <= temperature < float("inf"):
+        raise ValueError(f"temperature is {temperature}, expected at least 0.003; usual values are 0.05 to 0.5")

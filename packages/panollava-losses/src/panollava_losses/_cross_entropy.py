@@ -2,11 +2,12 @@
 
 For queries `q`, keys `k` and anchor weights `p`, with `s_ij = q_i·k_j / τ` and row `i` matching column `i`,
 
-    loss = ½ Σ_i p_i (logsumexp_j s_ij − s_ii) + ½ Σ_j p_j (logsumexp_i s_ij − s_jj),
+    loss = ½ Σ_i p_i (logsumexp_j s_ij − s_ii) + ½ Σ_j p_j (logsumexp_i s_ij − s_jj).
 
-and the gradient by `s` is `½ (p_i·softmax_row + p_j·softmax_column) − diag(p)`. Both passes go through `s` in blocks of
-rows; the backward pass makes each block anew. With several ranks every rank has its own rows and the keys of all: the
-columns' sums are joined over ranks, so that nobody computes a similarity twice.
+Queries and keys are unit vectors, so `s ≤ 1/τ`, and one `e_ij = exp(s_ij − 1/τ)` serves both directions: with its row
+sums `r` and column sums `c` the gradient by `s` is `½ e_ij (p_i/r_i + p_j/c_j) − diag(p)`. Both passes go through `e`
+in blocks of rows; the backward pass makes each block anew. With several ranks every rank has its own rows and the keys
+of all: the column sums are added over ranks, so that nobody computes a similarity twice.
 """
 
 from collections.abc import Iterator
@@ -15,15 +16,18 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch import distributed as dist
 
 from panollava_losses._distributed import all_reduce, gather_rows
 from panollava_losses._statistics import chunks, no_autocast
+
+#: Exponents `exp(−span)` that float32 holds with full precision; smaller temperatures take float64.
+FLOAT32_SPAN = 80.0
 
 
 class _Options(NamedTuple):
     temperature: float
     ranks: int
+    masked: bool
 
 
 def _blocks(q: Tensor, columns: int) -> Iterator[tuple[slice, slice]]:
@@ -35,21 +39,25 @@ def _blocks(q: Tensor, columns: int) -> Iterator[tuple[slice, slice]]:
             yield group, rows
 
 
-def _similarities(q: Tensor, k: Tensor, live: Tensor, temperature: float) -> Tensor:
-    """Scaled similarities; −inf in the columns of masked keys."""
-    s = torch.bmm(q, k.mT) / temperature
-    return s.masked_fill(~live.unsqueeze(-2), float("-inf"))
+def _exponentials(q: Tensor, k: Tensor, p: Tensor, weights: Tensor, options: _Options) -> Tensor:
+    """`exp(s − 1/τ)`, zero where a query or a key is masked."""
+    s = torch.bmm(q, k.mT)
+    if 2 / options.temperature > FLOAT32_SPAN:
+        s = s.double()
+    e = s.sub_(1).div_(options.temperature).exp_()
+    if options.masked:
+        e = e * (p > 0).unsqueeze(-1) * (weights > 0).unsqueeze(-2)
+    return e
 
 
 def _plain(q: Tensor, k: Tensor, p: Tensor, options: _Options) -> Tensor:
     """The loss in one piece, for second derivatives."""
     live = p > 0
-    s = _similarities(q, k, live, options.temperature)
-    rows = s.logsumexp(dim=-1)
+    s = torch.bmm(q, k.mT) / options.temperature
+    rows = s.masked_fill(~live.unsqueeze(-2), float("-inf")).logsumexp(dim=-1)
     columns = s.masked_fill(~live.unsqueeze(-1), float("-inf")).logsumexp(dim=-2)
     matching = (q * k).sum(dim=-1) / options.temperature
-    each = torch.where(live, (rows + columns) / 2 - matching, 0.0)
-    return (each * p).sum(dim=-1)
+    return (torch.where(live, (rows + columns) / 2 - matching, 0.0) * p).sum(dim=-1)
 
 
 class SymmetricCrossEntropy(torch.autograd.Function):
@@ -60,21 +68,19 @@ class SymmetricCrossEntropy(torch.autograd.Function):
         q: Tensor, k: Tensor, p: Tensor, every_k: Tensor | None, every_p: Tensor | None, first: int, options: _Options
     ) -> tuple[Tensor, ...]:
         keys, weights = (k, p) if every_k is None or every_p is None else (every_k, every_p)
-        live = weights > 0
+        wide = torch.float64 if 2 / options.temperature > FLOAT32_SPAN else q.dtype
+        row_sum = torch.empty_like(p, dtype=wide)
+        column_sum = torch.zeros_like(weights, dtype=wide)
         with no_autocast(q.device):
-            column_sum = q.new_full(weights.shape, float("-inf"))
-            row_sum = torch.empty_like(p)
             for group, rows in _blocks(q, keys.shape[1]):
-                s = _similarities(q[group, rows], keys[group], live[group], options.temperature)
-                row_sum[group, rows] = s.logsumexp(dim=-1)
-                s = s.masked_fill(p[group, rows].unsqueeze(-1) == 0, float("-inf"))
-                column_sum[group] = torch.logaddexp(column_sum[group], s.logsumexp(dim=-2))
+                e = _exponentials(q[group, rows], keys[group], p[group, rows], weights[group], options)
+                row_sum[group, rows] = e.sum(dim=-1)
+                column_sum[group] += e.sum(dim=-2)
         if options.ranks > 1:
-            top = all_reduce(column_sum, dist.ReduceOp.MAX)
-            column_sum = top + all_reduce((column_sum - top).exp()).log()
+            column_sum = all_reduce(column_sum)
         own = column_sum[:, first : first + q.shape[1]]
-        matching = (q * k).sum(dim=-1) / options.temperature
-        loss = (torch.where(p > 0, (row_sum + own) / 2 - matching, 0.0) * p).sum(dim=-1)
+        spread = ((row_sum.log() + own.log()) / 2).to(q.dtype) + (1 - (q * k).sum(dim=-1)) / options.temperature
+        loss = (torch.where(p > 0, spread, 0.0) * p).sum(dim=-1)
         return loss if options.ranks == 1 else all_reduce(loss), row_sum, column_sum
 
     @staticmethod
@@ -100,16 +106,16 @@ class SymmetricCrossEntropy(torch.autograd.Function):
         if options.ranks > 1:
             grad = all_reduce(grad)
         keys, weights = (k, p) if every_k is None else (every_k, every_p)
-        live, scale = weights > 0, grad.view(-1, 1, 1) / options.temperature
+        scale = grad.view(-1, 1, 1) / options.temperature
+        by_row, by_column = (
+            torch.where(w > 0, w / total, 0.0) * (scale[..., 0] / 2)
+            for w, total in ((p, row_sum), (weights, column_sum))
+        )
         dq, dk = torch.empty_like(q), torch.zeros_like(keys)
         with no_autocast(q.device):
             for group, rows in _blocks(q, keys.shape[1]):
-                s = _similarities(q[group, rows], keys[group], live[group], options.temperature)
-                anchor = p[group, rows].unsqueeze(-1)
-                by_row = (s - row_sum[group, rows].unsqueeze(-1)).exp() * anchor
-                by_column = (s - column_sum[group].unsqueeze(-2)).exp() * weights[group].unsqueeze(-2)
-                slope = by_row + torch.where((anchor > 0) & live[group].unsqueeze(-2), by_column, 0.0)
-                slope = slope * (scale[group] / 2)
+                e = _exponentials(q[group, rows], keys[group], p[group, rows], weights[group], options)
+                slope = e.mul_(by_row[group, rows].unsqueeze(-1) + by_column[group].unsqueeze(-2)).to(q.dtype)
                 dq[group, rows] = torch.bmm(slope, keys[group])
                 dk[group] += torch.bmm(slope.mT, q[group, rows])
         if options.ranks > 1:
@@ -124,8 +130,11 @@ def symmetric_cross_entropy(
     p: Float[Tensor, "groups rows"],
     temperature: float,
     ranks: int,
+    masked: bool,
 ) -> Float[Tensor, " groups"]:
     """Loss of every group; with several ranks, of the one group that they form together."""
     every_k, every_p, first = (None, None, 0) if ranks == 1 else gather_rows(k, p)
-    loss: Tensor = SymmetricCrossEntropy.apply(q, k, p, every_k, every_p, first, _Options(temperature, ranks))[0]
+    loss: Tensor = SymmetricCrossEntropy.apply(q, k, p, every_k, every_p, first, _Options(temperature, ranks, masked))[
+        0
+    ]
     return loss

@@ -23,10 +23,10 @@ def world_size(gather_distributed: bool) -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def all_reduce(tensor: Tensor, operation: Any = None) -> Tensor:
-    """Sum (or another reduction) over ranks, outside autograd."""
+def all_reduce(tensor: Tensor) -> Tensor:
+    """Sum over ranks, outside autograd."""
     total = tensor.detach().clone(memory_format=torch.contiguous_format)
-    dist.all_reduce(total, op=dist.ReduceOp.SUM if operation is None else operation)
+    dist.all_reduce(total)
     return total
 
 

@@ -90,9 +90,10 @@ def info_nce_unchecked(x: Tensor, y: Tensor, weight: Tensor | None, o: InfoNCEOp
         x, y = masked(x, p), masked(y, p)
     x, y = (functional.normalize(z, dim=-1, eps=1e-6) for z in (x, y))
     if o.negatives == "pair":
-        return mean_over_pairs(symmetric_cross_entropy(x, y, p, o.temperature, 1), ranks)
+        return mean_over_pairs(symmetric_cross_entropy(x, y, p, o.temperature, 1, weight is not None), ranks)
     p = p / pairs_of_all_ranks(p, ranks)
-    return symmetric_cross_entropy(x.flatten(0, 1)[None], y.flatten(0, 1)[None], p.view(1, -1), o.temperature, ranks)[0]
+    x, y, p = x.flatten(0, 1)[None], y.flatten(0, 1)[None], p.view(1, -1)
+    return symmetric_cross_entropy(x, y, p, o.temperature, ranks, weight is not None)[0]
 
 
 class OverlapInfoNCELoss(nn.Module):
