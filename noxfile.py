@@ -172,10 +172,9 @@ def demo(session):
     session.run(python, "-m", "panollava_hf", "ask", *args, "--save-views", "demo-output", external=True)
 
 
-@nox.session
+@nox.session(venv_backend="none")
 def bench(session):
     """Measure against named peers in one run and write docs/benchmarks.md. Arguments pick sections."""
-    packages = [a for p in ("geometry", "losses", "core") for a in ("-e", f"{folder(p)}{EXTRAS.get(p, '')}")]
-    peers = ["pyequilib==0.6.0", "py360convert==1.0.4", "lightly", "mambapy==1.2.0"]
-    session.install(*packages, *peers, "matplotlib", "psutil", "pillow")
-    session.run("python", "-m", "tools.bench", *session.posargs)
+    python, peers = dev(session), ["pyequilib==0.6.0", "py360convert==1.0.4", "lightly==1.6.0", "mambapy==1.2.0"]
+    session.run(python, "-m", "pip", "install", "-q", *peers, "matplotlib", external=True)
+    session.run(python, "-m", "tools.bench", *session.posargs, external=True)
