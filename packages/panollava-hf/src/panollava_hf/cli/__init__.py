@@ -12,6 +12,7 @@ from panollava_geometry import PanoramaError
 from panollava_hf.cli._mistakes import Mistake
 from panollava_hf.cli.ask import ask
 from panollava_hf.cli.convert import convert
+from panollava_hf.cli.data import data
 from panollava_hf.cli.export import export
 from panollava_hf.cli.join import join
 from panollava_hf.cli.push import push
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(ask)
 app.command()(join)
 app.command()(convert)
+app.add_typer(data, name="data")
 app.command()(export)
 app.command()(push)
 
