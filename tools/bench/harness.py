@@ -75,7 +75,11 @@ def peak_memory(prepare: Callable[[], Callable[[], object]]) -> tuple[int, int]:
     process = context.Process(target=_measure, args=(prepare, theirs))
     process.start()
     theirs.close()
-    result: tuple[int, int] = ours.recv()
+    try:
+        result: tuple[int, int] = ours.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(f"the process whose memory was measured ended with exit code {process.exitcode}") from None
     process.join()
     return result
 
