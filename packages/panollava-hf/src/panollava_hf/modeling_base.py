@@ -38,6 +38,12 @@ class PanoLLaVaPreTrainedModel(PreTrainedModel):
             start()
 
 
+def tower_options(output_hidden_states: bool | None, output_attentions: bool | None) -> dict[str, bool]:
+    """What the vision tower is told; where nothing is asked its config decides."""
+    asked = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
+    return {name: value for name, value in asked.items() if value is not None}
+
+
 def _check_views(pixel_values: Tensor) -> None:
     if pixel_values.ndim != 5:
         raise ValueError(
@@ -94,12 +100,16 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
-        """The language model's embedding."""
-        return self.language_model.get_input_embeddings()
+        """The language model's embedding; the vision tower's where there is no language model."""
+        return self._embedding_owner().get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replace the language model's embedding."""
-        self.language_model.set_input_embeddings(value)
+        """Replace what `get_input_embeddings` returns."""
+        self._embedding_owner().set_input_embeddings(value)
+
+    def _embedding_owner(self) -> PreTrainedModel:
+        owner: PreTrainedModel = getattr(self, "language_model", self.vision_backbone.encoder)
+        return owner
 
     def get_decoder(self) -> nn.Module:
         """The headless language model."""
@@ -161,8 +171,8 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
                     f"pixel_values hold {views} views, the config's plan ({self.config.crop_strategy}) has "
                     f"{view_rays.shape[0]}: cut the panorama with the checkpoint's own processor, or pass view_rays"
                 )
-        asked = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
-        features, latents = self.encode_views(pixel_values, **{k: v for k, v in asked.items() if v is not None})
+        options = tower_options(output_hidden_states, output_attentions)
+        features, latents = self.encode_views(pixel_values, **options)
         rays = view_rays.to(latents.device, latents.dtype)
         tokens = self.projector(latents, num_views=views, grid=self.token_grid, rays=rays)
         output = PanoLLaVaImageFeatures(

@@ -9,8 +9,8 @@ from panollava_losses import OverlapVICRegLoss, VICRegProjector, column_correspo
 from torch import Tensor, nn
 
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
-from panollava_hf.modeling_base import PanoLLaVaModel, PanoLLaVaPreTrainedModel
-from panollava_hf.outputs_panollava import PanoLLaVaFeatureOutput, PanoLLaVaVICRegOutput
+from panollava_hf.modeling_base import PanoLLaVaModel, PanoLLaVaPreTrainedModel, tower_options
+from panollava_hf.outputs_panollava import PanoLLaVaFeatureOutput, PanoLLaVaVICRegOutput, as_asked
 
 Pooling = Literal["mean", "max", "first"]
 
@@ -52,8 +52,8 @@ def overlap_pairs(config: PanoLLaVaConfig, is_spatial: bool) -> Any:
         return find_correspondences(plan, grid, pairs="adjacent")
     except ValueError as error:
         raise ValueError(
-            f"no two of the {len(plan)} views overlap (crop_strategy={config.crop_strategy!r}, num_views="
-            f"{config.num_views}, fov_deg={config.fov_deg}): raise fov_deg or num_views, or leave num_views at None"
+            f"{error}; the {len(plan)} views come from crop_strategy={config.crop_strategy!r}, num_views="
+            f"{config.num_views}, fov_deg={config.fov_deg}, their {grid[0]}x{grid[1]} tokens from the vision tower"
         ) from error
 
 
@@ -90,12 +90,23 @@ class PanoLLaVaForVICReg(PanoLLaVaPreTrainedModel):
             self._pairs = overlap_pairs(config, self.panollava.resampler.is_spatial)
         self.post_init()
 
-    def forward(self, pixel_values: Tensor, correspondences: Any = None, **kwargs: Any) -> PanoLLaVaVICRegOutput:
+    def forward(
+        self,
+        pixel_values: Tensor,
+        correspondences: Any = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> PanoLLaVaVICRegOutput | tuple[Any, ...]:
         """Loss on the overlaps of the views.
 
         Args:
             pixel_values: Normalised views, `[panoramas, views, 3, h, w]`.
             correspondences: Pairs of tokens to compare; default: those of the config's plan.
+            output_hidden_states: Whether the vision tower's hidden states are wanted.
+            output_attentions: Whether the vision tower's attentions are wanted.
+            return_dict: Whether an output object or a tuple is wanted; default: the config's word.
             kwargs: Ignored trainer arguments.
 
         Raises:
@@ -111,19 +122,23 @@ class PanoLLaVaForVICReg(PanoLLaVaPreTrainedModel):
                 f"pixel_values hold {views} views, the config's plan has {expected}: cut the panorama with the "
                 "checkpoint's own processor, or pass correspondences"
             )
-        _, latents = self.panollava.encode_views(pixel_values)
+        options = tower_options(output_hidden_states, output_attentions)
+        features, latents = self.panollava.encode_views(pixel_values, **options)
         latents = latents.unflatten(0, (panoramas, views))
         compared = self.vicreg_projector(latents).unflatten(2, self.panollava.token_grid)
         pairs = _Pairs.of(self._pairs if correspondences is None else correspondences, compared.device)
         terms = self.criterion(compared, pairs)
-        return PanoLLaVaVICRegOutput(
+        output = PanoLLaVaVICRegOutput(
             loss=terms.total,
             invariance=terms.invariance,
             variance=terms.variance,
             covariance=terms.covariance,
             vicreg_features=compared,
             last_hidden_state=latents,
+            hidden_states=features.hidden_states,
+            attentions=features.attentions,
         )
+        return as_asked(output, return_dict, self.config)
 
     def to_feature_extractor(self, pooling: Pooling | None = None) -> "PanoLLaVaForFeatureExtraction":
         """The same weights without the VICReg projector, which is only for training."""
@@ -156,18 +171,35 @@ class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
         self.panollava = PanoLLaVaModel(config, add_language_model=False)
         self.post_init()
 
-    def forward(self, pixel_values: Tensor, **kwargs: Any) -> PanoLLaVaFeatureOutput:
+    def forward(
+        self,
+        pixel_values: Tensor,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> PanoLLaVaFeatureOutput | tuple[Any, ...]:
         """One vector per panorama.
 
         Args:
             pixel_values: Normalised views, `[panoramas, views, 3, h, w]`.
+            output_hidden_states: Whether the vision tower's hidden states are wanted.
+            output_attentions: Whether the vision tower's attentions are wanted.
+            return_dict: Whether an output object or a tuple is wanted; default: the config's word.
             kwargs: Ignored: what a processor may pass besides.
         """
         panoramas, views = pixel_values.shape[:2]
-        _, latents = self.panollava.encode_views(pixel_values)
+        options = tower_options(output_hidden_states, output_attentions)
+        features, latents = self.panollava.encode_views(pixel_values, **options)
         tokens = latents.unflatten(0, (panoramas, views))
         flat = tokens.flatten(1, 2)
         pooled = {"mean": lambda: flat.mean(1), "max": lambda: flat.amax(1), "first": lambda: flat[:, 0]}[
             self.pooling
         ]()
-        return PanoLLaVaFeatureOutput(pooler_output=pooled, last_hidden_state=tokens)
+        output = PanoLLaVaFeatureOutput(
+            pooler_output=pooled,
+            last_hidden_state=tokens,
+            hidden_states=features.hidden_states,
+            attentions=features.attentions,
+        )
+        return as_asked(output, return_dict, self.config)

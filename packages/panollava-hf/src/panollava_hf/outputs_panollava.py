@@ -61,6 +61,8 @@ class PanoLLaVaVICRegOutput(ModelOutput):
         covariance: Off-diagonal covariance energy.
         vicreg_features: Projected tokens that were compared, `[panoramas, views, H', W', D]`.
         last_hidden_state: Latent tokens before the VICReg projector, `[panoramas, views, N, D_latent]`.
+        hidden_states: The vision tower's, a tensor per layer, when asked for.
+        attentions: The vision tower's, a tensor per layer, when asked for.
     """
 
     loss: torch.Tensor | None = None
@@ -69,6 +71,8 @@ class PanoLLaVaVICRegOutput(ModelOutput):
     covariance: torch.Tensor | None = None
     vicreg_features: torch.Tensor | None = None
     last_hidden_state: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
 
 
 @dataclass
@@ -78,10 +82,14 @@ class PanoLLaVaFeatureOutput(ModelOutput):
     Attributes:
         pooler_output: One vector per panorama, `[panoramas, D_latent]`.
         last_hidden_state: Latent tokens, `[panoramas, views, N, D_latent]`.
+        hidden_states: The vision tower's, a tensor per layer, when asked for.
+        attentions: The vision tower's, a tensor per layer, when asked for.
     """
 
     pooler_output: torch.Tensor | None = None
     last_hidden_state: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
 
     @property
     def features(self) -> torch.Tensor | None:
