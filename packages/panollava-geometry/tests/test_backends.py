@@ -45,9 +45,8 @@ def test_py360convert_agrees_to_a_grey_level(photo_like, antialias):
 @pytest.mark.parametrize("pose", [(0, 0, 0), (137, 0, 0), (180, 0, 20), (20, 45, -30), (-90, -40, 0)])
 def test_align_corners_reproduces_the_grid_of_py360convert(photo_like, pose):
     view = PerspectiveView(*pose, 90, 70)
-    ours = extract_views(photo_like, ViewPlan([view]), (40, 56), antialias=False, align_corners=True, backend="torch")[
-        0
-    ]
+    options = {"antialias": False, "align_corners": True}
+    ours = extract_views(photo_like, ViewPlan([view]), (40, 56), backend="torch", **options)[0]
     array = photo_like.permute(1, 2, 0).numpy()
     yaw, pitch, roll = pose
     theirs = py360convert.e2p(array, (90, 70), yaw, pitch, (40, 56), in_rot_deg=roll)

@@ -97,7 +97,7 @@ def paste_views(
 
 
 def _is_full_turn(view: View) -> bool:
-    return isinstance(view, EquirectangularView) and np.diff(view.longitude_range_deg)[0] >= 360 - 1e-6
+    return isinstance(view, EquirectangularView) and float(np.diff(view.longitude_range_deg)[0]) >= 360 - 1e-6
 
 
 def _subsampling(view: View, size: tuple[int, int], erp_width: int) -> int:

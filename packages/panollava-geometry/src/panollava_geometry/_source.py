@@ -3,10 +3,10 @@
 import contextlib
 import io
 import os
+import re
 import threading
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 import warnings
 from collections.abc import Iterator
@@ -45,9 +45,7 @@ _warnings_lock = threading.Lock()
 def source_name(source: object) -> str:
     """How messages call a source (a URL without its query and credentials)."""
     if isinstance(source, str):
-        parts = urllib.parse.urlsplit(source)
-        secret = "://" in source and (parts.query or "@" in parts.netloc)
-        return f"{parts.scheme}://{parts.hostname}{parts.path}" if secret else source
+        return re.sub(r"(?<=://)[^/]*@|\?.*", "", source) if "://" in source else source
     if isinstance(source, os.PathLike):
         return str(os.fspath(source))
     if isinstance(source, Image.Image):
@@ -130,7 +128,7 @@ def _open_file(source: FileSource, name: str, stack: contextlib.ExitStack) -> Bi
 
 
 def _download(url: str, name: str) -> bytes:
-    if urllib.parse.urlsplit(url).scheme.lower() not in ("http", "https"):
+    if not url.lower().startswith(("http://", "https://")):
         raise PanoramaError(f"{name}: only http:// and https:// URLs are fetched; give a path for a local file")
     opener = urllib.request.OpenerDirector()  # the default opener would also follow redirects to ftp://
     for handler in (
@@ -154,6 +152,7 @@ def _download(url: str, name: str) -> bytes:
                 if time.monotonic() - start > MAX_DOWNLOAD_SECONDS:
                     raise PanoramaError(f"{name}: the download takes too long; download it and give the file")
     except urllib.error.HTTPError as error:
+        error.close()
         raise PanoramaError(f"{name}: the server answers {error.code} {error.reason}; check the URL") from error
     except (OSError, ValueError) as error:  # URLError is an OSError; http.client raises ValueError for a bad URL
         reason = getattr(error, "reason", None) or error

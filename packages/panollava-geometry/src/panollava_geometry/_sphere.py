@@ -44,7 +44,7 @@ def angles_to_rays(longitude: Float[ndarray, "*grid"], latitude: Float[ndarray, 
 def rays_to_angles(rays: Float[ndarray, "*grid 3"]) -> tuple[Float[ndarray, "*grid"], Float[ndarray, "*grid"]]:
     """Longitude in (-π, π] and latitude in [-π/2, π/2], in radians, of rays of any length."""
     x, y, z = np.moveaxis(rays, -1, 0)
-    return np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))
+    return np.asarray(np.arctan2(x, z)), np.asarray(np.arctan2(y, np.hypot(x, z)))
 
 
 def rays_to_equirect(rays: Float[ndarray, "*grid 3"], size: tuple[int, int]) -> Float[ndarray, "*grid 2"]:
@@ -57,4 +57,5 @@ def rays_to_equirect(rays: Float[ndarray, "*grid 3"], size: tuple[int, int]) -> 
 def equirect_to_rays(xy: Float[ndarray, "*grid 2"], size: tuple[int, int]) -> Float[ndarray, "*grid 3"]:
     """Unit rays of continuous pixel coordinates (x, y) on a full ERP image, the inverse of `rays_to_equirect`."""
     height, width = size
-    return angles_to_rays((xy[..., 0] / width - 0.5) * (2 * np.pi), (0.5 - xy[..., 1] / height) * np.pi)
+    longitude, latitude = (xy[..., 0] / width - 0.5) * (2 * np.pi), (0.5 - xy[..., 1] / height) * np.pi
+    return angles_to_rays(np.asarray(longitude), np.asarray(latitude))

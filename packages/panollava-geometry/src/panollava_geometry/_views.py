@@ -148,10 +148,10 @@ class PerspectiveView(_View):
     ) -> tuple[Float[ndarray, "*grid 2"], Bool[ndarray, "*grid"]]:
         """Continuous pixel coordinates (x, y) of rays, and which of them the view sees (the others' are NaN)."""
         x, y, z = np.moveaxis(rays @ self.rotation, -1, 0)
-        ahead = z > 0
+        ahead = np.asarray(z > 0)
         depth = np.where(ahead, z, np.nan)
         uv = np.stack([x / depth, -y / depth], axis=-1) / self._half_extent
-        seen = ahead & (np.abs(np.where(ahead[..., None], uv, 2.0)) <= 1.0 + 1e-9).all(axis=-1)
+        seen = np.asarray(ahead & (np.abs(np.where(ahead[..., None], uv, 2.0)) <= 1.0 + 1e-9).all(axis=-1))
         return np.where(seen[..., None], _from_unit(uv, size, align_corners), np.nan), seen
 
     def solid_angles(self, size: tuple[int, int]) -> Float[ndarray, "height width"]:
@@ -220,7 +220,7 @@ class EquirectangularView(_View):
         """Longitude (not wrapped) and latitude, in radians, of continuous pixel coordinates (x, y)."""
         centre, half = self._centre_and_half
         uv = _to_unit(xy, size, align_corners)
-        return centre[0] + uv[..., 0] * half[0], centre[1] - uv[..., 1] * half[1]
+        return np.asarray(centre[0] + uv[..., 0] * half[0]), np.asarray(centre[1] - uv[..., 1] * half[1])
 
     def rays_to_pixels(
         self, rays: Float[ndarray, "*grid 3"], size: tuple[int, int], *, align_corners: bool = False
@@ -230,7 +230,7 @@ class EquirectangularView(_View):
         longitude, latitude = rays_to_angles(rays)
         offset = np.remainder(longitude - centre[0] + np.pi, 2 * np.pi) - np.pi
         uv = np.stack([offset / half[0], (centre[1] - latitude) / half[1]], axis=-1)
-        seen = (np.abs(uv) <= 1.0 + 1e-9).all(axis=-1)
+        seen = np.asarray((np.abs(uv) <= 1.0 + 1e-9).all(axis=-1))
         return np.where(seen[..., None], _from_unit(uv, size, align_corners), np.nan), seen
 
     def solid_angles(self, size: tuple[int, int]) -> Float[ndarray, "height width"]:
