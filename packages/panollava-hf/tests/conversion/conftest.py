@@ -82,6 +82,7 @@ class Original:
     sizes: list[int]
     settings: dict[str, Any]
     prefix_tokens: int = 0
+    vicreg_sizes: list[int] | None = None
     lora: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -92,7 +93,7 @@ class Original:
             nn.init.normal_(self.norm.weight, 1, 0.1)
             self.resampler = mlp(self.sizes)
             self.projector = nn.Linear(self.sizes[-1], self.language.config.hidden_size)
-            self.vicreg = mlp([self.sizes[-1]] * 3)
+            self.vicreg = mlp(self.vicreg_sizes or [self.sizes[-1]] * 3)
         self.vision_folder, self.text_folder = self.folder / "vision", self.folder / "text"
         self.vision.eval().save_pretrained(self.vision_folder)
         pixels = {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.3, 0.4]}
@@ -122,7 +123,8 @@ class Original:
         vision = load_file(self.vision_folder / "model.safetensors")
         language = load_file(self.folder / "trained" / "model.safetensors")
         head = self.trained.get_output_embeddings().weight.detach()
-        language.setdefault("lm_head.weight", head.clone())
+        if self.trained.config.tie_word_embeddings:  # written once by transformers, twice by Lightning
+            language["lm_head.weight"] = head.clone()
         state = {f"vision_backbone.encoder.{k.removeprefix('vision_model.')}": v for k, v in vision.items()}
         state |= {f"vision_backbone.norm.{k}": v for k, v in self.norm.state_dict().items()}
         for place in ("resampler_module.resampler", "resampler"):

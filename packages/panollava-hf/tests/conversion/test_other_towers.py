@@ -2,7 +2,12 @@
 
 import pytest
 import torch
-from panollava_hf import PanoLLaVaForConditionalGeneration, PanoLLaVaForFeatureExtraction, PanoLLaVaProcessor
+from panollava_hf import (
+    PanoLLaVaForConditionalGeneration,
+    PanoLLaVaForFeatureExtraction,
+    PanoLLaVaForVICReg,
+    PanoLLaVaProcessor,
+)
 from peft import PeftModel
 
 
@@ -38,6 +43,14 @@ def gpt2():
     return GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=1, eos_token_id=1, attn_pdrop=0.0))
 
 
+def neox():
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    ends = {"bos_token_id": 1, "eos_token_id": 1, "vocab_size": 270, "tie_word_embeddings": False}
+    return GPTNeoXForCausalLM(GPTNeoXConfig(**sizes, **ends))
+
+
 def lora(modules, rank=3, alpha=5):
     generator = torch.Generator().manual_seed(11)
 
@@ -65,6 +78,7 @@ CASES = {
         },
         5,
     ),
+    "neox, whose head has another name": ({"language": neox}, {"settings": {"stitching_mode": "stride_views"}}, 2),
     "dinov2, gpt2, three views": (
         {"vision": dinov2, "language": gpt2},
         {"prefix_tokens": 1, "latent": 30, "settings": {"use_projection_positional_encoding": False}},
@@ -151,6 +165,44 @@ def test_lora_kept_and_merged(make_original, tmp_path, family, modules, toleranc
     assert not merged.config.use_lora
     model = PanoLLaVaForConditionalGeneration.from_pretrained(merged.folder).eval()
     torch.testing.assert_close(outputs(model, original, pixels, ids, labels).logits, wanted, **close)
+
+
+def vicreg(features, overlap, mode, weights):
+    """The original's loss in float64, `features` `[B, V, H, W, D]`."""
+    shared = max(1, int(features.shape[3] * overlap))
+    x, y = features[:, :, :, -shared:].double(), features.roll(-1, 1)[:, :, :, :shared].double()
+    x, y = (side.flatten(0, 1).flatten(1, 2) for side in (x, y))
+    invariance = ((x - y) ** 2).mean()
+    variances, covariances = [], []
+    for sides in [(x, y)] if mode == "pairwise" else [(torch.cat([x, y]).flatten(0, 1)[None],)]:
+        for side in sides:
+            centred = side - side.mean(1, keepdim=True)
+            std = ((centred**2).mean(1) + 1e-4).sqrt()
+            variances.append(torch.relu(1 - std).mean())
+            covariance = centred.transpose(1, 2) @ centred / (side.shape[1] - 1)
+            off = covariance - torch.diag_embed(covariance.diagonal(dim1=1, dim2=2))
+            covariances.append((off**2).sum((1, 2)).mean() / side.shape[2])
+    terms = (invariance, sum(variances) / len(variances), sum(covariances) / len(covariances))
+    return sum(weight * term for weight, term in zip(weights, terms, strict=True))
+
+
+@pytest.mark.parametrize("mode", ["pairwise", "batchwise"])
+@torch.no_grad()
+def test_vicreg_of_any_size(make_original, tmp_path, mode, tolerances):
+    """Five views, a projector wider inside, other weights, and the weight of the whole loss."""
+    weights = {"vicreg_similarity_weight": 10.0, "vicreg_variance_weight": 20.0, "vicreg_covariance_weight": 2.0}
+    original = make_original(
+        settings={"vicreg_mode": mode, **weights},
+        vicreg_sizes=[24, 30, 30, 20],
+        extra={"stage": "vision", "vicreg_loss_weight": 0.5},
+    )
+    done = original.convert(tmp_path / "out", "vicreg")
+    pixels = inputs_for(original, 5, 24)[0]
+    output = PanoLLaVaForVICReg.from_pretrained(done.folder).eval()(pixels)
+    features = original.vicreg(original.vision_tokens(pixels)[1]).view(2, 5, 4, 4, 20)
+    torch.testing.assert_close(output.vicreg_features, features, **tolerances[torch.float32])
+    wanted = vicreg(features, 0.5, mode, [0.5 * weight for weight in weights.values()])
+    torch.testing.assert_close(output.loss.double(), wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_output_folder_stands_alone(make_original, tmp_path, panorama):

@@ -135,6 +135,15 @@ class LanguageNames:
         return cls(f"{model.base_model_prefix}.", f"{names[id(embedding)]}.weight", names[id(head)])
 
 
+def _head_name(part: Part, names: LanguageNames) -> str:
+    """The head's weight as the file calls it: some families had another name for it in transformers 4 (GPT-NeoX)."""
+    usual, embedding = f"{names.head}.weight", part.tensors.get(names.embedding)
+    if usual in part.tensors or embedding is None:
+        return usual
+    outside = [n for n, t in part.tensors.items() if not n.startswith(names.base) and t.shape == embedding.shape]
+    return outside[0] if len(outside) == 1 else usual
+
+
 def put_language(
     target: Target, account: Account, part: Part, adapters: Mapping[str, Adapter], names: LanguageNames, *, tied: bool
 ) -> None:
@@ -143,7 +152,7 @@ def put_language(
     Raises:
         CheckpointError: The head is tied to the embedding and differs from it.
     """
-    embedding, head = part.tensors.get(names.embedding), f"{names.head}.weight"
+    embedding, head = part.tensors.get(names.embedding), _head_name(part, names)
     for name, tensor in part.tensors.items():
         key = part.keys[name]
         if name == head and tied:
