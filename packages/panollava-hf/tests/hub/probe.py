@@ -1,7 +1,7 @@
 """Load an export the way a stranger does, and print as JSON what came of it.
 
-`python probe.py FOLDER_OR_HUB_ID REFERENCE.pt PANORAMA [SCRATCH]`, in an environment where none of our packages is
-installed, or through `hide.py`. It imports nothing of ours and runs beside any supported release of transformers.
+`python probe.py FOLDER_OR_HUB_ID REFERENCE.pt PANORAMA [SCRATCH | brief]`, where none of our packages is installed, or
+through `hide.py`. It imports nothing of ours and runs beside any supported release of transformers.
 """
 
 import importlib.util
@@ -43,7 +43,7 @@ def check_unhidden():
 
 
 @torch.no_grad()
-def generation(source, reference, image):
+def generation(source, reference, image, brief):
     """The generation model under each of its Auto classes, the processor, batches, and the pipeline."""
     report = {}
     processor = AutoProcessor.from_pretrained(source, **TRUST)
@@ -61,6 +61,8 @@ def generation(source, reference, image):
             "logits": difference(model(**inputs).logits, reference["logits"]),
             "same_tokens": tokens.equal(reference["tokens"]),
         }
+        if brief:
+            return report, model, processor
     report["batch"] = batch(model, processor, image)
     content = [{"type": "image", "image": image}, {"type": "text", "text": "What is ahead?"}]
     ask = pipeline("image-text-to-text", model=source, **TRUST)
@@ -123,7 +125,7 @@ def _resamplers(model):
 
 
 @torch.no_grad()
-def saved_again(model, processor, source, scratch, reference, image):
+def saved_again(model, processor, scratch, reference, image):
     """Save what was loaded, load that, and say what the folder holds."""
     model.save_pretrained(scratch)
     processor.save_pretrained(scratch)
@@ -149,11 +151,12 @@ def main(source, reference_file, panorama, scratch=None):
     reference = torch.load(reference_file, weights_only=True)
     image = Image.open(panorama)
     report = {"transformers": transformers.__version__, "absent": list(OURS)}
-    made, model, processor = generation(source, reference, image)
+    made, model, processor = generation(source, reference, image, scratch == "brief")
     report.update(made)
-    report.update(features(source, reference))
-    if scratch is not None:
-        report["saved_again"] = saved_again(model, processor, source, scratch, reference, image)
+    if scratch != "brief":
+        report.update(features(source, reference))
+    if scratch not in (None, "brief"):
+        report["saved_again"] = saved_again(model, processor, scratch, reference, image)
     sys.stdout.write("\n" + json.dumps(report) + "\n")
 
 

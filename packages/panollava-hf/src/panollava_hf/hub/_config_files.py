@@ -38,7 +38,7 @@ def _edit(path: Path, change: Any) -> None:
     if path.is_file():
         content = json.loads(path.read_text(encoding="utf-8"))
         change(content)
-        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _config(content: dict[str, Any]) -> None:

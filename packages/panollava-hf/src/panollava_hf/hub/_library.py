@@ -123,6 +123,8 @@ class Library:
         if not source.is_package:
             return module, name
         statement = bound_names(source.tree).get(name)
+        if isinstance(statement, ast.ImportFrom) and absolute_module(source, statement) == module:
+            statement = None  # a package that imports its own module
         if statement is None:
             if self.find(f"{module}.{name}") is not None:
                 return f"{module}.{name}", None

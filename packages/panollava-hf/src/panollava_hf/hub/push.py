@@ -12,9 +12,10 @@ from huggingface_hub.utils import validate_repo_id
 from panollava_hf.hub.card import point_card
 
 #: Whatever the client raises: its own errors, and their bases in httpx or (before 1.0) requests, which also tell of
-#: connections that fail; and what it says of arguments.
+#: connections that fail; what it says of arguments, and of a file that could not be sent (RuntimeError).
 CLIENT_ERRORS: tuple[type[Exception], ...] = (
     OSError,
+    RuntimeError,
     ValueError,
     *(kind for kind in HfHubHTTPError.__mro__ if issubclass(kind, Exception) and kind is not Exception),
 )
@@ -114,7 +115,8 @@ def push(what: Push, *, token: str | None = None, endpoint: str | None = None) -
     try:
         return _push(HfApi(endpoint=endpoint, token=token), what)
     except CLIENT_ERRORS as error:
-        raise PushError(_without_token(str(error), token)) from error
+        cause = f" ({error.__cause__})" if error.__cause__ is not None and isinstance(error, RuntimeError) else ""
+        raise PushError(_without_token(f"{error}{cause}", token)) from error
 
 
 def _push(api: HfApi, what: Push) -> str:

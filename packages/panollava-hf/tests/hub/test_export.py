@@ -1,0 +1,154 @@
+"""An export, loaded where none of our packages is installed, against the installed package."""
+
+import json
+import os
+import re
+
+import pytest
+import torch
+from panollava_hf.hub.export import export_checkpoint
+from safetensors.torch import load_file
+
+#: What the vision side starts afresh when a whole checkpoint is loaded for stage one.
+FRESH = re.compile(r"vicreg_projector\.")
+
+
+def assert_as_installed(report):
+    """Everything a probe reports is what the installed package does."""
+    assert report["same_ids"]
+    assert report["pixels"] == 0
+    for name in ("AutoModelForImageTextToText", "AutoModelForMultimodalLM", "AutoModelForVision2Seq"):
+        if name in report:
+            assert report[name]["wrong_keys"] == {}
+            assert report[name]["logits"] <= 1e-6
+            assert report[name]["same_tokens"]
+    assert "AutoModelForImageTextToText" in report
+    assert report["batch"]
+    assert isinstance(report["pipeline"], str)
+    assert report["AutoModel"] == {"wrong_keys": {}, "features": pytest.approx(0, abs=1e-6)}
+    stage_one = report["AutoModelForPreTraining"]
+    assert set(stage_one["wrong_keys"]) == {"missing_keys"}
+    assert all(FRESH.match(key) for key in stage_one["wrong_keys"]["missing_keys"])
+    assert stage_one["latents"] <= 1e-6
+    assert stage_one["finite"]
+    assert report["feature_extraction"] <= 1e-6
+    assert report["image_processor"] == "PanoLLaVaImageProcessor"
+
+
+def test_a_stranger_gets_what_the_installed_package_computes(exported, probe, panorama_jpeg, tmp_path):
+    from panollava_core import RESAMPLERS
+
+    folder, reference = exported
+    report = probe(folder, reference, panorama_jpeg, tmp_path / "again")
+    assert_as_installed(report)
+    assert report["resamplers"] == sorted(RESAMPLERS)
+    again = report["saved_again"]
+    assert again["wrong_keys"] == {}
+    assert again["logits"] <= 1e-6
+    assert again["pretraining"] == "PanoLLaVaForVICReg"
+    config = json.loads((folder / "config.json").read_text())
+    assert again["auto_map"] == config["auto_map"]
+    # 4.57 writes the processor's parts as files of their own; nobody but us writes a card.
+    assert set(again["files"]) - {"preprocessor_config.json", "special_tokens_map.json"} == {*os.listdir(folder)} - {
+        "README.md"
+    }
+
+
+def test_a_hub_serves_it_cold_and_warm(served, probe, panorama_jpeg, tmp_path, reference):
+    hub, pushed = served
+    assert pushed.returncode == 0, pushed.stderr
+    client = {"endpoint": hub.endpoint, "token": hub.token, "home": tmp_path / "cache"}
+    hub.requests.clear()
+    assert_as_installed(probe("owner/pano.v1", reference, panorama_jpeg, **client))
+    assert len(hub.asked("GET", "/resolve/")) > 60
+    hub.requests.clear()
+    report = probe("owner/pano.v1", reference, panorama_jpeg, "brief", **client)
+    assert report["AutoModelForImageTextToText"] == {"wrong_keys": {}, "logits": 0, "same_tokens": True}
+    assert [path for path in hub.asked("GET", "/resolve/") if path.endswith((".py", ".safetensors"))] == []
+
+
+def test_old_names_of_towers_are_written(make_checkpoint, tmp_path):
+    """The names that transformers 4.57 gives them; it reads no others."""
+    wanted = {
+        "clip_vision_model": "vision_model.pre_layrnorm.weight",
+        "dinov2": "encoder.layer.0.attention.attention.query.weight",
+        "vit": "encoder.layer.0.attention.attention.query.weight",
+        "dinov3_vit": "layer.0.attention.k_proj.weight",
+    }
+    for tower, name in wanted.items():
+        source = make_checkpoint(tmp_path / tower, vision_type=tower)
+        weights = load_file(export_checkpoint(source, tmp_path / f"{tower}-export") / "model.safetensors")
+        assert f"panollava.vision_backbone.encoder.{name}" in weights, tower
+
+
+def test_a_stage_one_checkpoint_is_exported_too(make_checkpoint, clean_run, tmp_path):
+    source = make_checkpoint(tmp_path / "stage-one", kind="PanoLLaVaForVICReg")
+    folder = export_checkpoint(source, tmp_path / "export")
+    assert "pipeline_tag: image-feature-extraction" in (folder / "README.md").read_text()
+    script = tmp_path / "load.py"
+    script.write_text(
+        "import sys, torch\n"
+        "from transformers import AutoImageProcessor, AutoModelForPreTraining\n"
+        "kind, trust = AutoModelForPreTraining, {'trust_remote_code': True}\n"
+        "model, info = kind.from_pretrained(sys.argv[1], output_loading_info=True, **trust)\n"
+        "assert not any(info.values()), info\n"
+        "views = AutoImageProcessor.from_pretrained(sys.argv[1], **trust)(torch.zeros(3, 64, 128).byte())\n"
+        "assert model(views['pixel_values']).loss.isfinite()\n"
+    )
+    clean_run(script, folder)
+
+
+def test_an_export_exports_again(embedded_export, tmp_path):
+    again = export_checkpoint(embedded_export, tmp_path / "again")
+    for name in os.listdir(embedded_export):
+        if name.endswith((".json", ".jinja")):
+            assert (again / name).read_text() == (embedded_export / name).read_text(), name
+    old, new = (load_file(folder / "model.safetensors") for folder in (embedded_export, again))
+    assert set(old) == set(new)
+    assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+def test_a_folder_of_somebodys_disk_is_not_told(make_checkpoint, tmp_path):
+    source = make_checkpoint(tmp_path / "checkpoint")
+    config = json.loads((source / "config.json").read_text())
+    config["vision_config"]["_name_or_path"] = str(tmp_path / "towers")
+    config["text_config"]["_name_or_path"] = "Qwen/Qwen2.5-0.5B-Instruct"
+    (source / "config.json").write_text(json.dumps(config))
+    folder = export_checkpoint(source, tmp_path / "export")
+    told = [name for name in os.listdir(folder) if str(tmp_path).encode() in (folder / name).read_bytes()]
+    assert told == []
+    assert "base_model:\n- Qwen/Qwen2.5-0.5B-Instruct\n" in (folder / "README.md").read_text()
+
+
+def test_nothing_is_left_when_an_export_fails(make_checkpoint, tmp_path):
+    source = make_checkpoint(tmp_path / "checkpoint")
+    weights = load_file(source / "model.safetensors")
+    del weights["panollava.projector.linear.weight"]
+    from safetensors.torch import save_file
+
+    save_file(weights, source / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"do not fit its config: missing keys: panollava\.projector\.linear\.weight"):
+        export_checkpoint(source, tmp_path / "export")
+    assert sorted(os.listdir(tmp_path)) == ["checkpoint"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "llava"}, "is no PanoLLaVA checkpoint: its config.json says llava"),
+        ({"architectures": ["PanoLLaVaModel"]}, "holds a PanoLLaVaModel; only"),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused(make_checkpoint, tmp_path, change, message):
+    source = make_checkpoint(tmp_path / "checkpoint")
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(ValueError, match=message):
+        export_checkpoint(source, tmp_path / "export")
+
+
+def test_a_folder_that_is_there_is_not_touched(embedded_export):
+    before = sorted(os.listdir(embedded_export))
+    with pytest.raises(FileExistsError, match="exists already"):
+        export_checkpoint("anything", embedded_export)
+    assert sorted(os.listdir(embedded_export)) == before

@@ -1,0 +1,175 @@
+"""`panollava push` against a real HTTP server that speaks the Hub's protocol."""
+
+import json
+import re
+
+import pytest
+
+
+def test_one_private_tagged_commit_and_a_card_that_works(served, embedded_export, clean_run, tmp_path, panorama_jpeg):
+    hub, done = served
+    assert done.returncode == 0, done.stderr
+    repository = hub.repositories["owner/pano.v1"]
+    assert repository.private
+    assert repository.messages == ["initial commit", "Upload v0.1.0"]
+    assert repository.tags == {"v0.1.0": done.stdout.strip()} == {"v0.1.0": repository.branches["main"]}
+    files = repository.commits[repository.branches["main"]]
+    assert set(files) == {path.name for path in embedded_export.iterdir()} | {".gitattributes"}
+    unchanged = set(files) - {".gitattributes", "README.md"}
+    assert all(files[name] == (embedded_export / name).read_bytes() for name in unchanged)
+    assert hub.token not in done.stdout + done.stderr
+
+    card = files["README.md"].decode()
+    assert 'model_id, revision = "owner/pano.v1", "v0.1.0"' in card
+    (example,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    (tmp_path / "example.py").write_text(example)
+    (tmp_path / "panorama.jpg").write_bytes(panorama_jpeg.read_bytes())
+    answer = clean_run(tmp_path / "example.py", endpoint=hub.endpoint, token=hub.token)
+    assert answer.stdout.strip()
+
+
+SECOND_PUSH = """
+import sys
+from pathlib import Path
+from huggingface_hub import CommitOperationAdd, HfApi
+from panollava_hf.hub.push import PushError, prepare, push
+
+folder = Path(sys.argv[1])
+(folder / "chat_old.py").write_text("")
+print(push(prepare(folder, "owner/pano", tag="v1")))
+(folder / "chat_old.py").unlink()
+somebodys = [CommitOperationAdd(name, b"...") for name in ("picture.png", "old-00001.safetensors", "notes.txt")]
+print(HfApi().create_commit("owner/pano", somebodys, commit_message="somebody's").oid)
+try:
+    push(prepare(folder, "owner/pano", tag="v1"))
+except PushError as error:
+    print(error)
+print(push(prepare(folder, "owner/pano", tag="v2")))
+"""
+
+
+def test_a_second_push_replaces_code_and_weights_and_keeps_the_rest(own_copy, embedded_export, client_run, hub):
+    folder = own_copy(embedded_export)
+    done = client_run(SECOND_PUSH, folder, endpoint=hub.endpoint, token=hub.token)
+    first, between, refusal, second = done.stdout.strip().splitlines()
+    repository = hub.repositories["owner/pano"]
+    assert list(repository.commits)[1:] == [first, between, second]
+    assert "has a tag v1 already" in refusal
+    assert {"picture.png", "old-00001.safetensors", "chat_old.py"} <= set(repository.commits[between])
+    assert set(repository.commits[second]) & {"picture.png", "notes.txt", "old-00001.safetensors", "chat_old.py"} == {
+        *("picture.png", "notes.txt")
+    }
+    assert repository.tags == {"v1": first, "v2": second}
+
+
+REFUSED = """
+import os, sys
+from panollava_hf.cli import run
+
+good, os.environ["HF_TOKEN"] = os.environ["HF_TOKEN"], "hf_wrongTokenOfSomebody"
+print(run(["push", sys.argv[1], "owner/pano"]))
+os.environ["HF_TOKEN"] = good
+print(run(["push", sys.argv[1], "owner/pano", "--public"]))
+"""
+
+
+def test_who_may_not_write_and_what_fails_change_nothing_and_tell_no_token(embedded_export, client_run, hub):
+    hub.broken = "/commit/"
+    done = client_run(REFUSED, embedded_export, endpoint=hub.endpoint, token=hub.token)
+    assert done.stdout.split() == ["2", "2"]
+    told = [line for line in done.stderr.splitlines() if line.startswith("panollava: cannot push to owner/pano: ")]
+    assert len(told) == 2
+    assert "401" in told[0]
+    assert "500" in told[1]
+    for secret in (hub.token, "hf_wrong", "Traceback"):
+        assert secret not in done.stderr
+    assert not hub.repositories["owner/pano"].private
+    assert hub.repositories["owner/pano"].messages == ["initial commit"]
+
+
+def test_a_hub_that_is_not_there(embedded_export, client_run):
+    code = "import sys; from panollava_hf.cli import run; print(run(['push', sys.argv[1], 'owner/pano']))"
+    done = client_run(code, embedded_export, endpoint="http://127.0.0.1:9", token="hf_secretOfMine")
+    assert done.stdout.strip() == "2"
+    assert "panollava: cannot push to owner/pano: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hf_secret" not in done.stderr
+
+
+def test_what_stopped_an_upload_is_told_without_the_token(embedded_export, monkeypatch):
+    from panollava_hf.hub import push as module
+
+    class Api:
+        def __init__(self, **options):
+            pass
+
+        def create_repo(self, *arguments, **options):
+            raise RuntimeError("Error while uploading 'model.safetensors'") from OSError("refused hf_secretOfMine")
+
+    monkeypatch.setattr(module, "HfApi", Api)
+    with pytest.raises(module.PushError, match=r"uploading 'model.safetensors' \(refused \*\*\*\)"):
+        module.push(module.prepare(embedded_export, "owner/pano"), token="hf_secretOfMine")
+
+
+def test_a_dry_run_sends_nothing(embedded_export, capsys, monkeypatch):
+    from panollava_hf.cli import run
+
+    def no_network(*arguments, **options):
+        raise AssertionError("a dry run asked the network")
+
+    monkeypatch.setattr("socket.socket.connect", no_network)
+    assert run(["push", str(embedded_export), "owner/pano", "--tag", "v1.0.0", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert all(path.name in shown for path in embedded_export.iterdir())
+    assert "to owner/pano (private if new) and tag it v1.0.0; nothing was sent." in shown
+
+
+@pytest.mark.parametrize(
+    ("spoil", "arguments", "message"),
+    [
+        (lambda f: (f / "config.json").unlink(), ["owner/pano"], "has no config.json"),
+        (lambda f: (f / "config.json").write_text("{}"), ["owner/pano"], "run `panollava export` first"),
+        (lambda f: (f / "modeling_panollava.py").unlink(), ["owner/pano"], "it lacks modeling_panollava.py"),
+        (lambda f: (f / "model.safetensors").unlink(), ["owner/pano"], "it lacks weights"),
+        (lambda f: (f / "notes").mkdir(), ["owner/pano"], "holds what no export holds: notes"),
+        (lambda f: (f / "key").symlink_to("/etc/hosts"), ["owner/pano"], "holds what no export holds: key"),
+        (lambda f: None, ["pano"], "write owner/name"),
+        (lambda f: None, ["owner/a b"], "owner/a b"),
+        (lambda f: None, ["owner/pano", "--tag", "v 1"], "'v 1' is no tag"),
+    ],
+)
+def test_what_cannot_be_pushed_is_said_in_one_line(own_copy, embedded_export, capsys, spoil, arguments, message):
+    from panollava_hf.cli import run
+
+    folder = own_copy(embedded_export)
+    spoil(folder)
+    assert run(["push", str(folder), *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.strip().splitlines()
+    assert line.startswith("panollava: ")
+    assert message in line
+
+
+PARTS = """
+import json
+from panollava_hf import PanoLLaVaConfig, PanoLLaVaForConditionalGeneration, PanoLLaVaProcessor
+from panollava_hf.answering import default_checkpoint
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+for kind in (PanoLLaVaConfig, PanoLLaVaProcessor, PanoLLaVaForConditionalGeneration):
+    kind.from_pretrained(default_checkpoint()).push_to_hub("owner/parts")
+model, info = AutoModelForImageTextToText.from_pretrained("owner/parts", output_loading_info=True)
+processor = AutoProcessor.from_pretrained("owner/parts")
+print(json.dumps([type(model).__name__, type(processor).__name__, any(info.values())]))
+"""
+
+
+def test_push_to_hub_of_the_three_parts(hub, client_run):
+    """transformers' own `push_to_hub`, for people who have the package on both sides."""
+    done = client_run(PARTS, endpoint=hub.endpoint, token=hub.token)
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert answer == ["PanoLLaVaForConditionalGeneration", "PanoLLaVaProcessor", False]
+    repository = hub.repositories["owner/parts"]
+    files = set(repository.commits[repository.branches["main"]])
+    assert {"config.json", "model.safetensors", "processor_config.json", "tokenizer.json"} <= files
