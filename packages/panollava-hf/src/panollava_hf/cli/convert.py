@@ -54,7 +54,7 @@ def convert(
         typer.Option(metavar="PATTERN", help="Keys that may be missing or unexpected (shell pattern; repeatable)."),
     ] = None,
     push_to_hub: Annotated[
-        str | None, typer.Option(metavar="REPO", help="Upload the folder to this Hub repository too.")
+        str | None, typer.Option(metavar="REPO", help="Upload the folder to this Hub repository too (private if new).")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and write nothing.")] = False,
     all_keys: Annotated[bool, typer.Option("--all-keys", help="Print a line for each key, not for each part.")] = False,
@@ -62,7 +62,7 @@ def convert(
     """Convert a Lightning checkpoint; the folder computes the same numbers."""
     if output_dir.exists() and not (output_dir.is_dir() and not any(output_dir.iterdir())):
         raise Mistake(f"--output-dir {output_dir} exists already: name a new folder")
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
     from transformers.utils import logging
 
@@ -98,12 +98,13 @@ def convert(
     if push_to_hub is not None:
         from huggingface_hub import HfApi
 
-        with mistakes(f"--push-to-hub {push_to_hub}", HfHubHTTPError, OSError, ValueError):
+        from panollava_hf.hub.push import CLIENT_ERRORS
+
+        with mistakes(f"--push-to-hub {push_to_hub}: the folder is written, but not uploaded", *CLIENT_ERRORS):
             api = HfApi()
-            api.create_repo(push_to_hub, exist_ok=True)
-            told = api.upload_folder(
-                repo_id=push_to_hub, folder_path=done.folder, commit_message="Convert from a Lightning checkpoint"
-            )
+            repository = api.create_repo(push_to_hub, exist_ok=True, private=True).repo_id
+            message = "Convert from a Lightning checkpoint"
+            told = api.upload_folder(repo_id=repository, folder_path=done.folder, commit_message=message)
         typer.echo(told)
 
 
