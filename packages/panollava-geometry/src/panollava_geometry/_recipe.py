@@ -305,3 +305,8 @@ def turned_strip(rotation: Float[ndarray, "3 3"], erp: tuple[int, int], top: int
     return PointRecipe(
         patch, 1, x - patch.columns[0] - 0.5 + patch.wrap_columns, y - patch.rows[0] - 0.5 + patch.pole_rows[0]
     )
+
+
+def forget() -> None:
+    """Drop every cached plan (to measure planning, or to free its memory)."""
+    _cache.clear()
