@@ -104,7 +104,10 @@ def _mamba() -> str:
         [name, milliseconds(times[name]), f"{times[name] / ours:.2f}×", f"{memory[name]:.0f} MiB"]
         for name in (*_blocks(),)
     ]
-    head = f"One bidirectional Mamba block, forward and backward: batch {BATCH}, {LENGTH} tokens, width {WIDTH} (inner {2 * WIDTH}), {STATES} states."
+    head = (
+        f"One bidirectional Mamba block, forward and backward: batch {BATCH}, {LENGTH} tokens, "
+        f"width {WIDTH} (inner {2 * WIDTH}), {STATES} states."
+    )
     return f"{head}\n\n" + table(["", "time", "over ours", "memory above start"], rows)
 
 

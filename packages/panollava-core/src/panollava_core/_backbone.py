@@ -50,6 +50,8 @@ class VisionBackbone(nn.Module):
         ((4, 4), torch.Size([6, 16, 32]))
     """
 
+    encoder: Any
+
     def __init__(
         self,
         config: PretrainedConfig,
@@ -207,7 +209,7 @@ def _joined(chunks: list[BaseModelOutput]) -> BaseModelOutput:
     return BaseModelOutput(tokens, layers("hidden_states"), layers("attentions"))
 
 
-def _hidden_size(tower: nn.Module) -> int:
+def _hidden_size(tower: Any) -> int:
     timm_model = getattr(tower, "timm_model", None)
     if timm_model is not None:
         return int(timm_model.num_features)

@@ -71,7 +71,7 @@ def _kernel_for(u: Tensor) -> Callable[..., Tensor] | None:
         return None
     from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 
-    return selective_scan_fn  # type: ignore[no-any-return]  # mamba-ssm has no types
+    return selective_scan_fn
 
 
 def _to_kernel(tensor: Tensor, groups: int, padding: int) -> Tensor:

@@ -7,6 +7,7 @@ built once on the meta device, where a forward pass costs no memory and shows th
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -131,37 +132,38 @@ def _probed_grid(model_type: str, config_json: str, height: int, width: int) -> 
     return feature_grid(tower, output, (height, width))
 
 
-def run_tower(tower: nn.Module, pixel_values: torch.Tensor, **options: Any) -> ModelOutput:
+def run_tower(tower: Any, pixel_values: torch.Tensor, **options: Any) -> ModelOutput:
     """What the tower returns, without pooling where the tower lets one skip it."""
     if getattr(tower.config, "model_type", None) == "timm_wrapper":
         options["do_pooling"] = False
     return tower(pixel_values, return_dict=True, **options)
 
 
-def feature_grid(tower: nn.Module, output: torch.Tensor, image_size: Grid) -> Grid:
+def feature_grid(tower: Any, output: torch.Tensor, image_size: Grid) -> Grid:
     """The grid of what a feature-map tower returned for an image of `image_size` pixels."""
     if output.ndim == 4:
-        return tuple(output.shape[1:3]) if is_channels_last(tower) else tuple(output.shape[2:4])
+        first = 1 if is_channels_last(tower) else 2
+        return output.shape[first], output.shape[first + 1]
     timm_model = getattr(tower, "timm_model", None)
     if timm_model is not None:
         embed = getattr(timm_model, "patch_embed", None)
-        if hasattr(embed, "dynamic_feat_size"):
-            return tuple(embed.dynamic_feat_size(image_size))
+        if embed is not None and hasattr(embed, "dynamic_feat_size"):
+            return as_pair(embed.dynamic_feat_size(image_size))
     elif tower.config.model_type == "dinov3_convnext":
         stages = len(tower.config.depths)
-        return tuple(size // 4 // 2 ** (stages - 1) for size in image_size)
+        return as_pair([size // 4 // 2 ** (stages - 1) for size in image_size])
     elif tower.config.model_type in ("swin", "swinv2"):
         # Every stage but the last halves the map, an odd side rounded up by padding.
         grid = [-(-size // tower.config.patch_size) for size in image_size]
         for _ in tower.config.depths[1:]:
             grid = [-(-side // 2) for side in grid]
-        return tuple(grid)
+        return as_pair(grid)
     raise ValueError(
         f"cannot tell the token grid of {type(tower).__name__} from its output of shape {tuple(output.shape)}"
     )
 
 
-def is_channels_last(tower: nn.Module) -> bool:
+def is_channels_last(tower: Any) -> bool:
     """Whether a 4-D output is [N, H, W, C] (timm's Swin and friends) instead of [N, C, H, W]."""
     return getattr(getattr(tower, "timm_model", None), "output_fmt", "NCHW") == "NHWC"
 

@@ -151,14 +151,14 @@ class MambaMixer(nn.Module):
         return self.out_proj(scanned * silu(gate))
 
 
-def causal_conv(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def causal_conv(tokens: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Depthwise convolution of `[B, L, D]` tokens with `[D, 1, taps]` along L, each seeing itself and those before.
 
     A sum of shifted products: a handful of channel-last passes, with no transposition to what `conv1d` wants.
     """
     taps, length = weight.shape[-1], tokens.shape[1]
     padded = pad(tokens, (0, 0, taps - 1, 0))
-    out = torch.addcmul(bias, padded[:, :length], weight[:, 0, 0])
-    for tap in range(1, taps):
+    out = torch.zeros_like(weight[:, 0, 0]) if bias is None else bias
+    for tap in range(taps):
         out = torch.addcmul(out, padded[:, tap : tap + length], weight[:, 0, tap])
     return out
