@@ -30,6 +30,17 @@ def test_every_key_once(make_original, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_buffers_of_older_releases(make_original, tmp_path):
+    original = make_original()
+    buffers = {
+        "vision_backbone/encoder/embeddings/position_ids": torch.arange(16)[None],
+        "language_model/model/layers/0/self_attn/rotary_emb/inv_freq": torch.ones(4),
+    }
+    done = original.convert(tmp_path / "out", path=original.save(state=changed(original, **buffers)), dry_run=True)
+    told = [row.key for row in done.account.rows if row.why == "a buffer that the model computes itself"]
+    assert sorted(told) == sorted(f"model.{name.replace('/', '.')}" for name in buffers)
+
+
 def test_missing_and_unexpected_are_listed(make_original, tmp_path):
     original = make_original()
     wrong = {

@@ -43,6 +43,11 @@ def test_empty_folder_is_filled(tmp_path):
     assert (tmp_path / "out" / "a").read_text() == "a"
 
 
+def test_others_may_read_the_weights(make_original, tmp_path):
+    folder = make_original().convert(tmp_path / "out").folder
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
+
+
 def test_shards_and_progress(make_original, tmp_path, monkeypatch):
     monkeypatch.setattr(write, "SMALLEST", 30_000)
     monkeypatch.setattr(write, "LARGEST", 30_000)
@@ -96,8 +101,8 @@ def test_push(make_original, tmp_path, monkeypatch, capsys):
     """The whole folder goes to one repository, a new one is private, and a refusal leaves the folder."""
     from types import SimpleNamespace
 
-    import huggingface_hub
     from panollava_hf.cli import run
+    from panollava_hf.conversion import folder as written
 
     original, calls = make_original(), []
 
@@ -112,7 +117,7 @@ def test_push(make_original, tmp_path, monkeypatch, capsys):
             calls.append((repo_id, {path.name for path in folder_path.iterdir()}))
             return f"uploaded to {repo_id}"
 
-    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
+    monkeypatch.setattr(written, "HfApi", Hub)
     arguments = ["convert", "--lightning-ckpt", str(original.save())]
     arguments += ["--vision-tower", str(original.vision_folder), "--text-tower", str(original.text_folder)]
     places = {

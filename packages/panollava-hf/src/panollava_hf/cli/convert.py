@@ -96,15 +96,11 @@ def convert(
     adapter = "; its LoRA adapter is in adapter/" if done.adapter else ""
     stderr.print(f"Wrote {done.folder}/ ({len(done.files)} weight files{adapter}).", soft_wrap=True)
     if push_to_hub is not None:
-        from huggingface_hub import HfApi
-
+        from panollava_hf.conversion.folder import upload
         from panollava_hf.hub.push import CLIENT_ERRORS
 
         with mistakes(f"--push-to-hub {push_to_hub}: the folder is written, but not uploaded", *CLIENT_ERRORS):
-            api = HfApi()
-            repository = api.create_repo(push_to_hub, exist_ok=True, private=True).repo_id
-            message = "Convert from a Lightning checkpoint"
-            told = api.upload_folder(repo_id=repository, folder_path=done.folder, commit_message=message)
+            told = upload(done.folder, push_to_hub)
         typer.echo(told)
 
 

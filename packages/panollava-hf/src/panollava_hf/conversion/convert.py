@@ -11,14 +11,14 @@ from transformers import PretrainedConfig, PreTrainedModel
 from panollava_hf.answering import ADAPTER_FOLDER
 from panollava_hf.conversion.accounting import Account, allowed
 from panollava_hf.conversion.adapter import check_modules, merged, save_adapter
-from panollava_hf.conversion.folder import write_card, write_generation_config, write_processor
+from panollava_hf.conversion.folder import upload, write_card, write_generation_config, write_processor
 from panollava_hf.conversion.map import Adapter
 from panollava_hf.conversion.portable import make_portable
 from panollava_hf.conversion.read import read_checkpoint
 from panollava_hf.conversion.run import Run
 from panollava_hf.conversion.targets import Target
 from panollava_hf.conversion.verify import verify
-from panollava_hf.conversion.write import Progress, Weight, whole_folder, write_weights
+from panollava_hf.conversion.write import Progress, Weight, check_free, whole_folder, write_weights
 from panollava_hf.modeling_panollava import (
     PanoLLaVaForConditionalGeneration,
     PanoLLaVaForFeatureExtraction,
@@ -66,6 +66,7 @@ def convert_lightning_checkpoint(
     dtype: torch.dtype | str | None = None,
     allow_missing: Sequence[str] = (),
     dry_run: bool = False,
+    push_to_hub: str | None = None,
     progress: Progress | None = None,
 ) -> Conversion:
     """Convert a checkpoint of the original PanoLLaVA.
@@ -83,6 +84,7 @@ def convert_lightning_checkpoint(
         dtype: Type of the written weights (`bfloat16`); default: as stored.
         allow_missing: Shell patterns of keys that may be missing or unexpected. Missing weights start fresh.
         dry_run: Do everything but write.
+        push_to_hub: Repository to upload the folder to; a new one is private.
         progress: Told `(bytes written, bytes to write)`.
 
     Raises:
@@ -99,6 +101,9 @@ def convert_lightning_checkpoint(
     if model_type not in CLASSES:
         raise ValueError(f"model_type is {model_type!r}, expected one of {', '.join(get_args(ModelType))}")
     kept_dtype = _dtype(dtype)
+    output = Path(output_dir)
+    if not dry_run:
+        check_free(output)
     checkpoint = read_checkpoint(lightning_ckpt)
     account = Account(notes=list(checkpoint.skipped))
     if checkpoint.others:
@@ -120,7 +125,6 @@ def convert_lightning_checkpoint(
     config.architectures = [CLASSES[model_type].__name__]
     keeps = bool(target.adapters) and not merge_lora
     config.use_lora = keeps
-    output = Path(output_dir)
     with whole_folder(output) as folder:
         result.files = write_weights(folder, weights, progress)
         if keeps:
@@ -143,6 +147,8 @@ def convert_lightning_checkpoint(
         make_portable(folder)
     result.folder = output
     result.adapter = output / ADAPTER_FOLDER if keeps else None
+    if push_to_hub is not None:
+        upload(output, push_to_hub)
     return result
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub import HfApi, ModelCard, ModelCardData
 from transformers import GenerationConfig, PretrainedConfig
 
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
@@ -73,6 +73,15 @@ def write_generation_config(folder: Path, config: PretrainedConfig, text: str, t
             setattr(generation, name, getattr(tokenizer, name))
     generation.suppress_tokens = [config.image_token_id]  # it is read, never written
     generation.save_pretrained(str(folder))
+
+
+def upload(folder: Path, repository: str) -> str:
+    """Upload a converted folder in one commit, to a private repository if it is new; returns its address."""
+    api = HfApi()
+    name = api.create_repo(repository, exist_ok=True, private=True).repo_id
+    return str(
+        api.upload_folder(repo_id=name, folder_path=folder, commit_message="Convert from a Lightning checkpoint")
+    )
 
 
 def write_card(folder: Path, config: Any, facts: dict[str, str], *, adapter: bool) -> None:

@@ -74,6 +74,16 @@ class Adapter:
         return int(self.down.shape[0])
 
 
+def drop_computed(part: Part, account: Account) -> None:
+    """Drop buffers that older releases of transformers saved, though every model computes them itself."""
+    for name in list(part.tensors):
+        tensor = part.tensors[name]
+        mask = name.endswith((".attn.bias", ".attn.masked_bias", ".attention.bias")) and tensor.ndim in (0, 4)
+        if mask or name.endswith(("rotary_emb.inv_freq", "embeddings.position_ids")):
+            del part.tensors[name]
+            account.add(part.keys.pop(name), "dropped", why="a buffer that the model computes itself")
+
+
 def split_parts(tensors: Mapping[str, Tensor], account: Account) -> dict[str, Part]:
     """Sort a checkpoint's tensors into parts, and verify that aliases are equal to what they are aliases of.
 

@@ -10,7 +10,7 @@ from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.conversion._errors import CheckpointError
 from panollava_hf.conversion.accounting import Account
 from panollava_hf.conversion.adapter import lora_settings
-from panollava_hf.conversion.map import Part, split_lora, split_parts
+from panollava_hf.conversion.map import Part, drop_computed, split_lora, split_parts
 from panollava_hf.conversion.read import Checkpoint
 from panollava_hf.conversion.settings import (
     connector_settings,
@@ -55,6 +55,8 @@ class Run:
             self.notes.append(f"model config found beside the checkpoint: {found.name}")
         self.sources = Sources(checkpoint.hyper_parameters, known)
         self.parts = split_parts(checkpoint.tensors, account)
+        for held in self.parts.values():
+            drop_computed(held, account)
         for part, name in (("vision", "vision tower"), ("resampler", "resampler")):
             if not self.parts[part].tensors:
                 raise CheckpointError(f"{checkpoint.path} holds no {name}: expected keys under model.*")

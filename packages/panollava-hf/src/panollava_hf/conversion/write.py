@@ -46,6 +46,16 @@ class Weight:
         return tensor.to(self.dtype).contiguous()
 
 
+def check_free(output: Path) -> None:
+    """Refuse a place that is taken.
+
+    Raises:
+        CheckpointError: `output` exists and is not an empty folder.
+    """
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise CheckpointError(f"{output} exists already: name a new folder")
+
+
 @contextmanager
 def whole_folder(output: Path) -> Iterator[Path]:
     """A scratch folder beside `output` that takes its place when the block ends well, and is removed otherwise.
@@ -53,8 +63,7 @@ def whole_folder(output: Path) -> Iterator[Path]:
     Raises:
         CheckpointError: `output` exists and is not an empty folder, or its parent cannot be written.
     """
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise CheckpointError(f"{output} exists already: name a new folder")
+    check_free(output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.", suffix=".incomplete")
@@ -64,6 +73,9 @@ def whole_folder(output: Path) -> Iterator[Path]:
         folder = Path(name) / "checkpoint"
         folder.mkdir()
         yield folder
+        for file in folder.rglob("*"):
+            if file.is_file():
+                file.chmod(0o644)  # safetensors writes for the owner alone
         if output.exists():
             output.rmdir()  # empty, or this fails
         os.replace(folder, output)

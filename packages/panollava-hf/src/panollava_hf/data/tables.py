@@ -7,6 +7,7 @@ often written without quotes: readers then take a comma of the text for the end 
 import csv
 import io
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -206,6 +207,7 @@ def write_csv(table: Table, path: str | Path) -> None:
     try:
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", dir=path.parent, delete=False) as scratch:
             scratch.write(stream.getvalue())
+        shutil.copymode(table.path, scratch.name)
         os.replace(scratch.name, path)
     except OSError as error:
         raise TableError(f"{path} cannot be written: {error.strerror or error}") from error
