@@ -7,7 +7,6 @@ built once on the meta device, where a forward pass costs no memory and shows th
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
-from typing import Any
 
 import torch
 from torch import nn
