@@ -1,7 +1,6 @@
 """What all resamplers share: one interface, a config that rebuilds them, and the arithmetic of token grids."""
 
 import inspect
-from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -21,13 +20,15 @@ class Resampler(nn.Module):
     """Base of the resamplers: `[N, S, D_in]` to `[N, N_lat, D_latent]`, each view by itself.
 
     A subclass names its `resampler_type` (which registers it), passes its constructor's arguments on to
-    `super().__init__`, and says what becomes of a grid. Its keyword arguments are the keys its config may have.
+    `super().__init__`, and says whether its tokens have places. Its keyword arguments are the keys of its config.
     """
 
     #: The config's `type`.
     resampler_type: ClassVar[str] = ""
     #: True when output token (r, c) looks at cell (r, c) of the view; False for tokens without a place of their own.
     is_spatial: ClassVar[bool] = True
+    #: Whether `num_latent_tokens=None` means a latent per cell of the view, instead of `DEFAULT_LATENTS`.
+    keeps_tokens: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -43,9 +44,13 @@ class Resampler(nn.Module):
         self.config: dict[str, Any] = {"type": self.resampler_type, **config}
 
     @classmethod
-    @abstractmethod
     def grid_of(cls, config: dict[str, Any], input_grid: Grid) -> Grid:
         """`output_grid` of a resampler that is not built: `config` holds every key."""
+        count = config["num_latent_tokens"]
+        if count is None and cls.keeps_tokens:
+            return input_grid
+        count = count or DEFAULT_LATENTS
+        return grid_with_aspect(count, input_grid) if cls.is_spatial else near_square_grid(count)
 
     @classmethod
     def convert_original(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -5,7 +5,6 @@ al. 2024, https://arxiv.org/abs/2401.09417). The blocks' parameters are named as
 """
 
 import math
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -14,7 +13,7 @@ from torch.nn.functional import pad, silu, softplus
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from panollava_core._selective_scan import selective_scan
-from panollava_core.resamplers._base import Grid, Resampler, grid_with_aspect
+from panollava_core.resamplers._base import Grid, Resampler
 from panollava_core.resamplers._pooling import pool_tokens
 
 
@@ -35,6 +34,7 @@ class BiMambaResampler(Resampler):
     """
 
     resampler_type = "bimamba"
+    keeps_tokens = True
 
     def __init__(
         self,
@@ -67,12 +67,6 @@ class BiMambaResampler(Resampler):
         )
         self.final_norm = nn.LayerNorm(hidden)
         self.output_proj = nn.Linear(hidden, latent_dimension)
-
-    @classmethod
-    def grid_of(cls, config: dict[str, Any], input_grid: Grid) -> Grid:
-        """The view's own grid, unless tokens are pooled."""
-        count = config["num_latent_tokens"]
-        return input_grid if count in (None, input_grid[0] * input_grid[1]) else grid_with_aspect(count, input_grid)
 
     def forward(
         self, tokens: Float[Tensor, "views tokens features"], *, grid: Grid | None = None

@@ -5,15 +5,13 @@ et al. 2020, https://arxiv.org/abs/2003.13678) with squeeze-and-excitation. Its 
 left out: vision towers add positions already, and views may come on any grid.
 """
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import silu
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from panollava_core.resamplers._base import DEFAULT_LATENTS, Grid, Resampler, grid_with_aspect
+from panollava_core.resamplers._base import Grid, Resampler
 from panollava_core.resamplers._pooling import pool_tokens
 
 
@@ -52,11 +50,6 @@ class CAbstractorResampler(Resampler):
         self.before = nn.ModuleList(ConvBlock(width) for _ in range(num_layers))
         self.after = nn.ModuleList(ConvBlock(width) for _ in range(num_layers))
         self.readout = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, latent_dimension))
-
-    @classmethod
-    def grid_of(cls, config: dict[str, Any], input_grid: Grid) -> Grid:
-        """The grid of `num_latent_tokens` cells whose aspect is nearest to the view's."""
-        return grid_with_aspect(config["num_latent_tokens"] or DEFAULT_LATENTS, input_grid)
 
     def forward(
         self, tokens: Float[Tensor, "views tokens features"], *, grid: Grid | None = None

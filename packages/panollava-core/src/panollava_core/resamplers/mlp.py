@@ -1,12 +1,11 @@
 """`mlp`: every token by itself through a small MLP, as LLaVA-1.5 does (Liu et al. 2023, https://arxiv.org/abs/2310.03744)."""
 
 from itertools import pairwise
-from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from panollava_core.resamplers._base import CheckpointedSequential, Grid, Resampler, grid_with_aspect
+from panollava_core.resamplers._base import CheckpointedSequential, Grid, Resampler
 from panollava_core.resamplers._pooling import pool_tokens
 
 
@@ -23,6 +22,7 @@ class MLPResampler(Resampler):
     """
 
     resampler_type = "mlp"
+    keeps_tokens = True
 
     def __init__(
         self,
@@ -48,12 +48,6 @@ class MLPResampler(Resampler):
             for layer in (nn.Linear(before, after), nn.LayerNorm(after, eps=1e-5), nn.GELU())
         ]
         self.mlp = CheckpointedSequential(*hidden_layers, nn.Linear(widths[-1], latent_dimension))
-
-    @classmethod
-    def grid_of(cls, config: dict[str, Any], input_grid: Grid) -> Grid:
-        """The view's own grid, unless tokens are pooled."""
-        count = config["num_latent_tokens"]
-        return input_grid if count in (None, input_grid[0] * input_grid[1]) else grid_with_aspect(count, input_grid)
 
     def forward(
         self, tokens: Float[Tensor, "views tokens features"], *, grid: Grid | None = None

@@ -3,15 +3,13 @@
 Source: the Perceiver resampler of Flamingo (Alayrac et al. 2022, https://arxiv.org/abs/2204.14198, appendix A.1.1).
 """
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from panollava_core.resamplers._base import DEFAULT_LATENTS, Grid, Resampler, near_square_grid
+from panollava_core.resamplers._base import DEFAULT_LATENTS, Grid, Resampler
 from panollava_core.resamplers._heads import attend, check_heads
 
 
@@ -59,11 +57,6 @@ class PerceiverResampler(Resampler):
         )
         self.final_norm = nn.LayerNorm(width)
         self.output_proj = nn.Linear(width, latent_dimension)
-
-    @classmethod
-    def grid_of(cls, config: dict[str, Any], input_grid: Grid) -> Grid:
-        """The near-square grid, whatever the view's: latents have no place."""
-        return near_square_grid(config["num_latent_tokens"] or DEFAULT_LATENTS)
 
     def forward(
         self, tokens: Float[Tensor, "views tokens features"], *, grid: Grid | None = None

@@ -4,7 +4,6 @@ Source: BLIP-2 (Li et al. 2023, https://arxiv.org/abs/2301.12597). Blocks are BE
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from panollava_core.resamplers._base import DEFAULT_LATENTS, Grid, Resampler, near_square_grid
+from panollava_core.resamplers._base import DEFAULT_LATENTS, Grid, Resampler
 from panollava_core.resamplers._heads import attend, check_heads
 
 
@@ -66,11 +65,6 @@ class QFormerResampler(Resampler):
             for index in range(num_layers)
         )
         self.proj = nn.Linear(width, latent_dimension)
-
-    @classmethod
-    def grid_of(cls, config: dict[str, Any], input_grid: Grid) -> Grid:
-        """The near-square grid, whatever the view's: queries have no place."""
-        return near_square_grid(config["num_latent_tokens"] or DEFAULT_LATENTS)
 
     def forward(
         self, tokens: Float[Tensor, "views tokens features"], *, grid: Grid | None = None

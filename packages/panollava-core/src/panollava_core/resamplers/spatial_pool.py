@@ -5,12 +5,11 @@ compresses as well as learned queries and keeps the place of every token.
 """
 
 from itertools import pairwise
-from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from panollava_core.resamplers._base import DEFAULT_LATENTS, CheckpointedSequential, Grid, Resampler, grid_with_aspect
+from panollava_core.resamplers._base import CheckpointedSequential, Grid, Resampler
 from panollava_core.resamplers._pooling import pool_tokens
 
 
@@ -47,11 +46,6 @@ class SpatialPoolResampler(Resampler):
         widths = [input_dim, *[hidden_dim or latent_dimension] * (num_layers - 1)]
         layers = [layer for before, after in pairwise(widths) for layer in (nn.Linear(before, after), nn.GELU())]
         self.mlp = CheckpointedSequential(*layers, nn.Linear(widths[-1], latent_dimension))
-
-    @classmethod
-    def grid_of(cls, config: dict[str, Any], input_grid: Grid) -> Grid:
-        """The grid of `num_latent_tokens` cells whose aspect is nearest to the view's."""
-        return grid_with_aspect(config["num_latent_tokens"] or DEFAULT_LATENTS, input_grid)
 
     def forward(
         self, tokens: Float[Tensor, "views tokens features"], *, grid: Grid | None = None
