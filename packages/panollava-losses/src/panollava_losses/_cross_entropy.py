@@ -10,7 +10,6 @@ in blocks of rows; the backward pass makes each block anew. With several ranks e
 of all: the column sums are added over ranks, so that nobody computes a similarity twice.
 """
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -30,13 +29,16 @@ class _Options(NamedTuple):
     masked: bool
 
 
-def _blocks(q: Tensor, columns: int) -> Iterator[tuple[slice, slice]]:
+def _blocks(q: Tensor, columns: int) -> list[tuple[slice, slice]]:
     """Groups and rows whose similarities fit a chunk."""
-    row = columns * q.dtype.itemsize
-    for group in chunks(q.shape[0], q.shape[1] * row, q.device):
-        size = max(1, len(range(*group.indices(q.shape[0]))))
-        for rows in chunks(q.shape[1], size * row, q.device):
-            yield group, rows
+    groups, rows, row = q.shape[0], q.shape[1], columns * q.dtype.itemsize
+    if torch.compiler.is_compiling():
+        return [(slice(0, groups), slice(0, rows))]
+    return [
+        (group, part)
+        for group in chunks(groups, rows * row, q.device)
+        for part in chunks(rows, (group.stop - group.start) * row, q.device)
+    ]
 
 
 def _exponentials(q: Tensor, k: Tensor, p: Tensor, weights: Tensor, options: _Options) -> Tensor:
