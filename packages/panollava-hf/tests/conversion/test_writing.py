@@ -89,6 +89,27 @@ def test_types_are_kept_as_stored(make_original, tmp_path):
         assert file.get_tensor("panollava.language_model.norm.weight").dtype == torch.bfloat16
 
 
+def test_towers_of_another_type(make_original, tmp_path):
+    """A tower that was published in bfloat16 says nothing of a checkpoint in float32."""
+    original = make_original()
+    for folder in (original.text_folder, original.vision_folder):
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "dtype": "bfloat16"}))
+    done = original.convert(tmp_path / "out")
+    model = PanoLLaVaForConditionalGeneration.from_pretrained(done.folder)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    found = model.language_model.embed_tokens.weight
+    assert torch.equal(found, original.trained.get_input_embeddings().weight)
+
+
+def test_tower_without_statistics(make_original, tmp_path):
+    """Told before anything is written, and by a dry run too."""
+    original = make_original()
+    (original.vision_folder / "preprocessor_config.json").unlink()
+    with pytest.raises(ValueError, match=r"preprocessor_config\.json"):
+        original.convert(tmp_path / "out", dry_run=True)
+
+
 def test_one_tensor_under_two_names(tmp_path):
     tensor = torch.randn(3, 3)
     write_weights(tmp_path, {name: Weight(tensor, torch.float32) for name in ("a", "b")})

@@ -122,6 +122,8 @@ def convert_lightning_checkpoint(
     if merge_lora:
         _merge(weights, target.adapters, run.lora, transposed=transposed)
     config.dtype = kept_dtype or _widest(weights)
+    # 4.57 builds a tower in the type its own config names, whatever the model's says.
+    config.text_config.dtype = config.vision_config.dtype = config.dtype
     config.architectures = [CLASSES[model_type].__name__]
     keeps = bool(target.adapters) and not merge_lora
     config.use_lora = keeps
@@ -132,7 +134,7 @@ def convert_lightning_checkpoint(
                 folder / ADAPTER_FOLDER, model, target.adapters, run.lora, transposed=transposed, dtype=kept_dtype
             )
         generates = model_type == "conditional-generation"
-        write_processor(folder, config, run.vision_name, run.tokenizer if generates else None)
+        write_processor(folder, config, run.statistics, run.tokenizer if generates else None)
         if generates:
             write_generation_config(folder, config, run.text_name, run.tokenizer)
         facts = {

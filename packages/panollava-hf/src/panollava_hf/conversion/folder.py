@@ -8,7 +8,6 @@ from transformers import GenerationConfig, PretrainedConfig
 
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
-from panollava_hf.towers import tower_normalisation
 
 CARD = """\
 # {name}
@@ -49,13 +48,9 @@ print(model(**processor("panorama.jpg")))
 ```"""
 
 
-def write_processor(folder: Path, config: Any, vision: str, tokenizer: Any) -> None:
-    """Processor with the vision tower's own mean and standard deviation; without a tokenizer, its image half.
-
-    Raises:
-        ValueError: The vision tower does not say its mean and standard deviation.
-    """
-    mean, std = tower_normalisation(vision)
+def write_processor(folder: Path, config: Any, statistics: tuple[list[float], list[float]], tokenizer: Any) -> None:
+    """Processor with the vision tower's own mean and standard deviation; without a tokenizer, its image half."""
+    mean, std = statistics
     if tokenizer is None:
         PanoLLaVaImageProcessor.from_config(config, mean, std).save_pretrained(str(folder))
     else:

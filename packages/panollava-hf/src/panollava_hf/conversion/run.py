@@ -31,6 +31,7 @@ from panollava_hf.conversion.targets import (
 )
 from panollava_hf.conversion.towers import find_tower, image_token_id, load_tokenizer
 from panollava_hf.conversion.verify import tower_prefix
+from panollava_hf.towers import tower_normalisation
 
 
 class Run:
@@ -64,7 +65,11 @@ class Run:
         names = [self.sources.model_config.get("vision_name"), self.sources.hyper_parameters.get("vision_name")]
         given = None if vision_tower is None else str(vision_tower)
         self.vision_name, self.vision = find_tower(given, names, folders, "vision_config")
+        self.statistics = tower_normalisation(self.vision_name)
         self.text_name, self.text = self._text(text_tower, folders)
+        for tower in (self.vision, self.text):
+            if tower is not None:
+                tower.dtype = None  # the tower's own type is not the checkpoint's
         self.language, self.adapters = split_lora(self.parts["language"], account) if self.generates else (Part(), {})
         self.lora: dict[str, Any] = lora_settings(self.adapters, self.sources) if self.adapters else {}
         self.tokenizer = load_tokenizer(self.text_name) if self.generates else None
