@@ -7,113 +7,48 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
-from PIL import Image
 
 HERE = Path(__file__).parent
 
 
+def load(name):
+    """A module of this folder; the files are no package, and some are run as scripts by others."""
+    spec = importlib.util.spec_from_file_location(f"panollava_hub_tests_{name}", HERE / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="session")
-def panorama_jpeg(tmp_path_factory):
-    """A panorama as a file, with structure at all scales."""
-    path = tmp_path_factory.mktemp("panorama") / "panorama.png"
-    generator = torch.Generator().manual_seed(0)
-    picture = sum(
-        torch.nn.functional.interpolate(torch.rand(1, 3, 128 // k, 256 // k, generator=generator), size=(128, 256))
-        for k in (1, 4, 16)
-    )
-    Image.fromarray((picture[0] / 3 * 255).byte().permute(1, 2, 0).numpy()).save(path)
-    return path
+def material():
+    return load("material")
 
 
-def tiny_checkpoint(folder, kind="PanoLLaVaForConditionalGeneration", vision_type="siglip_vision_model", **settings):
-    """A checkpoint with random towers: tied embeddings, a rotary base that is nobody's default, real tokenizer."""
-    import panollava_hf
-    from panollava_hf.answering import default_checkpoint
-    from transformers import AutoConfig, AutoTokenizer, Qwen2Config
-
-    torch.manual_seed(1)
-    vision = AutoConfig.for_model(
-        vision_type,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        image_size=32,
-        patch_size=8,
-    )
-    text = Qwen2Config(
-        vocab_size=384,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=1024,
-        rope_theta=1_000_000.0,
-        tie_word_embeddings=True,
-        initializer_range=0.3,
-        bos_token_id=None,
-        eos_token_id=2,
-        pad_token_id=0,
-    )
-    config = panollava_hf.PanoLLaVaConfig(vision, text, latent_dimension=24, image_token_id=3, **settings)
-    model = getattr(panollava_hf, kind)(config)
-    model.save_pretrained(folder)
-    mean = std = [0.5] * 3
-    if kind == "PanoLLaVaForConditionalGeneration":
-        tokenizer = AutoTokenizer.from_pretrained(default_checkpoint())
-        panollava_hf.PanoLLaVaProcessor.from_config(config, tokenizer, mean, std).save_pretrained(folder)
-    else:
-        panollava_hf.PanoLLaVaImageProcessor.from_config(config, mean, std).save_pretrained(folder)
-    return folder
-
-
-@torch.no_grad()
-def write_reference(checkpoint, panorama, path):
-    """What the installed package makes of a checkpoint and a panorama."""
-    from panollava_hf import PanoLLaVaForConditionalGeneration, PanoLLaVaForFeatureExtraction, PanoLLaVaProcessor
-
-    processor = PanoLLaVaProcessor.from_pretrained(checkpoint)
-    model = PanoLLaVaForConditionalGeneration.from_pretrained(checkpoint).eval()
-    content = [{"type": "image"}, {"type": "text", "text": "What is ahead?"}]
-    prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-    inputs = processor(images=[Image.open(panorama)], text=[prompt], return_tensors="pt")
-    pixels = inputs["pixel_values"]
-    features = PanoLLaVaForFeatureExtraction.from_pretrained(checkpoint).eval()(pixel_values=pixels)
-    reference = {
-        "prompt": prompt,
-        "input_ids": inputs["input_ids"],
-        "pixel_values": pixels,
-        "logits": model(**inputs).logits,
-        "tokens": model.generate(**inputs, max_new_tokens=12, do_sample=False),
-        "image_features": torch.stack(list(model.get_image_features(pixels).pooler_output)),
-        "latents": features.last_hidden_state,
-        "vector": features.pooler_output,
-    }
-    torch.save(reference, path)
+@pytest.fixture(scope="session")
+def panorama_jpeg(tmp_path_factory, material):
+    return material.write_panorama(tmp_path_factory.mktemp("panorama") / "panorama.png")
 
 
 @pytest.fixture(scope="session", params=[pytest.param("embedded", marks=pytest.mark.slow), "siglip"])
-def exported(request, tmp_path_factory, panorama_jpeg):
+def exported(request, tmp_path_factory, panorama_jpeg, material):
     """An exported folder and the installed package's results for its checkpoint."""
     from panollava_hf.answering import default_checkpoint
     from panollava_hf.hub.export import export_checkpoint
 
     folder = tmp_path_factory.mktemp(request.param)
-    source = default_checkpoint() if request.param == "embedded" else tiny_checkpoint(folder / "checkpoint")
+    source = default_checkpoint() if request.param == "embedded" else material.tiny_checkpoint(folder / "checkpoint")
     export_checkpoint(source, folder / "export.v1")
-    write_reference(source, panorama_jpeg, folder / "reference.pt")
+    material.write_reference(source, panorama_jpeg, folder / "reference.pt")
     return folder / "export.v1", folder / "reference.pt"
 
 
 @pytest.fixture(scope="session")
-def reference(tmp_path_factory, panorama_jpeg):
+def reference(tmp_path_factory, panorama_jpeg, material):
     """The installed package's results for the embedded checkpoint."""
     from panollava_hf.answering import default_checkpoint
 
     path = tmp_path_factory.mktemp("reference") / "reference.pt"
-    write_reference(default_checkpoint(), panorama_jpeg, path)
+    material.write_reference(default_checkpoint(), panorama_jpeg, path)
     return path
 
 
@@ -125,25 +60,18 @@ def embedded_export(tmp_path_factory):
     return export_checkpoint(default_checkpoint(), tmp_path_factory.mktemp("embedded") / "export")
 
 
-def _loopback():
-    spec = importlib.util.spec_from_file_location("loopback", HERE / "loopback.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def hub():
     """A Hub that runs while the test does; `hub.token` may write."""
-    module = _loopback()
+    module = load("loopback")
     with module.Hub() as running:
         running.token = module.TOKEN
         yield running
 
 
 @pytest.fixture(scope="session")
-def make_checkpoint():
-    return tiny_checkpoint
+def make_checkpoint(material):
+    return material.tiny_checkpoint
 
 
 @pytest.fixture
@@ -180,6 +108,7 @@ def client_environment(home, endpoint=None, token=None):
         "HF_HUB_DISABLE_XET": "1",  # it speaks another protocol
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "NO_PROXY": "127.0.0.1",
+        "OMP_NUM_THREADS": "1",  # for models this small, more threads only wait for each other
     }
     settings.update({"HF_ENDPOINT": endpoint} if endpoint else {"HF_HUB_OFFLINE": "1"})
     settings.update({"HF_TOKEN": token} if token else {})
@@ -189,7 +118,7 @@ def client_environment(home, endpoint=None, token=None):
 @pytest.fixture(scope="session")
 def served(embedded_export, tmp_path_factory):
     """A Hub to which the command has pushed the embedded checkpoint, and what the command said."""
-    module = _loopback()
+    module = load("loopback")
     with module.Hub() as running:
         running.token = module.TOKEN
         environment = client_environment(tmp_path_factory.mktemp("home"), running.endpoint, running.token)

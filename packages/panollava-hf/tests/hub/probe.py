@@ -16,6 +16,8 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelFor
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 TRUST = {"trust_remote_code": True}
+#: Same numbers, and same pixels but for the rounding of OpenCV (two levels of 255, times a std of 0.5).
+CLOSE, PIXELS = 1e-6, 2.01 / 255 / 0.5
 OURS = ("panollava_geometry", "panollava_losses", "panollava_core", "panollava_hf", "jaxtyping")
 
 
@@ -146,6 +148,35 @@ def saved_again(model, processor, scratch, reference, image):
     }
 
 
+def complaints(report):
+    """What differs from the installed package, in words; empty when nothing does."""
+    names = ("AutoModelForImageTextToText", "AutoModelForVision2Seq", "AutoModelForMultimodalLM")
+    found = [] if names[0] in report and report["same_ids"] else ["other ids, or no model for image-text-to-text"]
+    if report["pixels"] > PIXELS:
+        found.append(f"pixel values differ by {report['pixels']}")
+    for name in names:
+        made = report.get(name, {"wrong_keys": {}, "logits": 0, "same_tokens": True})
+        if made["wrong_keys"] or made["logits"] > CLOSE or not made["same_tokens"]:
+            found.append(f"{name}: {made}")
+    if "AutoModel" not in report:  # a brief report
+        return found
+    if not report["batch"] or not isinstance(report["pipeline"], str):
+        found.append("a padded batch, or the pipeline")
+    if report["AutoModel"]["wrong_keys"] or report["AutoModel"]["features"] > CLOSE:
+        found.append(f"AutoModel: {report['AutoModel']}")
+    made = report["AutoModelForPreTraining"]
+    missing = made["wrong_keys"].pop("missing_keys", [])
+    fresh = all(key.startswith("vicreg_projector.") for key in missing)  # stage one starts it afresh
+    if made["wrong_keys"] or not fresh or made["latents"] > CLOSE or not made["finite"]:
+        found.append(f"AutoModelForPreTraining: {made}, missing {missing}")
+    if report["feature_extraction"] > CLOSE or report["image_processor"] != "PanoLLaVaImageProcessor":
+        found.append("feature extraction, or the image processor")
+    again = report.get("saved_again", {"wrong_keys": {}, "logits": 0})
+    if again["wrong_keys"] or again["logits"] > CLOSE:
+        found.append(f"saved again: {again}")
+    return found
+
+
 def main(source, reference_file, panorama, scratch=None):
     check_unhidden()
     reference = torch.load(reference_file, weights_only=True)
@@ -157,8 +188,10 @@ def main(source, reference_file, panorama, scratch=None):
         report.update(features(source, reference))
     if scratch not in (None, "brief"):
         report["saved_again"] = saved_again(model, processor, scratch, reference, image)
+    report["complaints"] = complaints(report)
     sys.stdout.write("\n" + json.dumps(report) + "\n")
+    return 1 if report["complaints"] else 0
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main(*sys.argv[1:]))

@@ -2,37 +2,17 @@
 
 import json
 import os
-import re
 
 import pytest
 import torch
 from panollava_hf.hub.export import export_checkpoint
 from safetensors.torch import load_file
 
-#: What the vision side starts afresh when a whole checkpoint is loaded for stage one.
-FRESH = re.compile(r"vicreg_projector\.")
-
 
 def assert_as_installed(report):
     """Everything a probe reports is what the installed package does."""
-    assert report["same_ids"]
-    assert report["pixels"] == 0
-    for name in ("AutoModelForImageTextToText", "AutoModelForMultimodalLM", "AutoModelForVision2Seq"):
-        if name in report:
-            assert report[name]["wrong_keys"] == {}
-            assert report[name]["logits"] <= 1e-6
-            assert report[name]["same_tokens"]
-    assert "AutoModelForImageTextToText" in report
-    assert report["batch"]
-    assert isinstance(report["pipeline"], str)
-    assert report["AutoModel"] == {"wrong_keys": {}, "features": pytest.approx(0, abs=1e-6)}
-    stage_one = report["AutoModelForPreTraining"]
-    assert set(stage_one["wrong_keys"]) == {"missing_keys"}
-    assert all(FRESH.match(key) for key in stage_one["wrong_keys"]["missing_keys"])
-    assert stage_one["latents"] <= 1e-6
-    assert stage_one["finite"]
-    assert report["feature_extraction"] <= 1e-6
-    assert report["image_processor"] == "PanoLLaVaImageProcessor"
+    assert report["complaints"] == []
+    assert report["pixels"] == 0  # both have the same libraries here
 
 
 def test_a_stranger_gets_what_the_installed_package_computes(exported, probe, panorama_jpeg, tmp_path):
@@ -43,8 +23,6 @@ def test_a_stranger_gets_what_the_installed_package_computes(exported, probe, pa
     assert_as_installed(report)
     assert report["resamplers"] == sorted(RESAMPLERS)
     again = report["saved_again"]
-    assert again["wrong_keys"] == {}
-    assert again["logits"] <= 1e-6
     assert again["pretraining"] == "PanoLLaVaForVICReg"
     config = json.loads((folder / "config.json").read_text())
     assert again["auto_map"] == config["auto_map"]
@@ -62,8 +40,7 @@ def test_a_hub_serves_it_cold_and_warm(served, probe, panorama_jpeg, tmp_path, r
     assert_as_installed(probe("owner/pano.v1", reference, panorama_jpeg, **client))
     assert len(hub.asked("GET", "/resolve/")) > 60
     hub.requests.clear()
-    report = probe("owner/pano.v1", reference, panorama_jpeg, "brief", **client)
-    assert report["AutoModelForImageTextToText"] == {"wrong_keys": {}, "logits": 0, "same_tokens": True}
+    assert_as_installed(probe("owner/pano.v1", reference, panorama_jpeg, "brief", **client))
     assert [path for path in hub.asked("GET", "/resolve/") if path.endswith((".py", ".safetensors"))] == []
 
 
