@@ -206,6 +206,8 @@ class Original:
         """Loss and logits of prompts with one placeholder each, all equally long."""
         tokens, latents = self.vision_tokens(pixels)
         model = self.trained
+        if self.language.config.model_type == "gemma2" and hasattr(model.get_input_embeddings(), "embed_scale"):
+            tokens = tokens * self.language.config.hidden_size**0.5  # as transformers 4 did with all embeddings
         if self.lora:
             model = AutoModelForCausalLM.from_pretrained(self.folder / "trained").eval()
             scale = self.lora["alpha"] / self.lora["rank"]

@@ -51,6 +51,14 @@ def neox():
     return GPTNeoXForCausalLM(GPTNeoXConfig(**sizes, **ends))
 
 
+def gemma2():
+    from transformers import Gemma2Config, Gemma2ForCausalLM
+
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    ends = {"bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0, "vocab_size": 270}
+    return Gemma2ForCausalLM(Gemma2Config(**sizes, **ends, num_key_value_heads=2, head_dim=8, query_pre_attn_scalar=8))
+
+
 def lora(modules, rank=3, alpha=5):
     generator = torch.Generator().manual_seed(11)
 
@@ -79,6 +87,7 @@ CASES = {
         5,
     ),
     "neox, whose head has another name": ({"language": neox}, {"settings": {"stitching_mode": "stride_views"}}, 2),
+    "gemma2, which scales embeddings": ({"language": gemma2}, {}, 2),
     "dinov2, gpt2, three views": (
         {"vision": dinov2, "language": gpt2},
         {"prefix_tokens": 1, "latent": 30, "settings": {"use_projection_positional_encoding": False}},

@@ -174,8 +174,16 @@ def _weights(
         if allowed(row.key, allow):
             tensors[row.key] = fresh[row.key]
             account.notes.append(f"{row.key}: missing and allowed to be, starts fresh")
+
+    def scaled(tensor: torch.Tensor) -> torch.Tensor:
+        return (tensor.float() * target.scale).to(tensor.dtype)
+
     return {
-        name: Weight(tensor, dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype)
+        name: Weight(
+            tensor,
+            dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype,
+            scaled if target.scale != 1.0 and name.startswith("panollava.projector.") else None,
+        )
         for name, tensor in tensors.items()
     }
 

@@ -135,6 +135,12 @@ class Run:
         rows = int(embedding.shape[0])
         self.image_token_id = image_token_id(self.tokenizer, rows)
         text_config.vocab_size = rows
+        if names.scale != 1.0:
+            target.scale = names.scale
+            self.notes.append(
+                f"{text_config.model_type}: transformers 4 scaled vision tokens inside the language model, the "
+                f"installed release does not, so the projector is multiplied by {names.scale:g}; convert again for 4.57"
+            )
         tied = bool(getattr(text_config, "tie_word_embeddings", False))
         put_part(target, self.account, self.parts["projector"], "panollava.projector.linear.")
         put_language(target, self.account, self.language, self.adapters, names, tied=tied)

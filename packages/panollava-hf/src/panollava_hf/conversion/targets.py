@@ -20,6 +20,8 @@ UNREAD = {
     "bert.pooler.dense.weight": "never read: the last hidden state is taken, not the pooled one",
     "bert.pooler.dense.bias": "never read: the last hidden state is taken, not the pooled one",
 }
+#: Families whose embeddings transformers 4 scaled inside the model, those of vision tokens too.
+SCALED_INSIDE = ("gemma", "gemma2")
 LANGUAGE = "panollava.language_model."
 VISION = "panollava.vision_backbone.encoder."
 
@@ -32,11 +34,13 @@ class Target:
         tensors: By name in the new model.
         keys: The checkpoint's key of each, where there is just one.
         adapters: LoRA factors by the name of their module in the new model.
+        scale: Factor on the projector's weights, see `LanguageNames.scale`.
     """
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
     adapters: dict[str, Adapter] = field(default_factory=dict)
+    scale: float = 1.0
 
     def put(self, account: Account, name: str, key: str, tensor: Tensor) -> None:
         """Take over one tensor as it is."""
@@ -115,11 +119,14 @@ class LanguageNames:
         base: Prefix of the headless model.
         embedding: Name of the input embedding's weight.
         head: Name of the output head.
+        scale: What transformers 4 multiplied all embeddings by inside the model, and 5.x multiplies those of words by
+            before: the projector has to do it for vision tokens then.
     """
 
     base: str
     embedding: str
     head: str
+    scale: float = 1.0
 
     @classmethod
     def of(cls, config: PretrainedConfig) -> "LanguageNames":
@@ -132,7 +139,9 @@ class LanguageNames:
             raise CheckpointError(f"{type(model).__name__} has no linear output head: this family is not supported")
         if head.bias is not None:
             raise CheckpointError(f"the output head of {type(model).__name__} has a bias, which PanoLLaVA's has not")
-        return cls(f"{model.base_model_prefix}.", f"{names[id(embedding)]}.weight", names[id(head)])
+        moved = config.model_type in SCALED_INSIDE and hasattr(embedding, "embed_scale")
+        scale = float(config.hidden_size**0.5) if moved else 1.0
+        return cls(f"{model.base_model_prefix}.", f"{names[id(embedding)]}.weight", names[id(head)], scale)
 
 
 def _head_name(part: Part, names: LanguageNames) -> str:
