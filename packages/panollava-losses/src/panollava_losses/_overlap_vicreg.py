@@ -1,15 +1,14 @@
 """VICReg on what neighbouring views see twice."""
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from panollava_losses._checks import check_choice
 from panollava_losses._overlap import Grouper, match_tokens
 from panollava_losses._protocols import Correspondences
-from panollava_losses._vicreg import VICRegOptions, VICRegTerms, vicreg_unchecked
+from panollava_losses._vicreg import VICRegModule, VICRegTerms, vicreg_unchecked
 
 
-class OverlapVICRegLoss(nn.Module):
+class OverlapVICRegLoss(VICRegModule):
     """VICReg between each view's tokens and the places where other views see the same direction.
 
     Every pair of views of every item is one pair of token sets for `vicreg`: the source view's tokens as they are,
@@ -35,31 +34,7 @@ class OverlapVICRegLoss(nn.Module):
         >>> terms.total.backward()
     """
 
-    def __init__(
-        self,
-        similarity_weight: float = 25.0,
-        variance_weight: float = 25.0,
-        covariance_weight: float = 1.0,
-        *,
-        gamma: float = 1.0,
-        eps: float = 1e-4,
-        mode: str = "pairwise",
-        variance_correction: int = 0,
-        gather_distributed: bool = False,
-    ) -> None:
-        super().__init__()
-        check_choice("mode", mode, ("pairwise", "batchwise"))
-        check_choice("variance_correction", variance_correction, (0, 1))
-        self.options = VICRegOptions(
-            similarity_weight,
-            variance_weight,
-            covariance_weight,
-            gamma,
-            eps,
-            mode,
-            variance_correction,
-            gather_distributed,
-        )
+    def _set_up(self) -> None:
         self._group = Grouper()
 
     def forward(
@@ -77,7 +52,3 @@ class OverlapVICRegLoss(nn.Module):
         """
         source, target, weight = match_tokens(features, self._group(features, correspondences))
         return vicreg_unchecked(source, target, weight, self.options)
-
-    def extra_repr(self) -> str:
-        """The options that differ from their defaults."""
-        return self.options.changed()

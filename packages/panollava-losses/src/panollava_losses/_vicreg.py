@@ -156,25 +156,8 @@ def vicreg_unchecked(x: Tensor, y: Tensor, weight: Tensor | None, o: VICRegOptio
     return VICRegTerms(total, invariance, variance, covariance)
 
 
-class VICRegLoss(nn.Module):
-    """`vicreg` as a module.
-
-    Args:
-        similarity_weight: Weight of the invariance.
-        variance_weight: Weight of the variance term.
-        covariance_weight: Weight of the covariance term.
-        gamma: Standard deviation below which a feature is pushed apart.
-        eps: Added to the variance under the root.
-        mode: `"pairwise"` or `"batchwise"` statistics.
-        variance_correction: 0 for the biased variance in the variance term, 1 for the unbiased one.
-        gather_distributed: Take means and batchwise statistics over all ranks.
-
-    Example:
-        >>> import torch
-        >>> loss = VICRegLoss()
-        >>> z = torch.randn(256, 32, requires_grad=True)  # 256 embeddings of 32 features
-        >>> loss(z, z + 0.1 * torch.randn(256, 32)).total.backward()
-    """
+class VICRegModule(nn.Module):
+    """Holds the options of `vicreg`; what they mean stands there."""
 
     def __init__(
         self,
@@ -201,6 +184,35 @@ class VICRegLoss(nn.Module):
             variance_correction,
             gather_distributed,
         )
+        self._set_up()
+
+    def _set_up(self) -> None:
+        """What a subclass needs besides the options."""
+
+    def extra_repr(self) -> str:
+        """The options that differ from their defaults."""
+        return self.options.changed()
+
+
+class VICRegLoss(VICRegModule):
+    """`vicreg` as a module.
+
+    Args:
+        similarity_weight: Weight of the invariance.
+        variance_weight: Weight of the variance term.
+        covariance_weight: Weight of the covariance term.
+        gamma: Standard deviation below which a feature is pushed apart.
+        eps: Added to the variance under the root.
+        mode: `"pairwise"` or `"batchwise"` statistics.
+        variance_correction: 0 for the biased variance in the variance term, 1 for the unbiased one.
+        gather_distributed: Take means and batchwise statistics over all ranks.
+
+    Example:
+        >>> import torch
+        >>> loss = VICRegLoss()
+        >>> z = torch.randn(256, 32, requires_grad=True)  # 256 embeddings of 32 features
+        >>> loss(z, z + 0.1 * torch.randn(256, 32)).total.backward()
+    """
 
     def forward(
         self,
@@ -210,10 +222,6 @@ class VICRegLoss(nn.Module):
     ) -> VICRegTerms:
         """The weighted sum and its three terms; see `vicreg`."""
         return vicreg(x, y, weight=weight, **self.options._asdict())
-
-    def extra_repr(self) -> str:
-        """The options that differ from their defaults."""
-        return self.options.changed()
 
 
 def vicreg_invariance(
