@@ -124,6 +124,21 @@ def compat(session):
         isolated(session, package, "transformers==4.57.*", "torchvision")
 
 
+@nox.session(name="hub-compat")
+def hub_compat(session):
+    """Exported code beside releases of transformers and nothing of ours, in one venv. Arguments pick releases."""
+    made, here = Path(session.create_tmp()).resolve() / "made", folder("hf") / "tests" / "hub"
+    shutil.rmtree(made, ignore_errors=True)
+    session.run(dev(session), str(here / "material.py"), str(made), external=True)
+    for version in session.posargs or ["4.57.6", "5.0.0", "5.6.0", "5.15.0", "5.23.0", "5.*"]:
+        session.install(f"transformers=={version}", "torch", "torchvision", "pillow")
+        for name in ("embedded", "siglip"):
+            export, probe = str(made / name), str(here / "probe.py")
+            reference = [str(made / f"{name}.pt"), str(made / "panorama.png")]
+            session.run("python", probe, export, *reference, str(made / f"again-{version}-{name}"))
+            session.run("python", str(here / "loopback.py"), export, probe, "owner/export", *reference)
+
+
 @nox.session
 def lint(session):
     """Format, lint, import contracts, and the workflows."""
