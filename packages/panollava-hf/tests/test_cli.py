@@ -109,6 +109,13 @@ def test_typing_errors_are_one_line_and_code_2(panorama_file, capsys, arguments,
     assert message in line
 
 
+def test_crop_is_the_command_of_the_geometry(panorama_file, tmp_path, capsys):
+    assert run(["crop", str(panorama_file), "--output", str(tmp_path / "views"), "--size", "32"]) == 0
+    assert "7 views" in capsys.readouterr().out
+    assert len(list((tmp_path / "views").rglob("plan.json"))) == 1
+    assert run(["crop", str(tmp_path / "nothing.jpg"), "--output", str(tmp_path / "none")]) == 2
+
+
 def test_a_folder_that_is_no_checkpoint_is_named(panorama_file, tmp_path, capsys):
     assert run(["ask", str(panorama_file), "What?", "--model", str(tmp_path)]) == 2
     (line,) = last_line(capsys)

@@ -8,6 +8,7 @@ import sys
 
 import typer
 from panollava_geometry import PanoramaError
+from panollava_geometry.cli import crop
 
 from panollava_hf.cli._mistakes import Mistake
 from panollava_hf.cli.ask import ask
@@ -27,6 +28,7 @@ app = typer.Typer(
     help="Ask questions about 360° panoramas.",
 )
 app.command()(ask)
+app.command()(crop)
 app.command()(join)
 app.command()(convert)
 app.add_typer(data, name="data")
