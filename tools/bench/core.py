@@ -183,18 +183,24 @@ def _attention() -> str:
 PROMPTS, IMAGE_TOKENS, TEXT, PLACEHOLDER = 8, 1408, 64, 9
 
 
-def _fusion_candidates(width: int) -> dict[str, Callable[[], object]]:
+def _fusion_candidates(width: int, training: bool) -> dict[str, Callable[[], object]]:
     torch.manual_seed(0)
     embed = nn.Embedding(1000, width).requires_grad_(False)
-    vision = torch.randn(PROMPTS, IMAGE_TOKENS, width)
+    vision = torch.randn(PROMPTS, IMAGE_TOKENS, width, requires_grad=training)
     single = torch.randint(10, 1000, (PROMPTS, TEXT))
     single[:, 20] = PLACEHOLDER
     placeholders = torch.full((IMAGE_TOKENS,), PLACEHOLDER)
     ids = torch.stack([torch.cat([row[:20], placeholders, row[21:]]) for row in single])
     mask, fusion = torch.ones_like(ids), LanguageFusion(PLACEHOLDER, embed=embed)
     short_mask = torch.ones_like(single)
+    grad = torch.randn(PROMPTS, IMAGE_TOKENS + TEXT - 1, width)
 
-    def loop() -> object:
+    def fuse() -> Tensor:
+        fused = fusion.fuse(vision, ids, mask, ids)["inputs_embeds"]
+        assert fused is not None  # labels alone may be None
+        return fused
+
+    def loop() -> Tensor:
         embeds, masks, labels = [], [], []
         for index in range(PROMPTS):
             place = int((single[index] == PLACEHOLDER).nonzero()[0, 0])
@@ -204,30 +210,31 @@ def _fusion_candidates(width: int) -> dict[str, Callable[[], object]]:
             masks.append(torch.cat([short_mask[index, :place], ones, short_mask[index, place + 1 :]]))
             ignored = torch.full((IMAGE_TOKENS,), -100)
             labels.append(torch.cat([single[index, :place], ignored, single[index, place + 1 :]]))
-        joined_mask = torch.stack(masks)
-        return torch.stack(embeds), joined_mask, torch.stack(labels), (joined_mask.cumsum(-1) - 1).clamp_min(0)
+        torch.stack(labels)
+        (torch.stack(masks).cumsum(-1) - 1).clamp_min(0)
+        return torch.stack(embeds)
 
-    return {
-        "fuse": lambda: fusion.fuse(vision, ids, mask, ids),
-        "loop": loop,
-        "floor": lambda: torch.cat([vision[:, :1], vision], dim=1),
-    }
+    def copy() -> Tensor:
+        return torch.cat([vision[:, : TEXT - 1], vision], dim=1)
+
+    def trained(function: Callable[[], Tensor]) -> Callable[[], object]:
+        return lambda: torch.autograd.grad(function(), vision, grad)
+
+    candidates = {"fuse": fuse, "loop": loop, "copy": copy}
+    return {name: trained(function) if training else function for name, function in candidates.items()}
 
 
 def _fusion() -> str:
     rows = []
-    for width in (64, 896, 2048):
-        times = compare(_fusion_candidates(width), rounds=15, seconds=30)
-        rows.append(
-            [
-                width,
-                *(milliseconds(times[name]) for name in ("fuse", "loop", "floor")),
-                f"{times['loop'] / times['fuse']:.1f}×",
-            ]
-        )
+    for training in (True, False):
+        for width in (64, 896, 2048):
+            times = compare(_fusion_candidates(width, training), rounds=15, seconds=30)
+            cells = [milliseconds(times[name]) for name in ("fuse", "loop", "copy")]
+            what = "forward and backward" if training else "forward"
+            rows.append([what, width, *cells, f"{times['loop'] / times['fuse']:.1f}×"])
     head = (
-        f"Fusing {PROMPTS} prompts of {TEXT} text tokens with {IMAGE_TOKENS} vision tokens each, without gradients, "
-        "against a loop that concatenates prompt by prompt and stacks. Copying the vision tokens once, as any of them "
-        "must, is the floor."
+        f"Fusing {PROMPTS} prompts of {TEXT} text tokens with {IMAGE_TOKENS} vision tokens each, against a loop that "
+        "concatenates prompt by prompt and stacks. Copying the vision tokens once to their place, as anything must, is "
+        "the floor."
     )
-    return f"{head}\n\n" + table(["width", "fuse", "loop", "one copy", "loop over fuse"], rows)
+    return f"{head}\n\n" + table(["", "width", "fuse", "loop", "one copy", "loop over fuse"], rows)
