@@ -96,7 +96,7 @@ def arrays() -> str:
     return (
         f"{text}\n\nGoals: antialiased ≤ 1/6 of py360convert, `antialias=False` ≤ 3× the floor. Bytes that must move "
         f"when antialiasing: the belt the ring sees, 2048 × 8192 × 3 = {2048 * 8192 * 3 / 1e6:.0f} MB (views overlap "
-        f"twofold, we read {2 * 2048 * 8192 * 3 / 1e6:.0f} MB to halve it), then {reads / 1e6:.1f} M bilinear reads from "
+        f"twofold, we halve {2 * 2048 * 8192 * 3 / 1e6:.0f} MB), then {reads / 1e6:.1f} M bilinear reads from "
         "the halved patches. Planning is paid once per pose up to yaw by whole columns: these views share one plan."
     )
 
