@@ -21,10 +21,10 @@ class MatchedTokens(NamedTuple):
 
 
 class Grouper:
-    """Groups correspondences, and keeps the last result while the same object comes with features of the same kind."""
+    """Groups correspondences, and keeps the last result while the same tensors come with features of the same kind."""
 
     def __init__(self) -> None:
-        self.source: Correspondences | None = None
+        self.fields: tuple[Tensor, ...] = ()
         self.key: tuple[object, ...] = ()
         self.plan: GroupedCorrespondences | None = None
 
@@ -43,12 +43,13 @@ class Grouper:
 def _kept_or_grouped(
     keeper: Grouper, correspondences: Correspondences, views: int, grid: tuple[int, int], device: torch.device
 ) -> GroupedCorrespondences:
-    # Holding the object keeps its id from being reused; the versions show tensors that were changed in place.
-    fields = (correspondences.source_index, correspondences.target_xy, correspondences.weight)
+    # Holding the tensors keeps their ids from being reused; the versions show those that were changed in place.
+    names = ("source_view", "target_view", "source_index", "target_xy", "weight")
+    fields = tuple(getattr(correspondences, name) for name in names)
     key = (views, grid, device, *((id(t), t._version) for t in fields))
-    if keeper.plan is None or keeper.source is not correspondences or keeper.key != key:
+    if keeper.plan is None or keeper.key != key:
         keeper.plan = group_correspondences(correspondences, views, grid).to(device)
-        keeper.source, keeper.key = correspondences, key
+        keeper.fields, keeper.key = fields, key
     return keeper.plan
 
 
