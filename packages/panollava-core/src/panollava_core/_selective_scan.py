@@ -4,6 +4,7 @@ Source: Gu & Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spa
 The public mamba-ssm package's CUDA kernel computes the same and is used where it is installed and tensors are on a GPU.
 """
 
+import re
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -15,7 +16,7 @@ from torch.nn.functional import pad
 from panollava_core._scan_kernels import plan_scan, scan_backward, scan_forward
 
 # A namespace of this module's own: a copy of it (a model repository's code) registers beside this one, not over it.
-_NAMESPACE = __name__.replace(".", "_")
+_NAMESPACE = re.sub(r"\W", "_", __name__)
 
 
 def selective_scan(
@@ -88,7 +89,11 @@ def _prepared(A: Tensor, groups: int, tensors: tuple[Tensor, ...]) -> tuple[Tens
     return A.view(groups, -1, states).mT.contiguous(), [_to_kernel(x, groups, padding) for x in tensors]
 
 
-@torch.library.custom_op(f"{_NAMESPACE}::scan", mutates_args=())
+@torch.library.custom_op(
+    f"{_NAMESPACE}::scan",
+    mutates_args=(),
+    schema="(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, bool keep) -> (Tensor, Tensor)",
+)
 def _scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
     with torch.autocast(u.device.type, enabled=False):
         rates, tensors = _prepared(A, B.shape[2], (u, delta, B, C))
@@ -106,7 +111,12 @@ def _(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, keep: bool) -> 
     return u.new_empty(u.shape), u.new_empty(chunks, batch, groups, states, channels)
 
 
-@torch.library.custom_op(f"{_NAMESPACE}::scan_backward", mutates_args=())
+@torch.library.custom_op(
+    f"{_NAMESPACE}::scan_backward",
+    mutates_args=(),
+    schema="(Tensor grad, Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor starts) "
+    "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
 def _scan_backward(
     grad: Tensor, u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, starts: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
