@@ -131,6 +131,27 @@ def test_meta_device(kind):
     assert not list(resampler.buffers())
 
 
+def test_bare_parameters_can_be_started_again(kind):
+    """Whoever re-initialises layers by a rule of their own (transformers does) can restore what is no layer's."""
+    resampler = build_resampler(config_of(kind))
+    for module in resampler.modules():
+        own = dict(module.named_parameters(recurse=False))
+        if own and not isinstance(module, torch.nn.Linear | torch.nn.LayerNorm | torch.nn.Conv1d | torch.nn.Conv2d):
+            with torch.no_grad():
+                for parameter in module.parameters():
+                    parameter.fill_(float("nan"))
+            module.init_parameters()
+            assert all(torch.isfinite(p).all() for p in own.values())
+
+
+def test_fresh_mamba_steps_are_small_and_spread():
+    mixer = build_resampler(config_of("bimamba", hidden_dim=256)).blocks[0].forward_block
+    steps = torch.nn.functional.softplus(mixer.dt_proj.bias)
+    assert 0.0009 < steps.min() < 0.003
+    assert 0.04 < steps.max() < 0.11
+    torch.testing.assert_close(mixer.A_log.exp()[0], torch.arange(1.0, 65.0))
+
+
 def test_common_errors(kind):
     config = config_of(kind)
     with pytest.raises(

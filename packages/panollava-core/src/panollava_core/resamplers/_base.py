@@ -21,6 +21,8 @@ class Resampler(nn.Module):
 
     A subclass names its `resampler_type` (which registers it), passes its constructor's arguments on to
     `super().__init__`, and says whether its tokens have places. Its keyword arguments are the keys of its config.
+    A module that owns bare parameters has a method `init_parameters` that gives them (and what must fit them) their
+    starting values, so that a model that initialises layers by its own rule can restore them.
     """
 
     #: The config's `type`.

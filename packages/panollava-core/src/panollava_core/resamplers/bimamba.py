@@ -119,16 +119,19 @@ class MambaMixer(nn.Module):
         self.A_log = nn.Parameter(torch.empty(inner, d_state))
         self.D = nn.Parameter(torch.empty(inner))
         self.out_proj = nn.Linear(inner, width, bias=False)
-        self.reset_parameters()
+        self.init_parameters()
 
     @torch.no_grad()
-    def reset_parameters(self) -> None:
+    def init_parameters(self) -> None:
         """Decay rates 1, 2, … per channel, step sizes spread evenly on a log scale from 0.001 to 0.1."""
         rank, states = self.dt_proj.in_features, self.A_log.shape[1]
-        self.A_log.copy_(torch.arange(1, states + 1, dtype=torch.float32).log().expand_as(self.A_log))
+        self.A_log.copy_(
+            torch.arange(1, states + 1, dtype=torch.float32, device=self.A_log.device).log().expand_as(self.A_log)
+        )
         self.D.fill_(1.0)
         self.dt_proj.weight.uniform_(-(rank**-0.5), rank**-0.5)
-        step = torch.exp(torch.rand(self.dt_proj.out_features) * math.log(0.1 / 0.001) + math.log(0.001))
+        place = torch.rand_like(self.dt_proj.bias, dtype=torch.float32)
+        step = torch.exp(place * math.log(0.1 / 0.001) + math.log(0.001))
         self.dt_proj.bias.copy_(step + torch.log(-torch.expm1(-step)))  # softplus of this is the step
 
     def before_scan(self, hidden: Tensor) -> tuple[Tensor, ...]:

@@ -51,12 +51,18 @@ class PerceiverResampler(Resampler):
         )
         width = hidden_dim or input_dim
         check_heads(width, num_heads)
-        self.latents = nn.Parameter(torch.empty(1, num_latent_tokens or DEFAULT_LATENTS, width).normal_(std=0.02))
+        self.latents = nn.Parameter(torch.empty(1, num_latent_tokens or DEFAULT_LATENTS, width))
+        self.init_parameters()
         self.blocks = nn.ModuleList(
             PerceiverBlock(width, input_dim, num_heads, int(mlp_ratio * width)) for _ in range(num_layers)
         )
         self.final_norm = nn.LayerNorm(width)
         self.output_proj = nn.Linear(width, latent_dimension)
+
+    @torch.no_grad()
+    def init_parameters(self) -> None:
+        """Start the latents small and different from each other."""
+        self.latents.normal_(std=0.02)
 
     def forward(
         self, tokens: Float[Tensor, "views tokens features"], *, grid: Grid | None = None

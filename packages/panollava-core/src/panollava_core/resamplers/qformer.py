@@ -58,13 +58,19 @@ class QFormerResampler(Resampler):
         check_heads(width, num_heads)
         if cross_attention_frequency < 1:
             raise ValueError(f"cross_attention_frequency must be positive, got {cross_attention_frequency}")
-        self.query = nn.Parameter(torch.empty(1, num_latent_tokens or DEFAULT_LATENTS, width).normal_(std=0.02))
+        self.query = nn.Parameter(torch.empty(1, num_latent_tokens or DEFAULT_LATENTS, width))
+        self.init_parameters()
         self.query_norm = nn.LayerNorm(width, eps=1e-12)
         self.blocks = nn.ModuleList(
             QFormerBlock(width, input_dim if index % cross_attention_frequency == 0 else None, num_heads, causal=causal)
             for index in range(num_layers)
         )
         self.proj = nn.Linear(width, latent_dimension)
+
+    @torch.no_grad()
+    def init_parameters(self) -> None:
+        """Start the queries small and different from each other."""
+        self.query.normal_(std=0.02)
 
     def forward(
         self, tokens: Float[Tensor, "views tokens features"], *, grid: Grid | None = None
