@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from panollava_hf.conversion.portable import make_portable
+
 CODE = {
     "AutoConfig": "configuration_panollava.PanoLLaVaConfig",
     "AutoModel": "modeling_panollava.PanoLLaVaModel",
@@ -17,7 +19,6 @@ CODE = {
 }
 #: The modules that `CODE` names.
 ENTRIES = tuple(sorted({reference.split(".")[0] for reference in CODE.values()}))
-MODELS = {name: reference for name, reference in CODE.items() if name not in ("AutoImageProcessor", "AutoProcessor")}
 PROCESSORS = {name: CODE[name] for name in ("AutoImageProcessor", "AutoProcessor")}
 
 
@@ -28,10 +29,10 @@ def hub_id(name: str | None) -> str | None:
 
 def complete(folder: Path) -> None:
     """Complete the files that `save_pretrained` of a model and a processor wrote."""
+    make_portable(folder)
     _edit(folder / "config.json", _config)
     for name in ("processor_config.json", "preprocessor_config.json"):
         _edit(folder / name, _processor)
-    _edit(folder / "tokenizer_config.json", _tokenizer)
 
 
 def _edit(path: Path, change: Any) -> None:
@@ -54,15 +55,3 @@ def _processor(content: dict[str, Any]) -> None:
     content["auto_map"] = dict(PROCESSORS)
     if isinstance(content.get("image_processor"), dict):
         content["image_processor"]["auto_map"] = dict(PROCESSORS)
-
-
-def _tokenizer(content: dict[str, Any]) -> None:
-    for about_this_machine in ("is_local", "local_files_only", "name_or_path"):
-        content.pop(about_this_machine, None)
-    if content.get("tokenizer_class") in ("TokenizersBackend", "PythonBackend"):  # 5.x's names
-        content["tokenizer_class"] = "PreTrainedTokenizerFast"
-    extra = content.get("extra_special_tokens")
-    if isinstance(extra, list):  # a dict of named tokens in 4.57
-        content["additional_special_tokens"] = content.pop("extra_special_tokens")
-    # 4.57 would otherwise add token_type_ids, which `generate` refuses.
-    content.setdefault("model_input_names", ["input_ids", "attention_mask"])
