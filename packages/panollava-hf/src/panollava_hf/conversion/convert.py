@@ -127,8 +127,9 @@ def convert_lightning_checkpoint(
     config.architectures = [CLASSES[model_type].__name__]
     keeps = bool(target.adapters) and not merge_lora
     config.use_lora = keeps
+    checkpoint.release()
     with whole_folder(output) as folder:
-        result.files = write_weights(folder, weights, progress)
+        result.files = write_weights(folder, weights, progress, checkpoint.release)
         if keeps:
             save_adapter(
                 folder / ADAPTER_FOLDER, model, target.adapters, run.lora, transposed=transposed, dtype=kept_dtype

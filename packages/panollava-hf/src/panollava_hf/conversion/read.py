@@ -1,9 +1,10 @@
 """Open a Lightning checkpoint without running anything in it and without copying its tensors into memory."""
 
+import mmap
 import struct
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +25,20 @@ class Checkpoint:
         hyper_parameters: Plain values only.
         others: Its other entries (optimiser, callbacks, loops), which are not needed.
         skipped: Notes on objects that were not read, with their classes.
+        map: The memory map behind the tensors.
     """
 
     path: Path
     tensors: dict[str, Tensor]
     hyper_parameters: dict[str, Any]
     others: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = field(default=())
+    skipped: tuple[str, ...] = ()
+    map: mmap.mmap | None = field(default=None, repr=False)
 
-    @property
-    def nbytes(self) -> int:
-        """Size of the file in bytes."""
-        return self.path.stat().st_size
+    def release(self) -> None:
+        """Give the memory of what has been read of the file back; it is read again when it is needed again."""
+        if self.map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self.map.madvise(mmap.MADV_DONTNEED)
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -65,13 +68,13 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         )
     try:
         with zipfile.ZipFile(path) as archive:
-            found, unpickler = _unpickle(path, archive)
+            found, unpickler, memory = _unpickle(path, archive)
     except zipfile.BadZipFile as error:
         raise CheckpointError(f"{path} is damaged or was cut off while it was copied ({error})") from error
-    return _checked(path, found, unpickler.skipped)
+    return replace(_checked(path, found, unpickler.skipped), map=memory)
 
 
-def _unpickle(path: Path, archive: zipfile.ZipFile) -> tuple[Any, DataUnpickler]:
+def _unpickle(path: Path, archive: zipfile.ZipFile) -> tuple[Any, DataUnpickler, mmap.mmap | None]:
     names = archive.namelist()
     roots = [name.removesuffix("data.pkl") for name in names if name.endswith("/data.pkl") and name.count("/") == 1]
     if len(roots) != 1:
@@ -86,7 +89,7 @@ def _unpickle(path: Path, archive: zipfile.ZipFile) -> tuple[Any, DataUnpickler]
     with archive.open(info) as stream:
         unpickler = DataUnpickler(stream, records.storage)
         try:
-            return unpickler.load(), unpickler
+            return unpickler.load(), unpickler, records.map
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}") from error
         # Whatever a malformed pickle makes the standard library raise; the file is not to be trusted to choose.
@@ -99,23 +102,22 @@ class _Records:
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, root: str) -> None:
         self._path, self._archive, self._root = path, archive, root
-        self._map: Any = None
-        self._found: dict[str, torch.UntypedStorage] = {}
+        self.map: mmap.mmap | None = None
+        self._found: dict[str, Tensor] = {}
 
     def storage(self, key: str, dtype: torch.dtype, count: int) -> Tensor:
         record = self._found.get(key)
         if record is None:
             record = self._found[key] = self._window(key)
-        if record.nbytes() < count * dtype.itemsize:
+        if record.numel() < count * dtype.itemsize:
             raise CheckpointError(
-                f"storage {key} has {record.nbytes()} bytes, expected {count * dtype.itemsize}: the file is damaged"
+                f"storage {key} has {record.numel()} bytes, expected {count * dtype.itemsize}: the file is damaged"
             )
-        flat = torch.empty(0, dtype=torch.uint8).set_(record)
-        if flat.data_ptr() % dtype.itemsize:  # written by something other than torch.save
-            flat = flat.clone()
-        return flat[: count * dtype.itemsize].view(dtype)
+        if record.data_ptr() % dtype.itemsize:  # written by something other than torch.save
+            record = record.clone()
+        return record[: count * dtype.itemsize].view(dtype)
 
-    def _window(self, key: str) -> torch.UntypedStorage:
+    def _window(self, key: str) -> Tensor:
         try:
             info = self._archive.getinfo(f"{self._root}data/{key}")
         except KeyError as error:
@@ -131,11 +133,13 @@ class _Records:
         start = info.header_offset + 30 + sum(struct.unpack("<HH", header[26:30]))
         if start + info.file_size > size:
             raise CheckpointError(f"storage {key} ends after the file: it was cut off while it was copied")
-        if self._map is None:
-            # Not shared: what is written to the map (nothing, today) would never reach the file.
-            self._map = torch.UntypedStorage.from_file(str(self._path), False, size)
-        window: torch.UntypedStorage = self._map[start : start + info.file_size]
-        return window
+        if info.file_size == 0:
+            return torch.empty(0, dtype=torch.uint8)
+        if self.map is None:
+            with self._path.open("rb") as stream:
+                # A private map: what is written to it (nothing, today) would never reach the file.
+                self.map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+        return torch.frombuffer(self.map, dtype=torch.uint8, count=info.file_size, offset=start)
 
 
 def _checked(path: Path, found: Any, unread: list[str]) -> Checkpoint:

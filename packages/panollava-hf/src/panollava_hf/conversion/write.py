@@ -81,13 +81,19 @@ def whole_folder(output: Path) -> Iterator[Path]:
         os.replace(folder, output)
 
 
-def write_weights(folder: Path, weights: Mapping[str, Weight], progress: Progress | None = None) -> list[str]:
+def write_weights(
+    folder: Path,
+    weights: Mapping[str, Weight],
+    progress: Progress | None = None,
+    release: Callable[[], None] | None = None,
+) -> list[str]:
     """Write `model.safetensors`, or shards and their index.
 
     Args:
         folder: Where to.
         weights: By name.
         progress: Told after each shard.
+        release: Called after each shard, to give back what was read for it.
 
     Returns:
         Names of the files.
@@ -111,6 +117,9 @@ def write_weights(folder: Path, weights: Mapping[str, Weight], progress: Progres
             seen.add(tensor.data_ptr())
             shard[name] = tensor
         save_file(shard, str(folder / filename), metadata={"format": "pt"})
+        shard.clear()
+        if release is not None:
+            release()
         done += sum(weights[name].nbytes for name in names)
         if progress is not None:
             progress(done, total)
