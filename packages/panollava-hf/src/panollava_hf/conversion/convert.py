@@ -13,7 +13,6 @@ from panollava_hf.conversion.accounting import Account, allowed
 from panollava_hf.conversion.adapter import check_modules, merged, save_adapter
 from panollava_hf.conversion.folder import upload, write_card, write_generation_config, write_processor
 from panollava_hf.conversion.map import Adapter
-from panollava_hf.conversion.portable import make_portable
 from panollava_hf.conversion.read import read_checkpoint
 from panollava_hf.conversion.run import Run
 from panollava_hf.conversion.targets import Target
@@ -24,6 +23,7 @@ from panollava_hf.modeling_panollava import (
     PanoLLaVaForFeatureExtraction,
     PanoLLaVaForVICReg,
 )
+from panollava_hf.portable import make_portable
 
 ModelType = Literal["vicreg", "conditional-generation", "feature-extraction"]
 CLASSES: dict[str, type[PreTrainedModel]] = {

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from panollava_hf.conversion.portable import make_portable
+from panollava_hf.portable import make_portable
 
 CODE = {
     "AutoConfig": "configuration_panollava.PanoLLaVaConfig",
@@ -27,10 +27,15 @@ def hub_id(name: str | None) -> str | None:
     return name if name and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) else None
 
 
-def complete(folder: Path) -> None:
-    """Complete the files that `save_pretrained` of a model and a processor wrote."""
+def complete(folder: Path, *, tied: bool) -> None:
+    """Complete the files that `save_pretrained` of a model and a processor wrote.
+
+    Args:
+        folder: Where they are.
+        tied: Whether the model's head shares the input embedding.
+    """
     make_portable(folder)
-    _edit(folder / "config.json", _config)
+    _edit(folder / "config.json", lambda content: _config(content, tied))
     for name in ("processor_config.json", "preprocessor_config.json"):
         _edit(folder / name, _processor)
 
@@ -42,13 +47,12 @@ def _edit(path: Path, change: Any) -> None:
         path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _config(content: dict[str, Any]) -> None:
+def _config(content: dict[str, Any], tied: bool) -> None:
     content["auto_map"] = dict(CODE)
     for part in ("vision_config", "text_config"):
         content[part]["_name_or_path"] = hub_id(content[part].get("_name_or_path")) or ""
-    text = content["text_config"]
-    # 4.57 asks the language model's config, 5.x the whole model's.
-    text["tie_word_embeddings"] = content["tie_word_embeddings"]
+    # 4.57 asks the language model's config, 5.x the whole model's; and their defaults differ.
+    content["tie_word_embeddings"] = content["text_config"]["tie_word_embeddings"] = tied
 
 
 def _processor(content: dict[str, Any]) -> None:

@@ -57,7 +57,7 @@ def export_checkpoint(source: str | Path, output: Path, *, facts: CardFacts | No
         write_old_names(model)
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
-        complete(folder)
+        complete(folder, tied=bool(model.config.tie_word_embeddings))
         for name, text in code.items():
             (folder / name).write_text(text, encoding="utf-8")
         write_card(folder, model.config, facts or CardFacts(model_id=output.name))
