@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
+from transformers.utils import cached_file
 
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.hub._config_files import ENTRIES, complete
@@ -90,10 +91,8 @@ def load_whole(source: str | Path, **hub: Any) -> PreTrainedModel:
 
 
 def load_processor(source: str | Path, *, needs_text: bool, **hub: Any) -> PanoLLaVaProcessor | PanoLLaVaImageProcessor:
-    """The processor of a checkpoint; without text the image processor is enough."""
-    try:
-        return PanoLLaVaProcessor.from_pretrained(source, **hub)
-    except (OSError, ValueError):
-        if needs_text:
-            raise
+    """The processor of a checkpoint; of one that has no tokenizer and needs none, its image side."""
+    found = cached_file(source, "tokenizer_config.json", _raise_exceptions_for_missing_entries=False, **hub)
+    if found is None and not needs_text:
         return PanoLLaVaImageProcessor.from_pretrained(source, **hub)
+    return PanoLLaVaProcessor.from_pretrained(source, **hub)
