@@ -128,3 +128,12 @@ def test_a_folder_that_is_there_is_not_touched(embedded_export):
     with pytest.raises(FileExistsError, match="exists already"):
         export_checkpoint("anything", embedded_export)
     assert sorted(os.listdir(embedded_export)) == before
+
+
+def test_an_adapter_beside_the_weights_is_not_lost_silently(make_checkpoint, tmp_path):
+    source = make_checkpoint(tmp_path / "checkpoint")
+    (source / "adapter").mkdir()
+    (source / "adapter" / "adapter_config.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"LoRA adapter in adapter/.*merge it first"):
+        export_checkpoint(source, tmp_path / "export")
+    assert not (tmp_path / "export").exists()

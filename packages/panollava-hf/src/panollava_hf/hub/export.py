@@ -8,6 +8,7 @@ from typing import Any
 from transformers import PreTrainedModel
 from transformers.utils import cached_file
 
+from panollava_hf.answering import ADAPTER_FOLDER
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.hub._config_files import ENTRIES, complete
 from panollava_hf.hub._weights import write_old_names
@@ -73,7 +74,7 @@ def load_whole(source: str | Path, **hub: Any) -> PreTrainedModel:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is of another kind, or weights are missing, unexpected or of other shapes.
+        ValueError: It is of another kind, has an adapter that is not merged, or its weights do not fit.
     """
     config = PanoLLaVaConfig.get_config_dict(source, **hub)[0]
     if config.get("model_type") != PanoLLaVaConfig.model_type:
@@ -82,6 +83,11 @@ def load_whole(source: str | Path, **hub: Any) -> PreTrainedModel:
     (name,) = config.get("architectures") or ["PanoLLaVaForConditionalGeneration"]
     if name not in CLASSES:
         raise ValueError(f"{source} holds a {name}; only {', '.join(CLASSES)} can be exported")
+    adapter = f"{ADAPTER_FOLDER}/adapter_config.json"
+    if cached_file(source, adapter, _raise_exceptions_for_missing_entries=False, **hub) is not None:
+        raise ValueError(
+            f"{source} keeps a LoRA adapter in {ADAPTER_FOLDER}/, which an export would lose: merge it first"
+        )
     model, info = CLASSES[name].from_pretrained(source, dtype="auto", output_loading_info=True, **hub)
     wrong = {kind: sorted(map(str, keys)) for kind, keys in info.items() if keys and kind.endswith("_keys")}
     if wrong:
