@@ -112,3 +112,24 @@ def test_footprints_are_drawn_where_the_views_look(photo_like):
     drawn = np.asarray(draw_footprints(black, plan_views("e2p", num_views=1))).any(-1)
     assert drawn[512 // 4 - 5 : 512 // 4 + 5, 512].any()  # the top edge of the view ahead, 45 degrees up
     assert not drawn[:, :200].any()  # nothing behind
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cropp", "x"], "No such command 'cropp'"),
+        (["crop"], "Missing argument"),
+        (["crop", "x", "--size", "0"], "--size"),
+        (["crop", "x", "--strategy", "spiral"], "spiral"),
+        ([], "Missing command"),
+    ],
+)
+def test_a_typing_error_is_one_line_and_code_2(arguments, message, capsys):
+    from panollava_geometry.cli import run_app
+
+    assert run_app(app, arguments, program="panollava-geometry") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.strip().splitlines()
+    assert line.startswith("panollava-geometry: ")
+    assert message in line

@@ -89,7 +89,7 @@ def _complain(console: Console, error: PanoramaError) -> None:
     console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command()(crop)
 
 

@@ -3,12 +3,11 @@
 Answers go to stdout, everything else to stderr; a user's mistake is one line and exit code 2.
 """
 
-import os
 import sys
 
 import typer
 from panollava_geometry import PanoramaError
-from panollava_geometry.cli import crop
+from panollava_geometry.cli import crop, run_app
 
 from panollava_hf.cli._mistakes import Mistake
 from panollava_hf.cli.ask import ask
@@ -17,9 +16,6 @@ from panollava_hf.cli.data import data
 from panollava_hf.cli.export import export
 from panollava_hf.cli.join import join
 from panollava_hf.cli.push import push
-
-#: Root of the parser's complaints. Newer releases of typer bring their own click, so it is reached through typer.
-ParserError: type[Exception] = typer.BadParameter.__bases__[0].__bases__[0]
 
 app = typer.Typer(
     add_completion=False,
@@ -50,29 +46,7 @@ def version_option(
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command with these arguments (default: the process's own) and return its exit code."""
-    try:
-        result = app(args=arguments, prog_name="panollava", standalone_mode=False)
-    except (PanoramaError, Mistake) as error:
-        return _complain(str(error))
-    except ParserError as error:
-        context = getattr(error, "ctx", None)
-        hint = f" (see `{context.command_path} --help`)" if context is not None else ""
-        return _complain(_told(error).rstrip(".") + hint)
-    except (typer.Abort, KeyboardInterrupt):
-        return _complain("stopped", code=130)
-    except BrokenPipeError:  # the reader of a pipe went away: nothing is left to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    return result if isinstance(result, int) else 0
-
-
-def _told(error: Exception) -> str:
-    return str(error.format_message()) if hasattr(error, "format_message") else str(error)
-
-
-def _complain(message: str, code: int = 2) -> int:
-    typer.echo(f"panollava: {' '.join(message.split())}", err=True)
-    return code
+    return run_app(app, arguments, program="panollava", mistakes=(PanoramaError, Mistake))
 
 
 def main() -> None:
