@@ -130,8 +130,9 @@ def hub_compat(session):
     made, here = Path(session.create_tmp()).resolve() / "made", folder("hf") / "tests" / "hub"
     shutil.rmtree(made, ignore_errors=True)
     session.run(dev(session), str(here / "material.py"), str(made), external=True)
+    session.install("torch", "torchvision", "pillow")  # once; only transformers and what it pins change below
     for version in session.posargs or ["4.57.6", "5.0.0", "5.6.0", "5.15.0", "5.23.0", "5.*"]:
-        session.install(f"transformers=={version}", "torch", "torchvision", "pillow")
+        session.install("--upgrade", f"transformers=={version}")  # else 5.23 would do for 5.*
         for name in ("embedded", "siglip"):
             export, probe = str(made / name), str(here / "probe.py")
             reference = [str(made / f"{name}.pt"), str(made / "panorama.png")]
