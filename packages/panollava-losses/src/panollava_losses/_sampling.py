@@ -97,9 +97,12 @@ def sample_rows(
     """The sparse matrix applied to every item of the batch; rows of one item stay together."""
     batch, count, _ = tokens.shape
     forward = (matrix.token, matrix.offset, matrix.value.to(tokens.dtype))
+    table = tokens.reshape(-1, tokens.shape[-1])
+    if not torch.is_grad_enabled():  # no way back to prepare; the compiler cannot trace the function's context then
+        return _sum_rows(table, *_batched(*forward, batch, count))
     transposed = (matrix.row, matrix.row_offset, matrix.row_value.to(tokens.dtype))
     rows: Tensor = _SparseProduct.apply(
-        tokens.reshape(-1, tokens.shape[-1]),
+        table,
         *_batched(*forward, batch, count),
         *_batched(*transposed, batch, matrix.offset.shape[0] - 1),
     )
