@@ -5,7 +5,13 @@ from typing import Any, Literal
 
 import torch
 from panollava_geometry import find_correspondences
-from panollava_losses import OverlapVICRegLoss, VICRegProjector, column_correspondences
+from panollava_losses import (
+    GroupedCorrespondences,
+    OverlapVICRegLoss,
+    VICRegProjector,
+    column_correspondences,
+    group_correspondences,
+)
 from torch import Tensor, nn
 
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
@@ -33,8 +39,8 @@ class _Pairs:
         return cls(**{name: getattr(found, name).to(device) for name in cls.__dataclass_fields__})
 
 
-def overlap_pairs(config: PanoLLaVaConfig, is_spatial: bool) -> Any:
-    """Which tokens of which views are compared, as the config says.
+def overlap_pairs(config: PanoLLaVaConfig, is_spatial: bool) -> GroupedCorrespondences:
+    """Which tokens of which views are compared, as the config says, grouped by pair of views.
 
     Raises:
         ValueError: Views do not overlap, or tokens have no place on the sphere; the message names the fields to change.
@@ -42,14 +48,15 @@ def overlap_pairs(config: PanoLLaVaConfig, is_spatial: bool) -> Any:
     # Not config.view_plan(): loaded from a local export, config is of a copy of its class, and so would be its views.
     plan, grid = PanoLLaVaConfig.view_plan(config), config.token_grid()
     if config.vicreg_pairs == "columns":
-        return column_correspondences(len(plan), grid, config.overlap_ratio)
+        columns = column_correspondences(len(plan), grid, config.overlap_ratio)
+        return group_correspondences(columns, len(plan), grid)
     if not is_spatial:
         raise ValueError(
             f"the tokens of a {config.resampler_type!r} resampler look in no direction of their own, so they cannot be "
             "paired on the sphere: set vicreg_pairs='columns' or choose a resampler that keeps the grid"
         )
     try:
-        return find_correspondences(plan, grid, pairs="adjacent")
+        return group_correspondences(find_correspondences(plan, grid, pairs="adjacent"), len(plan), grid)
     except ValueError as error:
         raise ValueError(
             f"{error}; the {len(plan)} views come from crop_strategy={config.crop_strategy!r}, num_views="
@@ -86,7 +93,9 @@ class PanoLLaVaForVICReg(PanoLLaVaPreTrainedModel):
             covariance_weight=config.vicreg_covariance_weight,
             mode=config.vicreg_mode,
         )
-        with torch.device("cpu"):  # real tensors whatever the default device, and none of the checkpoint's
+        # Grouped here and not in forward, for grouping looks at values and a compiled graph cannot. On the CPU: real
+        # tensors whatever the default device, and none of the checkpoint's.
+        with torch.device("cpu"):
             self._pairs = overlap_pairs(config, self.panollava.resampler.is_spatial)
         self.post_init()
 
@@ -126,7 +135,11 @@ class PanoLLaVaForVICReg(PanoLLaVaPreTrainedModel):
         features, latents = self.panollava.encode_views(pixel_values, **options)
         latents = latents.unflatten(0, (panoramas, views))
         compared = self.vicreg_projector(latents).unflatten(2, self.panollava.token_grid)
-        pairs = _Pairs.of(self._pairs if correspondences is None else correspondences, compared.device)
+        pairs = (
+            self._plan_pairs(compared.device)
+            if correspondences is None
+            else _Pairs.of(correspondences, compared.device)
+        )
         terms = self.criterion(compared, pairs)
         output = PanoLLaVaVICRegOutput(
             loss=terms.total,
@@ -139,6 +152,15 @@ class PanoLLaVaForVICReg(PanoLLaVaPreTrainedModel):
             attentions=features.attentions,
         )
         return as_asked(output, return_dict, self.config)
+
+    def _plan_pairs(self, device: torch.device) -> GroupedCorrespondences:
+        """The plan's pairs, carried to a device once."""
+        if self._pairs.weight.device == device:
+            return self._pairs
+        moved = self._pairs.to(device)
+        if device.type != "meta":  # from there they would not come back
+            self._pairs = moved
+        return moved
 
     def to_feature_extractor(self, pooling: Pooling | None = None) -> "PanoLLaVaForFeatureExtraction":
         """The same weights without the VICReg projector, which is only for training."""
