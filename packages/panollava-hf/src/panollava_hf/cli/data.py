@@ -1,15 +1,32 @@
 """`panollava data`: look after tables of panoramas, questions and answers."""
 
+import enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from panollava_hf.cli._mistakes import mistakes
 
 stderr = Console(stderr=True, highlight=False)
 data = typer.Typer(help="Look after tables of panoramas, questions and answers.", no_args_is_help=True)
+
+
+class Split(enum.StrEnum):
+    """Splits of PanoShapes."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class ImageFormat(enum.StrEnum):
+    """Formats of its pictures."""
+
+    JPG = "jpg"
+    PNG = "png"
 
 
 @data.callback()
@@ -50,6 +67,40 @@ def check(
     if not found.faults:
         stderr.print(f"{table}: {len(found.rows)} rows, nothing to complain of.", soft_wrap=True)
     return 1 if (found.undecided if fix is not None else found.faults) else 0
+
+
+@data.command()
+def panoshapes(
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="Folder; it may hold other splits already.")],
+    split: Annotated[Split, typer.Option(help="Which split; splits share no scene.")] = Split.TEST,
+    n: Annotated[int, typer.Option("--n", help="Number of scenes.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the data set.")] = 0,
+    width: Annotated[int, typer.Option(help="Of the pictures, in pixels.")] = 1024,
+    image_format: Annotated[ImageFormat, typer.Option("--format", help="Of the pictures.")] = ImageFormat.JPG,
+    questions: Annotated[int, typer.Option(help="Most questions of one family about one scene.")] = 2,
+    workers: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
+) -> None:
+    """Write PanoShapes: rendered panoramas, and questions about them with exact answers."""
+    from panollava_hf.data.panoshapes import PanoShapesError, write_panoshapes
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    what = "cannot write PanoShapes"
+    with mistakes(what, PanoShapesError, OSError), Progress(*columns, console=stderr, transient=True) as bar:
+        task = bar.add_task("Drawing scenes", total=n)
+        write_panoshapes(
+            output,
+            split.value,
+            n,
+            seed=seed,
+            width=width,
+            image_format=image_format.value,
+            workers=workers,
+            questions_per_family=questions,
+            progress=lambda done: bar.update(task, completed=done),
+        )
+    with (output / f"{split.value}.jsonl").open(encoding="utf-8") as lines:
+        asked = sum(1 for _ in lines)
+    stderr.print(f"Wrote {output}/: {n} scenes, {asked} questions ({split.value}).", soft_wrap=True)
 
 
 def _short(text: str, width: int = 160) -> str:

@@ -1,0 +1,36 @@
+"""PanoShapes: a procedural benchmark of questions about 360° panoramas, with exact answers.
+
+Scenes are sampled, drawn and asked about from a seed alone; questions turn with the panorama.
+"""
+
+from panollava_hf.data.panoshapes._ask import Question, questions, rotate_question
+from panollava_hf.data.panoshapes._programs import answer
+from panollava_hf.data.panoshapes._render import render_ids, render_scene, visible_shares
+from panollava_hf.data.panoshapes._sample import sample_scene
+from panollava_hf.data.panoshapes._scene import Ground, PanoShapesError, Scene, SceneObject, Sky
+from panollava_hf.data.panoshapes._vocabulary import COLOURS, DIRECTIONS, FAMILIES, SHAPES, SPLITS
+from panollava_hf.data.panoshapes._wording import wordings
+from panollava_hf.data.panoshapes._write import write_panoshapes
+
+__all__ = [
+    "COLOURS",
+    "DIRECTIONS",
+    "FAMILIES",
+    "SHAPES",
+    "SPLITS",
+    "Ground",
+    "PanoShapesError",
+    "Question",
+    "Scene",
+    "SceneObject",
+    "Sky",
+    "answer",
+    "questions",
+    "render_ids",
+    "render_scene",
+    "rotate_question",
+    "sample_scene",
+    "visible_shares",
+    "wordings",
+    "write_panoshapes",
+]
