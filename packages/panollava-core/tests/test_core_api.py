@@ -24,6 +24,7 @@ def test_inventory():
         "resampler_output_grid",
         "selective_scan",
         "vision_token_grid",
+        "vision_width",
     ]
     assert all(hasattr(panollava_core, name) for name in panollava_core.__all__)
 

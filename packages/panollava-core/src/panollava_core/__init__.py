@@ -5,7 +5,7 @@ from panollava_core._fusion import LanguageFusion
 from panollava_core._projector import PanoramaProjector
 from panollava_core._selective_scan import selective_scan
 from panollava_core._stitching import num_image_tokens
-from panollava_core._towers import vision_token_grid
+from panollava_core._towers import vision_token_grid, vision_width
 from panollava_core.resamplers import (
     RESAMPLERS,
     Resampler,
@@ -30,4 +30,5 @@ __all__ = [
     "resampler_output_grid",
     "selective_scan",
     "vision_token_grid",
+    "vision_width",
 ]

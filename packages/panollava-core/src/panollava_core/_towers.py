@@ -187,3 +187,30 @@ def tower_blocks(tower: nn.Module) -> list[nn.Module]:
     raise ValueError(
         f"found no list of blocks in {type(tower).__name__}; use trainable_blocks=0 or -1 and set requires_grad by hand"
     )
+
+
+def vision_width(config: PretrainedConfig) -> int:
+    """The size D_vision of a tower's tokens, from its config alone.
+
+    Example:
+        >>> from transformers import ResNetConfig
+        >>> vision_width(ResNetConfig(hidden_sizes=[32, 64, 96]))
+        96
+    """
+    config = vision_config_of(config)
+    if getattr(config, "hidden_sizes", None):
+        return int(config.hidden_sizes[-1])
+    if config.model_type != "timm_wrapper":
+        return int(config.hidden_size)
+    return _timm_width(config.to_json_string(use_diff=False))
+
+
+@lru_cache(maxsize=32)
+def _timm_width(settings: str) -> int:
+    import json
+
+    values = json.loads(settings)
+    with torch.device("meta"):
+        return int(
+            AutoModel.from_config(AutoConfig.for_model(values.pop("model_type"), **values)).timm_model.num_features
+        )

@@ -4,7 +4,7 @@ import math
 import warnings
 from typing import Any, Literal
 
-from panollava_core import num_image_tokens, resampler_output_grid, vision_token_grid
+from panollava_core import num_image_tokens, resampler_output_grid, vision_token_grid, vision_width
 from panollava_geometry import ViewPlan, plan_views
 from transformers import AutoConfig, PretrainedConfig
 
@@ -197,7 +197,7 @@ class PanoLLaVaConfig(PretrainedConfig):
         """What `panollava_core.build_resampler` is given."""
         return {
             "type": self.resampler_type,
-            "input_dim": self.vision_config.hidden_size,
+            "input_dim": vision_width(self.vision_config),
             "latent_dimension": self.latent_dimension,
             "num_latent_tokens": None if self.resampler_type in KEEPS_TOKENS else self.num_latent_tokens,
             **self.resampler_config,

@@ -16,6 +16,7 @@ from panollava_hf.cli.data import data
 from panollava_hf.cli.export import export
 from panollava_hf.cli.join import join
 from panollava_hf.cli.push import push
+from panollava_hf.cli.train import train
 
 app = typer.Typer(
     add_completion=False,
@@ -30,6 +31,7 @@ app.command()(convert)
 app.add_typer(data, name="data")
 app.command()(export)
 app.command()(push)
+app.command()(train)
 
 
 @app.callback()

@@ -1,0 +1,49 @@
+"""`panollava train --config RECIPE`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from panollava_hf.cli._mistakes import Mistake, mistakes
+
+
+def train(
+    config: Annotated[
+        str | None, typer.Option(help="Recipe: a YAML file, or the name of one that ships with panollava-hf.")
+    ] = None,
+    stage: Annotated[str, typer.Option(help="vicreg, resampler, finetune, or all.")] = "all",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was ended.")] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: stages.vicreg.steps=10. Repeatable."),
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Pass over pictures that cannot be read, and count them.")
+    ] = False,
+    list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes that ship, and stop.")] = False,
+) -> None:
+    """Train in three stages: VICReg on view overlaps, resampler, finetuning."""
+    try:
+        from panollava_hf.training import RecipeError, TrainingError, load_recipe, shipped
+        from panollava_hf.training import train as run
+    except ModuleNotFoundError as error:
+        if error.name not in ("pydantic", "datasets"):
+            raise
+        raise Mistake(f"training needs the package {error.name}: pip install 'panollava-hf[train]'") from error
+    from panollava_hf.data.tables import TableError
+    from panollava_hf.training.recipe import STAGES
+
+    if list_recipes:
+        for name, path in shipped().items():
+            first = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+            typer.echo(f"{name:12} {first}")
+        return
+    if config is None:
+        raise Mistake("name a recipe with --config, or see those that ship with --list")
+    if stage not in (*STAGES, "all"):
+        raise Mistake(f"--stage {stage}: expected {', '.join(STAGES)} or all")
+    with mistakes("cannot train", RecipeError, TrainingError, TableError):
+        recipe = load_recipe(config, changes or ())
+        folder = run(recipe, None if stage == "all" else [stage], resume=resume, skip_bad=skip_bad)  # type: ignore[list-item]  # checked
+    typer.echo(str(Path(folder)))

@@ -1,0 +1,136 @@
+"""Panoramas with their questions, decoded and cut in the workers of a data loader.
+
+Everything random about item `i` follows from the seed and `i` alone. So a run that was killed goes on exactly where it
+stopped, and two processes see what one process with twice the batch would see.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from panollava_geometry import extract_views
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from panollava_hf.data.examples import Example, Examples
+from panollava_hf.data.tables import TableError
+from panollava_hf.data.view_cache import ViewCache
+from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
+
+#: From a panorama's examples and a yaw in degrees to the examples that hold after rolling it.
+Rotate = Callable[[Sequence[Example], float], list[Example]]
+
+
+@dataclass
+class Item:
+    """One panorama with its questions, or why there is none.
+
+    Attributes:
+        views: `[V, 3, h, w]` uint8.
+        examples: The questions asked about it.
+        skipped: Bad pictures that were passed over on the way to this one.
+        error: A mistake that must end the run; it is raised in the main process, where it can be told in one line.
+    """
+
+    views: Tensor | None = None
+    examples: list[Example] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    error: str | None = None
+
+
+class PanoramaDataset(Dataset[Item]):
+    """Panoramas in a shuffled order, with some of their questions each.
+
+    Args:
+        examples: The table.
+        image_processor: Says how a panorama is cut.
+        length: Number of items; panoramas come again, in a new order, when all have been seen. None is one pass.
+        questions: At most so many questions per panorama and item; None takes all.
+        seed: Of the order, the choice of questions, and the rolling.
+        shuffle: Whether panoramas and questions come in a random order.
+        roll: Roll the panorama by a random yaw: None (never), or what becomes of its examples then.
+        cache: Folder for what was decoded and cut; with `roll`, the reduced panorama is kept instead of its views.
+        skip_bad: Pass over pictures that cannot be read instead of ending the run.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        image_processor: PanoLLaVaImageProcessor,
+        *,
+        length: int | None = None,
+        questions: int | None = None,
+        seed: int = 0,
+        shuffle: bool = True,
+        roll: Rotate | None = None,
+        cache: str | None = None,
+        skip_bad: bool = False,
+    ) -> None:
+        self.examples, self.image_processor = examples, image_processor
+        self.groups = examples.groups()
+        self.length = len(self.groups) if length is None else length
+        self.questions, self.seed, self.shuffle, self.roll, self.skip_bad = questions, seed, shuffle, roll, skip_bad
+        self.plan = image_processor.view_plan()
+        self.size = (image_processor.size["height"], image_processor.size["width"])
+        what = f"{self.plan.to_dict()}|{self.size}|{image_processor.antialias}|{'panorama' if roll else 'views'}"
+        self.cache = None if cache is None else ViewCache(cache, what)
+        self._pass: tuple[int, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return self.length
+
+    def panorama_of(self, index: int) -> int:
+        """Which panorama item `index` is about."""
+        turn, place = divmod(index, len(self.groups))
+        if not self.shuffle:
+            return place
+        if self._pass is None or self._pass[0] != turn:
+            self._pass = (turn, np.random.default_rng([self.seed, 0, turn]).permutation(len(self.groups)))
+        return int(self._pass[1][place])
+
+    def __getitem__(self, index: int) -> Item:
+        rng = np.random.default_rng([self.seed, 1, index])
+        first = self.panorama_of(index)
+        skipped: list[str] = []
+        for step in range(len(self.groups)):
+            rows = self.groups[(first + step) % len(self.groups)]
+            try:
+                chosen = [self.examples[row] for row in self._choose(rows, rng)]
+                views, chosen = self._cut(chosen, rng)
+            except (OSError, ValueError) as error:
+                if isinstance(error, TableError):
+                    return Item(error=str(error))
+                message = f"{self.examples[rows[0]].where}: {error}"
+                if not self.skip_bad:
+                    return Item(error=f"{message}; mend or remove it, or pass over bad pictures with --skip-bad")
+                skipped.append(message)
+            else:
+                return Item(views, chosen, skipped)
+        return Item(error=f"none of the {len(self.groups)} panoramas of {self.examples.name} can be read: {skipped[0]}")
+
+    def _choose(self, rows: list[int], rng: np.random.Generator) -> list[int]:
+        count = len(rows) if self.questions is None else min(self.questions, len(rows))
+        return [int(row) for row in rng.permutation(rows)[:count]] if self.shuffle else rows[:count]
+
+    def _cut(self, chosen: list[Example], rng: np.random.Generator) -> tuple[Tensor, list[Example]]:
+        image = chosen[0].image
+        if self.roll is None:
+            return (self._views(image) if self.cache is None else self.cache.get(image, self._views)), chosen
+        erp = self._reduced(image) if self.cache is None else self.cache.get(image, self._reduced)
+        shift = int(rng.integers(erp.shape[-1]))
+        rolled = self.roll(chosen, shift * 360.0 / erp.shape[-1])
+        if not rolled:  # no question holds after this roll
+            return self._extract(erp), chosen
+        return self._extract(torch.roll(erp, shift, dims=-1)), rolled
+
+    def _views(self, image: Any) -> Tensor:
+        return self._extract(self.image_processor.fetch_images(image))
+
+    def _reduced(self, image: Any) -> Tensor:
+        erp: Tensor = self.image_processor.fetch_images(image)
+        return erp.contiguous()
+
+    def _extract(self, erp: Tensor) -> Tensor:
+        return extract_views(erp, self.plan, self.size, antialias=self.image_processor.antialias)

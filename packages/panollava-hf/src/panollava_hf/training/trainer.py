@@ -1,0 +1,109 @@
+"""transformers' Trainer for panoramas: order and masks by the data, and mistakes told in the main process."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Sampler, SequentialSampler
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+
+from panollava_hf.training.collator import NOTES
+from panollava_hf.training.errors import TrainingError
+from panollava_hf.training.packing import attention_mask_of
+from panollava_hf.training.progress import StageProgress
+from panollava_hf.training.recipe import Recipe, StageName
+
+#: Written into a checkpoint when all of it is there; a killed run may leave one without.
+COMPLETE = "complete"
+
+
+class StageTrainer(Trainer):
+    """A Trainer that takes items in the order of the dataset, which shuffles by itself.
+
+    Attributes:
+        skipped: Bad pictures that were passed over, each told once.
+    """
+
+    def __init__(self, stage: StageName, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.skipped: dict[str, None] = {}
+        for shown in (ProgressCallback, PrinterCallback):
+            self.remove_callback(shown)
+        self.add_callback(StageProgress(stage))
+        self.add_callback(_Complete())
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        return SequentialSampler(self.train_dataset if train_dataset is None else train_dataset)
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        inputs = dict(inputs)
+        notes = inputs.pop(NOTES)
+        if notes["error"]:
+            raise TrainingError(notes["error"])
+        self.skipped.update(dict.fromkeys(notes["skipped"]))
+        prepared: dict[str, Any] = super()._prepare_inputs(inputs)
+        if "segments" in prepared:
+            prepared["attention_mask"] = self._mask(prepared.pop("segments"))
+        return prepared
+
+    def _mask(self, segments: torch.Tensor) -> torch.Tensor:
+        mask = attention_mask_of(segments)
+        if self._attention() == "sdpa":
+            return mask
+        # Eager attention adds its mask to the scores.
+        dtype = torch.bfloat16 if self.args.bf16 else torch.float32
+        return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)
+
+    def _attention(self) -> str:
+        model = self.accelerator.unwrap_model(self.model)
+        text = getattr(model, "config", None).text_config  # type: ignore[union-attr]  # ours have one
+        return str(text._attn_implementation)
+
+
+class _Complete(TrainerCallback):
+    """Marks checkpoints that were written to the end."""
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint of a killed stage that is there to the end."""
+    found = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
+    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def training_arguments(recipe: Recipe, stage: StageName, steps: int, folder: Path) -> TrainingArguments:
+    """What transformers is told about a stage."""
+    settings = recipe.stages[stage]
+    distributed: dict[str, Any] = {"fsdp": recipe.fsdp} if recipe.fsdp else {}
+    return TrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.accumulation,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        adam_beta2=settings.beta2,
+        warmup_steps=int(settings.warmup * steps),
+        lr_scheduler_type=settings.schedule,
+        max_grad_norm=settings.max_grad_norm,
+        seed=recipe.seed,
+        bf16=recipe.bf16,
+        use_cpu=not torch.accelerator.is_available(),
+        gradient_checkpointing=recipe.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False} if recipe.gradient_checkpointing else None,
+        report_to=recipe.report_to,
+        run_name=f"{Path(recipe.output).name}-{stage}",
+        logging_steps=settings.log_every,
+        logging_nan_inf_filter=False,  # a loss that is no number shall be seen
+        save_strategy="steps",
+        save_steps=settings.save_every,
+        save_total_limit=2,
+        dataloader_num_workers=recipe.data_of(stage).workers,
+        dataloader_drop_last=True,
+        dataloader_pin_memory=torch.accelerator.is_available(),
+        remove_unused_columns=False,  # the dataset's items are no columns
+        **distributed,
+    )
