@@ -35,9 +35,9 @@ DISTANCES = (1.25, 3.2)
 #: Of objects that are neither above nor below.
 MAX_PITCH_DEG = 30.0
 #: Least share of an object that must be seen, and least solid angle, as the diameter of a disc.
-MIN_VISIBLE, MIN_SEEN_DIAMETER_DEG = 0.65, 13.0
+MIN_VISIBLE, MIN_SEEN_DIAMETER_DEG = 0.72, 14.0
 _CLEAR_SHARE = 0.87  # of the horizontal objects stay clear of the borders of sectors
-_POLE_CHANCE = 0.1  # times the number of objects: above and below are as likely as each sector
+_POLE_CHANCE = 0.086  # times the number of objects: as often asked about as each of the sectors
 _POLE_PITCH = (63.0, 88.0)
 _FEW_KINDS_CHANCE = 0.25  # scenes with but two colours, or but two shapes, where one can count to more than 1
 _CLOSE_CHANCE = 0.3  # of an object to be put beside another, in front of it or behind
