@@ -13,6 +13,7 @@ from panollava_hf.cli._mistakes import Mistake
 from panollava_hf.cli.ask import ask
 from panollava_hf.cli.convert import convert
 from panollava_hf.cli.data import data
+from panollava_hf.cli.eval import eval_
 from panollava_hf.cli.export import export
 from panollava_hf.cli.join import join
 from panollava_hf.cli.push import push
@@ -29,6 +30,7 @@ app.command()(crop)
 app.command()(join)
 app.command()(convert)
 app.add_typer(data, name="data")
+app.command("eval")(eval_)
 app.command()(export)
 app.command()(push)
 app.command()(train)

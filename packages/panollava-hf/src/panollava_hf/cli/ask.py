@@ -3,16 +3,14 @@
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from panollava_geometry import PanoramaError, load_equirectangular
+from panollava_geometry import load_equirectangular
 from rich.console import Console
 
+from panollava_hf.cli._loading import load
 from panollava_hf.cli._mistakes import Mistake, mistakes
-
-if TYPE_CHECKING:
-    from panollava_hf.answering import Answerer
 
 stderr = Console(stderr=True, highlight=False)
 
@@ -38,7 +36,7 @@ def ask(
         raise Mistake(f"--save-views {save_views}: this is a file; name a folder")
     image = load_equirectangular(panorama)  # told before minutes of loading, if it cannot be read
     with stderr.status("Loading the model …"):
-        answerer = _load(model, device)
+        answerer = load(model, device)
     with stderr.status("Looking and answering …"):
         answer = answerer.answer(image, question, max_new_tokens=max_new_tokens)
     if not answer.text:
@@ -71,18 +69,3 @@ def ask(
         typer.echo(json.dumps(report, ensure_ascii=False))
     else:
         typer.echo(answer.text)
-
-
-def _load(model: str | None, device: str) -> "Answerer":
-    from transformers.utils import logging
-
-    from panollava_hf.answering import Answerer
-
-    logging.disable_progress_bar()  # one line of progress is enough
-    with mistakes(f"--model {model or 'default'}", OSError, ValueError, KeyError):
-        try:
-            return Answerer.load(model, device=device)
-        except PanoramaError:
-            raise
-        except (RuntimeError, AssertionError) as error:  # torch's ways to refuse a device
-            raise Mistake(f"--device {device}: {str(error).splitlines()[0]}") from error
