@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
@@ -38,7 +39,8 @@ def singular_values(jacobian: Float[ndarray, "2 2 *grid"]) -> tuple[Float[ndarra
     return np.sqrt(np.maximum(half_trace - spread, 0)), np.sqrt(half_trace + spread)
 
 
-def required_width(views: Sequence[View], size: tuple[int, int]) -> int:
+@lru_cache(maxsize=64)  # asked for every picture that is loaded, and always of the same plan
+def required_width(views: tuple[View, ...], size: tuple[int, int]) -> int:
     """Width of the panorama whose pixels are as fine as the finest pixel of any view (an even number).
 
     Fineness is the short side of a pixel: of a perspective view the radial one in its corners, where a pixel spans
