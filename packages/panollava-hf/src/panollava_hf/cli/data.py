@@ -80,8 +80,11 @@ def panoshapes(
     questions: Annotated[int, typer.Option(help="Most questions of one family about one scene.")] = 2,
     workers: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
 ) -> None:
-    """Write PanoShapes: rendered panoramas, and questions about them with exact answers."""
-    from panollava_hf.data.panoshapes import PanoShapesError, write_panoshapes
+    """Write PanoShapes: rendered panoramas, and questions about them with exact answers.
+
+    Prints how many questions of each family there are, and what always giving the commonest answer would score.
+    """
+    from panollava_hf.data.panoshapes import PanoShapesError, summarise, write_panoshapes
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     what = "cannot write PanoShapes"
@@ -98,8 +101,13 @@ def panoshapes(
             questions_per_family=questions,
             progress=lambda done: bar.update(task, completed=done),
         )
-    with (output / f"{split.value}.jsonl").open(encoding="utf-8") as lines:
-        asked = sum(1 for _ in lines)
+    families = summarise(output / f"{split.value}.jsonl")
+    typer.echo(f"{'family':<10} {'questions':>9} {'answers':>8} {'prior':>6}  commonest answer")
+    for row in families:
+        typer.echo(
+            f"{row.family:<10} {row.questions:>9} {row.answers:>8} {row.prior:>6.1%}  {_short(row.commonest, 60)}"
+        )
+    asked = sum(row.questions for row in families)
     stderr.print(f"Wrote {output}/: {n} scenes, {asked} questions ({split.value}).", soft_wrap=True)
 
 

@@ -8,6 +8,7 @@ from panollava_hf.data.panoshapes._programs import answer
 from panollava_hf.data.panoshapes._render import render_ids, render_scene, visible_shares
 from panollava_hf.data.panoshapes._sample import sample_scene
 from panollava_hf.data.panoshapes._scene import Ground, PanoShapesError, Scene, SceneObject, Sky
+from panollava_hf.data.panoshapes._summary import FamilySummary, summarise
 from panollava_hf.data.panoshapes._vocabulary import COLOURS, DIRECTIONS, FAMILIES, SHAPES, SPLITS
 from panollava_hf.data.panoshapes._wording import wordings
 from panollava_hf.data.panoshapes._write import write_panoshapes
@@ -18,6 +19,7 @@ __all__ = [
     "FAMILIES",
     "SHAPES",
     "SPLITS",
+    "FamilySummary",
     "Ground",
     "PanoShapesError",
     "Question",
@@ -30,6 +32,7 @@ __all__ = [
     "render_scene",
     "rotate_question",
     "sample_scene",
+    "summarise",
     "visible_shares",
     "wordings",
     "write_panoshapes",

@@ -137,7 +137,7 @@ def _existence(scene: Scene, rng: np.random.Generator, limit: int) -> Iterable[P
         if rng.integers(2):  # each a toss of its own: one answer says nothing about the next
             colour, shape = present[turn % len(present)]
         else:
-            pool = hard if hard and rng.random() < _HARD_NEGATIVE_CHANCE else half or hard or absent
+            pool = hard if hard and (not half or rng.random() < _HARD_NEGATIVE_CHANCE) else half or hard or absent
             colour, shape = pool[int(rng.integers(len(pool)))]
         yield {"family": "existence", "colour": colour, "shape": shape}
 

@@ -26,7 +26,7 @@ def write_card(path: Path, splits: list[str]) -> None:
 
 def is_card(path: Path) -> bool:
     """Whether this file is a card of ours."""
-    return path.is_file() and f"\n{_TITLE}\n" in path.read_text(encoding="utf-8")
+    return path.is_file() and f"\n{_TITLE}\n" in path.read_text(encoding="utf-8", errors="replace")
 
 
 def read_splits(path: Path) -> list[str]:

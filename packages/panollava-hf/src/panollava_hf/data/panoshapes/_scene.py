@@ -146,7 +146,8 @@ class Scene:
         """The scene as it is seen when the panorama is rolled to the right: what was at yaw y is at y + yaw_deg."""
 
         def turned(angle_deg: float) -> float:
-            return wrap_degrees(round(wrap_degrees(angle_deg + yaw_deg), 9))
+            angle_deg = round(wrap_degrees(angle_deg + yaw_deg), 9)  # there and back is the same scene
+            return angle_deg if angle_deg < 180 else -180.0
 
         return dataclasses.replace(
             self,

@@ -69,7 +69,10 @@ def write_panoshapes(
         ]
         done = 0
         scenes, table = staged / f"scenes-{split}.jsonl", staged / f"{split}.jsonl"
-        with scenes.open("w", encoding="utf-8") as scene_lines, table.open("w", encoding="utf-8") as lines:
+        with (
+            scenes.open("w", encoding="utf-8", newline="\n") as scene_lines,
+            table.open("w", encoding="utf-8", newline="\n") as lines,
+        ):
             for written, rows in _run(jobs, workers):
                 scene_lines.writelines(f"{json.dumps(scene)}\n" for scene in written)
                 lines.writelines(f"{json.dumps(row)}\n" for row in rows)
@@ -160,6 +163,8 @@ def _publish(staged: Path, folder: Path, split: str) -> None:
     """Move what is finished to its place; the split's table comes last, so that a table never lacks its pictures."""
     if not folder.exists() or not any(folder.iterdir()):
         write_card(staged / "README.md", [split])
+        if folder.exists():
+            folder.rmdir()
         os.replace(staged, folder)
         return
     (folder / "images").mkdir(exist_ok=True)
