@@ -8,28 +8,17 @@ from typing import Any, Self
 import torch
 from panollava_geometry import ViewPlan
 from torch import Tensor
-from transformers.utils.peft_utils import find_adapter_config_file
 
+from panollava_hf.adapters import ADAPTER_FOLDER as ADAPTER_FOLDER
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
 
 DEFAULT_NAME = "embedded default"
-#: Where a checkpoint keeps a LoRA adapter that is not merged into it.
-ADAPTER_FOLDER = "adapter"
 
 
 def default_checkpoint() -> Path:
     """Folder of the checkpoint that ships inside this package."""
     return Path(str(files("panollava_hf") / "default_checkpoint"))
-
-
-def put_on_adapter(model: PanoLLaVaForConditionalGeneration, source: str) -> None:
-    """Load the LoRA adapter that a folder or Hub repository keeps beside its base, if it keeps one."""
-    if Path(source).is_dir():
-        if (Path(source) / ADAPTER_FOLDER).is_dir():
-            model.load_adapter(str(Path(source) / ADAPTER_FOLDER))
-    elif find_adapter_config_file(source, subfolder=ADAPTER_FOLDER) is not None:
-        model.load_adapter(source, adapter_kwargs={"subfolder": ADAPTER_FOLDER})
 
 
 @dataclass(frozen=True)
@@ -69,8 +58,6 @@ class Answerer:
         source = str(default_checkpoint()) if name is None else name
         processor = PanoLLaVaProcessor.from_pretrained(source)
         model = PanoLLaVaForConditionalGeneration.from_pretrained(source)
-        if model.config.use_lora:
-            put_on_adapter(model, source)
         model = model.eval().to(device)
         return cls(model, processor, DEFAULT_NAME if name is None else name)
 

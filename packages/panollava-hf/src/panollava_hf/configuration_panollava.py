@@ -63,7 +63,11 @@ class PanoLLaVaConfig(PretrainedConfig):
         vicreg_projector_hidden_dim: Width between its layers; None is `vicreg_projector_dim`.
         vicreg_projector_depth: Number of its linear layers; 0 leaves it out.
         pooling: How `PanoLLaVaForFeatureExtraction` makes one vector of the latent tokens: `mean`, `max` or `first`.
-        use_lora: Whether finetuning puts LoRA adapters on the language model.
+        use_lora: Whether `PanoLLaVaForConditionalGeneration` carries LoRA adapters on its language model and nothing
+            else. Building it, or loading a checkpoint with `from_pretrained(path, use_lora=True)`, puts fresh ones on,
+            which change nothing until they are trained, and freezes all other weights; `save_pretrained` writes the
+            base under its plain names and a PEFT adapter in `adapter/`, which loading that folder puts on again (or
+            leaves off, with `use_lora=False`). A merged checkpoint says False. Needs peft.
         lora_r: Rank of the adapters.
         lora_alpha: Scale of the adapters.
         lora_dropout: Dropout of the adapters.

@@ -3,36 +3,15 @@
 The vision tower has layers of the same names (`q_proj`, …), so a bare list of names would put adapters there too.
 """
 
-import re
 from typing import Any
 
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 
-from panollava_hf.configuration_panollava import PanoLLaVaConfig
+from panollava_hf.adapters import carries_adapters, lora_settings, lora_targets, merge_adapters
 from panollava_hf.modeling_generation import PanoLLaVaForConditionalGeneration
 
-
-def lora_targets(model: PanoLLaVaForConditionalGeneration) -> str:
-    """A regular expression that matches every linear layer of the language model's blocks, and nothing else.
-
-    Raises:
-        ValueError: The language model has no linear layers.
-    """
-    inside = {name: module for name, module in model.named_modules() if ".language_model." in f".{name}"}
-    names = {name.rpartition(".")[2] for name, module in inside.items() if isinstance(module, LINEAR)}
-    if not names:
-        raise ValueError(f"{type(model.language_model).__name__} has no linear layers for LoRA to adapt")
-    return r".*\blanguage_model\..*\.(" + "|".join(sorted(map(re.escape, names))) + ")"
-
-
-def _linear_types() -> tuple[type[nn.Module], ...]:
-    from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
-
-    return (nn.Linear, Conv1D)
-
-
-LINEAR = _linear_types()
+__all__ = ["add_lora", "lora_config", "lora_targets", "merge_lora", "trainable_report"]
 
 
 def lora_config(model: PanoLLaVaForConditionalGeneration, **changes: Any) -> LoraConfig:
@@ -42,22 +21,15 @@ def lora_config(model: PanoLLaVaForConditionalGeneration, **changes: Any) -> Lor
         model: The model to adapt.
         changes: Further or other fields of `peft.LoraConfig` (`modules_to_save`, `use_dora`, `target_modules`, …).
     """
-    config: PanoLLaVaConfig = model.config
-    settings: dict[str, Any] = {
-        "r": config.lora_r,
-        "lora_alpha": config.lora_alpha,
-        "lora_dropout": config.lora_dropout,
-        "target_modules": lora_targets(model),
-        "task_type": "CAUSAL_LM",
-    }
-    return LoraConfig(**{**settings, **changes})
+    return LoraConfig(**{**lora_settings(model), **changes})
 
 
 def add_lora(model: PanoLLaVaForConditionalGeneration, *, train_projector: bool = True, **changes: Any) -> PeftModel:
-    """Put LoRA adapters on the language model and freeze the rest.
+    """Put LoRA adapters on the language model, wrap the model in peft's class, and freeze the rest.
 
     Args:
-        model: The model to adapt; it is changed in place and wrapped.
+        model: The model to adapt; it is changed in place and wrapped. Adapters that it carries itself (`use_lora`) are
+            merged into its weights first.
         train_projector: Whether the projector trains in full beside the adapters, as in the finetune stage.
         changes: Fields of `peft.LoraConfig` to add or change.
 
@@ -72,10 +44,24 @@ def add_lora(model: PanoLLaVaForConditionalGeneration, *, train_projector: bool 
         >>> sorted(trainable_report(model))
         ['language_model', 'projector']
     """
-    model.config.use_lora = True
+    if carries_adapters(model):
+        merge_adapters(model)
     if train_projector:
         changes.setdefault("modules_to_save", ["projector"])
     return get_peft_model(model, lora_config(model, **changes))
+
+
+def merge_lora(model: PanoLLaVaForConditionalGeneration | PeftModel) -> PanoLLaVaForConditionalGeneration:
+    """Add the adapters to the weights: a plain model with the same answers, that needs no peft.
+
+    Args:
+        model: What `add_lora` returned, or a model that carries adapters itself; changed in place.
+    """
+    if isinstance(model, PeftModel):
+        return model.merge_and_unload()
+    if carries_adapters(model):
+        merge_adapters(model)
+    return model
 
 
 def trainable_report(model: nn.Module) -> dict[str, tuple[int, int]]:

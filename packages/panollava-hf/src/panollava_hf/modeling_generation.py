@@ -14,6 +14,15 @@ from panollava_hf._compat import (
     slice_hidden_states,
     take_cache,
 )
+from panollava_hf.adapters import (
+    WHERE,
+    built_plain,
+    carries_adapters,
+    is_built_plain,
+    load_adapters,
+    save_with_adapter,
+    start_adapters,
+)
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.modeling_base import PanoLLaVaModel, PanoLLaVaPreTrainedModel
 from panollava_hf.outputs_panollava import PanoLLaVaCausalLMOutput, PanoLLaVaImageFeatures, as_asked
@@ -48,6 +57,28 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
         name = next(name for name, module in self.panollava.named_modules() if module is embedding)
         self._tied_weights_keys = {"lm_head.weight": f"panollava.{name}.weight"}
         self.post_init()
+        if config.use_lora and not is_built_plain():
+            start_adapters(self)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
+        """As of every model; with `use_lora`, the folder's adapter is put on too, or a fresh one if it has none."""
+        where = {name: kwargs[name] for name in WHERE if kwargs.get(name) is not None}
+        with built_plain():
+            loaded = super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        if model.config.use_lora and not carries_adapters(model):
+            load_adapters(model, pretrained_model_name_or_path, **where)
+        return loaded
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+        """As of every model; adapters go into `adapter/`, beside the base that they belong to."""
+        self.config.use_lora = carries_adapters(self)  # those merged, or wrapped by peft, are no part of the folder
+        if not self.config.use_lora:
+            super().save_pretrained(save_directory, *args, **kwargs)
+            return
+        options = {**dict(zip(("is_main_process", "state_dict"), args, strict=False)), **kwargs}
+        save_with_adapter(super().save_pretrained, self, save_directory, options)
 
     @classmethod
     def from_towers(

@@ -160,7 +160,7 @@ def test_lora_kept_and_merged(make_original, tmp_path, family, modules, toleranc
     wanted = original.forward(pixels, ids, labels)["logits"]
     path = original.save()
     kept = original.convert(tmp_path / "kept", path=path)
-    base = PanoLLaVaForConditionalGeneration.from_pretrained(kept.folder).eval()
+    base = PanoLLaVaForConditionalGeneration.from_pretrained(kept.folder, use_lora=False).eval()
     without = outputs(base, original, pixels, ids, labels).logits
     assert (without - wanted).abs().max() > 0.01
     assert kept.config.use_lora
@@ -168,6 +168,8 @@ def test_lora_kept_and_merged(make_original, tmp_path, family, modules, toleranc
     assert len([n for n, _ in adapted.named_modules() if n.endswith("lora_A")]) == len(modules)
     close = tolerances[torch.float32]
     torch.testing.assert_close(outputs(adapted, original, pixels, ids, labels).logits, wanted, **close)
+    by_itself = PanoLLaVaForConditionalGeneration.from_pretrained(kept.folder).eval()
+    torch.testing.assert_close(outputs(by_itself, original, pixels, ids, labels).logits, wanted, **close)
 
     merged = original.convert(tmp_path / "merged", path=path, merge_lora=True)
     assert merged.adapter is None

@@ -5,6 +5,7 @@ import os
 
 import pytest
 import torch
+from panollava_hf import PanoLLaVaForConditionalGeneration
 from panollava_hf.hub.export import export_checkpoint
 from safetensors.torch import load_file
 
@@ -130,10 +131,28 @@ def test_a_folder_that_is_there_is_not_touched(embedded_export):
     assert sorted(os.listdir(embedded_export)) == before
 
 
-def test_an_adapter_beside_the_weights_is_not_lost_silently(make_checkpoint, tmp_path):
+def test_an_adapter_is_merged_into_an_export(make_checkpoint, tmp_path):
+    source = make_checkpoint(tmp_path / "checkpoint")
+    model = PanoLLaVaForConditionalGeneration.from_pretrained(source, use_lora=True).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if ".lora_B." in name:
+                parameter.normal_(std=0.1)
+    model.save_pretrained(source)
+    assert (source / "adapter").is_dir()
+    export_checkpoint(source, tmp_path / "export")
+    assert not (tmp_path / "export" / "adapter").exists()
+    assert json.loads((tmp_path / "export" / "config.json").read_text())["use_lora"] is False
+    exported = PanoLLaVaForConditionalGeneration.from_pretrained(tmp_path / "export").eval()
+    ids = torch.randint(5, 60, (2, 7))
+    with torch.no_grad():
+        torch.testing.assert_close(exported(input_ids=ids).logits, model(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_a_stale_adapter_folder_stays_behind(make_checkpoint, tmp_path):
+    # use_lora is false: whatever lies in adapter/ is merged already, as after the finetune stage
     source = make_checkpoint(tmp_path / "checkpoint")
     (source / "adapter").mkdir()
     (source / "adapter" / "adapter_config.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"LoRA adapter in adapter/.*merge it first"):
-        export_checkpoint(source, tmp_path / "export")
-    assert not (tmp_path / "export").exists()
+    export_checkpoint(source, tmp_path / "export")
+    assert not (tmp_path / "export" / "adapter").exists()

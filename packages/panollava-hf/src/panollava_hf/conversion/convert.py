@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import torch
 from transformers import PretrainedConfig, PreTrainedModel
 
-from panollava_hf.answering import ADAPTER_FOLDER
+from panollava_hf.adapters import ADAPTER_FOLDER
 from panollava_hf.conversion.accounting import Account, allowed
 from panollava_hf.conversion.adapter import check_modules, merged, save_adapter
 from panollava_hf.conversion.folder import upload, write_card, write_generation_config, write_processor

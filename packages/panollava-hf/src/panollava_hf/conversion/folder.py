@@ -30,14 +30,12 @@ $ pip install panollava-hf
 $ panollava ask panorama.jpg "What is in front of me?" --model {name}
 ```"""
 ADAPTER = """
-The LoRA adapter is in `adapter/`, beside its base; `panollava ask` puts it on by itself. In Python:
+The LoRA adapter is in `adapter/`, beside its base; `panollava ask` puts it on by itself, and so does
 
 ```python
 from panollava_hf import PanoLLaVaForConditionalGeneration
-from peft import PeftModel
 
-base = PanoLLaVaForConditionalGeneration.from_pretrained("{name}")
-model = PeftModel.from_pretrained(base, "{name}/adapter")
+model = PanoLLaVaForConditionalGeneration.from_pretrained("{name}")
 ```"""
 LOAD = """```python
 from panollava_hf import {architecture}, PanoLLaVaImageProcessor

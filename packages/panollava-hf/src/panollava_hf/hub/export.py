@@ -8,7 +8,7 @@ from typing import Any
 from transformers import PreTrainedModel
 from transformers.utils import cached_file
 
-from panollava_hf.answering import ADAPTER_FOLDER
+from panollava_hf.adapters import carries_adapters, merge_adapters
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.hub._config_files import ENTRIES, complete
 from panollava_hf.hub._weights import write_old_names
@@ -70,11 +70,11 @@ def export_checkpoint(source: str | Path, output: Path, *, facts: CardFacts | No
 
 
 def load_whole(source: str | Path, **hub: Any) -> PreTrainedModel:
-    """Load a checkpoint as the class it was saved as.
+    """Load a checkpoint as the class it was saved as, with a LoRA adapter that it keeps merged into its weights.
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is of another kind, has an adapter that is not merged, or its weights do not fit.
+        ValueError: It is of another kind, or its weights do not fit.
     """
     config = PanoLLaVaConfig.get_config_dict(source, **hub)[0]
     if config.get("model_type") != PanoLLaVaConfig.model_type:
@@ -83,16 +83,13 @@ def load_whole(source: str | Path, **hub: Any) -> PreTrainedModel:
     (name,) = config.get("architectures") or ["PanoLLaVaForConditionalGeneration"]
     if name not in CLASSES:
         raise ValueError(f"{source} holds a {name}; only {', '.join(CLASSES)} can be exported")
-    adapter = f"{ADAPTER_FOLDER}/adapter_config.json"
-    if cached_file(source, adapter, _raise_exceptions_for_missing_entries=False, **hub) is not None:
-        raise ValueError(
-            f"{source} keeps a LoRA adapter in {ADAPTER_FOLDER}/, which an export would lose: merge it first"
-        )
     model, info = CLASSES[name].from_pretrained(source, dtype="auto", output_loading_info=True, **hub)
     wrong = {kind: sorted(map(str, keys)) for kind, keys in info.items() if keys and kind.endswith("_keys")}
     if wrong:
         shown = "; ".join(f"{kind.replace('_', ' ')}: {', '.join(keys[:3])}" for kind, keys in wrong.items())
         raise ValueError(f"the weights of {source} do not fit its config: {shown}")
+    if carries_adapters(model):  # whoever has transformers alone has no peft
+        merge_adapters(model)
     return model.eval()
 
 
