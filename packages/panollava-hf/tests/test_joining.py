@@ -95,3 +95,39 @@ def test_a_vision_tower_without_statistics_is_named(towers, tmp_path):
     model = PanoLLaVaForConditionalGeneration.from_towers(str(tmp_path), str(towers / "text"), view_size=28)
     with pytest.raises(ValueError, match="does not say the mean and std"):
         PanoLLaVaProcessor.from_towers(str(tmp_path), str(towers / "text"), model.config)
+
+
+def test_a_generic_tokenizer_gets_no_tokens_of_its_family(tmp_path, towers):
+    """A text tower of a family whose own tokenizer class adds tokens, with a tokenizer.json that is complete."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+    words = {word: index for index, word in enumerate(["?", "<eos>", "What", "is", "ahead"])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<eos>").save_pretrained(tmp_path)
+    text = Qwen2Config(
+        vocab_size=8,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        eos_token_id=1,
+    )
+    Qwen2ForCausalLM(text).save_pretrained(tmp_path)
+    settings = {"vision": str(towers / "vision"), "text": str(tmp_path)}
+    model = PanoLLaVaForConditionalGeneration.from_towers(**settings, view_size=28, latent_dimension=16)
+    processor = PanoLLaVaProcessor.from_towers(**settings, config=model.config)
+    assert model.config.image_token_id == processor.image_token_id == len(words)
+    assert set(processor.tokenizer.get_vocab()) == {*words, "<|vision|>"}
+
+
+def test_towers_are_joined_with_adapters_when_the_config_says_so(towers):
+    settings = {"vision": str(towers / "vision"), "text": str(towers / "text")}
+    model = PanoLLaVaForConditionalGeneration.from_towers(
+        **settings, view_size=28, latent_dimension=16, use_lora=True, lora_r=2
+    )
+    adapted = [name for name, _ in model.named_parameters() if ".lora_A." in name]
+    assert len(adapted) == 2 * 7
+    assert all(parameter.device.type == "cpu" for parameter in model.parameters())

@@ -5,10 +5,11 @@ from typing import Any, TypeVar
 import torch
 from panollava_core import VisionBackbone
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
+from panollava_hf.adapters import built_plain, start_adapters
 from panollava_hf.configuration_panollava import IMAGE_TOKEN, PanoLLaVaConfig
-from panollava_hf.towers import load_config
+from panollava_hf.towers import load_config, load_tokenizer
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
@@ -18,7 +19,7 @@ CONNECTOR = ("resampler", "projector")
 
 def image_token_id(text: str) -> int:
     """Id that the placeholder has, or will have, in the tokenizer of a language model (folder or Hub id)."""
-    tokenizer = AutoTokenizer.from_pretrained(text)
+    tokenizer = load_tokenizer(text)
     return tokenizer.get_vocab().get(IMAGE_TOKEN, len(tokenizer))
 
 
@@ -64,7 +65,7 @@ def join_towers(
         dtype=dtype,
         **settings,
     )
-    with torch.device("meta"):
+    with torch.device("meta"), built_plain():
         model = model_class(config)
     whole = model.base_model
     for name, kind in backbone.named_children():
@@ -79,4 +80,6 @@ def join_towers(
     model.generation_config = GenerationConfig.from_model_config(language.config)
     model.generation_config.update(**language.generation_config.to_diff_dict())
     model.generation_config.suppress_tokens = [token_id]  # the placeholder is read, never written
+    if config.use_lora:
+        start_adapters(model)
     return model.eval()

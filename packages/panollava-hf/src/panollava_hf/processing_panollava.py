@@ -3,14 +3,14 @@
 from typing import Any, Self
 
 from panollava_core import num_image_tokens
-from transformers import AddedToken, AutoTokenizer, BatchFeature, ProcessorMixin
+from transformers import AddedToken, BatchFeature, ProcessorMixin
 from transformers.processing_utils import MultiModalData, ProcessingKwargs
 
 from panollava_hf._compat import PROCESSOR_EXPANDS_PLACEHOLDERS
 from panollava_hf.chat import with_images
 from panollava_hf.configuration_panollava import IMAGE_TOKEN, PanoLLaVaConfig, StitchingMode
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor, flatten_images
-from panollava_hf.towers import tower_normalisation
+from panollava_hf.towers import load_tokenizer, tower_normalisation
 
 
 class PanoLLaVaProcessor(ProcessorMixin):
@@ -73,7 +73,7 @@ class PanoLLaVaProcessor(ProcessorMixin):
             ValueError: The vision tower does not say its mean and standard deviation.
         """
         mean, std = tower_normalisation(vision)
-        return cls.from_config(config, AutoTokenizer.from_pretrained(text), mean, std)
+        return cls.from_config(config, load_tokenizer(text), mean, std)
 
     def replace_image_token(self, image_inputs: dict[str, Any], image_idx: int, **kwargs: Any) -> str:
         """The expanded placeholder of one panorama."""

@@ -6,8 +6,16 @@ saved model never asks the network for a tower.
 
 from typing import Any
 
-from transformers import AutoConfig, PretrainedConfig, Qwen2Config, SiglipVisionConfig
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    SiglipVisionConfig,
+)
 from transformers.image_processing_base import ImageProcessingMixin
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from panollava_hf._compat import readable_settings
 
@@ -38,6 +46,9 @@ def _default_text() -> PretrainedConfig:
         _name_or_path=DEFAULT_TEXT,
     )
 
+
+#: Tokenizers that are all in their tokenizer.json.
+GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")
 
 #: Towers whose full config is known without asking anyone.
 KNOWN = {DEFAULT_VISION: _default_vision, DEFAULT_TEXT: _default_text}
@@ -124,3 +135,17 @@ def tower_normalisation(name: str) -> tuple[list[float], list[float]]:
             f"the vision tower {name!r} does not say the mean and std of its pixels: put a preprocessor_config.json "
             "with image_mean and image_std beside its config.json"
         ) from error
+
+
+def load_tokenizer(name: str) -> Any:
+    """A language model's tokenizer as its folder or repository has it.
+
+    AutoTokenizer of 5.x takes the family's own class even where tokenizer_config.json names a generic one, and that
+    class may add tokens (Qwen2's `<|endoftext|>`), so that the placeholder, added next, would get another id.
+
+    Raises:
+        OSError: There is none.
+        ValueError: There is none that the installed transformers knows.
+    """
+    generic = get_tokenizer_config(name).get("tokenizer_class") in GENERIC
+    return (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(name)

@@ -4,15 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerFast
-from transformers.models.auto.tokenization_auto import get_tokenizer_config
+from transformers import PretrainedConfig
 
 from panollava_hf.configuration_panollava import IMAGE_TOKEN
 from panollava_hf.conversion._errors import CheckpointError
 from panollava_hf.towers import load_config, sub_config
-
-#: Tokenizers that are all in their tokenizer.json.
-GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")
+from panollava_hf.towers import load_tokenizer as load_plain
 
 
 def find_tower(
@@ -53,9 +50,7 @@ def load_tokenizer(text: str) -> Any:
         CheckpointError: The tower has no tokenizer.
     """
     try:
-        # 5.x would take the family's own class even then, which may add tokens before the placeholder.
-        generic = get_tokenizer_config(text).get("tokenizer_class") in GENERIC
-        tokenizer = (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(text)
+        tokenizer = load_plain(text)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"the text tower {text!r} has no tokenizer: {str(error).splitlines()[0]}") from error
     if tokenizer.pad_token is None:
