@@ -30,7 +30,7 @@ BOUNDING_RADIUS = {
     "cylinder": (CYLINDER_RADIUS**2 + CYLINDER_HALF**2) ** 0.5,
     "torus": TORUS_MAJOR + TORUS_MINOR,
 }
-_TRACING_STEPS = 40
+_TRACING_STEPS = 160  # few rays need more than 20: those that pass the surface closely on their way
 _TRACING_CLOSE = 2e-3
 
 
