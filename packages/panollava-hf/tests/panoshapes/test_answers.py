@@ -240,7 +240,7 @@ ROOM = (("red cube", 179.0, 0.0, 2.0), ("blue sphere", -91.0, 5.0, 3.0), ("green
         (ROOM, pair("relative", "green cone", "red cube"), None),  # above is neither left nor right
         (ROOM, pair("distance", "red cube", "blue sphere", ask="nearer"), "red cube"),
         (ROOM, pair("distance", "red cube", "blue sphere", ask="farther"), "blue sphere"),
-        (ROOM, pair("distance", "red cube", "green cone", ask="nearer"), None),  # 2.0 is less than 1.35 × 1.5
+        (ROOM, pair("distance", "red cube", "green cone", ask="nearer"), None),  # 2.0 is less than 1.45 × 1.5
         (ROOM, {"family": "caption"}, "red cube back, blue sphere left, green cone above"),
         # 15° from the middle of the sector is 7.5° from its border.
         ((("red cube", 15.0, 0.0, 2.0),), {"family": "where", **kind("red cube")}, None),

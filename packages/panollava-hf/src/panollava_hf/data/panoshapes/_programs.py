@@ -34,7 +34,7 @@ Program = Mapping[str, Any]
 #: Two objects are compared by azimuth only where it differs by this much.
 RELATIVE_DEG = (20.0, 160.0)
 #: Two objects are compared by distance only where these ratios are reached: of distances, and of apparent sizes.
-DISTANCE_RATIO, SIZE_RATIO = 1.35, 1.3
+DISTANCE_RATIO, SIZE_RATIO = 1.45, 1.4
 _ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
     "what": {"direction": DIRECTIONS},
     "where": {"colour": COLOURS, "shape": SHAPES},
