@@ -205,10 +205,13 @@ def load_recipe(source: str | Path, changes: Iterable[str] = ()) -> Recipe:
         _set(values, change)
     try:
         recipe = Recipe.model_validate(values)
-        for stage in recipe.stages:
-            recipe.data_of(stage)
     except ValidationError as error:
         raise RecipeError(f"{path.name}: {_explained(error)}") from error
+    for stage in recipe.stages:
+        try:
+            recipe.data_of(stage)
+        except ValidationError as error:
+            raise RecipeError(f"{path.name}: {_explained(error, ('stages', stage, 'data'))}") from error
     return recipe
 
 
@@ -229,10 +232,10 @@ def _set(values: dict[str, Any], change: str) -> None:
     values[last] = value
 
 
-def _explained(error: ValidationError) -> str:
+def _explained(error: ValidationError, inside: tuple[str, ...] = ()) -> str:
     """The first mistake in one line, with the nearest valid name where a key is unknown."""
     first = error.errors()[0]
-    place = [str(part) for part in first["loc"]]
+    place = [*inside, *(str(part) for part in first["loc"])]
     where = ".".join(part for part in place if part != "[key]")
     if first["type"] == "extra_forbidden":
         return f"unknown key {where!r}{_nearest(place[-1], _keys_at(place[:-1]))}"
@@ -246,6 +249,8 @@ def _keys_at(place: Sequence[str]) -> list[str]:
     kinds: dict[str, type[BaseModel]] = {"model": ModelSettings, "data": DataSettings, "stages": StageSettings}
     if not place:
         return list(Recipe.model_fields)
+    if place[-1] == "data":
+        return list(DataSettings.model_fields)
     if place[0] == "model" and len(place) > 1:
         return list(TokenizerSettings.model_fields)
     return list(kinds[place[0]].model_fields)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from panollava_hf.answering import ADAPTER_FOLDER
+from panollava_hf.adapters import ADAPTER_FOLDER
 from panollava_hf.lora import add_lora
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration, PanoLLaVaForVICReg
 from panollava_hf.training.errors import TrainingError
@@ -59,7 +59,7 @@ def _with_adapters(model: Any) -> nn.Module:
 
 
 def write_stage(
-    stage: StageName, trained: nn.Module, state: dict[str, Tensor], start: Path, output: Path, record: dict[str, Any]
+    stage: StageName, trained: Any, state: dict[str, Tensor], start: Path, output: Path, record: dict[str, Any]
 ) -> None:
     """Write the folder of a finished stage: a whole checkpoint of what it trained and all that it did not touch.
 
@@ -83,7 +83,7 @@ def write_stage(
         if stage != "vicreg" and changed.keys() != known.keys():
             raise TrainingError(f"stage {stage}: the trained weights lack {sorted(known.keys() - changed.keys())}")
         whole.load_state_dict({**known, **changed})
-        whole.config.trainable_vision_blocks = getattr(trained, "config").trainable_vision_blocks
+        whole.config.trainable_vision_blocks = trained.config.trainable_vision_blocks
     if stage != "vicreg":
         whole.config.connector_trained = True
     history = [*(getattr(whole.config, "training_history", None) or []), record]

@@ -50,7 +50,8 @@ def _from_checkpoint(path: str, changes: dict[str, Any], folder: Path) -> None:
 
 
 def _from_towers(settings: ModelSettings, folder: Path) -> None:
-    assert settings.vision is not None and settings.text is not None  # the recipe's own check
+    assert settings.vision is not None  # by the recipe's own check
+    assert settings.text is not None
     model = PanoLLaVaForConditionalGeneration.from_towers(settings.vision, settings.text, **settings.config)
     processor = PanoLLaVaProcessor.from_towers(settings.vision, settings.text, model.config)
     _write(model, processor, folder)

@@ -1,5 +1,6 @@
 """transformers' Trainer for panoramas: order and masks by the data, and mistakes told in the main process."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,9 @@ def last_checkpoint(folder: Path) -> Path | None:
 def training_arguments(recipe: Recipe, stage: StageName, steps: int, folder: Path) -> TrainingArguments:
     """What transformers is told about a stage."""
     settings = recipe.stages[stage]
-    distributed: dict[str, Any] = {"fsdp": recipe.fsdp} if recipe.fsdp else {}
+    more: dict[str, Any] = {"fsdp": recipe.fsdp} if recipe.fsdp else {}
+    if recipe.gradient_checkpointing:
+        more.update(_checkpointing())
     return TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
@@ -92,8 +95,6 @@ def training_arguments(recipe: Recipe, stage: StageName, steps: int, folder: Pat
         seed=recipe.seed,
         bf16=recipe.bf16,
         use_cpu=not torch.accelerator.is_available(),
-        gradient_checkpointing=recipe.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if recipe.gradient_checkpointing else None,
         report_to=recipe.report_to,
         run_name=f"{Path(recipe.output).name}-{stage}",
         logging_steps=settings.log_every,
@@ -105,5 +106,12 @@ def training_arguments(recipe: Recipe, stage: StageName, steps: int, folder: Pat
         dataloader_drop_last=True,
         dataloader_pin_memory=torch.accelerator.is_available(),
         remove_unused_columns=False,  # the dataset's items are no columns
-        **distributed,
+        **more,
     )
+
+
+def _checkpointing() -> dict[str, Any]:
+    """Trading time for memory: called `gradient_checkpointing` before transformers 5.24."""
+    names = {field.name for field in fields(TrainingArguments)}
+    kind = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"
+    return {kind: True, f"{kind}_kwargs": {"use_reentrant": False}}

@@ -1,0 +1,141 @@
+"""Panoramas for training: the same items whoever asks, rolled with their questions, and no bad picture unseen."""
+
+import json
+
+import pytest
+import torch
+from panollava_geometry import extract_views, load_equirectangular
+from panollava_hf import PanoLLaVaImageProcessor
+from panollava_hf.data.examples import read_examples
+from panollava_hf.data.panoramas import PanoramaDataset
+from panollava_hf.data.panoshapes import Scene, answer
+from panollava_hf.data.tables import TableError
+from panollava_hf.training.rolling import scene_roller
+
+
+@pytest.fixture
+def cutter():
+    return PanoLLaVaImageProcessor(size=32)
+
+
+def test_items_depend_on_seed_and_index_alone(shapes, cutter):
+    examples = read_examples(shapes)
+    first = PanoramaDataset(examples, cutter, length=40, questions=3, seed=5)
+    second = PanoramaDataset(examples, cutter, length=40, questions=3, seed=5)
+    for index in (30, 2, 17):  # in any order
+        assert torch.equal(first[index].views, second[index].views)
+        assert first[index].examples == second[index].examples
+    other = PanoramaDataset(examples, cutter, length=40, questions=3, seed=6)
+    assert [other.panorama_of(i) for i in range(12)] != [first.panorama_of(i) for i in range(12)]
+
+
+def test_every_pass_sees_every_panorama_once_in_a_new_order(shapes, cutter):
+    dataset = PanoramaDataset(read_examples(shapes), cutter, length=36)
+    orders = [[dataset.panorama_of(12 * turn + place) for place in range(12)] for turn in range(3)]
+    assert all(sorted(order) == list(range(12)) for order in orders)
+    assert orders[0] != orders[1]
+
+
+def test_views_are_those_of_the_processor(shapes, cutter):
+    dataset = PanoramaDataset(read_examples(shapes), cutter, shuffle=False)
+    item = dataset[3]
+    direct = cutter.denormalise(cutter(item.examples[0].image)["pixel_values"][0])
+    assert torch.equal(item.views, direct)
+
+
+def test_rolled_questions_are_true_of_the_rolled_picture(shapes, cutter):
+    examples = read_examples(shapes)
+    roll = scene_roller(examples, "train")
+    dataset = PanoramaDataset(examples, cutter, length=10, roll=roll, seed=1)
+    scenes = {}
+    for line in (shapes / "scenes-train.jsonl").read_text().splitlines():
+        scenes[json.loads(line)["name"]] = Scene.from_dict(json.loads(line))
+    asked = moved = 0
+    for index in range(10):
+        item = dataset[index]
+        scene = scenes[item.examples[0].extra["scene"]]
+        erp = load_equirectangular(item.examples[0].image)
+        shifts = [
+            shift
+            for shift in range(erp.shape[-1])
+            if torch.equal(extract_views(erp.roll(shift, -1), dataset.plan, dataset.size), item.views)
+        ]
+        assert len(shifts) == 1
+        turned = scene.rotated(shifts[0] * 360 / erp.shape[-1])
+        for example in item.examples:
+            asked += 1
+            assert answer(turned, json.loads(example.extra["program"])) == example.answer
+            moved += answer(scene, json.loads(example.extra["program"])) != example.answer
+    assert asked > 50
+    assert moved > 10, "some answers must have changed, or nothing was rolled"
+
+
+def test_rolling_needs_scenes(shapes, tmp_path):
+    (tmp_path / "train.jsonl").write_text((shapes / "train.jsonl").read_text())
+    with pytest.raises(TableError, match="rolling needs the scenes of PanoShapes"):
+        scene_roller(read_examples(tmp_path), "train")
+
+
+@pytest.mark.parametrize("rolled", [False, True])
+def test_the_cache_gives_the_same_items_without_the_picture(shapes, cutter, tmp_path, monkeypatch, rolled):
+    examples = read_examples(shapes)
+    settings = {"length": 12, "roll": scene_roller(examples, "train") if rolled else None}
+    plain = PanoramaDataset(examples, cutter, **settings)
+    cached = PanoramaDataset(examples, cutter, cache=str(tmp_path / "cache"), **settings)
+    wanted = [plain[i].views for i in range(12)]
+    assert all(torch.equal(cached[i].views, wanted[i]) for i in range(12))
+    assert len(list((tmp_path / "cache").iterdir())) == 12
+
+    def decoded(*args):
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(PanoLLaVaImageProcessor, "fetch_images", decoded)
+    again = PanoramaDataset(examples, cutter, cache=str(tmp_path / "cache"), **settings)
+    assert all(torch.equal(again[i].views, wanted[i]) for i in range(12))
+
+
+def test_another_plan_has_another_cache(shapes, cutter, tmp_path):
+    examples = read_examples(shapes)
+    wide = PanoLLaVaImageProcessor(size=32, fov_deg=100)
+    first = PanoramaDataset(examples, cutter, cache=str(tmp_path), shuffle=False)[0]
+    second = PanoramaDataset(examples, wide, cache=str(tmp_path), shuffle=False)[0]
+    assert not torch.equal(first.views, second.views)
+
+
+def spoil(shapes, tmp_path):
+    folder = tmp_path / "spoilt"
+    (folder / "images").mkdir(parents=True)
+    for path in (shapes / "images").iterdir():
+        (folder / "images" / path.name).write_bytes(path.read_bytes())
+    (folder / "train.jsonl").write_text((shapes / "train.jsonl").read_text())
+    bad = sorted((folder / "images").glob("train-*"))[5]
+    bad.write_bytes(bad.read_bytes()[:500])
+    return folder, bad.name
+
+
+def test_a_bad_picture_ends_the_run_by_name(shapes, cutter, tmp_path):
+    folder, name = spoil(shapes, tmp_path)
+    dataset = PanoramaDataset(read_examples(folder), cutter, shuffle=False)
+    assert dataset[4].error is None
+    assert name in dataset[5].error
+    assert "train.jsonl, row" in dataset[5].error
+    assert "--skip-bad" in dataset[5].error
+
+
+def test_or_it_is_passed_over_and_told(shapes, cutter, tmp_path):
+    folder, name = spoil(shapes, tmp_path)
+    dataset = PanoramaDataset(read_examples(folder), cutter, shuffle=False, skip_bad=True)
+    item, following = dataset[5], dataset[6]
+    assert torch.equal(item.views, following.views)
+    assert item.examples == following.examples
+    assert len(item.skipped) == 1
+    assert name in item.skipped[0]
+    assert dataset[4].skipped == []
+
+
+def test_nothing_but_bad_pictures_is_an_error(shapes, cutter, tmp_path):
+    folder, _ = spoil(shapes, tmp_path)
+    for path in (folder / "images").iterdir():
+        path.write_bytes(b"no picture")
+    dataset = PanoramaDataset(read_examples(folder), cutter, skip_bad=True)
+    assert "none of the 12 panoramas" in dataset[0].error

@@ -1,0 +1,79 @@
+"""Packed questions must be learnt exactly as if each stood alone with its panorama."""
+
+import pytest
+import torch
+from panollava_hf import PanoLLaVaForConditionalGeneration
+from panollava_hf.training.packing import IGNORE, Turn, attention_mask_of, pack, pad, shared_prefix
+
+TURNS = [Turn((5, 98, 98, 7, 8), (11, 12)), Turn((5, 98, 98, 9), (13,)), Turn((5, 98, 98, 7, 9, 10), (14, 15, 16))]
+
+
+def test_the_prefix_ends_where_prompts_part():
+    assert shared_prefix([turn.prompt for turn in TURNS]) == 3
+    assert shared_prefix([(1, 2, 3)]) == 2, "something must be left of the only prompt"
+    assert shared_prefix([(1, 2), (1, 2)]) == 1
+
+
+def test_labels_stand_at_answers_alone():
+    packed = pack(TURNS)
+    learnt = packed.labels != IGNORE
+    assert packed.input_ids[learnt].tolist() == [11, 12, 13, 14, 15, 16]
+    assert torch.equal(packed.labels[learnt], packed.input_ids[learnt])
+
+
+def test_no_turn_sees_another():
+    packed = pack(TURNS)
+    mask = attention_mask_of(packed.segments[None])[0, 0]
+    for row, column in torch.cartesian_prod(torch.arange(len(mask)), torch.arange(len(mask))).tolist():
+        a, b = packed.segments[row], packed.segments[column]
+        assert mask[row, column] == (column <= row and bool(b == 0 or a == b))
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_logits_and_gradients_are_those_of_single_questions(tiny_config, attention):
+    torch.manual_seed(0)
+    config = tiny_config(positional_encoding="spherical")
+    config._attn_implementation = attention
+    model = PanoLLaVaForConditionalGeneration(config).double()
+    tokens = config.num_image_tokens()
+    turns = [Turn((5, *[98] * tokens, *turn.prompt[3:]), turn.answer) for turn in TURNS]
+    pixels = torch.randn(1, len(config.view_plan()), 3, 32, 32, dtype=torch.float64)
+
+    batch = pad([pack(turns)], pad_token_id=0)
+    allowed = attention_mask_of(batch.pop("segments"))
+    added = torch.zeros(allowed.shape, dtype=torch.float64).masked_fill(~allowed, torch.finfo(torch.float64).min)
+    mask = allowed if attention == "sdpa" else added
+    packed = model(pixel_values=pixels, attention_mask=mask, **batch)
+    packed.loss.backward()
+    gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+
+    start = tokens + 1
+    total, learnt = 0.0, 0
+    for turn in turns:
+        ids = torch.tensor([[*turn.prompt, *turn.answer]])
+        labels = torch.where(torch.arange(ids.shape[1]) < len(turn.prompt), IGNORE, ids[0])[None]
+        alone = model(input_ids=ids, pixel_values=pixels, labels=labels)
+        length = ids.shape[1] - tokens - 1
+        torch.testing.assert_close(packed.logits[0, start : start + length], alone.logits[0, tokens + 1 :])
+        start += length
+        total, learnt = total + alone.loss * len(turn.answer), learnt + len(turn.answer)
+    (total / learnt).backward()
+    torch.testing.assert_close(packed.loss, total / learnt)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(gradient, model.get_parameter(name).grad, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def test_padding_changes_nothing(tiny_config):
+    torch.manual_seed(0)
+    config = tiny_config()
+    model = PanoLLaVaForConditionalGeneration(config).eval()
+    tokens = config.num_image_tokens()
+    turns = [Turn((5, *[98] * tokens, *turn.prompt[3:]), turn.answer) for turn in TURNS]
+    pixels = torch.randn(2, len(config.view_plan()), 3, 32, 32)
+    batch = pad([pack(turns), pack(turns[1:2])], pad_token_id=0)
+    mask = attention_mask_of(batch.pop("segments"))
+    both = model(pixel_values=pixels, attention_mask=mask, **batch).logits
+    short = pad([pack(turns[1:2])], pad_token_id=0)
+    alone = model(pixel_values=pixels[1:], attention_mask=attention_mask_of(short.pop("segments")), **short).logits
+    torch.testing.assert_close(both[1, : alone.shape[1]], alone[0], atol=1e-5, rtol=1e-4)

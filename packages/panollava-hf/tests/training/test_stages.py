@@ -1,0 +1,178 @@
+"""All three stages for a few steps: losses fall, only what shall learn learns, and every folder is a checkpoint."""
+
+import json
+
+import pytest
+import torch
+from panollava_hf import (
+    PanoLLaVaForConditionalGeneration,
+    PanoLLaVaForFeatureExtraction,
+    PanoLLaVaForVICReg,
+    PanoLLaVaProcessor,
+)
+from panollava_hf.answering import Answerer
+from panollava_hf.data.tables import TableError
+from panollava_hf.training import TrainingError, load_recipe, train
+from panollava_hf.training.run import LOG_FILE
+from safetensors.torch import load_file
+
+STAGES = ("vicreg", "resampler", "finetune")
+
+
+@pytest.fixture(scope="module")
+def run(shapes, tmp_path_factory):
+    """The tiny recipe, trained."""
+    output = tmp_path_factory.mktemp("run") / "tiny"
+    train(
+        load_recipe("tiny", [f"output={output}", f"data.source={shapes}", *(f"stages.{s}.log_every=1" for s in STAGES)])
+    )
+    return output
+
+
+def losses(folder):
+    return [entry["loss"] for entry in json.loads((folder / LOG_FILE).read_text()) if "loss" in entry]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_loss_falls(run, stage):
+    found = losses(run / stage)
+    assert len(found) == 20
+    assert sum(found[-5:]) < 0.95 * sum(found[:5])
+
+
+def changed(run, stage, before):
+    first, second = load_file(run / before / "model.safetensors"), load_file(run / stage / "model.safetensors")
+    assert first.keys() == second.keys()
+    return {name for name in first if not torch.equal(first[name], second[name])}
+
+
+def test_only_what_shall_learn_learns(run):
+    vicreg = changed(run, "vicreg", "start")
+    assert vicreg
+    assert all(n.startswith(("panollava.resampler.", "panollava.vision_backbone.")) for n in vicreg)
+    assert not any("layers.0." in n or "embeddings" in n for n in vicreg), "only the last block of the tower learns"
+    assert any("layers.1." in n for n in vicreg)
+    resampler = changed(run, "resampler", "vicreg")
+    assert resampler
+    assert {n.split(".")[1] for n in resampler} == {"resampler", "projector"}
+    finetune = changed(run, "finetune", "resampler")
+    assert {n.split(".")[1] for n in finetune} == {"projector", "language_model"}
+    assert not any("embed_tokens" in n or "norm" in n for n in finetune), "adapters sit on linear layers"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_folder_is_an_ordinary_checkpoint(run, stage, panorama):
+    model, info = PanoLLaVaForConditionalGeneration.from_pretrained(run / stage, output_loading_info=True)
+    assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    assert model.config.connector_trained == (stage != "vicreg")
+    assert not model.config.use_lora
+    assert [record["stage"] for record in model.config.training_history] == list(STAGES[: STAGES.index(stage) + 1])
+    assert PanoLLaVaProcessor.from_pretrained(run / stage).tokenizer.padding_side == "left"
+    assert isinstance(Answerer.load(str(run / stage)).answer(panorama, "What is this?", max_new_tokens=3).text, str)
+    for kind in (PanoLLaVaForVICReg, PanoLLaVaForFeatureExtraction):
+        kind.from_pretrained(run / stage)
+
+
+def test_the_adapter_is_kept_beside_the_merged_weights(run):
+    from peft import PeftModel
+
+    base = PanoLLaVaForConditionalGeneration.from_pretrained(run / "resampler")
+    merged = PanoLLaVaForConditionalGeneration.from_pretrained(run / "finetune").state_dict()
+    base.panollava.projector.load_state_dict(
+        {k.removeprefix("panollava.projector."): v for k, v in merged.items() if ".projector." in k}
+    )
+    adapted = PeftModel.from_pretrained(base, run / "finetune" / "adapter").merge_and_unload().state_dict()
+    for name, weight in merged.items():
+        torch.testing.assert_close(adapted[name], weight, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def test_a_run_is_not_overwritten(run, shapes):
+    changes = [f"output={run}", f"data.source={shapes}", *(f"stages.{s}.log_every=1" for s in STAGES)]
+    with pytest.raises(TrainingError, match="already holds the stage vicreg: go on with --resume"):
+        train(load_recipe("tiny", changes))
+    before = (run / "vicreg" / "model.safetensors").stat().st_mtime_ns
+    train(load_recipe("tiny", changes), resume=True)  # nothing left to do
+    assert (run / "vicreg" / "model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(TrainingError, match=r"other settings \(seed\)"):
+        train(load_recipe("tiny", [*changes, "seed=1"]), resume=True)
+
+
+def test_nor_is_anything_else(tiny, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("years of work")
+    with pytest.raises(TrainingError, match="holds something else"):
+        train(tiny())
+
+
+def test_a_stage_needs_the_one_before(tiny):
+    with pytest.raises(TrainingError, match="resampler starts from the stage vicreg, which has not been run"):
+        train(tiny(), ["resampler"])
+
+
+def test_stages_one_by_one_are_stages_at_once(run, tiny, tmp_path):
+    for stage in STAGES:
+        folder = train(tiny(*(f"stages.{s}.log_every=1" for s in STAGES)), [stage])
+        assert folder == tmp_path / "run" / stage
+    alone, together = load_file(folder / "model.safetensors"), load_file(run / "finetune" / "model.safetensors")
+    for name in together:
+        torch.testing.assert_close(alone[name], together[name], rtol=0, atol=1e-6)
+
+
+def test_the_whole_model_may_learn(tiny):
+    recipe = tiny(
+        "stages.finetune.language_model=full",
+        "stages.finetune.train_resampler=true",
+        "stages.finetune.trainable_vision_blocks=-1",
+        "stages.finetune.steps=2",
+        "stages.vicreg.steps=1",
+        "stages.resampler.steps=1",
+    )
+    output = train(recipe).parent
+    parts = {name.split(".")[1] for name in changed(output, "finetune", "resampler")}
+    assert parts == {"vision_backbone", "resampler", "projector", "language_model"}
+    assert not (output / "finetune" / "adapter").exists()
+
+
+@pytest.mark.parametrize("change", ["gradient_checkpointing=true", "bf16=true", "stages.finetune.accumulation=2"])
+def test_settings_that_change_how_but_not_what(tiny, change):
+    short = [f"stages.{s}.steps=2" for s in STAGES]
+    assert train(tiny(*short, change)).name == "finetune"
+
+
+def test_epochs_count_panoramas(tiny):
+    recipe = tiny("stages.vicreg.epochs=2", "stages.vicreg.steps=null", "stages.vicreg.batch_size=5")
+    folder = train(recipe, ["vicreg"])
+    record = PanoLLaVaForConditionalGeneration.from_pretrained(folder).config.training_history[0]
+    assert record["steps"] == 5, "two passes over 12 panoramas, five at a time"
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tiny, tmp_path):
+    with pytest.raises(TrainingError, match="loss of stage vicreg is nan at step .*lower its learning_rate"):
+        train(tiny("stages.vicreg.learning_rate=1e30", "stages.vicreg.log_every=1"), ["vicreg"])
+    assert not (tmp_path / "run" / "vicreg").exists()
+
+
+def test_a_picture_that_is_missing(shapes, tiny, tmp_path):
+    (tmp_path / "train.jsonl").write_text((shapes / "train.jsonl").read_text())
+    with pytest.raises(TrainingError, match=r"train\.jsonl, row .*--skip-bad"):
+        train(tiny(f"data.source={tmp_path}"), ["vicreg"])
+
+
+def test_rows_that_do_not_fit(tiny):
+    with pytest.raises((TrainingError, TableError), match="more than max_length=20"):
+        train(tiny("data.max_length=20", "stages.vicreg.steps=1"))
+
+
+def test_starts_that_cannot_be(tiny):
+    with pytest.raises(TrainingError, match="cannot be made: .*text_config needs a full config"):
+        train(tiny("model.config.text_config={}"), ["vicreg"])
+    with pytest.raises(TrainingError, match="cannot be made"):
+        train(tiny("model={path: /nowhere}"), ["vicreg"])
+
+
+def test_a_checkpoint_to_start_from(run, tiny):
+    model = f"model={{path: {run / 'finetune'}, config: {{pooling: max}}}}"
+    folder = train(tiny(model, "stages.vicreg.steps=1"), ["vicreg"])
+    config = PanoLLaVaForConditionalGeneration.from_pretrained(folder).config
+    assert config.pooling == "max"
+    assert [record["stage"] for record in config.training_history] == [*STAGES, "vicreg"]
