@@ -20,7 +20,7 @@ nox.options.sessions = ["tests", "lint", "types"]
 
 ROOT = Path(__file__).parent
 PACKAGES = ["geometry", "losses", "core", "hf"]
-EXTRAS = {"geometry": "[cli,opencv]", "hf": "[data,eval]"}  # what a package's tests need besides its dependencies
+EXTRAS = {"geometry": "[cli,opencv]", "hf": "[eval,train]"}  # what a package's tests need besides its dependencies
 #: A torch without CUDA where one can be had by version alone; elsewhere set TORCH=torch and an index of CPU wheels.
 CPU_TORCH = os.environ.get("TORCH", "torch==2.13.0")
 TOOLS = ["import-linter>=2.1", "mypy>=1.15", "onnx>=1.17", "psutil>=6.0", "pyyaml>=6.0", "sybil>=9.0"]

@@ -1,0 +1,66 @@
+"""A run that was killed and resumed ends with the weights of one that was not."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from panollava_hf.training import load_recipe, train
+from panollava_hf.training.trainer import COMPLETE, last_checkpoint
+from safetensors.torch import load_file
+
+STAGES = ("vicreg", "resampler", "finetune")
+SHORT = [f"stages.{stage}.{what}" for stage in STAGES for what in ("steps=8", "save_every=2")]
+
+
+def kill_in(stage, arguments, output, resume):
+    """Start the command in a process of its own and kill it as soon as a checkpoint of `stage` is complete."""
+    command = [sys.executable, "-m", "panollava_hf", "train", "--config", "tiny", "--stage", "all"]
+    command += [word for change in arguments for word in ("--set", change)] + ["--resume"] * resume
+    log = output.parent / f"{stage}.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, stderr=stream, stdout=stream, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+        deadline = time.monotonic() + 480
+        while last_checkpoint(output / f"{stage}.unfinished") is None:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    assert not (output / stage).exists(), "killed too late to show anything"
+
+
+def test_sigkill_and_resume(shapes, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    train(load_recipe("tiny", [f"output={whole}", f"data.source={shapes}", *SHORT]))
+    changes = [f"output={killed}", f"data.source={shapes}", *SHORT]
+    kill_in("vicreg", changes, killed, resume=False)
+    kill_in("finetune", changes, killed, resume=True)
+    train(load_recipe("tiny", changes), resume=True)
+    for stage in STAGES:
+        wanted, got = (load_file(folder / stage / "model.safetensors") for folder in (whole, killed))
+        for name, weight in wanted.items():
+            torch.testing.assert_close(got[name], weight, rtol=0, atol=1e-6, msg=lambda m, n=name: f"{stage} {n}: {m}")
+
+
+def test_half_a_checkpoint_is_not_resumed_from(tmp_path):
+    for step in (2, 4, 10):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    assert last_checkpoint(tmp_path) is None
+    (tmp_path / "checkpoint-2" / COMPLETE).touch()
+    (tmp_path / "checkpoint-4" / COMPLETE).touch()
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-4"
+
+
+@pytest.mark.parametrize("stage", ["vicreg"])
+def test_without_resume_an_unfinished_stage_is_told(shapes, tmp_path, stage):
+    from panollava_hf.training import TrainingError
+
+    recipe = load_recipe("tiny", [f"output={tmp_path / 'run'}", f"data.source={shapes}", *SHORT])
+    train(recipe, [stage])
+    (tmp_path / "run" / stage).rename(tmp_path / "run" / f"{stage}.unfinished")
+    with pytest.raises(TrainingError, match="already holds the stage vicreg: go on with --resume"):
+        train(recipe, [stage])
