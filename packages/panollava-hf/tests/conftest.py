@@ -59,7 +59,7 @@ def prompt(processor):
     return ask
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_config():
     """Two small random towers of the families the defaults name."""
     from panollava_hf import PanoLLaVaConfig
@@ -91,7 +91,7 @@ def tiny_config():
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_inputs():
     """Ids with placeholders and random views for a config: `[text, image, text]` per sample."""
 

@@ -140,8 +140,6 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
         self,
         pixel_values: Tensor,
         view_rays: Tensor | None = None,
-        output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None,
         return_dict: bool | None = None,
         **kwargs: Any,
     ) -> PanoLLaVaImageFeatures | tuple[Any, ...]:
@@ -151,10 +149,8 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             pixel_values: Normalised views, `[panoramas, views, 3, h, w]`.
             view_rays: Unit directions of the latent tokens, `[panoramas, views, H', W', 3]`; default: those of the
                 config's plan.
-            output_hidden_states: Whether the vision tower's hidden states are wanted; default: its config's word.
-            output_attentions: Whether its attentions are wanted; default: its config's word.
             return_dict: Whether an output object or a tuple is wanted; default: the config's word.
-            kwargs: Ignored generation arguments.
+            kwargs: `output_hidden_states` and `output_attentions`, for the vision tower; anything else is ignored.
 
         Returns:
             Features and, as `pooler_output`, one `[T, D_lm]` per panorama.
@@ -171,7 +167,8 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
                     f"pixel_values hold {views} views, the config's plan ({self.config.crop_strategy}) has "
                     f"{view_rays.shape[0]}: cut the panorama with the checkpoint's own processor, or pass view_rays"
                 )
-        options = tower_options(output_hidden_states, output_attentions)
+        # Not named above: `generate` takes what is named for the panoramas' alone, and the language model would lack it.
+        options = tower_options(kwargs.get("output_hidden_states"), kwargs.get("output_attentions"))
         features, latents = self.encode_views(pixel_values, **options)
         rays = view_rays.to(latents.device, latents.dtype)
         tokens = self.projector(latents, num_views=views, grid=self.token_grid, rays=rays)

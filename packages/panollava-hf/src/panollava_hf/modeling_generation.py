@@ -27,6 +27,9 @@ from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.modeling_base import PanoLLaVaModel, PanoLLaVaPreTrainedModel
 from panollava_hf.outputs_panollava import PanoLLaVaCausalLMOutput, PanoLLaVaImageFeatures, as_asked
 
+#: Arguments of `forward` that hold panoramas.
+IMAGE_INPUTS = ("pixel_values", "view_rays", "mm_encoder_outputs")
+
 
 class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixin):
     """PanoLLaVA with its language-modelling head: answers questions about panoramas.
@@ -228,16 +231,22 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
         cap = getattr(text, "final_logit_softcapping", None)  # Gemma 2 and 3
         return logits if cap is None else torch.tanh(logits / cap) * cap
 
-    if not GENERATE_DROPS_IMAGES:
+    def prepare_inputs_for_generation(
+        self, input_ids: Tensor, *args: Any, inputs_embeds: Tensor | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """One step's inputs; panoramas go in with their placeholders, and not again when the cache holds them."""
+        model_inputs = super().prepare_inputs_for_generation(input_ids, *args, inputs_embeds=inputs_embeds, **kwargs)
+        given = [name for name in IMAGE_INPUTS if model_inputs.get(name) is not None]
+        if given and self._knows_panoramas(model_inputs, kwargs):
+            for name in given:
+                del model_inputs[name]
+        return model_inputs
 
-        def prepare_inputs_for_generation(
-            self, input_ids: Tensor, *args: Any, inputs_embeds: Tensor | None = None, **kwargs: Any
-        ) -> dict[str, Any]:
-            """As in newer releases: the pixels go in with the prompt and not again with each new token."""
-            model_inputs = super().prepare_inputs_for_generation(
-                input_ids, *args, inputs_embeds=inputs_embeds, **kwargs
-            )
-            if not is_prefill(model_inputs, kwargs):
-                model_inputs.pop("pixel_values", None)
-                model_inputs.pop("view_rays", None)
-            return model_inputs
+    def _knows_panoramas(self, model_inputs: dict[str, Any], arguments: dict[str, Any]) -> bool:
+        """Whether the panoramas are in the cache already: after the prompt, or when a cached one is gone on with."""
+        if not GENERATE_DROPS_IMAGES and not is_prefill(model_inputs, arguments):
+            return True
+        cache, ids = model_inputs.get(CACHE_NAME), model_inputs.get("input_ids")
+        if ids is None or cache is None or not cache.get_seq_length():
+            return False
+        return not bool((ids == self.config.image_token_id).any())
