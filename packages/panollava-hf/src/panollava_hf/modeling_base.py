@@ -167,7 +167,7 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
                     f"pixel_values hold {views} views, the config's plan ({self.config.crop_strategy}) has "
                     f"{view_rays.shape[0]}: cut the panorama with the checkpoint's own processor, or pass view_rays"
                 )
-        # Not named above: `generate` takes what is named for the panoramas' alone, and the language model would lack it.
+        # Not named above: `generate` keeps named arguments from the language model.
         options = tower_options(kwargs.get("output_hidden_states"), kwargs.get("output_attentions"))
         features, latents = self.encode_views(pixel_values, **options)
         rays = view_rays.to(latents.device, latents.dtype)
