@@ -178,6 +178,54 @@ def test_lora_kept_and_merged(make_original, tmp_path, family, modules, toleranc
     torch.testing.assert_close(outputs(model, original, pixels, ids, labels).logits, wanted, **close)
 
 
+def test_push(make_original, tmp_path, monkeypatch, capsys):
+    """The whole folder, adapter included, is one commit to one repository; a refusal leaves the folder."""
+    from types import SimpleNamespace
+
+    from panollava_hf.cli import run
+    from panollava_hf.hub import push as module
+
+    calls = {}
+
+    class Hub:
+        def __init__(self, **settings):
+            pass
+
+        def create_repo(self, name, **options):
+            calls["created"] = (name, options)
+
+        def model_info(self, name):
+            return SimpleNamespace(sha="before", siblings=[SimpleNamespace(rfilename="old.safetensors")])
+
+        def create_commit(self, name, operations, **options):
+            if name == "someone/full":
+                raise OSError("no space left")
+            calls["commit"] = {operation.path_in_repo: type(operation).__name__ for operation in operations}
+            calls["parent"] = options["parent_commit"]
+            return SimpleNamespace(oid="0123abc")
+
+    monkeypatch.setattr(module, "HfApi", Hub)
+    original = make_original(language=llama(), lora=lora(LLAMA_LORA))
+    arguments = ["convert", "--lightning-ckpt", str(original.save())]
+    arguments += ["--vision-tower", str(original.vision_folder), "--text-tower", str(original.text_folder)]
+    places = {
+        name: ["--output-dir", str(tmp_path / name), "--push-to-hub", f"someone/{name}"] for name in ("a", "full")
+    }
+    assert run([*arguments, *places["a"]]) == 0
+    assert "0123abc" in capsys.readouterr().out
+    assert calls["created"] == ("someone/a", {"exist_ok": True, "private": True})
+    assert calls["parent"] == "before"
+    added = {name for name, kind in calls["commit"].items() if kind == "CommitOperationAdd"}
+    assert {"config.json", "model.safetensors", "README.md", "adapter/adapter_model.safetensors"} <= added
+    assert calls["commit"]["old.safetensors"] == "CommitOperationDelete"
+    assert run([*arguments, *places["full"]]) == 2
+    assert "the folder is written, but not uploaded: no space left" in capsys.readouterr().err
+    assert (tmp_path / "full" / "config.json").is_file()
+    assert run([*arguments, "--output-dir", str(tmp_path / "b"), "--push-to-hub", "ownerless"]) == 2
+    assert "has no owner: write owner/name" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+
+
 def vicreg(features, overlap, mode, weights):
     """The original's loss in float64, `features` `[B, V, H, W, D]`."""
     shared = max(1, int(features.shape[3] * overlap))

@@ -119,41 +119,6 @@ def test_one_tensor_under_two_names(tmp_path):
         assert torch.equal(file.get_tensor("b"), tensor)
 
 
-def test_push(make_original, tmp_path, monkeypatch, capsys):
-    """The whole folder goes to one repository, a new one is private, and a refusal leaves the folder."""
-    from types import SimpleNamespace
-
-    from panollava_hf.cli import run
-    from panollava_hf.conversion import folder as written
-
-    original, calls = make_original(), []
-
-    class Hub:
-        def create_repo(self, name, **options):
-            calls.append((name, options))
-            return SimpleNamespace(repo_id=name)
-
-        def upload_folder(self, *, repo_id, folder_path, commit_message):
-            if repo_id == "someone/full":
-                raise OSError("no space left")
-            calls.append((repo_id, {path.name for path in folder_path.iterdir()}))
-            return f"uploaded to {repo_id}"
-
-    monkeypatch.setattr(written, "HfApi", Hub)
-    arguments = ["convert", "--lightning-ckpt", str(original.save())]
-    arguments += ["--vision-tower", str(original.vision_folder), "--text-tower", str(original.text_folder)]
-    places = {
-        name: ["--output-dir", str(tmp_path / name), "--push-to-hub", f"someone/{name}"] for name in ("a", "full")
-    }
-    assert run([*arguments, *places["a"]]) == 0
-    assert "uploaded to someone/a" in capsys.readouterr().out
-    assert calls[0] == ("someone/a", {"exist_ok": True, "private": True})
-    assert {"config.json", "model.safetensors", "README.md", "tokenizer.json"} <= calls[1][1]
-    assert run([*arguments, *places["full"]]) == 2
-    assert "the folder is written, but not uploaded: no space left" in capsys.readouterr().err
-    assert (tmp_path / "full" / "config.json").is_file()
-
-
 MEASURE = """
 import sys
 from pathlib import Path

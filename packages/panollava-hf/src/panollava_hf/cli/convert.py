@@ -62,15 +62,14 @@ def convert(
     """Convert a Lightning checkpoint; the folder computes the same numbers."""
     if output_dir.exists() and not (output_dir.is_dir() and not any(output_dir.iterdir())):
         raise Mistake(f"--output-dir {output_dir} exists already: name a new folder")
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
     from transformers.utils import logging
 
     from panollava_hf.conversion import convert_lightning_checkpoint
+    from panollava_hf.hub.push import PushError, check_repository
 
     if push_to_hub is not None:
-        with mistakes(f"--push-to-hub {push_to_hub}", HFValidationError):
-            validate_repo_id(push_to_hub)
+        with mistakes(f"--push-to-hub {push_to_hub}", ValueError):
+            check_repository(push_to_hub)
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # what matters is in the account
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
@@ -97,9 +96,8 @@ def convert(
     stderr.print(f"Wrote {done.folder}/ ({len(done.files)} weight files{adapter}).", soft_wrap=True)
     if push_to_hub is not None:
         from panollava_hf.conversion.folder import upload
-        from panollava_hf.hub.push import CLIENT_ERRORS
 
-        with mistakes(f"--push-to-hub {push_to_hub}: the folder is written, but not uploaded", *CLIENT_ERRORS):
+        with mistakes(f"--push-to-hub {push_to_hub}: the folder is written, but not uploaded", ValueError, PushError):
             told = upload(done.folder, push_to_hub)
         typer.echo(told)
 

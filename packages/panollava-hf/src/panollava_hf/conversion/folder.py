@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, ModelCard, ModelCardData
+from huggingface_hub import ModelCard, ModelCardData
 from transformers import GenerationConfig, PretrainedConfig
 
+from panollava_hf.hub.push import prepare, push
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
 
@@ -69,12 +70,13 @@ def write_generation_config(folder: Path, config: PretrainedConfig, text: str, t
 
 
 def upload(folder: Path, repository: str) -> str:
-    """Upload a converted folder in one commit, to a private repository if it is new; returns its address."""
-    api = HfApi()
-    name = api.create_repo(repository, exist_ok=True, private=True).repo_id
-    return str(
-        api.upload_folder(repo_id=name, folder_path=folder, commit_message="Convert from a Lightning checkpoint")
-    )
+    """Push a converted folder in one commit, to a private repository if it is new; returns the commit's id.
+
+    Raises:
+        ValueError: The repository's name is none.
+        PushError: The Hub refused or cannot be reached.
+    """
+    return push(prepare(folder, repository, message="Convert from a Lightning checkpoint", exported=False))
 
 
 def write_card(folder: Path, config: Any, facts: dict[str, str], *, adapter: bool) -> None:

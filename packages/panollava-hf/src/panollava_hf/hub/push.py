@@ -61,41 +61,67 @@ class Push:
         return point_card(path.read_text(encoding="utf-8"), self.repo_id, self.tag or "main").encode()
 
 
-def prepare(
-    folder: Path, repo_id: str, *, tag: str | None = None, private: bool = True, message: str | None = None
-) -> Push:
-    """Look a folder over before anything is sent; touches no network.
-
-    Args:
-        folder: A folder that `export_checkpoint` wrote.
-        repo_id: `owner/name`.
-        tag: Tag of the new commit.
-        private: Whether a new repository is private.
-        message: Commit message.
+def check_repository(repo_id: str) -> None:
+    """See that a repository is named as the Hub wants it.
 
     Raises:
-        ValueError: The folder is no complete export, or a name is none that the Hub takes.
+        ValueError: It is not.
     """
     validate_repo_id(repo_id)
     if repo_id.count("/") != 1:
         raise ValueError(f"the repository {repo_id!r} has no owner: write owner/name")
+
+
+def prepare(
+    folder: Path,
+    repo_id: str,
+    *,
+    tag: str | None = None,
+    private: bool = True,
+    message: str | None = None,
+    exported: bool = True,
+) -> Push:
+    """Look a folder over before anything is sent; touches no network.
+
+    Args:
+        folder: A folder that `export_checkpoint` wrote, or a plain checkpoint.
+        repo_id: `owner/name`.
+        tag: Tag of the new commit.
+        private: Whether a new repository is private.
+        message: Commit message.
+        exported: Whether it must be an export. A plain checkpoint has no code and may have folders (`adapter/`).
+
+    Raises:
+        ValueError: The folder is not complete, or a name is none that the Hub takes.
+    """
+    check_repository(repo_id)
     if tag is not None and not re.fullmatch(r"\w[\w.+-]*", tag):
         raise ValueError(f"{tag!r} is no tag: use letters, digits, '.', '-', '_' and '+', as in v1.0.0")
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder} has no config.json: push a folder that `panollava export` wrote")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     references = config.get("auto_map", {}).values()
-    if not references:
+    if exported and not references:
         raise ValueError(f"{folder} holds no code (no auto_map in its config.json): run `panollava export` first")
-    files = tuple(sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")))
-    odd = [name for name in files if (folder / name).is_symlink() or not (folder / name).is_file()]
-    if odd:
-        raise ValueError(f"{folder} holds what no export holds: {', '.join(odd)}; remove folders and links")
+    files = _files(folder, nested=not exported)
     needed = {f"{reference.split('.')[0]}.py" for reference in references} | {"README.md"}
     missing = sorted(needed - set(files))
     if missing or not any(name.endswith(".safetensors") for name in files):
         raise ValueError(f"{folder} is not complete, it lacks {', '.join(missing) or 'weights'}: export it again")
     return Push(folder, repo_id, tag, private, message or f"Upload {tag or 'model'}", files)
+
+
+def _files(folder: Path, *, nested: bool) -> tuple[str, ...]:
+    """Names of what is in the folder, but for hidden files; nothing but files may be there."""
+    found = [path.relative_to(folder) for path in (folder.rglob("*") if nested else folder.iterdir())]
+    names = sorted(path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
+    if nested:
+        names = [name for name in names if (folder / name).is_symlink() or not (folder / name).is_dir()]
+    odd = [name for name in names if (folder / name).is_symlink() or not (folder / name).is_file()]
+    if odd:
+        kind = "model" if nested else "export"
+        raise ValueError(f"{folder} holds what no {kind} holds: {', '.join(odd)}; remove folders and links")
+    return tuple(names)
 
 
 def push(what: Push, *, token: str | None = None, endpoint: str | None = None) -> str:
