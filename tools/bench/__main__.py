@@ -5,7 +5,7 @@ import sys
 
 from tools.bench.harness import machine, write_section
 
-SECTIONS = ("geometry", "losses", "core", "hf")
+SECTIONS = ("geometry", "losses", "core", "hf", "training")
 
 
 def main(names: list[str]) -> None:

@@ -97,39 +97,49 @@ def read_examples_of(settings: DataSettings) -> Examples:
     return read_examples(settings.source, settings.split, settings.columns, settings.limit)
 
 
-def run_stage(recipe: Recipe, stage: StageName, *, start: Path, resume: bool, skip_bad: bool = False) -> None:
-    """Run one stage from `start` to `<output>/<stage>`."""
-    began = time.monotonic()
-    state = PartialState()
+def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, skip_bad: bool = False) -> StageTrainer:
+    """The trainer of one stage: its model from the folder `start`, its data, its checkpoints in the folder `work`."""
     settings, data = recipe.stages[stage], recipe.data_of(stage)
-    output = Path(recipe.output) / stage
-    unfinished = output.with_name(f"{stage}.unfinished")
     processor = PanoLLaVaProcessor.from_pretrained(start)
     examples = read_examples_of(data)
-    roll = scene_roller(examples, data.split) if data.roll else None
     dataset = PanoramaDataset(
         examples,
         processor.image_processor,
         questions=1 if stage == "vicreg" else data.questions_per_panorama,
         seed=recipe.seed,
-        roll=roll,
+        roll=scene_roller(examples, data.split) if data.roll else None,
         cache=data.cache,
         skip_bad=skip_bad,
     )
-    per_step = settings.batch_size * settings.accumulation * state.num_processes
+    per_step = settings.batch_size * settings.accumulation * PartialState().num_processes
     steps = settings.steps or math.ceil((settings.epochs or 1) * len(dataset.groups) / per_step)
     dataset.length = steps * per_step
-    set_seed(recipe.seed)
-    model = stage_model(stage, settings, start)
     collator = ViewCollator(processor) if stage == "vicreg" else AnswerCollator(processor, data.max_length)
-    collator([dataset[0]])  # a table or template that cannot work is told here, in one line
-    trainer = StageTrainer(
+    try:
+        collator([dataset[0]])  # a table or template that cannot work is told here, in one line
+    except ValueError as error:
+        raise TrainingError(f"stage {stage}: {error}") from error
+    set_seed(recipe.seed)
+    return StageTrainer(
         stage,
-        model=model,
-        args=training_arguments(recipe, stage, steps, unfinished),
+        model=stage_model(stage, settings, start),
+        args=training_arguments(recipe, stage, steps, work),
         train_dataset=dataset,
         data_collator=collator,
     )
+
+
+def run_stage(recipe: Recipe, stage: StageName, *, start: Path, resume: bool, skip_bad: bool = False) -> None:
+    """Run one stage from `start` to `<output>/<stage>`."""
+    began = time.monotonic()
+    state = PartialState()
+    output = Path(recipe.output) / stage
+    unfinished = output.with_name(f"{stage}.unfinished")
+    trainer = stage_trainer(recipe, stage, start, unfinished, skip_bad=skip_bad)
+    dataset: Any = trainer.train_dataset
+    steps = trainer.args.max_steps
+    per_step = len(dataset) // steps
+    model = trainer.model
     parts = ", ".join(f"{part} {new:,} of {every:,}" for part, (new, every) in trainable_report(model).items())
     _tell(f"{stage}: {len(dataset.groups)} panoramas, {steps} steps of {per_step}; learning {parts}")
     checkpoint = last_checkpoint(unfinished) if resume else None

@@ -1,0 +1,105 @@
+"""Training: what the trainer adds to the bare modules, and whether the data keep up."""
+
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from tools.bench.harness import milliseconds, table
+
+STEPS, WARM_UP, SCENES = 24, 4, 48
+
+
+class _Clock(TrainerCallback):
+    """After each step of the trainer, the bare modules' forward and backward on the same batch: both see one machine."""
+
+    def __init__(self, trainer: Any) -> None:
+        self.trainer = trainer
+        self.steps: list[float] = []
+        self.bare: list[float] = []
+        self.waits: list[float] = []
+        self.batch: dict[str, Any] = {}
+        self.fetch, trainer.get_batch_samples = trainer.get_batch_samples, self._fetched
+        self.prepare, trainer._prepare_inputs = trainer._prepare_inputs, self._prepared
+
+    def _fetched(self, *args: Any, **kwargs: Any) -> Any:
+        self.began = began = time.perf_counter()
+        found = self.fetch(*args, **kwargs)
+        self.waits.append(time.perf_counter() - began)
+        return found
+
+    def _prepared(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        self.batch = self.prepare(inputs)
+        return self.batch
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Note the step, then time the bare modules."""
+        self.steps.append(time.perf_counter() - self.began)
+        began = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.trainer.args.bf16):
+            loss = _bare_loss(model, self.batch)
+        loss.backward()
+        self.bare.append(time.perf_counter() - began)
+        model.zero_grad()
+
+
+def _bare_loss(model: Any, batch: dict[str, Any]) -> torch.Tensor:
+    """The modules one after another, with nothing of transformers' or our wrappers round them."""
+    whole = model.base_model
+    pixels = batch["pixel_values"]
+    features = whole.vision_backbone(pixels.flatten(0, 1))
+    grid = whole.vision_backbone.token_grid(pixels.shape[-2:])
+    latents = whole.resampler(features, grid=grid)
+    tokens = whole.projector(latents, num_views=pixels.shape[1], grid=whole.token_grid, rays=whole._plan_rays)
+    ids = batch["input_ids"]
+    embeds = whole.get_input_embeddings()(ids)
+    image = (ids == model.config.image_token_id)[..., None]
+    embeds = embeds.masked_scatter(image, tokens.to(embeds.dtype))
+    hidden = whole.language_model(
+        inputs_embeds=embeds,
+        attention_mask=batch["attention_mask"],
+        position_ids=batch["position_ids"],
+        use_cache=False,
+    ).last_hidden_state
+    logits = model.lm_head(hidden).float()
+    labels = torch.nn.functional.pad(batch["labels"][:, 1:], (0, 1), value=-100)
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100)
+
+
+def run() -> str:
+    """Measure and return the section's Markdown."""
+    from panollava_hf.data.panoshapes import write_panoshapes
+    from panollava_hf.training import load_recipe, train
+    from panollava_hf.training.run import stage_trainer
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        write_panoshapes(folder / "shapes", "train", SCENES, width=512)
+        changes = [f"data.source={folder / 'shapes'}", f"data.cache={folder / 'cache'}", "data.roll=false"]
+        changes += [f"output={folder / 'run'}", "stages.vicreg.steps=1", "stages.resampler.steps=1"]
+        changes += [f"stages.{stage}.batch_size=8" for stage in ("vicreg", "resampler", "finetune")]
+        recipe = load_recipe("panoshapes", [*changes, f"stages.finetune.steps={STEPS}", "stages.finetune.save_every=999"])
+        train(recipe, ["vicreg"])
+        for image in (folder / "shapes" / "images").iterdir():
+            assert image.is_file()
+        trainer = stage_trainer(recipe, "finetune", folder / "run" / "vicreg", folder / "work")
+        dataset: Any = trainer.train_dataset
+        for place in range(SCENES):  # fill the cache
+            dataset[place]
+        clock = _Clock(trainer)
+        trainer.add_callback(clock)
+        trainer.train()
+    steps, bare, waits = (median(times[WARM_UP:STEPS]) for times in (clock.steps, clock.bare, clock.waits))
+    share = sum(clock.waits[WARM_UP:STEPS]) / sum(clock.steps[WARM_UP:STEPS])
+    rows = [
+        ["a step of `finetune` (forward, backward, clipping, AdamW)", milliseconds(steps), milliseconds(bare),
+         f"{steps / bare:.3f}×", "≤ 1.10×"],
+        ["of it waiting for data (2 workers, cached views)", milliseconds(waits), "", f"{share:.1%}", "≤ 5 %"],
+    ]  # fmt: skip
+    head = ["work", "trainer", "bare modules, forward and backward", "ratio", "goal"]
+    note = "The recipe `panoshapes`: 8 panoramas of 6 views, 12 questions each; in turns on the same batches."
+    return f"## Training\n\n{note}\n\n{table(head, rows)}"
