@@ -2,11 +2,10 @@
 
     panollava data panoshapes --split train --n 14000 --width 512 --questions 4 data/panoshapes
     panollava train --config panoshapes
-    python -m tools.default_checkpoint runs/panoshapes/finetune packages/panollava-hf/src/panollava_hf/default_checkpoint \
-        --results results.json
+    python -m tools.default_checkpoint runs/panoshapes/finetune OUTPUT --results results/results.json
 
-Weights are stored in half precision and computed with in single precision; names and settings are those that transformers
-4.57 and 5.x both read. `--results` takes what `panollava eval` wrote, for the card.
+OUTPUT is the package's `default_checkpoint`. Weights are stored in half precision and computed with in single
+precision; names and settings are those that transformers 4.57 and 5.x both read. `--results` is for the card.
 """
 
 import argparse

@@ -15,7 +15,7 @@ STEPS, WARM_UP, SCENES = 24, 4, 48
 
 
 class _Clock(TrainerCallback):
-    """After each step of the trainer, the bare modules' forward and backward on the same batch: both see one machine."""
+    """After each step of the trainer, the bare modules on the same batch: both see one machine."""
 
     def __init__(self, trainer: Any) -> None:
         self.trainer = trainer
@@ -82,10 +82,9 @@ def run() -> str:
         changes = [f"data.source={folder / 'shapes'}", f"data.cache={folder / 'cache'}", "data.roll=false"]
         changes += [f"output={folder / 'run'}", "stages.vicreg.steps=1", "stages.resampler.steps=1"]
         changes += [f"stages.{stage}.batch_size=8" for stage in ("vicreg", "resampler", "finetune")]
-        recipe = load_recipe("panoshapes", [*changes, f"stages.finetune.steps={STEPS}", "stages.finetune.save_every=999"])
+        changes += [f"stages.finetune.steps={STEPS}", "stages.finetune.save_every=999"]
+        recipe = load_recipe("panoshapes", changes)
         train(recipe, ["vicreg"])
-        for image in (folder / "shapes" / "images").iterdir():
-            assert image.is_file()
         trainer = stage_trainer(recipe, "finetune", folder / "run" / "vicreg", folder / "work")
         dataset: Any = trainer.train_dataset
         for place in range(SCENES):  # fill the cache

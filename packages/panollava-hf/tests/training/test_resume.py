@@ -43,7 +43,7 @@ def test_sigkill_and_resume(shapes, tmp_path):
     for stage in STAGES:
         wanted, got = (load_file(folder / stage / "model.safetensors") for folder in (whole, killed))
         for name, weight in wanted.items():
-            torch.testing.assert_close(got[name], weight, rtol=0, atol=1e-6, msg=lambda m, n=name: f"{stage} {n}: {m}")
+            torch.testing.assert_close(got[name], weight, rtol=0, atol=1e-6, msg=f"{stage} {name}")
 
 
 def test_half_a_checkpoint_is_not_resumed_from(tmp_path):

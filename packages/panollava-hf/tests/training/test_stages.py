@@ -147,7 +147,7 @@ def test_epochs_count_panoramas(tiny):
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tiny, tmp_path):
-    with pytest.raises(TrainingError, match="loss of stage vicreg is nan at step .*lower its learning_rate"):
+    with pytest.raises(TrainingError, match=r"loss of stage vicreg is nan at step .*lower its learning_rate"):
         train(tiny("stages.vicreg.learning_rate=1e30", "stages.vicreg.log_every=1"), ["vicreg"])
     assert not (tmp_path / "run" / "vicreg").exists()
 
@@ -164,7 +164,7 @@ def test_rows_that_do_not_fit(tiny):
 
 
 def test_starts_that_cannot_be(tiny):
-    with pytest.raises(TrainingError, match="cannot be made: .*text_config needs a full config"):
+    with pytest.raises(TrainingError, match=r"cannot be made: .*text_config needs a full config"):
         train(tiny("model.config.text_config={}"), ["vicreg"])
     with pytest.raises(TrainingError, match="cannot be made"):
         train(tiny("model={path: /nowhere}"), ["vicreg"])

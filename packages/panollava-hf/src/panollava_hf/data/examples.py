@@ -101,7 +101,7 @@ class Examples(Sequence[Example]):
 def read_examples(
     source: str | Path, split: str = "train", columns: Mapping[str, str] | None = None, limit: int | None = None
 ) -> Examples:
-    """Read a table of panoramas, questions and answers.
+    r"""Read a table of panoramas, questions and answers.
 
     Args:
         source: A `.csv`, `.jsonl` or `.parquet` file, a folder that holds `<split>` as one of these, or the id of a
@@ -116,7 +116,7 @@ def read_examples(
     Example:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
-        >>> _ = (folder / "train.csv").write_text("url,query,annotation\\nroom.jpg,What is this?,A room.\\n")
+        >>> _ = (folder / "train.csv").write_text("url,query,annotation\nroom.jpg,What is this?,A room.\n")
         >>> read_examples(folder)[0].answer
         'A room.'
     """

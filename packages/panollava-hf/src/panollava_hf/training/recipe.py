@@ -162,7 +162,7 @@ class Recipe(_Strict):
         if not stages:
             raise ValueError(f"no stage: give one or more of {', '.join(STAGES)}")
         for name in ("vicreg", "resampler"):
-            if name in stages and stages[name].language_model != "frozen":  # type: ignore[index]  # a literal, checked
+            if name in stages and stages[name].language_model != "frozen":
                 raise ValueError(f"{name}.language_model: the language model learns in the stage finetune only")
         return {name: stages[name] for name in STAGES if name in stages}
 

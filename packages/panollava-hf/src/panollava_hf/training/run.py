@@ -42,8 +42,8 @@ def train(
 ) -> Path:
     """Train the stages of a recipe.
 
-    Each stage writes an ordinary checkpoint folder `<output>/<stage>`, whole or not at all; while it runs, what is needed
-    to resume lies in `<output>/<stage>.unfinished`.
+    Each stage writes an ordinary checkpoint folder `<output>/<stage>`, whole or not at all; while it runs, what is
+    needed to resume lies in `<output>/<stage>.unfinished`.
 
     Args:
         recipe: The recipe.
@@ -196,7 +196,8 @@ def _claim(output: Path, recipe: Recipe, wanted: Sequence[str], resume: bool) ->
     """Make the output folder this run's, or see that it is."""
     known = output / RECIPE_FILE
     settled = recipe.model_dump(mode="json", exclude={"output"})
-    if output.exists() and any(output.iterdir()):
+    made = {path.name for path in output.iterdir()} if output.is_dir() else set()
+    if made - {RECIPE_FILE}:  # a recipe alone is a run that could not begin
         if not known.is_file():
             raise TrainingError(f"{output} holds something else: choose an empty folder as output")
         before = yaml.safe_load(known.read_text())
@@ -206,7 +207,10 @@ def _claim(output: Path, recipe: Recipe, wanted: Sequence[str], resume: bool) ->
         begun = [n for n in wanted if (output / n).is_dir() or (output / f"{n}.unfinished").is_dir()]
         if begun and not resume:
             raise TrainingError(f"{output} already holds the stage {begun[0]}: go on with --resume, or choose another")
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{output} cannot be made: {error.strerror}") from error
     known.write_text(yaml.safe_dump(settled, sort_keys=False))
 
 

@@ -17,8 +17,8 @@ from panollava_hf.training.recipe import StageName, StageSettings
 def stage_model(stage: StageName, settings: StageSettings, folder: Path) -> Any:
     """Load what a stage trains from the folder it starts from, with everything else frozen.
 
-    `vicreg` trains resampler and VICReg projector, `resampler` resampler and projector, `finetune` projector and language
-    model; all may train the last blocks of the vision tower, `finetune` the resampler too.
+    `vicreg` trains resampler and VICReg projector, `resampler` resampler and projector, `finetune` projector and
+    language model; all may train the last blocks of the vision tower, `finetune` the resampler too.
 
     Raises:
         TrainingError: The checkpoint cannot be trained this way.
