@@ -2,6 +2,7 @@
 
 import enum
 import math
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,6 +65,7 @@ def eval_(
         from panollava_hf.evaluation import EvaluationError, Options, read_rows
         from panollava_hf.evaluation.run import check_beforehand, evaluate, left_undone
 
+        _hush_datasets()
         options = Options(
             batch_size=batch_size,
             max_new_tokens=max_new_tokens,
@@ -85,6 +87,14 @@ def eval_(
         stderr.print(f"[yellow]Note:[/yellow] {note}", soft_wrap=True)
     typer.echo((output / "results.md").read_text(encoding="utf-8"), nl=False)
     stderr.print(f"Wrote {output}/ in {results['seconds']:.0f} s.", soft_wrap=True)
+
+
+def _hush_datasets() -> None:
+    """One line of progress is enough; where `datasets` is missing, reading says so."""
+    if find_spec("datasets") is not None:
+        from datasets import disable_progress_bars
+
+        disable_progress_bars()
 
 
 class _Bars(Progress):

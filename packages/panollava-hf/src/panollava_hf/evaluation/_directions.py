@@ -53,7 +53,7 @@ def draw(found: dict[str, Any], title: str) -> bytes:
                 axes.text(x, y, str(count), ha="center", va="center", fontsize=8, color=colour)
     axes.set_xlabel("predicted")
     axes.set_ylabel("expected (questions)")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(title, fontsize=10, wrap=True)
     figure.colorbar(image, ax=axes, label="% of the expected direction")
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=150, metadata={"Software": None})

@@ -74,10 +74,11 @@ def rotated(
     return items, unanswerable
 
 
-def expected_after(prediction: str, answer: str, rotated_answer: str) -> str:
+def expected_after(prediction: str, answer: str, rotated_answer: str) -> str | None:
     """What a consistent model says after the rotation, given what it said before, right or wrong.
 
-    A direction turns by as many sectors as the true one does; everything else stays, unless it was right.
+    Where the true answer stays, the prediction shall stay. Where it turns, a prediction turns by as many sectors
+    ("above" and "below" stay where they are); one that is no direction cannot turn, so nothing is consistent with it.
 
     Example:
         >>> expected_after("right", "front", "front right")  # wrong before; everything turned by one sector
@@ -86,9 +87,11 @@ def expected_after(prediction: str, answer: str, rotated_answer: str) -> str:
     said, before, after = normalise(prediction), normalise(answer), normalise(rotated_answer)
     if said == before:
         return after
+    if before == after:
+        return said
     if said in SECTORS and before in SECTORS and after in SECTORS:
         return SECTORS[(SECTORS.index(said) + SECTORS.index(after) - SECTORS.index(before)) % len(SECTORS)]
-    return said
+    return said if said in DIRECTIONS else None
 
 
 def consistency(

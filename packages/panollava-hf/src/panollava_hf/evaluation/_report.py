@@ -103,8 +103,11 @@ CAPTION_METRICS = {"bleu4": "BLEU-4", "meteor": "METEOR (exact, stem)", "rouge_l
 
 
 def _places(places: Mapping[str, Any]) -> list[str]:
-    rows = [[name, str(found["count"]), percent(found["exact_match"])] for name, found in places.items()]
-    return table(["place", "questions", "exact match"], rows)
+    rows = [
+        [name, str(found["count"]), percent(found["exact_match"]), percent(found.get("elsewhere_alike"))]
+        for name, found in places.items()
+    ]
+    return table(["place", "questions", "exact match", "elsewhere, same families"], rows)
 
 
 def _rotated(found: Mapping[str, Any]) -> list[str]:

@@ -106,7 +106,8 @@ def evaluate(
         "places": _places(data.rows, entries, scenes) if scenes else None,
     }
     if options.shuffle_images:
-        results["shuffled_images"] = exact_match(data.rows, done["predictions-shuffled"].by_row)
+        other = exact_match(data.rows, done["predictions-shuffled"].by_row)
+        results["shuffled_images"] = {**other, "answer_prior": results["answer_prior"]["exact_match"]}
     if options.rotate is not None:
         turned = consistency(passes[turns], entries, done[turns].by_row)
         results["rotated"] = {"yaw_deg": options.rotate, **turned, "unanswerable": unanswerable}
@@ -207,7 +208,17 @@ def _places(rows: Sequence[Row], entries: dict[int, dict[str, Any]], scenes: dic
         place = None if known is None else place_of(*known, row.answer)
         if place is not None:
             found[place].append(row)
-    return {place: exact_match(rows, entries) for place, rows in found.items()}
+    scores = {place: exact_match(rows, entries) for place, rows in found.items()}
+    for place in (SEAM, POLES):
+        scores[place]["elsewhere_alike"] = _alike(scores[place]["families"], scores[ELSEWHERE]["families"])
+    return scores
+
+
+def _alike(families: dict[str, Any], elsewhere: dict[str, Any]) -> float | None:
+    """Exact match elsewhere on the same mixture of families, so that hard families do not pass for hard places."""
+    both = [(found["count"], elsewhere[name]["exact_match"]) for name, found in families.items() if name in elsewhere]
+    total = sum(count for count, _ in both)
+    return sum(count * share for count, share in both) / total if total else None
 
 
 def _version(package: str) -> str | None:
@@ -219,7 +230,8 @@ def _version(package: str) -> str | None:
 
 def _write(output: Path, results: dict[str, Any]) -> None:
     if results["directions"] is not None and can_draw():
-        title = f"Directions: {results['model']['name']} on {results['data']['source']}"
+        names = (Path(name).name for name in (results["model"]["name"], results["data"]["source"]))
+        title = "Directions: " + " on ".join(names)
         write_whole(output / "directions.png", draw(results["directions"], title))
     write_whole(output / "results.md", markdown(results))
     write_whole(output / "results.json", json.dumps(results, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,116 @@
+import json
+import shutil
+
+import pytest
+from panollava_hf.cli import run
+
+pytestmark = pytest.mark.usefixtures("socket_disabled")
+ASKED = {"image": "panorama.png", "question": "What?", "answer": "A room."}
+
+
+def fails(capsys, *arguments):
+    """The one line that a mistake is told with."""
+    assert run(["eval", *map(str, arguments)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    *notes, line = err.strip().splitlines()
+    assert all("Note" in note for note in notes if note.strip()), notes
+    return line
+
+
+def test_a_folder_of_panoshapes(shapes, tmp_path, capsys):
+    output = tmp_path / "deep" / "out"
+    arguments = [
+        "--data",
+        shapes,
+        "--output",
+        output,
+        "--shuffle-images",
+        "--rotate",
+        "random",
+        "--max-new-tokens",
+        "4",
+    ]
+    assert run(["eval", *map(str, arguments)]) == 0
+    out, err = capsys.readouterr()
+    assert "| **all** |" in out
+    assert out == (output / "results.md").read_text()
+    assert "Wrote" in err
+    results = json.loads((output / "results.json").read_text())
+    assert set(results["families"]) >= {"what", "where", "count", "attribute", "existence"}
+    assert set(results["captions"]) >= {"bleu4", "meteor", "rouge_l", "cider", "count"}
+    assert results["model"]["name"] == "embedded default"
+    assert results["versions"]["transformers"]
+    assert results["seconds"] > 0
+    assert (output / "directions.png").read_bytes().startswith(b"\x89PNG")
+    assert "other data" in fails(capsys, "--data", shapes, "--output", output, "--limit", "3", "--max-new-tokens", "4")
+
+
+def test_captions_of_a_table(table, tmp_path, capsys):
+    path = table(ASKED, {**ASKED, "answer": "A bright room."}, {**ASKED, "question": "Describe."})
+    assert (
+        run(["eval", "--data", str(path), "--output", str(tmp_path / "o"), "--captions", "--max-new-tokens", "2"]) == 0
+    )
+    results = json.loads((tmp_path / "o" / "results.json").read_text())
+    assert results["exact_match"] is None
+    assert results["captions"]["count"] == 2  # the first has two references
+    assert results["captions"]["references"] == 3
+    assert results["directions"] is None
+    assert results["places"] is None
+    assert not (tmp_path / "o" / "directions.png").exists()
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("kind", ["missing", "broken"])
+def test_a_bad_panorama_stops_with_file_and_row_or_is_counted(table, tmp_path, capsys, kind):
+    bad = tmp_path / "bad.png"
+    if kind == "broken":
+        bad.write_bytes(b"no picture")
+    path = table(ASKED, {**ASKED, "image": "bad.png"}, {**ASKED, "image": "bad.png", "question": "Which?"})
+    line = fails(capsys, "--data", path, "--output", tmp_path / "o", "--max-new-tokens", "2")
+    assert "table.jsonl, row 2" in line
+    assert "bad.png" in line
+    assert "--skip-bad" in line
+    arguments = ["--data", path, "--output", tmp_path / "p", "--max-new-tokens", "2", "--skip-bad"]
+    assert run(["eval", *map(str, arguments)]) == 0
+    assert "2 questions about 1 unreadable panoramas were left out" in capsys.readouterr().out
+    results = json.loads((tmp_path / "p" / "results.json").read_text())
+    assert results["count"] == 1
+    assert results["skipped"]["rows"] == 2
+    assert "bad.png" in results["skipped"]["images"]["bad.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--data", "NOWHERE.jsonl"], "no such file or folder"),
+        (["--data", "SHAPES", "--split", "train"], "test.jsonl"),
+        (["--data", "SHAPES", "--rotate", "sideways"], "--rotate sideways: expected a yaw"),
+        (["--data", "SHAPES", "--rotate", "nan"], "--rotate nan: expected a yaw"),
+        (["--data", "TABLE", "--rotate", "90"], "--rotate needs a PanoShapes folder"),
+        (["--data", "TABLE", "--shuffle-images"], "--shuffle-images needs at least two panoramas"),
+        (["--data", "SHAPES", "--batch-size", "0"], "--batch-size"),
+        (["--data", "SHAPES", "--model", "no/such/model"], "--model no/such/model"),
+        (["--data", "SHAPES", "--device", "teapot"], "--device teapot"),
+        (["--data", "STRANGE"], "picture, text"),
+    ],
+)
+def test_mistakes_are_one_line_and_code_2(shapes, table, tmp_path, capsys, arguments, told):
+    strange = tmp_path / "strange.jsonl"
+    strange.write_text('{"picture": "a.png", "text": "What?"}\n')
+    names = {"SHAPES": shapes, "TABLE": table(ASKED), "STRANGE": strange, "NOWHERE.jsonl": tmp_path / "nowhere.jsonl"}
+    line = fails(capsys, *(names.get(a, a) for a in arguments), "--output", tmp_path / "out")
+    assert line.startswith("panollava: ")
+    assert told in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scene_that_is_missing_is_told(shapes, tmp_path, capsys):
+    folder = tmp_path / "shapes"
+    shutil.copytree(shapes, folder)
+    lines = (folder / "scenes-test.jsonl").read_text().splitlines(keepends=True)
+    (folder / "scenes-test.jsonl").write_text("".join(lines[:-1]))
+    line = fails(capsys, "--data", folder, "--output", tmp_path / "out", "--max-new-tokens", "1")
+    assert "scene test-000007 is not in" in line
+    (folder / "scenes-test.jsonl").write_text("{}\n")
+    assert "scenes-test.jsonl, line 1" in fails(capsys, "--data", folder, "--output", tmp_path / "new")
