@@ -1,3 +1,5 @@
+import base64
+
 import numpy as np
 import pytest
 import torch
@@ -112,3 +114,29 @@ def test_a_tokenizer_without_the_placeholder_gains_it(processor, tmp_path):
     made = PanoLLaVaProcessor(processor.image_processor, bare)
     assert made.image_token_id == 2
     assert bare.encode("<|vision|><|vision|>") == [2, 2]
+
+
+@pytest.mark.parametrize("form", ["url", "base64", "data", "image"])
+def test_a_chat_takes_every_form_of_a_picture(processor, panorama_file, form):
+    text = base64.b64encode(panorama_file.read_bytes()).decode()
+    item = {
+        "url": {"url": str(panorama_file)},
+        "base64": {"base64": text},
+        "data": {"url": f"data:image/png;base64,{text}"},
+        "image": {"image": text},
+    }[form]
+    content = [{"type": "image", **item}, {"type": "text", "text": "?"}]
+    inputs = processor.apply_chat_template(
+        [{"role": "user", "content": content}], tokenize=True, return_dict=True, return_tensors="pt"
+    )
+    expected = processor.image_processor(panorama_file)["pixel_values"]
+    assert torch.equal(inputs["pixel_values"], expected)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [("data:image/png,abc", "is no picture: a data URL reads"), ("data:image/png;base64,a", "is no base64")],
+)
+def test_a_broken_data_url_is_told_apart_from_a_path(processor, source, message):
+    with pytest.raises(ValueError, match=message):
+        processor.image_processor(source)

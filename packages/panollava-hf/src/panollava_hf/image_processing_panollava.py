@@ -1,5 +1,7 @@
 """Panoramas → normalised perspective views, cut exactly as the model was made for."""
 
+import base64
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,33 @@ def flatten_images(images: Any) -> list[Any]:
     if hasattr(images, "ndim") and images.ndim == 4:
         return list(images)
     return [images]
+
+
+#: A picture as base64 text: longer than any path worth the name, and only of base64's letters.
+BASE64 = re.compile(r"[A-Za-z0-9+/\s]{200,}={0,2}\s*")
+
+
+def decoded(source: Any) -> Any:
+    """The bytes of a picture that comes as a data URL or as base64 text, as chat clients send it; else the source.
+
+    Raises:
+        ValueError: It is a data URL, but not of base64.
+    """
+    if not isinstance(source, str):
+        return source
+    head, comma, text = source[:200].partition(",")
+    if head.startswith("data:"):
+        if not comma or not head.endswith(";base64"):
+            raise ValueError(f"{head[:60]!r} is no picture: a data URL reads data:image/jpeg;base64,…")
+        text = source[len(head) + 1 :]
+    elif BASE64.fullmatch(source):
+        text = source
+    else:
+        return source
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError as error:
+        raise ValueError(f"{source[:30]!r}… is no base64: {error}") from error
 
 
 class PanoLLaVaImageKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]  # its base is not seen by mypy
@@ -110,7 +139,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         )
 
     def fetch_images(self, images: Any) -> Any:
-        """Load paths, URLs, bytes, PIL images and arrays (nested as given) as `[3, H, 2H]` uint8 tensors.
+        """Load paths, URLs, base64, bytes, PIL images and arrays (nested as given) as `[3, H, 2H]` uint8 tensors.
 
         Files are decoded no finer than the views can show.
         """
@@ -120,6 +149,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
             return [self.fetch_images(image) for image in images]
         if isinstance(images, Tensor) and images.ndim == 3 and images.dtype == torch.uint8:
             return images
+        images = decoded(images)
         if not isinstance(images, (str, bytes, Path)):
             return load_equirectangular(images)
         return load_equirectangular(images, max_width=self.view_plan().required_width(self._pixels()))
@@ -133,8 +163,8 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         """Cut and normalise.
 
         Args:
-            images: One panorama or a (nested) list: path, URL, bytes, PIL image, `[H, W, 3]` array or `[3, H, W]`
-                tensor.
+            images: One panorama or a (nested) list: path, URL, data URL, base64, bytes, PIL image, `[H, W, 3]` array or
+                `[3, H, W]` tensor.
             return_tensors: Accepted for Transformers' sake; tensors are always PyTorch's.
             device: Where the views are cut; default: where the panorama is.
             kwargs: Settings of the constructor that this call overrides.
