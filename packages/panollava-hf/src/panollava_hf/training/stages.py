@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -38,6 +39,9 @@ def stage_model(stage: StageName, settings: StageSettings, folder: Path) -> Any:
             whole.vision_backbone.norm.requires_grad_(True)
     if stage == "vicreg":
         model.vicreg_projector.requires_grad_(True)
+        # Statistics of the whole batch, as if one process had it.
+        gather = PartialState().num_processes > 1
+        model.criterion.options = model.criterion.options._replace(gather_distributed=gather)
         return model
     whole.projector.requires_grad_(True)
     if settings.language_model == "full":

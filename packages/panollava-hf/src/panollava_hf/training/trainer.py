@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch.utils.data import Sampler, SequentialSampler
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 
@@ -16,6 +17,8 @@ from panollava_hf.training.recipe import Recipe, StageName
 
 #: Written into a checkpoint when all of it is there; a killed run may leave one without.
 COMPLETE = "complete"
+#: Beside an adapter in a checkpoint: what learns in full.
+BESIDE_ADAPTERS = "beside_adapters.safetensors"
 
 
 class StageTrainer(Trainer):
@@ -46,6 +49,25 @@ class StageTrainer(Trainer):
         if "segments" in prepared:
             prepared["attention_mask"] = self._mask(prepared.pop("segments"))
         return prepared
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
+        super()._save(output_dir, state_dict=state_dict)
+        if hasattr(self.model, "peft_config") and self.args.should_save:
+            whole = self.model.state_dict() if state_dict is None else state_dict
+            beside = {name: value.contiguous() for name, value in whole.items() if name in self._beside_adapters()}
+            save_file(beside, Path(output_dir or self.args.output_dir) / BESIDE_ADAPTERS)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        beside = Path(resume_from_checkpoint) / BESIDE_ADAPTERS
+        if beside.is_file():
+            model = self.model if model is None else model
+            model.load_state_dict({**model.state_dict(), **load_file(beside)})
+
+    def _beside_adapters(self) -> set[str]:
+        """What learns besides the adapters, which is all that peft would save, and every buffer."""
+        learning = {n for n, p in self.model.named_parameters() if p.requires_grad and "lora_" not in n}
+        return learning | {name for name, _ in self.model.named_buffers()}
 
     def _mask(self, segments: torch.Tensor) -> torch.Tensor:
         mask = attention_mask_of(segments)
