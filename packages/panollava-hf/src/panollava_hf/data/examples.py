@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from panollava_hf.data.tables import LAYOUTS, TableError, check_csv
 
 if TYPE_CHECKING:
@@ -78,6 +80,19 @@ class Examples(Sequence[Example]):
                         found.setdefault(value, []).append(index)
                     return list(found.values())
         return [[index] for index in range(len(self))]  # embedded pictures without a name
+
+    def numbers(self, column: str) -> np.ndarray:
+        """A column of numbers.
+
+        Raises:
+            TableError: There is no such column, or it holds something else.
+        """
+        if column not in self.rows.column_names:
+            raise TableError(f"{self.name} has no column {column!r}; it has {', '.join(self.rows.column_names)}")
+        values = np.asarray(self.rows.select_columns([column])[column][:])
+        if not np.issubdtype(values.dtype, np.number) or not np.isfinite(values).all():
+            raise TableError(f"{self.name}: the column {column!r} must hold numbers")
+        return values
 
     def _image(self, value: Any, where: str) -> Any:
         if isinstance(value, Mapping):  # an undecoded picture of `datasets`

@@ -49,6 +49,8 @@ class PanoramaDataset(Dataset[Item]):
         length: Number of items; panoramas come again, in a new order, when all have been seen. None is one pass.
         questions: At most so many questions per panorama and item; None takes all.
         seed: Of the order, the choice of questions, and the rolling.
+        easy_first: A column of numbers and a share: during that share of the items, the largest value allowed rises
+            evenly from the smallest to the largest there is.
         shuffle: Whether panoramas and questions come in a random order.
         roll: Roll the panorama by a random yaw: None (never), or what becomes of its examples then.
         cache: Folder for what was decoded and cut; with `roll`, the reduced panorama is kept instead of its views.
@@ -64,6 +66,7 @@ class PanoramaDataset(Dataset[Item]):
         questions: int | None = None,
         seed: int = 0,
         shuffle: bool = True,
+        easy_first: tuple[str, float] | None = None,
         roll: Rotate | None = None,
         cache: str | None = None,
         skip_bad: bool = False,
@@ -76,6 +79,11 @@ class PanoramaDataset(Dataset[Item]):
         self.size = (image_processor.size["height"], image_processor.size["width"])
         what = f"{self.plan.to_dict()}|{self.size}|{image_processor.antialias}|{'panorama' if roll else 'views'}"
         self.cache = None if cache is None else ViewCache(cache, what)
+        self.easy_first = easy_first
+        if easy_first is not None:
+            values = examples.numbers(easy_first[0])[[rows[0] for rows in self.groups]]
+            self._ranked = np.argsort(values, kind="stable")
+            self._values = values[self._ranked]
         self._pass: tuple[int, np.ndarray] | None = None
 
     def __len__(self) -> int:
@@ -83,12 +91,20 @@ class PanoramaDataset(Dataset[Item]):
 
     def panorama_of(self, index: int) -> int:
         """Which panorama item `index` is about."""
+        if self.easy_first is not None and index < self.easy_first[1] * self.length:
+            return self._easy(index, index / (self.easy_first[1] * self.length))
         turn, place = divmod(index, len(self.groups))
         if not self.shuffle:
             return place
         if self._pass is None or self._pass[0] != turn:
             self._pass = (turn, np.random.default_rng([self.seed, 0, turn]).permutation(len(self.groups)))
         return int(self._pass[1][place])
+
+    def _easy(self, index: int, progress: float) -> int:
+        """Any of the panoramas that are easy enough by now."""
+        largest = self._values[0] + progress * (self._values[-1] - self._values[0])
+        allowed = int(np.searchsorted(self._values, largest, side="right"))
+        return int(self._ranked[np.random.default_rng([self.seed, 2, index]).integers(allowed)])
 
     def __getitem__(self, index: int) -> Item:
         rng = np.random.default_rng([self.seed, 1, index])

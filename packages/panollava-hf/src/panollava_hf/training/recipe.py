@@ -59,6 +59,18 @@ class ModelSettings(_Strict):
         return self
 
 
+class EasyFirst(_Strict):
+    """A curriculum: panoramas with small values of a column come first.
+
+    Attributes:
+        column: A column of numbers, e.g. `objects` of PanoShapes.
+        share: Share of the stage after which all panoramas are alike; until then the largest value allowed rises.
+    """
+
+    column: str = "objects"
+    share: float = Field(gt=0, le=1)
+
+
 class DataSettings(_Strict):
     """The table, and what is made of its rows.
 
@@ -67,6 +79,7 @@ class DataSettings(_Strict):
         split: Which split.
         columns: Names of the columns `image`, `question`, `answer` where they are unusual.
         questions_per_panorama: Questions about one panorama in one step; None takes all.
+        easy_first: A curriculum; None is none.
         roll: Roll panoramas by a random yaw and turn the direction words of questions and answers (PanoShapes only).
         cache: Folder for decoded and cut panoramas.
         workers: Processes that decode and cut; 0 does it in the main one.
@@ -78,6 +91,7 @@ class DataSettings(_Strict):
     split: str = "train"
     columns: dict[str, str] = Field(default_factory=dict)
     questions_per_panorama: int | None = Field(None, ge=1)
+    easy_first: EasyFirst | None = None
     roll: bool = False
     cache: str | None = None
     workers: int = Field(2, ge=0)
@@ -249,6 +263,8 @@ def _keys_at(place: Sequence[str]) -> list[str]:
     kinds: dict[str, type[BaseModel]] = {"model": ModelSettings, "data": DataSettings, "stages": StageSettings}
     if not place:
         return list(Recipe.model_fields)
+    if place[-1] == "easy_first":
+        return list(EasyFirst.model_fields)
     if place[-1] == "data":
         return list(DataSettings.model_fields)
     if place[0] == "model" and len(place) > 1:

@@ -1,5 +1,6 @@
 """The checkpoint folder that the first stage starts from."""
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -58,7 +59,8 @@ def _from_towers(settings: ModelSettings, folder: Path) -> None:
 
 
 def _from_nothing(settings: ModelSettings, wanted: TokenizerSettings, examples: Examples, folder: Path) -> None:
-    texts = (text for role in ("question", "answer") for text in examples.rows[examples.columns[role]][:])
+    questions, answers = (examples.rows[examples.columns[role]][:] for role in ("question", "answer"))
+    texts = itertools.chain((f"\n{question}" for question in questions), answers)
     write_tokenizer(folder, texts, wanted.vocab_size)
     kept = {path.name: path.read_bytes() for path in folder.iterdir()}
     tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -1,5 +1,6 @@
 """A small tokenizer learnt from the training texts, for a model that starts from nothing."""
 
+import itertools
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,7 +27,8 @@ def write_tokenizer(folder: Path, texts: Iterable[str], vocab_size: int = 512) -
         vocab_size: Tokens at most; the texts may not fill them.
     """
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    # A word is the same token wherever it stands, at the beginning of an answer too.
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
@@ -34,7 +36,7 @@ def write_tokenizer(folder: Path, texts: Iterable[str], vocab_size: int = 512) -
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(itertools.chain(("user\n", "assistant\n", "\n") * 1000, texts), trainer)
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -43,6 +45,7 @@ def write_tokenizer(folder: Path, texts: Iterable[str], vocab_size: int = 512) -
         "pad_token": "<|endoftext|>",
         "eos_token": "<|im_end|>",
         "clean_up_tokenization_spaces": False,
+        "add_prefix_space": True,
         "model_max_length": 2048,
         "chat_template": CHAT_TEMPLATE,
     }

@@ -22,7 +22,7 @@ FORMATS = ("jpg", "png")
 QUESTION_PURPOSE = 1
 _CHUNK = 16
 
-Row = dict[str, str]
+Row = dict[str, str | int]
 
 
 def write_panoshapes(
@@ -152,6 +152,7 @@ def write_scenes(
                 "answer": asked.answer,
                 "family": asked.family,
                 "scene": scene.name,
+                "objects": len(scene.objects),
                 "program": json.dumps(asked.program, sort_keys=True),
             }
             for asked in questions(scene, rng, questions_per_family)
