@@ -139,3 +139,41 @@ def test_nothing_but_bad_pictures_is_an_error(shapes, cutter, tmp_path):
         path.write_bytes(b"no picture")
     dataset = PanoramaDataset(read_examples(folder), cutter, skip_bad=True)
     assert "none of the 12 panoramas" in dataset[0].error
+
+
+def test_easy_panoramas_come_first(shapes, cutter):
+    examples = read_examples(shapes)
+    objects = {}
+    for line in (shapes / "scenes-train.jsonl").read_text().splitlines():
+        scene = json.loads(line)
+        objects[scene["name"]] = len(scene["objects"])
+    dataset = PanoramaDataset(examples, cutter, length=600, easy_first=("objects", 0.5))
+    names = [examples[dataset.groups[dataset.panorama_of(i)][0]].extra["scene"] for i in range(600)]
+    smallest, largest = min(objects.values()), max(objects.values())
+    for index, name in enumerate(names[:300]):
+        assert objects[name] <= smallest + index / 300 * (largest - smallest)
+    assert {objects[name] for name in names[280:300]} > {smallest}, "harder ones join in"
+    assert set(names[300:]) == set(objects), "after the share, all are alike"
+    again = PanoramaDataset(examples, cutter, length=600, easy_first=("objects", 0.5))
+    assert [again.panorama_of(i) for i in (250, 3, 599)] == [dataset.panorama_of(i) for i in (250, 3, 599)]
+
+
+def test_a_curriculum_needs_a_column_of_numbers(shapes, cutter):
+    examples = read_examples(shapes)
+    with pytest.raises(TableError, match="has no column 'size'; it has image, question"):
+        PanoramaDataset(examples, cutter, easy_first=("size", 0.5))
+    with pytest.raises(TableError, match="the column 'family' must hold numbers"):
+        PanoramaDataset(examples, cutter, easy_first=("family", 0.5))
+
+
+def test_a_word_is_one_token_wherever_it_stands(tmp_path):
+    from panollava_hf.training.tokenizer import write_tokenizer
+    from transformers import AutoTokenizer
+
+    write_tokenizer(tmp_path, ["\nWhere is the red cube?", "red cube", "back left"] * 50, 400)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    red = tokenizer("red")["input_ids"]
+    assert len(red) == 1
+    assert red[0] in tokenizer("\nWhere is the red cube?")["input_ids"]
+    text = "Straße, 東京 🙂"  # nothing is unknown
+    assert tokenizer.decode(tokenizer(text)["input_ids"]).strip() == text
