@@ -107,6 +107,7 @@ class StageSettings(_Strict):
         epochs: Passes over the panoramas.
         batch_size: Panoramas per step and process.
         accumulation: Batches per optimizer step.
+        optimizer: `adamw`, or `muon` for a model that learns from nothing (see `panollava_hf.training.optimizers`).
         learning_rate: Peak learning rate.
         weight_decay: Of AdamW.
         beta2: Of AdamW.
@@ -125,6 +126,7 @@ class StageSettings(_Strict):
     epochs: float | None = Field(None, gt=0)
     batch_size: int = Field(1, ge=1)
     accumulation: int = Field(1, ge=1)
+    optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(0.05, ge=0)
     beta2: float = Field(0.999, gt=0, lt=1)
@@ -179,6 +181,15 @@ class Recipe(_Strict):
             if name in stages and stages[name].language_model != "frozen":
                 raise ValueError(f"{name}.language_model: the language model learns in the stage finetune only")
         return {name: stages[name] for name in STAGES if name in stages}
+
+    @model_validator(mode="after")
+    def _whole_matrices(self) -> Self:
+        for name, stage in self.stages.items():
+            if self.fsdp and stage.optimizer == "muon":
+                raise ValueError(
+                    f"stages.{name}.optimizer: muon needs whole matrices, which fsdp takes apart; use adamw"
+                )
+        return self
 
     def data_of(self, stage: StageName) -> DataSettings:
         """The data settings of a stage."""

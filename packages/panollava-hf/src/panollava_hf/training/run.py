@@ -123,6 +123,7 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
     set_seed(recipe.seed)
     return StageTrainer(
         stage,
+        settings.optimizer,
         model=stage_model(stage, settings, start),
         args=training_arguments(recipe, stage, steps, work),
         train_dataset=dataset,

@@ -11,6 +11,7 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCall
 
 from panollava_hf.training.collator import NOTES
 from panollava_hf.training.errors import TrainingError
+from panollava_hf.training.optimizers import muon
 from panollava_hf.training.packing import attention_mask_of
 from panollava_hf.training.progress import StageProgress
 from panollava_hf.training.recipe import Recipe, StageName
@@ -28,13 +29,27 @@ class StageTrainer(Trainer):
         skipped: Bad pictures that were passed over, each told once.
     """
 
-    def __init__(self, stage: StageName, **kwargs: Any) -> None:
+    def __init__(self, stage: StageName, optimizer: str = "adamw", **kwargs: Any) -> None:
+        self.optimizer_name = optimizer
         super().__init__(**kwargs)
         self.skipped: dict[str, None] = {}
         for shown in (ProgressCallback, PrinterCallback):
             self.remove_callback(shown)
         self.add_callback(StageProgress(stage))
         self.add_callback(_Complete())
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW as transformers makes it, or Muon."""
+        if self.optimizer is None and self.optimizer_name == "muon":
+            learner = self.model if model is None else model
+            self.optimizer = muon(
+                learner,
+                learning_rate=self.args.learning_rate,
+                weight_decay=self.args.weight_decay,
+                beta2=self.args.adam_beta2,
+                decayed=set(self.get_decay_parameter_names(learner)),
+            )
+        return super().create_optimizer() if model is None else super().create_optimizer(model)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return SequentialSampler(self.train_dataset if train_dataset is None else train_dataset)
