@@ -1,0 +1,35 @@
+import torch
+from panollava_hf import PanoLLaVaForConditionalGeneration
+from panollava_hf.training.optimizers import muon
+from torch import nn
+
+
+def test_matrices_move_by_orthogonal_steps():
+    torch.manual_seed(0)
+    layer = nn.Linear(32, 32, bias=False)
+    before = layer.weight.detach().clone()
+    optimizer = muon(layer, learning_rate=1e-2, weight_decay=0.0, beta2=0.98, decayed=["weight"])
+    (layer(torch.randn(8, 32)) ** 2).sum().backward()
+    optimizer.step()
+    values = torch.linalg.svdvals(layer.weight.detach() - before)
+    directions = values[values > 1e-2 * values[0]]
+    assert len(directions) >= 8, "the gradient of eight rows has eight directions"
+    assert directions[:8].max() / directions[:8].min() < 3, (
+        "and all are stepped along alike (to Newton-Schulz's accuracy)"
+    )
+
+
+def test_every_parameter_has_one_place(tiny_config):
+    model = PanoLLaVaForConditionalGeneration(tiny_config())
+    frozen = model.panollava.projector.linear.bias
+    frozen.requires_grad_(False)
+    decayed = [name for name, p in model.named_parameters() if p.ndim > 1]
+    groups = muon(model, learning_rate=1e-3, weight_decay=0.1, beta2=0.98, decayed=decayed).param_groups
+    placed = [id(p) for group in groups for p in group["params"]]
+    assert len(placed) == len(set(placed))
+    assert set(placed) == {id(p) for p in model.parameters() if p.requires_grad}
+    tables = {id(p) for p in groups[1]["params"]}
+    assert id(model.get_input_embeddings().weight) in tables
+    assert id(model.lm_head.weight) in tables
+    assert all(p.ndim >= 2 for p in groups[0]["params"])
+    assert groups[2]["weight_decay"] == 0.0
