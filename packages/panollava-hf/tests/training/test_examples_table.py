@@ -5,6 +5,9 @@ from panollava_hf.data.examples import read_examples
 from panollava_hf.data.tables import TableError
 from PIL import Image
 
+# datasets before 5.2 leaves CSV files for the garbage collector to close.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored:pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.fixture
 def rows(tmp_path):
