@@ -102,7 +102,7 @@ def _is_full_turn(view: View) -> bool:
 
 def _subsampling(view: View, size: tuple[int, int], erp_width: int) -> int:
     """Reads per panorama pixel and axis, so that a finer view is averaged rather than skipped through."""
-    return int(np.clip(np.ceil(required_width([view], size) / erp_width), 1, 4))
+    return int(np.clip(np.ceil(required_width((view,), size) / erp_width), 1, 4))
 
 
 def _find(view: View, size: tuple[int, int], erp_height: int, fine: int) -> _Places:

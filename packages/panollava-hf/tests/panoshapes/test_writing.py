@@ -88,7 +88,8 @@ def test_contents(folder):
     rows = rows_of(folder / "test.jsonl")
     assert {row["scene"] for row in rows} == set(scenes)
     for row in rows:
-        assert set(row) == {"image", "question", "answer", "family", "scene", "program"}
+        assert set(row) == {"image", "question", "answer", "family", "scene", "objects", "program"}
+        assert row["objects"] == len(scenes[row["scene"]].objects)
         assert row["image"] == f"images/{row['scene']}.jpg"
         assert (folder / row["image"]).is_file()
         assert answer(scenes[row["scene"]], json.loads(row["program"])) == row["answer"]
