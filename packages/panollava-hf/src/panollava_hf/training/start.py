@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, GenerationConfig, PretrainedConfig
 
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.data.examples import Examples
+from panollava_hf.lora import merge_lora
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
 from panollava_hf.towers import resolve
@@ -45,7 +46,7 @@ def write_start(settings: ModelSettings, examples: Examples, output: Path, seed:
 
 
 def _from_checkpoint(path: str, changes: dict[str, Any], folder: Path) -> None:
-    model = PanoLLaVaForConditionalGeneration.from_pretrained(path, **changes)
+    model = merge_lora(PanoLLaVaForConditionalGeneration.from_pretrained(path, **changes))
     processor = PanoLLaVaProcessor.from_pretrained(path)
     _write(model, processor, folder)
 

@@ -29,6 +29,8 @@ class StageTrainer(Trainer):
         skipped: Bad pictures that were passed over, each told once.
     """
 
+    optimizer: Any
+
     def __init__(self, stage: StageName, optimizer: str = "adamw", **kwargs: Any) -> None:
         self.optimizer_name = optimizer
         super().__init__(**kwargs)
