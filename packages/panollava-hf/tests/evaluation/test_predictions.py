@@ -48,7 +48,9 @@ def test_a_batch_asked_again_replaces_what_was_there(tmp_path):
 
 def test_a_folder_may_be_claimed_again_by_the_same(tmp_path):
     claim(tmp_path / "out", BELONGS)
+    before = sorted(path.name for path in (tmp_path / "out").iterdir())
     claim(tmp_path / "out", {**BELONGS, "model": {"name": "the same, called otherwise", "fingerprint": "1"}})
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == before
 
 
 @pytest.mark.parametrize(
