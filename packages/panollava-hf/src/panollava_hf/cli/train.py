@@ -45,5 +45,6 @@ def train(
         raise Mistake(f"--stage {stage}: expected {', '.join(STAGES)} or all")
     with mistakes("cannot train", RecipeError, TrainingError, TableError):
         recipe = load_recipe(config, changes or ())
-        folder = run(recipe, None if stage == "all" else [stage], resume=resume, skip_bad=skip_bad)  # type: ignore[list-item]  # checked
+        chosen = [name for name in STAGES if name == stage] or None  # None: all that the recipe has
+        folder = run(recipe, chosen, resume=resume, skip_bad=skip_bad)
     typer.echo(str(Path(folder)))

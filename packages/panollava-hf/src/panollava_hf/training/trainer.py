@@ -95,9 +95,8 @@ class StageTrainer(Trainer):
         return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)
 
     def _attention(self) -> str:
-        model = self.accelerator.unwrap_model(self.model)
-        text = getattr(model, "config", None).text_config  # type: ignore[union-attr]  # ours have one
-        return str(text._attn_implementation)
+        model: Any = self.accelerator.unwrap_model(self.model)
+        return str(model.config.text_config._attn_implementation)
 
 
 class _Complete(TrainerCallback):
