@@ -1,6 +1,6 @@
 """Make the checkpoint that ships inside panollava-hf of a trained one.
 
-    panollava data panoshapes --split train --n 14000 --width 512 --questions 4 data/panoshapes
+    panollava data panoshapes --split train --n 20000 --width 512 --questions 4 data/panoshapes
     panollava train --config panoshapes
     python -m tools.default_checkpoint runs/panoshapes/finetune OUTPUT --results results/results.json
 
@@ -20,25 +20,12 @@ from huggingface_hub import EvalResult
 from panollava_hf import PanoLLaVaForConditionalGeneration
 from panollava_hf.hub._weights import write_old_names
 from panollava_hf.hub.card import CardFacts, write_card
+from panollava_hf.hub.results import read_results
 from panollava_hf.portable import make_portable
 from panollava_hf.training.start import copy_processor
 
 NAME = "panollava-panoshapes"
 LIMIT = 10 * 2**20
-
-
-def results_of(path: Path) -> tuple[EvalResult, ...]:
-    """The figures of an evaluation, as the Hub's cards have them."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    families = {name: figures["exact_match"] for name, figures in found["families"].items() if name != "caption"}
-    data = {"task_type": "visual-question-answering", "dataset_type": "panoshapes", "dataset_name": "PanoShapes"}
-    data["dataset_split"] = "test"
-    every = [("exact_match", "exact match", found["exact_match"])]
-    every += [(f"exact_match_{name}", f"exact match, {name}", value) for name, value in families.items()]
-    return tuple(
-        EvalResult(metric_type=kind, metric_name=name, metric_value=round(100 * value, 2), **data)
-        for kind, name, value in every
-    )
 
 
 def build(source: Path, output: Path, results: tuple[EvalResult, ...] = ()) -> None:
@@ -78,4 +65,4 @@ if __name__ == "__main__":
     parser.add_argument("output", type=Path)
     parser.add_argument("--results", type=Path)
     given = parser.parse_args()
-    build(given.source, given.output, results_of(given.results) if given.results else ())
+    build(given.source, given.output, read_results(given.results) if given.results else ())

@@ -1,13 +1,13 @@
 """Views as pictures on disk, and all of them on one sheet."""
 
 import io
-import os
-import tempfile
 from pathlib import Path
 
 from panollava_geometry import PerspectiveView, ViewPlan
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+
+from panollava_hf._files import write_whole
 
 MARGIN = 8
 CAPTION = 18
@@ -51,18 +51,10 @@ def _picture(pixels: Tensor) -> Image.Image:
     return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
 
 
-def _write(image: Image.Image, path: Path) -> None:
-    """Write a picture whole or not at all."""
+def _png(image: Image.Image) -> bytes:
     data = io.BytesIO()
     image.save(data, format="PNG")
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data.getvalue())
-        os.replace(scratch, path)
-    except BaseException:
-        os.unlink(scratch)
-        raise
+    return data.getvalue()
 
 
 def save_views(views: Tensor, plan: ViewPlan, folder: Path) -> list[Path]:
@@ -80,5 +72,5 @@ def save_views(views: Tensor, plan: ViewPlan, folder: Path) -> list[Path]:
     pictures = {f"view_{index:02d}.png": _picture(pixels) for index, pixels in enumerate(views)}
     pictures["contact_sheet.png"] = contact_sheet(views, plan)
     for name, picture in pictures.items():
-        _write(picture, folder / name)
+        write_whole(folder / name, _png(picture))
     return [folder / name for name in pictures]

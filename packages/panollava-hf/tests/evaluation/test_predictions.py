@@ -1,8 +1,9 @@
 import json
 
 import pytest
+from panollava_hf._files import write_whole
 from panollava_hf.evaluation import EvaluationError
-from panollava_hf.evaluation._predictions import Predictions, claim, write_whole
+from panollava_hf.evaluation._predictions import Predictions, claim
 
 BELONGS = {
     "model": {"name": "m", "fingerprint": "1"},

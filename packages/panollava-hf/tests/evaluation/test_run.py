@@ -4,6 +4,7 @@ import shutil
 import pytest
 from panollava_hf.evaluation import EvaluationError, Options, evaluate, run
 from panollava_hf.evaluation._report import exact_match
+from panollava_hf.hub.results import read_results
 
 OPTIONS = Options(batch_size=8, max_new_tokens=4, shuffle_images=True, rotate="90")
 #: What may differ between a run and its continuation.
@@ -50,6 +51,18 @@ def test_figures_follow_from_the_predictions(done, rows):
     assert results["rotated"]["count"] == len(asked)
     assert 0 < results["answer_prior"]["exact_match"] < 1
     assert all(place["count"] > 0 for place in results["places"].values())
+
+
+def test_a_model_card_takes_the_figures(done):
+    results = figures(done)
+    whole, *others = read_results(done / "results.json")
+    assert (whole.metric_type, whole.dataset_name, whole.dataset_split) == ("exact_match", "data", "test")
+    assert whole.metric_value == pytest.approx(100 * results["exact_match"], abs=0.006)
+    assert {f"exact_match_{name}" for name in results["families"]} < {result.metric_type for result in others}
+    assert [result.metric_value for result in others if result.metric_type == "cider"] == [
+        pytest.approx(results["captions"]["cider"], abs=6e-5)
+    ]
+    assert not any(str(done.parent) in str(result) for result in others)
 
 
 @pytest.mark.parametrize("cut", PASSES)

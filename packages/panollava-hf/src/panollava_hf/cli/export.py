@@ -26,7 +26,9 @@ def export(
     dataset: Annotated[
         list[str] | None, typer.Option(help="Hub id of training data, for the card; repeatable.")
     ] = None,
-    results: Annotated[Path | None, typer.Option(help="JSON list of evaluation results, for the card.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="results.json of an evaluation, or a JSON list of results, for the card.")
+    ] = None,
 ) -> None:
     """Write a self-contained folder: code, weights, processor and model card."""
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
@@ -35,8 +37,9 @@ def export(
         from transformers.utils import logging
 
         from panollava_hf.answering import default_checkpoint
-        from panollava_hf.hub.card import CardFacts, read_results
+        from panollava_hf.hub.card import CardFacts
         from panollava_hf.hub.export import export_checkpoint
+        from panollava_hf.hub.results import read_results
 
         logging.disable_progress_bar()
         with mistakes(f"--results {results}", OSError, ValueError):

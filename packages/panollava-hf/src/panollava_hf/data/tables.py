@@ -6,14 +6,13 @@ often written without quotes: readers then take a comma of the text for the end 
 
 import csv
 import io
-import os
-import shutil
-import tempfile
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from panollava_hf._files import write_whole
 from panollava_hf.data._split import REFERENCE, STRICT, first_field, split_texts
 
 if TYPE_CHECKING:
@@ -205,10 +204,7 @@ def write_csv(table: Table, path: str | Path) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerows([table.columns, *table.rows])
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", dir=path.parent, delete=False) as scratch:
-            scratch.write(stream.getvalue())
-        shutil.copymode(table.path, scratch.name)
-        os.replace(scratch.name, path)
+        write_whole(path, stream.getvalue(), mode=stat.S_IMODE(table.path.stat().st_mode))
     except OSError as error:
         raise TableError(f"{path} cannot be written: {error.strerror or error}") from error
 

@@ -1,8 +1,7 @@
 """Views (or reduced panoramas) kept on the disk between epochs and runs, one file per panorama."""
 
 import hashlib
-import os
-import tempfile
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from panollava_hf._files import write_whole
 
 
 def picture_identity(image: Any) -> str | None:
@@ -46,7 +47,7 @@ class ViewCache:
         if path.is_file():
             return torch.from_numpy(np.load(path, allow_pickle=False))
         made = make(image)
-        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part", delete=False) as stream:
-            np.save(stream, made.numpy(), allow_pickle=False)
-        os.replace(stream.name, path)
+        stream = io.BytesIO()
+        np.save(stream, made.numpy(), allow_pickle=False)
+        write_whole(path, stream.getvalue())
         return made

@@ -2,11 +2,11 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from panollava_hf._files import write_whole
 from panollava_hf.evaluation._errors import EvaluationError
 
 #: What a folder of results belongs to.
@@ -14,20 +14,6 @@ SETTINGS = "settings.json"
 #: How things were called, which decides nothing: their fingerprints do.
 NAMES = ("name", "source")
 PARTS = {"model": "weights", "data": "data", "settings": "settings"}
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file that appears whole or not at all."""
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.chmod(scratch, 0o644)
-        os.replace(scratch, path)
-    except BaseException:
-        os.unlink(scratch)
-        raise
 
 
 def claim(folder: Path, belongs: dict[str, Any]) -> None:

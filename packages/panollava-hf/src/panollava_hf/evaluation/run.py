@@ -9,13 +9,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from panollava_hf._files import write_whole
 from panollava_hf.answering import DEFAULT_NAME, Answerer, default_checkpoint
 from panollava_hf.evaluation._answering import Item, Skipped, ask_all
 from panollava_hf.evaluation._asking import Asker
 from panollava_hf.evaluation._captions import NEEDS, missing_library
 from panollava_hf.evaluation._directions import WHERE, confusion, draw
 from panollava_hf.evaluation._errors import EvaluationError
-from panollava_hf.evaluation._predictions import Predictions, claim, write_whole
+from panollava_hf.evaluation._predictions import Predictions, claim
 from panollava_hf.evaluation._prior import answer_prior
 from panollava_hf.evaluation._probes import consistency, plain, rotated, shuffled
 from panollava_hf.evaluation._report import captions, exact_match, markdown

@@ -42,31 +42,6 @@ class CardFacts:
     results: tuple[EvalResult, ...] = field(default=())
 
 
-def read_results(path: Path) -> tuple[EvalResult, ...]:
-    """Evaluation results from a JSON list of objects with the fields of `huggingface_hub.EvalResult`.
-
-    Needed are `dataset_name`, `dataset_type`, `metric_type` and `metric_value`; `task_type` is
-    `visual-question-answering` unless given.
-
-    Raises:
-        OSError: The file cannot be read.
-        ValueError: It is no such list.
-    """
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError(f"{path} must hold a JSON list of objects, one for each result")
-    results = []
-    for number, entry in enumerate(entries):
-        try:
-            results.append(EvalResult(**{"task_type": "visual-question-answering", **entry}))
-        except TypeError as error:
-            raise ValueError(f"{path}, result {number}: {str(error).split('__init__() ')[-1]}") from error
-    return tuple(results)
-
-
 def model_line(model_id: str, revision: str) -> str:
     """The line of the example that names the model."""
     return f"model_id, revision = {json.dumps(model_id)}, {json.dumps(revision)}"
