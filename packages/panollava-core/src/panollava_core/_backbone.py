@@ -73,6 +73,11 @@ class VisionBackbone(nn.Module):
         self._accepted = frozenset(inspect.signature(self.encoder.forward).parameters)
         self.set_trainable_blocks(trainable_blocks)
 
+    @property
+    def _no_split_modules(self) -> Any:
+        """The tower's blocks that stay on one device; transformers asks a model's direct children for them."""
+        return getattr(self.encoder, "_no_split_modules", None)
+
     @classmethod
     def from_pretrained(
         cls,

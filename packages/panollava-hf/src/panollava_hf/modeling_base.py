@@ -23,6 +23,8 @@ class PanoLLaVaPreTrainedModel(PreTrainedModel):
     main_input_name = "input_ids"
     input_modalities: tuple[str, ...] = ("image", "text")
     supports_gradient_checkpointing = True
+    # What has parameters of its own beside submodules, or a residual, stays on one device; the towers add theirs.
+    _no_split_modules = ("QFormerResampler", "PerceiverResampler", "BiMambaBlock", "ConvBlock")
     _skip_keys_device_placement = ("past_key_values", "cache")
     _supports_sdpa = True
     _supports_flash_attn = True
@@ -130,8 +132,7 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             ValueError: `pixel_values` has another number of axes.
         """
         _check_views(pixel_values)
-        parameter = next(self.vision_backbone.parameters())
-        views = pixel_values.flatten(0, 1).to(parameter.device, parameter.dtype)
+        views = pixel_values.flatten(0, 1).to(next(self.vision_backbone.parameters()).dtype)
         features = self.vision_backbone.encode(views, **options)
         grid = self.vision_backbone.token_grid((pixel_values.shape[-2], pixel_values.shape[-1]))
         return features, self.resampler(features.last_hidden_state, grid=grid)

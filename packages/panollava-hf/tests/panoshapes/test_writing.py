@@ -88,8 +88,10 @@ def test_contents(folder):
     rows = rows_of(folder / "test.jsonl")
     assert {row["scene"] for row in rows} == set(scenes)
     for row in rows:
-        assert set(row) == {"image", "question", "answer", "family", "scene", "objects", "program"}
+        assert set(row) == {"image", "question", "answer", "family", "scene", "objects", "difficulty", "program"}
         assert row["objects"] == len(scenes[row["scene"]].objects)
+        first = row["objects"] == 1 and row["question"].lower().find(" shape ") > 0
+        assert row["difficulty"] == (0 if first else row["objects"])
         assert row["image"] == f"images/{row['scene']}.jpg"
         assert (folder / row["image"]).is_file()
         assert answer(scenes[row["scene"]], json.loads(row["program"])) == row["answer"]

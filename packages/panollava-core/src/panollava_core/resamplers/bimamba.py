@@ -93,8 +93,8 @@ class BiMambaBlock(GradientCheckpointingLayer):
     def forward(self, hidden: Float[Tensor, "views tokens width"]) -> Float[Tensor, "views tokens width"]:
         """Mix tokens along the sequence, in both directions at once: one scan with a group of channels for each."""
         inputs = self.norm(hidden) if self.norm_first else hidden
-        ahead = self.forward_block.before_scan(inputs)
-        back = self.backward_block.before_scan(inputs.flip(1))
+        ahead = self.forward_block(inputs)
+        back = self.backward_block(inputs.flip(1))
         u, delta, A, D = (
             torch.cat(pair, dim=-1 if pair[0].ndim == 3 else 0) for pair in zip(ahead[:4], back[:4], strict=True)
         )
@@ -113,7 +113,7 @@ class MambaMixer(nn.Module):
         super().__init__()
         inner, rank = int(expand * width), math.ceil(width / 16)
         self.in_proj = nn.Linear(width, 2 * inner, bias=False)
-        self.conv1d = nn.Conv1d(inner, inner, d_conv, groups=inner, padding=d_conv - 1)
+        self.conv1d = CausalConv1d(inner, inner, d_conv, groups=inner, padding=d_conv - 1)
         self.x_proj = nn.Linear(inner, rank + 2 * d_state, bias=False)
         self.dt_proj = nn.Linear(rank, inner)
         self.A_log = nn.Parameter(torch.empty(inner, d_state))
@@ -134,11 +134,11 @@ class MambaMixer(nn.Module):
         step = torch.exp(place * math.log(0.1 / 0.001) + math.log(0.001))
         self.dt_proj.bias.copy_(step + torch.log(-torch.expm1(-step)))  # softplus of this is the step
 
-    def before_scan(self, hidden: Tensor) -> tuple[Tensor, ...]:
-        """`u, delta, A, D, B, C` of the scan, and the gate."""
+    def forward(self, hidden: Tensor) -> tuple[Tensor, ...]:
+        """What comes before the scan: its `u, delta, A, D, B, C`, and the gate."""
         rank, states = self.dt_proj.in_features, self.A_log.shape[1]
         u, gate = self.in_proj(hidden).chunk(2, dim=-1)
-        u = silu(causal_conv(u, self.conv1d.weight, self.conv1d.bias))
+        u = silu(self.conv1d(u))
         step, B, C = self.x_proj(u).split([rank, states, states], dim=-1)
         delta = softplus(self.dt_proj(step))
         return u, delta, -torch.exp(self.A_log.float()), self.D, B, C, gate
@@ -148,14 +148,17 @@ class MambaMixer(nn.Module):
         return self.out_proj(scanned * silu(gate))
 
 
-def causal_conv(tokens: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Depthwise convolution of `[B, L, D]` tokens with `[D, 1, taps]` along L, each seeing itself and those before.
+class CausalConv1d(nn.Conv1d):
+    """Depthwise convolution of `[B, L, D]` tokens along L, each seeing itself and those before.
 
     A sum of shifted products: a handful of channel-last passes, with no transposition to what `conv1d` wants.
     """
-    taps, length = weight.shape[-1], tokens.shape[1]
-    padded = pad(tokens, (0, 0, taps - 1, 0))
-    out = torch.zeros_like(weight[:, 0, 0]) if bias is None else bias
-    for tap in range(taps):
-        out = torch.addcmul(out, padded[:, tap : tap + length], weight[:, 0, tap])
-    return out
+
+    def forward(self, input: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch tokens width"]:
+        """Convolve, and keep the length."""
+        taps, length = self.weight.shape[-1], input.shape[1]
+        padded = pad(input, (0, 0, taps - 1, 0))
+        out = torch.zeros_like(self.weight[:, 0, 0]) if self.bias is None else self.bias
+        for tap in range(taps):
+            out = torch.addcmul(out, padded[:, tap : tap + length], self.weight[:, 0, tap])
+        return out

@@ -50,7 +50,7 @@ class PanoramaDataset(Dataset[Item]):
         questions: At most so many questions per panorama and item; None takes all.
         seed: Of the order, the choice of questions, and the rolling.
         easy_first: A column of numbers and a share: during that share of the items, the largest value allowed rises
-            evenly from the smallest to the largest there is.
+            evenly from the smallest to the largest there is. Questions above it are not asked.
         shuffle: Whether panoramas and questions come in a random order.
         roll: Roll the panorama by a random yaw: None (never), or what becomes of its examples then.
         cache: Folder for what was decoded and cut; with `roll`, the reduced panorama is kept instead of its views.
@@ -81,7 +81,8 @@ class PanoramaDataset(Dataset[Item]):
         self.cache = None if cache is None else ViewCache(cache, what)
         self.easy_first = easy_first
         if easy_first is not None:
-            values = examples.numbers(easy_first[0])[[rows[0] for rows in self.groups]]
+            self._difficulty = examples.numbers(easy_first[0])
+            values = np.asarray([self._difficulty[rows].min() for rows in self.groups])
             self._ranked = np.argsort(values, kind="stable")
             self._values = values[self._ranked]
         self._pass: tuple[int, np.ndarray] | None = None
@@ -91,8 +92,9 @@ class PanoramaDataset(Dataset[Item]):
 
     def panorama_of(self, index: int) -> int:
         """Which panorama item `index` is about."""
-        if self.easy_first is not None and index < self.easy_first[1] * self.length:
-            return self._easy(index, index / (self.easy_first[1] * self.length))
+        limit = self._limit(index)
+        if limit is not None:
+            return self._easy(index, limit)
         turn, place = divmod(index, len(self.groups))
         if not self.shuffle:
             return place
@@ -100,18 +102,28 @@ class PanoramaDataset(Dataset[Item]):
             self._pass = (turn, np.random.default_rng([self.seed, 0, turn]).permutation(len(self.groups)))
         return int(self._pass[1][place])
 
-    def _easy(self, index: int, progress: float) -> int:
-        """Any of the panoramas that are easy enough by now."""
-        largest = self._values[0] + progress * (self._values[-1] - self._values[0])
-        allowed = int(np.searchsorted(self._values, largest, side="right"))
+    def _limit(self, index: int) -> float | None:
+        """The largest value of the curriculum's column that item `index` may have; None where all may come."""
+        if self.easy_first is None or index >= self.easy_first[1] * self.length:
+            return None
+        smallest, largest = self._difficulty.min(), self._difficulty.max()
+        return float(smallest + index / (self.easy_first[1] * self.length) * (largest - smallest))
+
+    def _easy(self, index: int, limit: float) -> int:
+        """Any of the panoramas about which something is easy enough by now."""
+        allowed = int(np.searchsorted(self._values, limit, side="right"))
         return int(self._ranked[np.random.default_rng([self.seed, 2, index]).integers(allowed)])
 
     def __getitem__(self, index: int) -> Item:
         rng = np.random.default_rng([self.seed, 1, index])
-        first = self.panorama_of(index)
+        first, limit = self.panorama_of(index), self._limit(index)
         skipped: list[str] = []
         for step in range(len(self.groups)):
             rows = self.groups[(first + step) % len(self.groups)]
+            if limit is not None:
+                rows = [row for row in rows if self._difficulty[row] <= limit]
+                if not rows:  # after a bad picture: the next panorama may be too hard as yet
+                    continue
             try:
                 chosen = [self.examples[row] for row in self._choose(rows, rng)]
                 views, chosen = self._cut(chosen, rng)

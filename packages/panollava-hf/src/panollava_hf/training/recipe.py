@@ -60,14 +60,14 @@ class ModelSettings(_Strict):
 
 
 class EasyFirst(_Strict):
-    """A curriculum: panoramas with small values of a column come first.
+    """A curriculum: questions with small values of a column come first.
 
     Attributes:
-        column: A column of numbers, e.g. `objects` of PanoShapes.
-        share: Share of the stage after which all panoramas are alike; until then the largest value allowed rises.
+        column: A column of numbers, e.g. `difficulty` of PanoShapes.
+        share: Share of the stage after which all questions are alike; until then the largest value allowed rises.
     """
 
-    column: str = "objects"
+    column: str = "difficulty"
     share: float = Field(gt=0, le=1)
 
 

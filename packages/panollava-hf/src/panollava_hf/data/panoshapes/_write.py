@@ -13,6 +13,7 @@ import numpy as np
 
 from panollava_hf.data.panoshapes._ask import questions
 from panollava_hf.data.panoshapes._card import is_card, read_splits, write_card
+from panollava_hf.data.panoshapes._programs import difficulty
 from panollava_hf.data.panoshapes._render import check_width, render_scene
 from panollava_hf.data.panoshapes._sample import sample_scene, scene_seed
 from panollava_hf.data.panoshapes._scene import PanoShapesError
@@ -153,6 +154,7 @@ def write_scenes(
                 "family": asked.family,
                 "scene": scene.name,
                 "objects": len(scene.objects),
+                "difficulty": difficulty(scene, asked.program),
                 "program": json.dumps(asked.program, sort_keys=True),
             }
             for asked in questions(scene, rng, questions_per_family)
