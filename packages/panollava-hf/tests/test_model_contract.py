@@ -139,6 +139,8 @@ def test_a_model_built_on_meta_is_initialised_when_loaded(small, tmp_path, cls, 
             assert 0.5 < value.std() / expected.std() < 2, name  # drawn from the distribution of a new model
 
 
+# transformers 4.57 takes the place of the first parameter, which is on disk, for the whole model's
+@pytest.mark.filterwarnings("ignore:You are calling .generate:UserWarning")
 @pytest.mark.parametrize("resampler", RESAMPLERS)
 @pytest.mark.parametrize("share", [0.3, 0.7])
 def test_parts_may_wait_on_disk(small, tiny_inputs, tmp_path, resampler, share):
@@ -165,7 +167,8 @@ def test_blocks_stay_on_one_device(small):
     blocks = set()
     for resampler in RESAMPLERS:
         model = build(small(resampler))
-        kept = set(model._no_split_modules)
+        older = getattr(model, "_get_no_split_modules", None)  # transformers 4.57 collects them when it loads
+        kept = set(model._no_split_modules if older is None else older("auto"))
         assert {"SiglipEncoderLayer", "Qwen2DecoderLayer"} <= kept  # what the towers declare
         blocks |= {type(part).__name__ for part in model.get_submodule("panollava.resampler").modules()} & kept
         for name, part in model.named_modules():

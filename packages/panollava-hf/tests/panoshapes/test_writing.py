@@ -91,7 +91,7 @@ def test_contents(folder):
         assert set(row) == {"image", "question", "answer", "family", "scene", "objects", "difficulty", "program"}
         assert row["objects"] == len(scenes[row["scene"]].objects)
         first = row["objects"] == 1 and row["question"].lower().find(" shape ") > 0
-        assert row["difficulty"] == (0 if first else row["objects"])
+        assert row["difficulty"] == (0 if first else 2 + row["objects"])
         assert row["image"] == f"images/{row['scene']}.jpg"
         assert (folder / row["image"]).is_file()
         assert answer(scenes[row["scene"]], json.loads(row["program"])) == row["answer"]

@@ -158,6 +158,19 @@ def test_easy_panoramas_come_first(shapes, cutter):
     assert [again.panorama_of(i) for i in (250, 3, 599)] == [dataset.panorama_of(i) for i in (250, 3, 599)]
 
 
+def test_hard_questions_about_an_easy_panorama_wait(shapes, cutter):
+    examples = read_examples(shapes)
+    difficulty = examples.numbers("difficulty")
+    dataset = PanoramaDataset(examples, cutter, length=700, easy_first=("difficulty", 1.0))
+    lone = next(place for place, rows in enumerate(dataset.groups) if {*difficulty[rows]} == {0, 3})
+    dataset.panorama_of = lambda index: lone
+    first, last = ([example.question for example in dataset[index].examples] for index in (0, 699))
+    assert first
+    assert all("shape" in question for question in first)
+    assert sorted(last) == sorted(examples[row].question for row in dataset.groups[lone])
+    assert len(first) < len(last)
+
+
 def test_a_curriculum_needs_a_column_of_numbers(shapes, cutter):
     examples = read_examples(shapes)
     with pytest.raises(TableError, match="has no column 'size'; it has image, question"):
