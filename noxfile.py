@@ -182,9 +182,9 @@ def build(session):
 
 @nox.session(venv_backend="none")
 def demo(session):
-    """Ask the embedded model about the sample panorama; answer and views are shown."""
+    """Ask the embedded model about a rendered panorama; answer and views are shown."""
     python = dev(session)
-    args = session.posargs or ["docs/assets/sample-panorama.jpg", "What is in front of me?"]
+    args = session.posargs or ["docs/assets/panoshapes-example.jpg", "Where is the purple cone?"]
     session.run(python, "-m", "panollava_hf", "ask", *args, "--save-views", "demo-output", external=True)
 
 

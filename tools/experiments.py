@@ -23,7 +23,8 @@ SHORT = [
     "model.config.vision_config.embedding_size=32",
     "stages.vicreg.steps=150",
     "stages.resampler.steps=100",
-    "stages.finetune.steps=1500",
+    "stages.finetune.steps=1600",
+    "stages.finetune.data.easy_first={column: difficulty, share: 1.0}",
 ]
 #: Without stage one, the second starts from nothing.
 WITHOUT_STAGE_1 = ["stages.vicreg.steps=1", "stages.vicreg.learning_rate=1e-9"]

@@ -2,7 +2,8 @@
 
     python docs/examples/generate.py [PANORAMA] [QUESTION]
 
-Runs offline with the embedded checkpoint; put a folder or a Hub id in `CHECKPOINT` for another one.
+Runs offline with the embedded checkpoint, which knows the solids of PanoShapes and nothing else; put a folder or a Hub
+id in `CHECKPOINT` for another one.
 """
 
 import sys
@@ -12,10 +13,10 @@ from panollava_hf import PanoLLaVaForConditionalGeneration, PanoLLaVaProcessor
 from panollava_hf.answering import default_checkpoint
 
 CHECKPOINT = default_checkpoint()
-SAMPLE = Path(__file__).resolve().parents[1] / "assets" / "sample-panorama.jpg"
+SAMPLE = Path(__file__).resolve().parents[1] / "assets" / "panoshapes-example.jpg"
 
 
-def main(panorama: str = str(SAMPLE), question: str = "What is in front of me?") -> None:
+def main(panorama: str = str(SAMPLE), question: str = "Where is the purple cone?") -> None:
     """Print the answer."""
     processor = PanoLLaVaProcessor.from_pretrained(CHECKPOINT)
     model = PanoLLaVaForConditionalGeneration.from_pretrained(CHECKPOINT).eval()

@@ -61,7 +61,7 @@ def test_placeholder_is_expanded_to_the_models_count(processor, model, panorama,
     )
 
 
-@pytest.mark.parametrize("settings", [{}, {"num_views": 4}, {"num_views": 9}])
+@pytest.mark.parametrize("settings", [{}, {"num_views": 4}, {"crop_strategy": "e2p", "num_views": 9, "fov_deg": 60.0}])
 def test_count_follows_the_views(processor, panorama, prompt, settings):
     images_kwargs = dict(settings)
     inputs = processor(images=[panorama], text=[prompt("What?")], images_kwargs=images_kwargs, return_tensors="pt")

@@ -53,6 +53,12 @@ def test_figures_follow_from_the_predictions(done, rows):
     assert all(place["count"] > 0 for place in results["places"].values())
 
 
+def test_the_embedded_checkpoint_answers_and_looks(done):
+    results = figures(done)
+    assert results["exact_match"] > 0.7
+    assert results["shuffled_images"]["exact_match"] < 0.45  # it cannot answer without the picture
+
+
 def test_a_model_card_takes_the_figures(done):
     results = figures(done)
     whole, *others = read_results(done / "results.json")

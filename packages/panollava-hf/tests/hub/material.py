@@ -37,8 +37,9 @@ def tiny_checkpoint(folder, kind="PanoLLaVaForConditionalGeneration", vision_typ
         image_size=32,
         patch_size=8,
     )
+    tokenizer = AutoTokenizer.from_pretrained(default_checkpoint())
     text = Qwen2Config(
-        vocab_size=384,
+        vocab_size=len(tokenizer),
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,
@@ -57,7 +58,6 @@ def tiny_checkpoint(folder, kind="PanoLLaVaForConditionalGeneration", vision_typ
     model.save_pretrained(folder)
     mean = std = [0.5] * 3
     if kind == "PanoLLaVaForConditionalGeneration":
-        tokenizer = AutoTokenizer.from_pretrained(default_checkpoint())
         panollava_hf.PanoLLaVaProcessor.from_config(config, tokenizer, mean, std).save_pretrained(folder)
     else:
         panollava_hf.PanoLLaVaImageProcessor.from_config(config, mean, std).save_pretrained(folder)

@@ -47,8 +47,19 @@ def test_what_the_card_says(make_checkpoint, tmp_path, capsys):
     assert "7 views of 32x32 pixels" in card.text
 
 
-def test_an_untrained_connector_is_said(embedded_export):
-    assert "connector between the towers is untrained" in (embedded_export / "README.md").read_text()
+def test_an_untrained_connector_is_said(make_checkpoint, tmp_path):
+    source = make_checkpoint(tmp_path / "checkpoint")
+    assert run(["export", str(tmp_path / "export"), "--model", str(source)]) == 0
+    assert "connector between the towers is untrained" in (tmp_path / "export" / "README.md").read_text()
+
+
+def test_how_it_was_trained_is_told(make_checkpoint, tmp_path):
+    made = {"stage": "vicreg", "steps": 20, "panoramas_per_step": 16, "mean_loss": 17.25, "seconds": 90}
+    source = make_checkpoint(tmp_path / "checkpoint", training_history=[made, {**made, "stage": "finetune"}])
+    assert run(["export", str(tmp_path / "export"), "--model", str(source)]) == 0
+    lines = (tmp_path / "export" / "README.md").read_text().splitlines()
+    place = lines.index("## Training")
+    assert lines[place + 4 : place + 6] == ["| vicreg | 20 | 16 | 17.2 | 1.5 |", "| finetune | 20 | 16 | 17.2 | 1.5 |"]
 
 
 def test_only_the_examples_model_line_is_pointed_elsewhere(embedded_export):

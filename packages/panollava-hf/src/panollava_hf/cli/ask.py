@@ -41,6 +41,12 @@ def ask(
         answer = answerer.answer(image, question, max_new_tokens=max_new_tokens)
     if not answer.text:
         stderr.print("[yellow]Note:[/yellow] the model ended its answer at once.", soft_wrap=True)
+    if model is None:
+        stderr.print(
+            "[yellow]Note:[/yellow] the embedded checkpoint has seen nothing but PanoShapes, pictures of coloured "
+            "solids; for photographs name another with --model.",
+            soft_wrap=True,
+        )
     if not answerer.trained:
         stderr.print(
             "[yellow]Note:[/yellow] the connector of this checkpoint is untrained: the text is no grounded answer.",

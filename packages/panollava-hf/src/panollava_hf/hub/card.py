@@ -84,6 +84,7 @@ def write_card(folder: Path, config: PretrainedConfig, facts: CardFacts) -> None
         towers={kind: _tower(tower) for kind, tower in towers.items()},
         resampler=f"{config.resampler_type}, {config.latent_dimension} features",
         results=facts.results,
+        history=getattr(config, "training_history", None) or [],
     )
     (folder / "README.md").write_text(card.content, encoding="utf-8")
 

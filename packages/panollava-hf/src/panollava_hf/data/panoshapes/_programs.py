@@ -211,9 +211,9 @@ _ANSWERS: dict[str, Callable[[Scene, Program], str | None]] = {
 def difficulty(scene: Scene, program: Program) -> int:
     """How soon a question may be asked of a model that learns from nothing.
 
-    0 for the shape of a lone object, 2 + the number of objects for all else. Colours are told apart by almost any random
-    filter, and a model that has learnt to answer with them finds shapes no more (see the experiment log); so shapes come
-    first, and have time until the rest joins in.
+    0 for the shape of a lone object, 2 + the number of objects for all else. Colours are told apart by almost any
+    random filter, and a model that has learnt to answer with them finds shapes no more (see the experiment log); so
+    shapes come first, and have time until the rest joins in.
     """
     alone = len(scene.objects) == 1
     return 0 if alone and program["family"] == "attribute" and program["ask"] == "shape" else 2 + len(scene.objects)
