@@ -1,7 +1,7 @@
 """Pytest plugin that runs the `python` blocks of Markdown files: `pytest -p tools.markdown_blocks README.md docs`.
 
-The blocks of one file share a namespace and run in a folder of their own that holds the sample panorama, both as
-`panorama.jpg` and under its path in the repository. A block opened with ```python notest is only shown; such a block
+The blocks of one file share a namespace and run in a folder of their own that holds the pictures of `docs/assets` under
+their paths in the repository, and the sample panorama as `panorama.jpg` too. A block opened with ```python notest is only shown; such a block
 needs something that a test run must not have, such as the network.
 """
 
@@ -15,17 +15,16 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 ROOT = Path(__file__).resolve().parents[1]
-SAMPLE = Path("docs/assets/sample-panorama.jpg")
+ASSETS = Path("docs/assets")
 
 
 def enter_folder(namespace: dict[str, Any]) -> None:
-    """Make a fresh folder with the sample panorama and go there."""
+    """Make a fresh folder with the pictures and go there."""
     folder = Path(tempfile.mkdtemp(prefix="markdown-blocks-"))
     namespace["__name__"] = "__main__"
     namespace["_left"], namespace["_folder"] = Path.cwd(), folder
-    (folder / SAMPLE).parent.mkdir(parents=True)
-    for copy in (folder / SAMPLE, folder / "panorama.jpg"):
-        shutil.copy(ROOT / SAMPLE, copy)
+    shutil.copytree(ROOT / ASSETS, folder / ASSETS)
+    shutil.copy(ROOT / ASSETS / "sample-panorama.jpg", folder / "panorama.jpg")
     os.chdir(folder)
 
 

@@ -8,7 +8,7 @@ from panollava_geometry import extract_views, load_equirectangular
 from panollava_hf import PanoLLaVaImageProcessor
 from panollava_hf.data.examples import read_examples
 from panollava_hf.data.panoramas import PanoramaDataset
-from panollava_hf.data.panoshapes import Scene, answer
+from panollava_hf.data.panoshapes import Scene, answer, write_panoshapes
 from panollava_hf.data.tables import TableError
 from panollava_hf.training.rolling import scene_roller
 
@@ -158,8 +158,9 @@ def test_easy_panoramas_come_first(shapes, cutter):
     assert [again.panorama_of(i) for i in (250, 3, 599)] == [dataset.panorama_of(i) for i in (250, 3, 599)]
 
 
-def test_hard_questions_about_an_easy_panorama_wait(shapes, cutter):
-    examples = read_examples(shapes)
+def test_hard_questions_about_an_easy_panorama_wait(tmp_path, cutter):
+    write_panoshapes(tmp_path, "train", 30, width=128, workers=1)  # enough for scenes of a single object
+    examples = read_examples(tmp_path)
     difficulty = examples.numbers("difficulty")
     dataset = PanoramaDataset(examples, cutter, length=700, easy_first=("difficulty", 1.0))
     lone = next(place for place, rows in enumerate(dataset.groups) if {*difficulty[rows]} == {0, 3})

@@ -43,16 +43,22 @@ def read_results(path: Path) -> tuple[EvalResult, ...]:
 def _of_evaluation(found: dict[str, Any]) -> Iterator[EvalResult]:
     """Exact match of everything and of each family, and captions' metrics; what was not asked is left out."""
     name = Path(found["data"]["source"]).name  # where a folder lies is nobody's business
-    data = {"dataset_type": name.lower(), "dataset_name": name, "dataset_split": found["data"]["split"]}
+    common: dict[str, Any] = {
+        "dataset_type": name.lower(),
+        "dataset_name": name,
+        "dataset_split": found["data"]["split"],
+    }
     shares = {"": found["exact_match"]} | {kind: family["exact_match"] for kind, family in found["families"].items()}
     for kind, share in shares.items():
         if share is not None:
-            metric = {"metric_type": f"exact_match_{kind}", "metric_name": f"exact match in %, {kind}"}
-            if not kind:
-                metric = {"metric_type": "exact_match", "metric_name": "exact match in %"}
-            yield EvalResult(task_type=TASK, metric_value=round(100 * share, 2), **metric, **data)
+            metric = f"exact_match_{kind}" if kind else "exact_match"
+            title = f"exact match in %, {kind}" if kind else "exact match in %"
+            yield EvalResult(
+                task_type=TASK, metric_type=metric, metric_name=title, metric_value=round(100 * share, 2), **common
+            )
     for kind, title in CAPTIONS.items():
         value = (found.get("captions") or {}).get(kind)
         if value is not None:
-            metric = {"metric_type": kind, "metric_name": title}
-            yield EvalResult(task_type="image-to-text", metric_value=round(value, 4), **metric, **data)
+            yield EvalResult(
+                task_type="image-to-text", metric_type=kind, metric_name=title, metric_value=round(value, 4), **common
+            )
