@@ -1,11 +1,13 @@
 """The experiments of docs/log.md: one thing changed at a time, trained briefly and judged on unseen scenes.
 
-    panollava data panoshapes --split train --n 6000 --width 512 --questions 4 DATA
+    panollava data panoshapes --split train --n 10000 --seed 1 --width 512 --questions 12 DATA
     panollava data panoshapes --split test --n 300 --width 512 DATA
     python -m tools.experiments DATA OUT [NAME …] [--seeds 3]
 
-A variant that is finished is kept, so the command can be stopped and given again. The recipe is `panoshapes` at a
-resolution and length that one core-hour affords; figures say which of two is better, not how good either can become.
+As in the model's usual setting, the towers are pretrained, here those of the embedded checkpoint, and everything
+between them starts from nothing: projector and resampler are trained with both towers frozen, then with the language
+model. A variant that is finished is kept, so the command can be stopped and given again. Figures say which of two is
+better after a few minutes, not how good either can become.
 """
 
 import argparse
@@ -13,28 +15,33 @@ import json
 from pathlib import Path
 from statistics import mean, stdev
 
+from panollava_hf import PanoLLaVaForConditionalGeneration, PanoLLaVaProcessor
+from panollava_hf.answering import default_checkpoint
 from panollava_hf.cli import run as panollava
+from transformers import AutoModelForCausalLM
 
-#: Views of 64 pixels with 16 tokens each, and a short finetuning.
+#: Both towers are there already; all else as in the recipe, for fewer steps.
 SHORT = [
-    "model.config.view_size=64",
-    "model.config.num_latent_tokens=16",
-    "model.config.vision_config.hidden_sizes=[32, 64, 128]",
-    "model.config.vision_config.embedding_size=32",
-    "stages.vicreg.steps=150",
-    "stages.resampler.steps=100",
-    "stages.finetune.steps=1600",
-    "stages.finetune.data.easy_first={column: difficulty, share: 1.0}",
+    "model.tokenizer=null",
+    "model.config={view_size: 80, crop_strategy: cubemap, fov_deg: 104.0, resampler_type: spatial_pool, "
+    "num_latent_tokens: 25, resampler_config: {hidden_dim: 128}, latent_dimension: 128, initializer_range: 0.06}",
+    "data.questions_per_panorama=16",
+    "stages.vicreg.trainable_vision_blocks=0",
+    "stages.resampler.trainable_vision_blocks=0",
+    "stages.resampler.steps=200",
+    "stages.resampler.data.easy_first=null",
+    "stages.finetune.trainable_vision_blocks=0",
+    "stages.finetune.steps=500",
+    "stages.finetune.data.easy_first=null",
 ]
-#: Without stage one, the second starts from nothing.
-WITHOUT_STAGE_1 = ["stages.vicreg.steps=1", "stages.vicreg.learning_rate=1e-9"]
+WITHOUT_STAGE_1 = ["stages.vicreg=null"]
 
 #: What is compared: question → variant → settings on top of SHORT.
 COMPARISONS: dict[str, dict[str, list[str]]] = {
     "view strategy": {
         "cubemap": [],
-        "resize": ["model.config.crop_strategy=resize", "model.config.view_size=[112, 224]",
-                   "model.config.num_latent_tokens=98", "model.config.vicreg_pairs=columns", *WITHOUT_STAGE_1],
+        "resize": ["model.config.crop_strategy=resize", "model.config.view_size=[160, 320]",
+                   "model.config.num_latent_tokens=200", "model.config.vicreg_pairs=columns", *WITHOUT_STAGE_1],
         "e2p": ["model.config.crop_strategy=e2p", "model.config.fov_deg=90"],
         "anyres_e2p": ["model.config.crop_strategy=anyres_e2p", "model.config.fov_deg=90"],
     },
@@ -61,11 +68,31 @@ COMPARISONS: dict[str, dict[str, list[str]]] = {
 }  # fmt: skip
 
 
+def write_towers(folder: Path) -> list[str]:
+    """Write the towers of the embedded checkpoint as folders of their own, and say where they are."""
+    vision, text = folder / "vision", folder / "text"
+    if not folder.is_dir():
+        source = default_checkpoint()
+        model = PanoLLaVaForConditionalGeneration.from_pretrained(source)
+        processor = PanoLLaVaProcessor.from_pretrained(source)
+        whole = model.base_model
+        whole.vision_backbone.encoder.save_pretrained(vision)
+        pixels = {name: list(getattr(processor.image_processor, name)) for name in ("image_mean", "image_std")}
+        (vision / "preprocessor_config.json").write_text(json.dumps(pixels), encoding="utf-8")
+        language_model = AutoModelForCausalLM.from_config(model.config.text_config)
+        language_model.model.load_state_dict(whole.language_model.state_dict())
+        language_model.lm_head.load_state_dict(model.lm_head.state_dict())
+        language_model.save_pretrained(text)
+        processor.tokenizer.save_pretrained(text)
+    return [f"model.vision={vision}", f"model.text={text}"]
+
+
 def measure(data: Path, folder: Path, settings: list[str], seed: int) -> dict[str, float]:
     """Train one variant and ask it about the test scenes; what is there already is not made again."""
     results = folder / "results" / "results.json"
     if not results.is_file():
-        changes = [*SHORT, *settings, f"seed={seed}", f"data.source={data}", f"output={folder / 'run'}"]
+        towers = write_towers(folder.parent / "towers")
+        changes = [*SHORT, *towers, *settings, f"seed={seed}", f"data.source={data}", f"output={folder / 'run'}"]
         words = [word for change in changes for word in ("--set", change)]
         resume = ["--resume"] if (folder / "run").exists() else []
         if panollava(["train", "--config", "panoshapes", *words, *resume]):

@@ -1,8 +1,8 @@
 """Pytest plugin that runs the `python` blocks of Markdown files: `pytest -p tools.markdown_blocks README.md docs`.
 
 The blocks of one file share a namespace and run in a folder of their own that holds the pictures of `docs/assets` under
-their paths in the repository, and the sample panorama as `panorama.jpg` too. A block opened with ```python notest is only shown; such a block
-needs something that a test run must not have, such as the network.
+their paths in the repository, and the sample panorama as `panorama.jpg` too. A block opened with ```python notest is
+only shown; such a block needs something that a test run must not have, such as the network.
 """
 
 import os

@@ -88,10 +88,23 @@ def test_contents(folder):
     rows = rows_of(folder / "test.jsonl")
     assert {row["scene"] for row in rows} == set(scenes)
     for row in rows:
-        assert set(row) == {"image", "question", "answer", "family", "scene", "objects", "difficulty", "program"}
+        assert set(row) == {
+            "image",
+            "question",
+            "answer",
+            "family",
+            "scene",
+            "objects",
+            "difficulty",
+            "aside",
+            "program",
+        }
         assert row["objects"] == len(scenes[row["scene"]].objects)
         first = row["objects"] == 1 and row["question"].lower().find(" shape ") > 0
         assert row["difficulty"] == (0 if first else 2 + row["objects"])
+        second = json.loads(row["program"]).get("second") if row["family"] == "relative" else None
+        kinds = {(item.colour, item.shape): item.yaw_deg for item in scenes[row["scene"]].objects}
+        assert row["aside"] == (abs(kinds[second["colour"], second["shape"]]) if second else 0)
         assert row["image"] == f"images/{row['scene']}.jpg"
         assert (folder / row["image"]).is_file()
         assert answer(scenes[row["scene"]], json.loads(row["program"])) == row["answer"]

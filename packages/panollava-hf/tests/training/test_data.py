@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from panollava_geometry import extract_views, load_equirectangular
@@ -43,25 +44,30 @@ def test_views_are_those_of_the_processor(shapes, cutter):
     assert torch.equal(item.views, direct)
 
 
+def shift_of(erp, item, dataset):
+    """By how many columns a panorama was rolled, as the views say."""
+    found = [
+        shift
+        for shift in range(erp.shape[-1])
+        if torch.equal(extract_views(erp.roll(shift, -1), dataset.plan, dataset.size), item.views)
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
 def test_rolled_questions_are_true_of_the_rolled_picture(shapes, cutter):
     examples = read_examples(shapes)
     roll = scene_roller(examples, "train")
-    dataset = PanoramaDataset(examples, cutter, length=10, roll=roll, seed=1)
+    dataset = PanoramaDataset(examples, cutter, length=16, roll=roll, seed=1)
     scenes = {}
     for line in (shapes / "scenes-train.jsonl").read_text().splitlines():
         scenes[json.loads(line)["name"]] = Scene.from_dict(json.loads(line))
     asked = moved = 0
-    for index in range(10):
+    for index in range(16):
         item = dataset[index]
         scene = scenes[item.examples[0].extra["scene"]]
         erp = load_equirectangular(item.examples[0].image)
-        shifts = [
-            shift
-            for shift in range(erp.shape[-1])
-            if torch.equal(extract_views(erp.roll(shift, -1), dataset.plan, dataset.size), item.views)
-        ]
-        assert len(shifts) == 1
-        turned = scene.rotated(shifts[0] * 360 / erp.shape[-1])
+        turned = scene.rotated(shift_of(erp, item, dataset) * 360 / erp.shape[-1])
         for example in item.examples:
             asked += 1
             assert answer(turned, json.loads(example.extra["program"])) == example.answer
@@ -172,12 +178,63 @@ def test_hard_questions_about_an_easy_panorama_wait(tmp_path, cutter):
     assert len(first) < len(last)
 
 
+def test_pairs_are_compared_near_the_front_first(shapes, cutter):
+    examples = read_examples(shapes)
+    scenes = {
+        s["name"]: Scene.from_dict(s) for s in map(json.loads, (shapes / "scenes-train.jsonl").read_text().splitlines())
+    }
+    roll = scene_roller(examples, "train")
+    dataset = PanoramaDataset(examples, cutter, length=400, easy_first=("aside", 1.0, 20), roll=roll)
+
+    def aside(indices):
+        """How far the second of two compared objects is from the front, in the panorama as it was rolled."""
+        for index in indices:
+            item = dataset[index]
+            pairs = [json.loads(e.extra["program"])["second"] for e in item.examples if e.extra["family"] == "relative"]
+            if pairs:
+                erp = load_equirectangular(item.examples[0].image)
+                turned = scenes[item.examples[0].extra["scene"]].rotated(shift_of(erp, item, dataset) * 360 / 128)
+                kinds = {(o.colour, o.shape): o.yaw_deg for o in turned.objects}
+                yield from (abs(kinds[pair["colour"], pair["shape"]]) for pair in pairs)
+
+    early, late = list(aside(range(12))), list(aside(range(388, 400)))
+    assert len(early) > 5
+    assert max(early) <= 20 + 160 * 12 / 400
+    assert max(late) > 120
+
+
 def test_a_curriculum_needs_a_column_of_numbers(shapes, cutter):
     examples = read_examples(shapes)
     with pytest.raises(TableError, match="has no column 'size'; it has image, question"):
         PanoramaDataset(examples, cutter, easy_first=("size", 0.5))
     with pytest.raises(TableError, match="the column 'family' must hold numbers"):
         PanoramaDataset(examples, cutter, easy_first=("family", 0.5))
+    with pytest.raises(TableError, match="starts at -1, below everything in the column 'difficulty'"):
+        PanoramaDataset(examples, cutter, easy_first=("difficulty", 0.5, -1))
+
+
+def test_favoured_questions_are_drawn_as_often_as_their_weights_say(shapes, cutter):
+    examples = read_examples(shapes)
+    favour = ("family", {"where": 3.0})
+    dataset = PanoramaDataset(examples, cutter, length=4800, questions=1, favour=favour)
+    rng = np.random.default_rng(0)
+    for rows in dataset.groups[:4]:
+        families = [examples[row].extra["family"] for row in rows]
+        wheres = families.count("where")
+        share = 3 * wheres / (3 * wheres + len(rows) - wheres)
+        drawn = [examples[dataset._choose(rows, rng)[0]].extra["family"] == "where" for _ in range(1500)]
+        error = (share * (1 - share) / 1500) ** 0.5
+        assert abs(np.mean(drawn) - share) < 4 * error
+    everything = PanoramaDataset(examples, cutter, favour=favour)
+    assert sorted(everything._choose(rows, rng)) == rows, "weights leave nothing out where all are asked"
+
+
+def test_favour_names_a_column_and_its_values(shapes, cutter):
+    examples = read_examples(shapes)
+    with pytest.raises(TableError, match="no row has 'were' in the column 'family'; its values are attribute, "):
+        PanoramaDataset(examples, cutter, favour=("family", {"were": 2.0}))
+    with pytest.raises(TableError, match="has no column 'kind'"):
+        PanoramaDataset(examples, cutter, favour=("kind", {"where": 2.0}))
 
 
 def test_a_word_is_one_token_wherever_it_stands(tmp_path):

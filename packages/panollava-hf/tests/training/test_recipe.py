@@ -11,11 +11,17 @@ def write(tmp_path, change):
     return path
 
 
-@pytest.mark.parametrize("name", ["original", "panoshapes", "tiny"])
+@pytest.mark.parametrize("name", ["original", "panoshapes", "panoshapes-pairs", "tiny"])
 def test_shipped_recipes_are_sound(name):
     recipe = load_recipe(name)
-    assert list(recipe.stages) == ["vicreg", "resampler", "finetune"]
+    assert list(recipe.stages) == (["finetune"] if name == "panoshapes-pairs" else ["vicreg", "resampler", "finetune"])
     assert shipped()[name].read_text().startswith("# "), "the first line is what --list shows"
+
+
+def test_a_stage_that_is_null_is_left_out():
+    assert list(load_recipe("tiny", ["stages.vicreg=null"]).stages) == ["resampler", "finetune"]
+    with pytest.raises(RecipeError, match="no stage: give one or more"):
+        load_recipe("tiny", ["stages={vicreg: null}"])
 
 
 def test_the_originals_defaults():

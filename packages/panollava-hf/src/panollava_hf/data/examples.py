@@ -43,7 +43,7 @@ class Example:
     question: str
     answer: str
     where: str
-    extra: Mapping[str, str]
+    extra: Mapping[str, Any]
 
 
 class Examples(Sequence[Example]):
@@ -87,12 +87,28 @@ class Examples(Sequence[Example]):
         Raises:
             TableError: There is no such column, or it holds something else.
         """
-        if column not in self.rows.column_names:
-            raise TableError(f"{self.name} has no column {column!r}; it has {', '.join(self.rows.column_names)}")
-        values = np.asarray(self.rows.select_columns([column])[column][:])
+        values = np.asarray(self._column(column))
         if not np.issubdtype(values.dtype, np.number) or not np.isfinite(values).all():
             raise TableError(f"{self.name}: the column {column!r} must hold numbers")
         return values
+
+    def weights(self, column: str, given: Mapping[str, float]) -> np.ndarray:
+        """A weight for each row, by its value in a column; 1 where none is given.
+
+        Raises:
+            TableError: There is no such column, or no row has one of the values.
+        """
+        values = self._column(column)
+        unknown = sorted(set(given) - set(values))
+        if unknown:
+            near = ", ".join(sorted({str(value) for value in values})[:20])
+            raise TableError(f"{self.name}: no row has {unknown[0]!r} in the column {column!r}; its values are {near}")
+        return np.asarray([given.get(value, 1.0) for value in values])
+
+    def _column(self, column: str) -> list[Any]:
+        if column not in self.rows.column_names:
+            raise TableError(f"{self.name} has no column {column!r}; it has {', '.join(self.rows.column_names)}")
+        return list(self.rows.select_columns([column])[column][:])
 
     def _image(self, value: Any, where: str) -> Any:
         if isinstance(value, Mapping):  # an undecoded picture of `datasets`

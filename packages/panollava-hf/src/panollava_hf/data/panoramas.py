@@ -4,9 +4,9 @@ Everything random about item `i` follows from the seed and `i` alone. So a run t
 stopped, and two processes see what one process with twice the batch would see.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,8 +19,17 @@ from panollava_hf.data.tables import TableError
 from panollava_hf.data.view_cache import ViewCache
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
 
-#: From a panorama's examples and a yaw in degrees to the examples that hold after rolling it.
-Rotate = Callable[[Sequence[Example], float], list[Example]]
+
+class Roller(Protocol):
+    """What becomes of questions when their panorama is rolled."""
+
+    def __call__(self, chosen: Sequence[Example], yaw_deg: float) -> list[Example | None]:
+        """Each example after a roll by `yaw_deg` to the right; None where it holds no more."""
+        ...
+
+    def yaw(self, chosen: Sequence[Example], rng: np.random.Generator, easy: tuple[str, float] | None) -> float:
+        """A random yaw in degrees; under a curriculum, given by its column and limit, one that leaves questions."""
+        ...
 
 
 @dataclass
@@ -50,7 +59,11 @@ class PanoramaDataset(Dataset[Item]):
         questions: At most so many questions per panorama and item; None takes all.
         seed: Of the order, the choice of questions, and the rolling.
         easy_first: A column of numbers and a share: during that share of the items, the largest value allowed rises
-            evenly from the smallest to the largest there is. Questions above it are not asked.
+            evenly from the smallest to the largest there is, or from a third value. Questions above it are not asked.
+            What rolling changes is taken from the `extra` of the rolled examples.
+        favour: A column of texts, and weights of its values: a question of weight 3 is three times as likely to be
+            drawn next as one of weight 1, which values without a weight have, and a panorama as likely as all its
+            questions weigh.
         shuffle: Whether panoramas and questions come in a random order.
         roll: Roll the panorama by a random yaw: None (never), or what becomes of its examples then.
         cache: Folder for what was decoded and cut; with `roll`, the reduced panorama is kept instead of its views.
@@ -66,8 +79,9 @@ class PanoramaDataset(Dataset[Item]):
         questions: int | None = None,
         seed: int = 0,
         shuffle: bool = True,
-        easy_first: tuple[str, float] | None = None,
-        roll: Rotate | None = None,
+        easy_first: tuple[str, float] | tuple[str, float, float] | None = None,
+        favour: tuple[str, Mapping[str, float]] | None = None,
+        roll: Roller | None = None,
         cache: str | None = None,
         skip_bad: bool = False,
     ) -> None:
@@ -82,9 +96,19 @@ class PanoramaDataset(Dataset[Item]):
         self.easy_first = easy_first
         if easy_first is not None:
             self._difficulty = examples.numbers(easy_first[0])
+            if len(easy_first) > 2 and easy_first[2] < self._difficulty.min():
+                raise TableError(
+                    f"{examples.name}: easy_first starts at {easy_first[2]}, below everything in the column "
+                    f"{easy_first[0]!r}, whose smallest value is {self._difficulty.min()}"
+                )
             values = np.asarray([self._difficulty[rows].min() for rows in self.groups])
             self._ranked = np.argsort(values, kind="stable")
             self._values = values[self._ranked]
+        else:
+            self._ranked = np.arange(len(self.groups))
+        self._weights = None if favour is None else examples.weights(*favour)
+        if self._weights is not None:
+            self._reach = np.cumsum([self._weights[self.groups[place]].sum() for place in self._ranked])
         self._pass: tuple[int, np.ndarray] | None = None
 
     def __len__(self) -> int:
@@ -93,8 +117,8 @@ class PanoramaDataset(Dataset[Item]):
     def panorama_of(self, index: int) -> int:
         """Which panorama item `index` is about."""
         limit = self._limit(index)
-        if limit is not None:
-            return self._easy(index, limit)
+        if limit is not None or (self._weights is not None and self.shuffle):
+            return self._drawn(index, limit)
         turn, place = divmod(index, len(self.groups))
         if not self.shuffle:
             return place
@@ -106,13 +130,17 @@ class PanoramaDataset(Dataset[Item]):
         """The largest value of the curriculum's column that item `index` may have; None where all may come."""
         if self.easy_first is None or index >= self.easy_first[1] * self.length:
             return None
-        smallest, largest = self._difficulty.min(), self._difficulty.max()
+        largest = self._difficulty.max()
+        smallest = self.easy_first[2] if len(self.easy_first) > 2 else self._difficulty.min()
         return float(smallest + index / (self.easy_first[1] * self.length) * (largest - smallest))
 
-    def _easy(self, index: int, limit: float) -> int:
+    def _drawn(self, index: int, limit: float | None) -> int:
         """Any of the panoramas about which something is easy enough by now."""
-        allowed = int(np.searchsorted(self._values, limit, side="right"))
-        return int(self._ranked[np.random.default_rng([self.seed, 2, index]).integers(allowed)])
+        rng = np.random.default_rng([self.seed, 2, index])
+        count = len(self._ranked) if limit is None else int(np.searchsorted(self._values, limit, side="right"))
+        if self._weights is None:
+            return int(self._ranked[rng.integers(count)])
+        return int(self._ranked[np.searchsorted(self._reach, rng.random() * self._reach[count - 1], side="right")])
 
     def __getitem__(self, index: int) -> Item:
         rng = np.random.default_rng([self.seed, 1, index])
@@ -120,13 +148,14 @@ class PanoramaDataset(Dataset[Item]):
         skipped: list[str] = []
         for step in range(len(self.groups)):
             rows = self.groups[(first + step) % len(self.groups)]
-            if limit is not None:
+            if limit is not None and self.roll is None:
                 rows = [row for row in rows if self._difficulty[row] <= limit]
                 if not rows:  # after a bad picture: the next panorama may be too hard as yet
                     continue
             try:
-                chosen = [self.examples[row] for row in self._choose(rows, rng)]
-                views, chosen = self._cut(chosen, rng)
+                views, chosen = self._cut(rows, limit, rng)
+                if not chosen:
+                    continue
             except (OSError, ValueError) as error:
                 if isinstance(error, TableError):
                     return Item(error=str(error))
@@ -140,18 +169,36 @@ class PanoramaDataset(Dataset[Item]):
 
     def _choose(self, rows: list[int], rng: np.random.Generator) -> list[int]:
         count = len(rows) if self.questions is None else min(self.questions, len(rows))
-        return [int(row) for row in rng.permutation(rows)[:count]] if self.shuffle else rows[:count]
+        if not self.shuffle:
+            return rows[:count]
+        if self._weights is None:
+            return [int(row) for row in rng.permutation(rows)[:count]]
+        # Drawn one after the other without replacement: the first `count` of waiting times (Efraimidis and Spirakis
+        # 2006, https://doi.org/10.1016/j.ipl.2005.11.003).
+        waiting = rng.exponential(size=len(rows)) / self._weights[rows]
+        return [rows[place] for place in np.argsort(waiting)[:count]]
 
-    def _cut(self, chosen: list[Example], rng: np.random.Generator) -> tuple[Tensor, list[Example]]:
-        image = chosen[0].image
+    def _cut(self, rows: list[int], limit: float | None, rng: np.random.Generator) -> tuple[Tensor, list[Example]]:
+        image = self.examples[rows[0]].image
         if self.roll is None:
+            chosen = [self.examples[row] for row in self._choose(rows, rng)]
             return (self._views(image) if self.cache is None else self.cache.get(image, self._views)), chosen
         erp = self._reduced(image) if self.cache is None else self.cache.get(image, self._reduced)
-        shift = int(rng.integers(erp.shape[-1]))
-        rolled = self.roll(chosen, shift * 360.0 / erp.shape[-1])
-        if not rolled:  # no question holds after this roll
-            return self._extract(erp), chosen
-        return self._extract(torch.roll(erp, shift, dims=-1)), rolled
+        # Under a curriculum all questions are rolled, as only then it shows which may be asked.
+        tried = rows if limit is not None else self._choose(rows, rng)
+        before = [self.examples[row] for row in tried]
+        easy = None if limit is None or self.easy_first is None else (self.easy_first[0], limit)
+        shift = round(self.roll.yaw(before, rng, easy) * erp.shape[-1] / 360)
+        turned = self.roll(before, shift * 360.0 / erp.shape[-1])
+        rolled = {row: example for row, example in zip(tried, turned, strict=True) if example is not None}
+        if easy is not None:
+            column, limit = easy
+            hard = {row: example.extra.get(column, self._difficulty[row]) for row, example in rolled.items()}
+            rolled = {row: rolled[row] for row in self._choose([r for r in rolled if hard[r] <= limit], rng)}
+            rows = [row for row in rows if self._difficulty[row] <= limit]
+        if not rolled:  # no question may be asked after this roll
+            return self._extract(erp), [self.examples[row] for row in self._choose(rows, rng)]
+        return self._extract(torch.roll(erp, shift, dims=-1)), list(rolled.values())
 
     def _views(self, image: Any) -> Tensor:
         return self._extract(self.image_processor.fetch_images(image))

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -65,10 +65,29 @@ class EasyFirst(_Strict):
     Attributes:
         column: A column of numbers, e.g. `difficulty` of PanoShapes.
         share: Share of the stage after which all questions are alike; until then the largest value allowed rises.
+        start: Where it starts; None is the smallest value there is.
     """
 
     column: str = "difficulty"
     share: float = Field(gt=0, le=1)
+    start: float | None = None
+
+    @property
+    def setting(self) -> tuple[str, float] | tuple[str, float, float]:
+        """As `PanoramaDataset` takes it."""
+        return (self.column, self.share) if self.start is None else (self.column, self.share, self.start)
+
+
+class Favour(_Strict):
+    """Questions of some kinds are asked more often than others.
+
+    Attributes:
+        column: A column of texts, e.g. `family` of PanoShapes.
+        weights: How much likelier a question with that value is drawn; values not named have 1.
+    """
+
+    column: str = "family"
+    weights: dict[str, Annotated[float, Field(gt=0)]] = Field(min_length=1)
 
 
 class DataSettings(_Strict):
@@ -80,6 +99,7 @@ class DataSettings(_Strict):
         columns: Names of the columns `image`, `question`, `answer` where they are unusual.
         questions_per_panorama: Questions about one panorama in one step; None takes all.
         easy_first: A curriculum; None is none.
+        favour: Kinds of questions asked more often, where `questions_per_panorama` leaves some out.
         roll: Roll panoramas by a random yaw and turn the direction words of questions and answers (PanoShapes only).
         cache: Folder for decoded and cut panoramas.
         workers: Processes that decode and cut; 0 does it in the main one.
@@ -92,6 +112,7 @@ class DataSettings(_Strict):
     columns: dict[str, str] = Field(default_factory=dict)
     questions_per_panorama: int | None = Field(None, ge=1)
     easy_first: EasyFirst | None = None
+    favour: Favour | None = None
     roll: bool = False
     cache: str | None = None
     workers: int = Field(2, ge=0)
@@ -154,7 +175,7 @@ class Recipe(_Strict):
         output: Folder of the run; each stage writes a checkpoint folder of its own name into it.
         model: What is trained.
         data: The table.
-        stages: Settings of the stages that are run, in their fixed order.
+        stages: Settings of the stages that are run, in their fixed order; one that is null is left out.
         seed: Of everything random.
         bf16: Compute in bfloat16 (weights stay in float32).
         gradient_checkpointing: Trade time for memory.
@@ -171,6 +192,11 @@ class Recipe(_Strict):
     gradient_checkpointing: bool = False
     report_to: str = "none"
     fsdp: str = ""
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _left_out(cls, stages: Any) -> Any:
+        return {k: v for k, v in stages.items() if v is not None} if isinstance(stages, dict) else stages
 
     @field_validator("stages")
     @classmethod

@@ -4,13 +4,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from panollava_hf.data.examples import Example, Examples
-from panollava_hf.data.panoramas import Rotate
-from panollava_hf.data.panoshapes import Question, Scene, rotate_question
+from panollava_hf.data.panoramas import Roller
+from panollava_hf.data.panoshapes import Question, Scene, aside, only, rotate_question
 from panollava_hf.data.tables import TableError
 
 
-def scene_roller(examples: Examples, split: str) -> Rotate:
+def scene_roller(examples: Examples, split: str) -> Roller:
     """What becomes of a scene's questions when its panorama is rolled.
 
     Args:
@@ -37,16 +39,32 @@ class _Roller:
     def __init__(self, texts: dict[str, str]) -> None:
         self.texts = texts
 
-    def __call__(self, chosen: Sequence[Example], yaw_deg: float) -> list[Example]:
-        scene = Scene.from_dict(json.loads(self.texts[chosen[0].extra["scene"]]))
-        turned = []
-        for example in chosen:
-            question = Question(
-                example.extra["family"], json.loads(example.extra["program"]), example.question, example.answer
-            )
-            after = rotate_question(question, scene, yaw_deg)
-            if after is not None:
-                program = json.dumps(after.program)
-                extra = {**example.extra, "program": program}
-                turned.append(replace(example, question=after.question, answer=after.answer, extra=extra))
-        return turned
+    def yaw(self, chosen: Sequence[Example], rng: np.random.Generator, easy: tuple[str, float] | None) -> float:
+        """Any yaw; where `aside` is limited, one that brings the second object of some comparison so near the front."""
+        compared = [example for example in chosen if example.extra["family"] == "relative"]
+        if easy is None or easy[0] != "aside" or not compared:
+            return float(rng.uniform(0, 360))
+        example = compared[rng.integers(len(compared))]
+        scene, program = self._scene(example), json.loads(example.extra["program"])
+        found = only(scene, **program["second"])
+        if found is None:
+            raise TableError(f"{example.where}: {program} is no question about scene {scene.name}")
+        return float(rng.uniform(-easy[1], easy[1]) - found.yaw_deg)
+
+    def _scene(self, example: Example) -> Scene:
+        return Scene.from_dict(json.loads(self.texts[example.extra["scene"]]))
+
+    def __call__(self, chosen: Sequence[Example], yaw_deg: float) -> list[Example | None]:
+        scene = self._scene(chosen[0])
+        rolled = scene.rotated(yaw_deg)
+        return [self._turned(example, scene, rolled, yaw_deg) for example in chosen]
+
+    @staticmethod
+    def _turned(example: Example, scene: Scene, rolled: Scene, yaw_deg: float) -> Example | None:
+        extra = example.extra
+        question = Question(extra["family"], json.loads(extra["program"]), example.question, example.answer)
+        after = rotate_question(question, scene, yaw_deg)
+        if after is None:
+            return None
+        extra = {**extra, "program": json.dumps(after.program), "aside": aside(rolled, after.program)}
+        return replace(example, question=after.question, answer=after.answer, extra=extra)

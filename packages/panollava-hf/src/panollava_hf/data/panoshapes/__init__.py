@@ -4,7 +4,7 @@ Scenes are sampled, drawn and asked about from a seed alone; questions turn with
 """
 
 from panollava_hf.data.panoshapes._ask import Question, questions, rotate_question
-from panollava_hf.data.panoshapes._programs import answer
+from panollava_hf.data.panoshapes._programs import answer, aside, only
 from panollava_hf.data.panoshapes._render import render_ids, render_scene, visible_shares
 from panollava_hf.data.panoshapes._sample import sample_scene
 from panollava_hf.data.panoshapes._scene import Ground, PanoShapesError, Scene, SceneObject, Sky
@@ -27,6 +27,8 @@ __all__ = [
     "SceneObject",
     "Sky",
     "answer",
+    "aside",
+    "only",
     "questions",
     "render_ids",
     "render_scene",

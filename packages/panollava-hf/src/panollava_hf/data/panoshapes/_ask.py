@@ -143,7 +143,8 @@ def _existence(scene: Scene, rng: np.random.Generator, limit: int) -> Iterable[P
 
 
 def _relative(scene: Scene, rng: np.random.Generator, limit: int) -> Iterable[Program]:
-    for first, second in _pairs(scene, rng):
+    pairs = list(_pairs(scene, rng))
+    for first, second in [*pairs, *((second, first) for first, second in pairs)]:
         yield {"family": "relative", "first": first, "second": second}
 
 

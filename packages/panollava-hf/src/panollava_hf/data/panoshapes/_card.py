@@ -10,7 +10,7 @@ Rendered 360° panoramas (equirectangular; yaw 0 is the middle column, positive 
 questions about them with exact answers. Written by `panollava data panoshapes`.
 
 `<split>.jsonl` has a row for each question: `image` (path in this folder), `question`, `answer`, `family`, `scene`,
-`objects` (how many there are), `difficulty` (for curricula), `program` (what is asked, as JSON).
+`objects` (how many there are), `difficulty` and `aside` (for curricula), `program` (what is asked, as JSON).
 `scenes-<split>.jsonl` has what is in each picture.
 """
 

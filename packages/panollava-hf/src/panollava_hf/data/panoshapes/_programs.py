@@ -217,3 +217,14 @@ def difficulty(scene: Scene, program: Program) -> int:
     """
     alone = len(scene.objects) == 1
     return 0 if alone and program["family"] == "attribute" and program["ask"] == "shape" else 2 + len(scene.objects)
+
+
+def aside(scene: Scene, program: Program) -> float:
+    """How far from the front the second of two objects is whose sides are compared, in degrees; 0 for all else.
+
+    For curricula: neither object's direction alone says anything about the answer, and a model that learns from nothing
+    stays at chance (see the experiment log). With the second in front, the first one's side is the answer.
+    """
+    if program["family"] != "relative":
+        return 0.0
+    return abs(matching(scene, **program["second"])[0].yaw_deg)

@@ -13,7 +13,7 @@ import numpy as np
 
 from panollava_hf.data.panoshapes._ask import questions
 from panollava_hf.data.panoshapes._card import is_card, read_splits, write_card
-from panollava_hf.data.panoshapes._programs import difficulty
+from panollava_hf.data.panoshapes._programs import aside, difficulty
 from panollava_hf.data.panoshapes._render import check_width, render_scene
 from panollava_hf.data.panoshapes._sample import sample_scene, scene_seed
 from panollava_hf.data.panoshapes._scene import PanoShapesError
@@ -23,7 +23,7 @@ FORMATS = ("jpg", "png")
 QUESTION_PURPOSE = 1
 _CHUNK = 16
 
-Row = dict[str, str | int]
+Row = dict[str, str | int | float]
 
 
 def write_panoshapes(
@@ -155,6 +155,7 @@ def write_scenes(
                 "scene": scene.name,
                 "objects": len(scene.objects),
                 "difficulty": difficulty(scene, asked.program),
+                "aside": aside(scene, asked.program),
                 "program": json.dumps(asked.program, sort_keys=True),
             }
             for asked in questions(scene, rng, questions_per_family)
