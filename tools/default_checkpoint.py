@@ -1,8 +1,10 @@
 """Make the checkpoint that ships inside panollava-hf of a trained one.
 
     panollava data panoshapes --split train --n 20000 --width 512 --questions 4 data/panoshapes
+    panollava data panoshapes --split train --n 10000 --seed 1 --width 512 --questions 12 data/pairs
     panollava train --config panoshapes
-    python -m tools.default_checkpoint runs/panoshapes/finetune OUTPUT --results results/results.json
+    panollava train --config panoshapes-pairs
+    python -m tools.default_checkpoint runs/panoshapes-pairs/finetune OUTPUT --results results/results.json
 
 OUTPUT is the package's `default_checkpoint`. Weights are stored in half precision and computed with in single
 precision; names and settings are those that transformers 4.57 and 5.x both read. `--results` is for the card.

@@ -57,6 +57,7 @@ def test_inventory():
         "SceneObject",
         "Sky",
         "answer",
+        "aside",
         "questions",
         "render_ids",
         "render_scene",

@@ -8,7 +8,7 @@ import numpy as np
 
 from panollava_hf.data.examples import Example, Examples
 from panollava_hf.data.panoramas import Roller
-from panollava_hf.data.panoshapes import Question, Scene, aside, only, rotate_question
+from panollava_hf.data.panoshapes import Question, Scene, aside, rotate_question
 from panollava_hf.data.tables import TableError
 
 
@@ -45,11 +45,9 @@ class _Roller:
         if easy is None or easy[0] != "aside" or not compared:
             return float(rng.uniform(0, 360))
         example = compared[rng.integers(len(compared))]
-        scene, program = self._scene(example), json.loads(example.extra["program"])
-        found = only(scene, **program["second"])
-        if found is None:
-            raise TableError(f"{example.where}: {program} is no question about scene {scene.name}")
-        return float(rng.uniform(-easy[1], easy[1]) - found.yaw_deg)
+        second = json.loads(example.extra["program"])["second"]
+        kinds = {(item.colour, item.shape): item.yaw_deg for item in self._scene(example).objects}
+        return float(rng.uniform(-easy[1], easy[1]) - kinds[second["colour"], second["shape"]])
 
     def _scene(self, example: Example) -> Scene:
         return Scene.from_dict(json.loads(self.texts[example.extra["scene"]]))

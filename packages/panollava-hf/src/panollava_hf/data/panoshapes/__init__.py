@@ -4,7 +4,7 @@ Scenes are sampled, drawn and asked about from a seed alone; questions turn with
 """
 
 from panollava_hf.data.panoshapes._ask import Question, questions, rotate_question
-from panollava_hf.data.panoshapes._programs import answer, aside, only
+from panollava_hf.data.panoshapes._programs import answer, aside
 from panollava_hf.data.panoshapes._render import render_ids, render_scene, visible_shares
 from panollava_hf.data.panoshapes._sample import sample_scene
 from panollava_hf.data.panoshapes._scene import Ground, PanoShapesError, Scene, SceneObject, Sky
@@ -28,7 +28,6 @@ __all__ = [
     "Sky",
     "answer",
     "aside",
-    "only",
     "questions",
     "render_ids",
     "render_scene",
