@@ -25,15 +25,18 @@ SHORT = [
     "model.tokenizer=null",
     "model.config={view_size: 80, crop_strategy: cubemap, fov_deg: 104.0, resampler_type: spatial_pool, "
     "num_latent_tokens: 25, resampler_config: {hidden_dim: 128}, latent_dimension: 128, initializer_range: 0.06}",
-    "data.questions_per_panorama=16",
+    "data.questions_per_panorama=12",
+    "data.workers=1",
+    "stages.vicreg.batch_size=8",
     "stages.vicreg.trainable_vision_blocks=0",
     "stages.resampler.trainable_vision_blocks=0",
-    "stages.resampler.steps=200",
+    "stages.resampler.steps=100",
     "stages.resampler.data.easy_first=null",
     "stages.finetune.trainable_vision_blocks=0",
-    "stages.finetune.steps=500",
+    "stages.finetune.steps=200",
     "stages.finetune.data.easy_first=null",
 ]
+#: Without stage one, the second starts from nothing.
 WITHOUT_STAGE_1 = ["stages.vicreg=null"]
 
 #: What is compared: question → variant → settings on top of SHORT.
