@@ -1,5 +1,7 @@
 """`panollava train`: one clear line for a mistake, the folder on stdout when all went well."""
 
+import re
+
 import pytest
 from panollava_hf.cli import run
 
@@ -7,7 +9,9 @@ from panollava_hf.cli import run
 def test_list_names_every_recipe_with_its_purpose(capsys):
     assert run(["train", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["original", "panoshapes", "tiny"]
+    assert [line.split()[0] for line in lines] == ["original", "panoshapes", "panoshapes-pairs", "tiny"]
+    names = [re.match(r"\S+ +", line).end() for line in lines]
+    assert len(set(names)) == 1, "purposes stand below one another"
     assert all(len(line.split()) > 5 for line in lines)
 
 

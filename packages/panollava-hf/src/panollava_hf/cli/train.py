@@ -35,9 +35,10 @@ def train(
     from panollava_hf.training.recipe import STAGES
 
     if list_recipes:
-        for name, path in shipped().items():
+        recipes = shipped()
+        for name, path in recipes.items():
             first = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
-            typer.echo(f"{name:12} {first}")
+            typer.echo(f"{name:{max(map(len, recipes))}}  {first}")
         return
     if config is None:
         raise Mistake("name a recipe with --config, or see those that ship with --list")

@@ -225,7 +225,7 @@ class Recipe(_Strict):
 def shipped() -> dict[str, Path]:
     """Recipes inside this package by name."""
     folder = Path(str(files("panollava_hf") / "recipes"))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
 
 
 def load_recipe(source: str | Path, changes: Iterable[str] = ()) -> Recipe:
