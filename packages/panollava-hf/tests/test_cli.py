@@ -6,8 +6,12 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
+import torch
+from panollava_geometry import PerspectiveView, ViewPlan
 from panollava_hf.cli import run
+from panollava_hf.contact_sheet import contact_sheet
 from PIL import Image
 
 
@@ -45,6 +49,17 @@ def test_json_and_views(panorama_file, tmp_path, capsys):
     assert names == ["contact_sheet.png", *[f"view_{i:02d}.png" for i in range(6)]]
     with Image.open(folder / "contact_sheet.png") as sheet:
         assert sheet.width > 4 * 80
+
+
+def test_captions_of_small_views_stay_apart():
+    plan = ViewPlan([PerspectiveView(0, 90), PerspectiveView(0, -90)])
+    sheet = np.asarray(contact_sheet(torch.zeros(2, 3, 20, 20, dtype=torch.uint8), plan).convert("L"))
+    captions, pictures = sheet[:24], sheet[26:46]
+    begins = np.flatnonzero(np.diff((pictures < 128).any(axis=0).astype(int)) == 1)
+    assert len(begins) == 2
+    gap = captions[:, begins[1] - 4 : begins[1]]
+    assert (captions[:, : begins[1] - 4] < 128).any()
+    assert (gap == 255).all(), "the first caption ends before the second begins"
 
 
 @pytest.fixture

@@ -37,12 +37,15 @@ def contact_sheet(views: Tensor, plan: ViewPlan, *, columns: int = 4) -> Image.I
     height, width = views.shape[-2:]
     columns = min(columns, len(views))
     rows = -(-len(views) // columns)
-    cell_w, cell_h = max(width, 110) + MARGIN, height + CAPTION + MARGIN
+    font = ImageFont.load_default(size=12)
+    captions = [f"{index}: {caption(view)}" for index, view in enumerate(plan)]
+    widest = max(int(font.getlength(text)) + 1 for text in captions)
+    cell_w, cell_h = max(width, widest) + MARGIN, height + CAPTION + MARGIN
     sheet = Image.new("RGB", (columns * cell_w + MARGIN, rows * cell_h + MARGIN), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=12)
-    for index, (view, pixels) in enumerate(zip(plan, views, strict=True)):
+    draw = ImageDraw.Draw(sheet)
+    for index, (text, pixels) in enumerate(zip(captions, views, strict=True)):
         x, y = MARGIN + index % columns * cell_w, MARGIN + index // columns * cell_h
-        draw.text((x, y), f"{index}: {caption(view)}", fill="black", font=font)
+        draw.text((x, y), text, fill="black", font=font)
         sheet.paste(_picture(pixels), (x, y + CAPTION))
     return sheet
 
