@@ -99,7 +99,7 @@ class DataSettings(_Strict):
         columns: Names of the columns `image`, `question`, `answer` where they are unusual.
         questions_per_panorama: Questions about one panorama in one step; None takes all.
         easy_first: A curriculum; None is none.
-        favour: Kinds of questions asked more often, where `questions_per_panorama` leaves some out.
+        favour: Kinds of questions asked more often, and panoramas with many of them.
         roll: Roll panoramas by a random yaw and turn the direction words of questions and answers (PanoShapes only).
         cache: Folder for decoded and cut panoramas.
         workers: Processes that decode and cut; 0 does it in the main one.
