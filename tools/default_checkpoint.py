@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 from huggingface_hub import EvalResult
 from panollava_hf import PanoLLaVaForConditionalGeneration
+from panollava_hf.hub._card import CardFacts, write_card
+from panollava_hf.hub._portable import make_portable
+from panollava_hf.hub._results import read_results
 from panollava_hf.hub._weights import write_old_names
-from panollava_hf.hub.card import CardFacts, write_card
-from panollava_hf.hub.results import read_results
-from panollava_hf.portable import make_portable
-from panollava_hf.training.start import copy_processor
+from panollava_hf.training._start import copy_processor
 
 NAME = "panollava-panoshapes"
 LIMIT = 10 * 2**20

@@ -15,8 +15,7 @@ import json
 from pathlib import Path
 from statistics import mean, stdev
 
-from panollava_hf import PanoLLaVaForConditionalGeneration, PanoLLaVaProcessor
-from panollava_hf.answering import default_checkpoint
+from panollava_hf import PanoLLaVaForConditionalGeneration, PanoLLaVaProcessor, default_checkpoint
 from panollava_hf.cli import run as panollava
 from transformers import AutoModelForCausalLM
 

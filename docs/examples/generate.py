@@ -9,8 +9,7 @@ id in `CHECKPOINT` for another one.
 import sys
 from pathlib import Path
 
-from panollava_hf import PanoLLaVaForConditionalGeneration, PanoLLaVaProcessor
-from panollava_hf.answering import default_checkpoint
+from panollava_hf import PanoLLaVaForConditionalGeneration, PanoLLaVaProcessor, default_checkpoint
 
 CHECKPOINT = default_checkpoint()
 SAMPLE = Path(__file__).resolve().parents[1] / "assets" / "panoshapes-example.jpg"

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import torch
 from panollava_geometry import load_equirectangular, rotate_equirectangular
-from panollava_hf import PanoLLaVaForVICReg, PanoLLaVaImageProcessor
-from panollava_hf.answering import default_checkpoint
+from panollava_hf import PanoLLaVaForVICReg, PanoLLaVaImageProcessor, default_checkpoint
 
 CHECKPOINT = default_checkpoint()
 SAMPLE = Path(__file__).resolve().parents[1] / "assets" / "sample-panorama.jpg"

@@ -77,8 +77,7 @@ def _import(module: str) -> None:
 
 
 def _load(folder: str) -> Callable[[], object]:
-    from panollava_hf import PanoLLaVaForConditionalGeneration
-    from panollava_hf.answering import default_checkpoint
+    from panollava_hf import PanoLLaVaForConditionalGeneration, default_checkpoint
 
     PanoLLaVaForConditionalGeneration.from_pretrained(default_checkpoint())  # imports and allocator warmed up
 

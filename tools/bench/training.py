@@ -86,7 +86,7 @@ def _bare_loss(model: Any, batch: dict[str, Any]) -> torch.Tensor:
 def _clock(folder: Path, workers: int) -> _Clock:
     """Train some steps of the recipe with so many workers, the bare modules after each."""
     from panollava_hf.training import load_recipe, train
-    from panollava_hf.training.run import stage_trainer
+    from panollava_hf.training._run import stage_trainer
 
     changes = [f"data.source={folder / 'shapes'}", f"data.cache={folder / 'cache'}", f"data.workers={workers}"]
     changes += ["data.roll=false"]  # else panoramas are kept, not views
@@ -109,7 +109,7 @@ def _clock(folder: Path, workers: int) -> _Clock:
 
 def run() -> str:
     """Measure and return the section's Markdown."""
-    from panollava_hf.data.panoshapes import write_panoshapes
+    from panollava_hf.panoshapes import write_panoshapes
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

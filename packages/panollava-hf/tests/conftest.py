@@ -7,7 +7,7 @@ from PIL import Image
 @pytest.fixture(scope="session")
 def checkpoint():
     """The embedded checkpoint's folder: small, random weights, real files."""
-    from panollava_hf.answering import default_checkpoint
+    from panollava_hf import default_checkpoint
 
     return default_checkpoint()
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from panollava_geometry import PerspectiveView, ViewPlan
+from panollava_hf._contact_sheet import contact_sheet
 from panollava_hf.cli import run
-from panollava_hf.contact_sheet import contact_sheet
 from PIL import Image
 
 

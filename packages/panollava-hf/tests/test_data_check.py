@@ -5,8 +5,9 @@ import csv
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from panollava_hf._errors import TableError
 from panollava_hf.cli import run
-from panollava_hf.data.tables import TableError, check_csv, read_table, write_csv
+from panollava_hf.data._tables import check_csv, read_table, write_csv
 
 QUERY = "url,query,annotation"
 INSTRUCTION = "url,instruction,response"

@@ -1,7 +1,7 @@
 import pytest
 import torch
 from panollava_hf import PanoLLaVaForConditionalGeneration
-from panollava_hf.lora import add_lora, lora_config, merge_lora, trainable_report
+from panollava_hf._lora import add_lora, lora_config, merge_lora, trainable_report
 from peft import PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText

@@ -1,20 +1,26 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
+import json
 import os
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from panollava_hf._errors import OutputExistsError
 
 
 def write_whole(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
-    """Write a file through a scratch file beside it, which then takes its name.
+    """Write a file through a temporary file next to it, which then takes its name.
 
     Args:
-        path: The file; one that exists is replaced.
-        content: Bytes, or text that is stored as UTF-8 with its line ends as they are.
+        path: The file; an existing one is replaced.
+        content: Bytes, or text that is stored as UTF-8 with its line ends unchanged.
         mode: Its permissions.
 
     Raises:
-        OSError: The folder is missing, full or not to be written to; what was at `path` is untouched.
+        OSError: The folder is missing, full or not writable; an existing file at `path` is unchanged.
 
     Example:
         >>> folder = Path(tempfile.mkdtemp())
@@ -32,3 +38,63 @@ def write_whole(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
     except BaseException:
         os.unlink(scratch)
         raise
+
+
+def require_new(folder: Path, option: str = "") -> None:
+    """Check that an output folder does not exist yet, or is empty.
+
+    Args:
+        folder: The folder that is about to be written.
+        option: Name of the command-line option that named it, for the message.
+
+    Raises:
+        OutputExistsError: There is a file or a non-empty folder at that path.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise OutputExistsError(f"{option} {folder}: this path already exists; choose a new folder".strip())
+
+
+@contextmanager
+def staged_folder(output: Path) -> Iterator[Path]:
+    """Write a folder under a temporary name; it takes its final name when the block ends without an error.
+
+    Args:
+        output: The final folder. Missing parents are created.
+
+    Yields:
+        An empty folder on the same file system.
+
+    Raises:
+        OutputExistsError: `output` exists and is not an empty folder.
+        OSError: The parent folder is not writable.
+
+    Example:
+        >>> output = Path(tempfile.mkdtemp()) / "result"
+        >>> with staged_folder(output) as folder:
+        ...     _ = (folder / "a.txt").write_text("whole")
+        ...     output.exists()
+        False
+        >>> [file.name for file in output.iterdir()]
+        ['a.txt']
+    """
+    require_new(output)
+    parent = output.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f".{output.name}.") as scratch:
+        folder = Path(scratch) / "folder"  # a child: mkdtemp's own folder is readable by its owner only
+        folder.mkdir()
+        yield folder
+        os.replace(folder, output)
+
+
+def edit_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change a JSON object in place; a file that does not exist is left alone.
+
+    Args:
+        path: The file.
+        change: Receives the parsed object and modifies it.
+    """
+    if path.is_file():
+        content = json.loads(path.read_text(encoding="utf-8"))
+        change(content)
+        write_whole(path, json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")

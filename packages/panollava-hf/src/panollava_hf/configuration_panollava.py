@@ -8,11 +8,9 @@ from panollava_core import num_image_tokens, resampler_output_grid, vision_token
 from panollava_geometry import ViewPlan, plan_views
 from transformers import AutoConfig, PretrainedConfig
 
-from panollava_hf.towers import resolve
+from panollava_hf._pretrained import resolve
 
-#: The placeholder of a panorama in a prompt.
-IMAGE_TOKEN = "<|vision|>"
-#: Its id in the default tower's tokenizer (the first free row of Qwen2.5's padded vocabulary).
+#: Id of the placeholder in the default tower's tokenizer (the first free row of Qwen2.5's padded vocabulary).
 IMAGE_TOKEN_ID = 151665
 
 

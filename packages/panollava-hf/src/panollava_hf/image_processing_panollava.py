@@ -200,13 +200,18 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
 
     def _views(self, erp: Tensor, plan: ViewPlan, size: tuple[int, int], device: Any) -> Tensor:
         erp = erp if device is None else erp.to(device)
-        views = extract_views(erp, plan, size, antialias=self.antialias).float() / 255.0
-        mean = torch.tensor(self.image_mean, device=views.device).view(-1, 1, 1)
-        std = torch.tensor(self.image_std, device=views.device).view(-1, 1, 1)
-        return (views - mean) / std
+        return self.normalise(extract_views(erp, plan, size, antialias=self.antialias))
+
+    def normalise(self, views: Tensor) -> Tensor:
+        """Views `[…, 3, h, w]` uint8 → float32, zero mean and unit deviation for the vision tower's statistics."""
+        mean, std = self._statistics(views.device)
+        return (views.float() / 255.0 - mean) / std
 
     def denormalise(self, views: Tensor) -> Tensor:
-        """Normalised views `[…, 3, h, w]` → what the model saw, as uint8 pictures on the CPU."""
-        mean = torch.tensor(self.image_mean, device=views.device).view(-1, 1, 1)
-        std = torch.tensor(self.image_std, device=views.device).view(-1, 1, 1)
+        """The inverse of `normalise`: views `[…, 3, h, w]` → uint8 images on the CPU."""
+        mean, std = self._statistics(views.device)
         return ((views.float() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8).cpu()
+
+    def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        mean, std = (torch.tensor(value, device=device).view(-1, 1, 1) for value in (self.image_mean, self.image_std))
+        return mean, std

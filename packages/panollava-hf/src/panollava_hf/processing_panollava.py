@@ -6,11 +6,11 @@ from panollava_core import num_image_tokens
 from transformers import AddedToken, BatchFeature, ProcessorMixin
 from transformers.processing_utils import MultiModalData, ProcessingKwargs
 
+from panollava_hf._chat_template import IMAGE_TOKEN, with_images
 from panollava_hf._compat import PROCESSOR_EXPANDS_PLACEHOLDERS
-from panollava_hf.chat import with_images
-from panollava_hf.configuration_panollava import IMAGE_TOKEN, PanoLLaVaConfig, StitchingMode
+from panollava_hf._pretrained import load_tokenizer, tower_normalisation
+from panollava_hf.configuration_panollava import PanoLLaVaConfig, StitchingMode
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor, flatten_images
-from panollava_hf.towers import load_tokenizer, tower_normalisation
 
 
 class PanoLLaVaProcessor(ProcessorMixin):
@@ -74,6 +74,27 @@ class PanoLLaVaProcessor(ProcessorMixin):
         """
         mean, std = tower_normalisation(vision)
         return cls.from_config(config, load_tokenizer(text), mean, std)
+
+    def prompt(self, question: str, answer: str | None = None) -> str:
+        """A question about one panorama as the text that the language model reads.
+
+        Args:
+            question: The question.
+            answer: With it, the finished conversation is written; without it, the text ends where an answer begins.
+
+        Returns:
+            The text, with one placeholder for the panorama.
+        """
+        content = [{"type": "image"}, {"type": "text", "text": question}]
+        messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+        if answer is not None:
+            messages.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
+        text: str = self.apply_chat_template(messages, add_generation_prompt=answer is None, tokenize=False)
+        return text
+
+    def num_image_tokens(self, num_views: int | None = None) -> int:
+        """How many language-model tokens one panorama becomes; default: with the views of the image processor."""
+        return self._tokens(len(self.image_processor.view_plan()) if num_views is None else num_views)
 
     def replace_image_token(self, image_inputs: dict[str, Any], image_idx: int, **kwargs: Any) -> str:
         """The expanded placeholder of one panorama."""

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 from panollava_hf import PanoLLaVaForConditionalGeneration
+from panollava_hf._errors import CheckpointError
 from panollava_hf.cli import run
-from panollava_hf.conversion import CheckpointError
 
 
 def changed(original, **changes):

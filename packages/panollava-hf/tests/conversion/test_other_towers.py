@@ -183,7 +183,7 @@ def test_push(make_original, tmp_path, monkeypatch, capsys):
     from types import SimpleNamespace
 
     from panollava_hf.cli import run
-    from panollava_hf.hub import push as module
+    from panollava_hf.hub import _push as module
 
     calls = {}
 

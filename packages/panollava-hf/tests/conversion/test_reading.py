@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from panollava_hf.conversion import CheckpointError
-from panollava_hf.conversion.read import read_checkpoint
+from panollava_hf._errors import CheckpointError
+from panollava_hf.conversion._read import read_checkpoint
 
 
 class Marker:

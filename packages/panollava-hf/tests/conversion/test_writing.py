@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from panollava_hf import PanoLLaVaForConditionalGeneration
-from panollava_hf.conversion import CheckpointError, write
-from panollava_hf.conversion.write import Weight, whole_folder, write_weights
+from panollava_hf._errors import CheckpointError
+from panollava_hf.conversion import _write as write
+from panollava_hf.conversion._write import Weight, whole_folder, write_weights
 from safetensors import safe_open
 
 

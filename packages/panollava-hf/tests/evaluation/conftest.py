@@ -6,7 +6,7 @@ import pytest
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory):
     """Eight small scenes of PanoShapes, as PNG so that rolling a picture can be exact."""
-    from panollava_hf.data.panoshapes import write_panoshapes
+    from panollava_hf.panoshapes import write_panoshapes
 
     folder = tmp_path_factory.mktemp("shapes") / "data"
     write_panoshapes(folder, "test", 8, width=256, image_format="png", workers=1)
@@ -29,7 +29,7 @@ def scenes(rows):
 
 @pytest.fixture(scope="session")
 def answerer():
-    from panollava_hf.answering import Answerer
+    from panollava_hf.asking._answerer import Answerer
 
     return Answerer.load()
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from panollava_hf.evaluation._asking import Asker
+from panollava_hf.asking._prefix import Asker
 
 QUESTIONS = [
     "Where is the red cube?",
@@ -65,7 +65,7 @@ def test_one_panorama_is_encoded_once_for_its_questions(answerer, panoramas, mon
 
 def test_a_sliding_window_is_asked_with_whole_prompts(tiny_config, processor, panoramas):
     from panollava_hf import PanoLLaVaForConditionalGeneration
-    from panollava_hf.answering import Answerer
+    from panollava_hf.asking._answerer import Answerer
 
     settings = processor.image_processor
     config = tiny_config(image_token_id=processor.image_token_id)

@@ -2,7 +2,8 @@ import math
 from collections import Counter
 
 import pytest
-from panollava_hf.evaluation import EvaluationError, _captions
+from panollava_hf._errors import EvaluationError
+from panollava_hf.evaluation import _captions
 from panollava_hf.evaluation._captions import caption_scores, tokenise
 
 SAID = ["a red cubes in front", "there is a blue cone to the left of me", "grey fog"]

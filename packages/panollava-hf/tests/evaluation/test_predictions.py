@@ -1,8 +1,8 @@
 import json
 
 import pytest
+from panollava_hf._errors import EvaluationError
 from panollava_hf._files import write_whole
-from panollava_hf.evaluation import EvaluationError
 from panollava_hf.evaluation._predictions import Predictions, claim
 
 BELONGS = {

@@ -6,13 +6,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from panollava_hf.data.panoshapes import DIRECTIONS, render_scene
-from panollava_hf.evaluation import EvaluationError, Row
+from panollava_hf._errors import EvaluationError
+from panollava_hf.asking._prefix import Asker
+from panollava_hf.evaluation import Row
 from panollava_hf.evaluation._answering import Item, _load
-from panollava_hf.evaluation._asking import Asker
 from panollava_hf.evaluation._prior import Template, answer_prior
 from panollava_hf.evaluation._probes import consistency, expected_after, rotated, shuffled
 from panollava_hf.evaluation._scenes import ELSEWHERE, POLES, SEAM, WORDS, place_of
+from panollava_hf.panoshapes import DIRECTIONS, render_scene
 
 
 def row(index=0, key="a", question="What?", answer="x", family="what"):

@@ -1,5 +1,5 @@
 import pytest
-from panollava_hf.data.tables import TableError
+from panollava_hf._errors import TableError
 from panollava_hf.evaluation import read_rows
 
 ASKED = {"image": "panorama.png", "question": "What?", "answer": "A room."}

@@ -2,9 +2,11 @@ import json
 import shutil
 
 import pytest
-from panollava_hf.evaluation import EvaluationError, Options, evaluate, run
+from panollava_hf._errors import EvaluationError
+from panollava_hf.evaluation import Options, evaluate
+from panollava_hf.evaluation import _evaluate as run
 from panollava_hf.evaluation._report import exact_match
-from panollava_hf.hub.results import read_results
+from panollava_hf.hub._results import read_results
 
 OPTIONS = Options(batch_size=8, max_new_tokens=4, shuffle_images=True, rotate="90")
 #: What may differ between a run and its continuation.

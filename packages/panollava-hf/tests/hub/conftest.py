@@ -32,8 +32,8 @@ def panorama_jpeg(tmp_path_factory, material):
 @pytest.fixture(scope="session", params=[pytest.param("embedded", marks=pytest.mark.slow), "siglip"])
 def exported(request, tmp_path_factory, panorama_jpeg, material):
     """An exported folder and the installed package's results for its checkpoint."""
-    from panollava_hf.answering import default_checkpoint
-    from panollava_hf.hub.export import export_checkpoint
+    from panollava_hf import default_checkpoint
+    from panollava_hf.hub._export import export_checkpoint
 
     folder = tmp_path_factory.mktemp(request.param)
     source = default_checkpoint() if request.param == "embedded" else material.tiny_checkpoint(folder / "checkpoint")
@@ -45,7 +45,7 @@ def exported(request, tmp_path_factory, panorama_jpeg, material):
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory, panorama_jpeg, material):
     """The installed package's results for the embedded checkpoint."""
-    from panollava_hf.answering import default_checkpoint
+    from panollava_hf import default_checkpoint
 
     path = tmp_path_factory.mktemp("reference") / "reference.pt"
     material.write_reference(default_checkpoint(), panorama_jpeg, path)
@@ -54,8 +54,8 @@ def reference(tmp_path_factory, panorama_jpeg, material):
 
 @pytest.fixture(scope="session")
 def embedded_export(tmp_path_factory):
-    from panollava_hf.answering import default_checkpoint
-    from panollava_hf.hub.export import export_checkpoint
+    from panollava_hf import default_checkpoint
+    from panollava_hf.hub._export import export_checkpoint
 
     return export_checkpoint(default_checkpoint(), tmp_path_factory.mktemp("embedded") / "export")
 

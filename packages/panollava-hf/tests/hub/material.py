@@ -8,9 +8,13 @@ from pathlib import Path
 
 import panollava_hf
 import torch
-from panollava_hf import PanoLLaVaForConditionalGeneration, PanoLLaVaForFeatureExtraction, PanoLLaVaProcessor
-from panollava_hf.answering import default_checkpoint
-from panollava_hf.hub.export import export_checkpoint
+from panollava_hf import (
+    PanoLLaVaForConditionalGeneration,
+    PanoLLaVaForFeatureExtraction,
+    PanoLLaVaProcessor,
+    default_checkpoint,
+)
+from panollava_hf.hub._export import export_checkpoint
 from PIL import Image
 from torch.nn.functional import interpolate
 from transformers import AutoConfig, AutoTokenizer, Qwen2Config

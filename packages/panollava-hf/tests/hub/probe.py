@@ -110,7 +110,7 @@ def features(source, reference):
         "latents": difference(output.last_hidden_state, reference["latents"]),
         "finite": bool(output.loss.isfinite()),
     }
-    kind = get_class_from_dynamic_module("modeling_panollava.PanoLLaVaForFeatureExtraction", source)
+    kind = get_class_from_dynamic_module("modeling_panollava_vision.PanoLLaVaForFeatureExtraction", source)
     vector = kind.from_pretrained(source).eval()(pixel_values=pixels).pooler_output
     report["feature_extraction"] = difference(vector, reference["vector"])
     processor = AutoImageProcessor.from_pretrained(source, **TRUST)

@@ -6,7 +6,7 @@ import os
 import pytest
 from huggingface_hub import ModelCard
 from panollava_hf.cli import run
-from panollava_hf.hub.card import point_card
+from panollava_hf.hub._card import point_card
 
 
 def results_file(tmp_path, entries):

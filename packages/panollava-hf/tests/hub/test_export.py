@@ -6,7 +6,7 @@ import os
 import pytest
 import torch
 from panollava_hf import PanoLLaVaForConditionalGeneration
-from panollava_hf.hub.export import export_checkpoint
+from panollava_hf.hub._export import export_checkpoint
 from safetensors.torch import load_file
 
 

@@ -6,8 +6,9 @@ import sys
 import textwrap
 
 import pytest
-from panollava_hf.hub._library import FlattenError, Library
-from panollava_hf.hub.flatten import flatten
+from panollava_hf._errors import ExportError
+from panollava_hf.hub._flatten import flatten
+from panollava_hf.hub._library import Library
 
 
 @pytest.fixture
@@ -180,7 +181,7 @@ def test_optional_packages_are_guarded_where_transformers_would_demand_them(toy)
     ],
 )
 def test_what_cannot_be_flattened_is_refused_with_file_and_line(toy, text, line, message):
-    with pytest.raises(FlattenError, match=message) as caught:
+    with pytest.raises(ExportError, match=message) as caught:
         toy({"lib.other": "x = 1\n", "app.entry": text})
     assert line is None or str(caught.value).startswith(f"app/entry.py:{line}: ")
 
@@ -191,11 +192,11 @@ def test_two_modules_of_one_flat_name_are_refused(toy):
         "lib.x": "a = 1\n",
         "app.entry": "from app.lib_x import a\nfrom lib.x import a\n",
     }
-    with pytest.raises(FlattenError, match=r"would both be lib_x\.py"):
+    with pytest.raises(ExportError, match=r"would both be lib_x\.py"):
         toy(modules)
 
 
 def test_names_behind_code_that_runs_at_import_are_refused(toy):
     modules = {"lib": "from lib.other import x\nprint('side effect')\n", "lib.other": "x = 1\n"}
-    with pytest.raises(FlattenError, match="runs code at import"):
+    with pytest.raises(ExportError, match="runs code at import"):
         toy({**modules, "app.entry": "from lib import x\n"})

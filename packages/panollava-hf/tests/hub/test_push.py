@@ -32,7 +32,8 @@ SECOND_PUSH = """
 import sys
 from pathlib import Path
 from huggingface_hub import CommitOperationAdd, HfApi
-from panollava_hf.hub.push import PushError, prepare, push
+from panollava_hf._errors import PushError
+from panollava_hf.hub._push import prepare, push
 
 folder = Path(sys.argv[1])
 (folder / "chat_old.py").write_text("")
@@ -97,7 +98,7 @@ def test_a_hub_that_is_not_there(embedded_export, client_run):
 
 
 def test_what_stopped_an_upload_is_told_without_the_token(embedded_export, monkeypatch):
-    from panollava_hf.hub import push as module
+    from panollava_hf.hub import _push as module
 
     class Api:
         def __init__(self, **options):
@@ -154,7 +155,7 @@ def test_what_cannot_be_pushed_is_said_in_one_line(own_copy, embedded_export, ca
 PARTS = """
 import json
 from panollava_hf import PanoLLaVaConfig, PanoLLaVaForConditionalGeneration, PanoLLaVaProcessor
-from panollava_hf.answering import default_checkpoint
+from panollava_hf import default_checkpoint
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 for kind in (PanoLLaVaConfig, PanoLLaVaProcessor, PanoLLaVaForConditionalGeneration):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from panollava_hf.data.panoshapes import questions, sample_scene
+from panollava_hf.panoshapes import questions, sample_scene
 
 
 @pytest.fixture(scope="session")

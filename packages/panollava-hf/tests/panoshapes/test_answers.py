@@ -6,12 +6,12 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from panollava_hf.data.panoshapes import (
+from panollava_hf._errors import PanoShapesError
+from panollava_hf.panoshapes import (
     COLOURS,
     DIRECTIONS,
     FAMILIES,
     SHAPES,
-    PanoShapesError,
     Scene,
     answer,
     questions,
@@ -19,7 +19,7 @@ from panollava_hf.data.panoshapes import (
     sample_scene,
     wordings,
 )
-from panollava_hf.data.panoshapes._scene import Ground, SceneObject, Sky
+from panollava_hf.panoshapes._scene import Ground, SceneObject, Sky
 
 WIDTH = 512
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from panollava_hf.data.panoshapes import FAMILIES, render_scene, sample_scene, summarise, write_panoshapes
+from panollava_hf.panoshapes import FAMILIES, render_scene, sample_scene, summarise, write_panoshapes
 from PIL import Image
 
 DOCS = Path(__file__).resolve().parents[4] / "docs"

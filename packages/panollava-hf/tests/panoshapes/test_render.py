@@ -7,16 +7,10 @@ import numpy as np
 import pytest
 import torch
 from panollava_geometry import PerspectiveView, ViewPlan, extract_views
-from panollava_hf.data.panoshapes import (
-    COLOURS,
-    PanoShapesError,
-    render_ids,
-    render_scene,
-    sample_scene,
-    visible_shares,
-)
-from panollava_hf.data.panoshapes._cover import object_frame
-from panollava_hf.data.panoshapes._solids import intersect
+from panollava_hf._errors import PanoShapesError
+from panollava_hf.panoshapes import COLOURS, render_ids, render_scene, sample_scene, visible_shares
+from panollava_hf.panoshapes._cover import object_frame
+from panollava_hf.panoshapes._solids import intersect
 
 TEXTURES = ("plain", "checker", "stripes", "noise")
 

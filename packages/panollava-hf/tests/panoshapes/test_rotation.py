@@ -4,12 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from panollava_hf.data.panoshapes import (
-    DIRECTIONS,
-    PanoShapesError,
-    answer,
-    rotate_question,
-)
+from panollava_hf._errors import PanoShapesError
+from panollava_hf.panoshapes import DIRECTIONS, answer, rotate_question
 
 #: What has nothing to do with where the picture is cut.
 UNMOVED = ("count", "attribute", "existence", "relative", "distance")

@@ -5,8 +5,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from panollava_hf.data.panoshapes import COLOURS, DIRECTIONS, SHAPES, SPLITS, PanoShapesError, Scene, sample_scene
-from panollava_hf.data.panoshapes._vocabulary import direction_name
+from panollava_hf._errors import PanoShapesError
+from panollava_hf.panoshapes import COLOURS, DIRECTIONS, SHAPES, SPLITS, Scene, sample_scene
+from panollava_hf.panoshapes._vocabulary import direction_name
 
 
 def objects(scenes):

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from panollava_hf.data.panoshapes import SHAPES
-from panollava_hf.data.panoshapes._solids import BOUNDING_RADIUS, intersect
+from panollava_hf.panoshapes import SHAPES
+from panollava_hf.panoshapes._solids import BOUNDING_RADIUS, intersect
 
 
 def inside(shape, point):

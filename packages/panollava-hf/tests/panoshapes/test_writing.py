@@ -7,18 +7,11 @@ import sys
 
 import numpy as np
 import pytest
+from panollava_hf import panoshapes
+from panollava_hf._errors import PanoShapesError
 from panollava_hf.cli import run
-from panollava_hf.data import panoshapes
-from panollava_hf.data.panoshapes import (
-    PanoShapesError,
-    Scene,
-    answer,
-    render_scene,
-    sample_scene,
-    summarise,
-    write_panoshapes,
-)
-from panollava_hf.data.panoshapes import _write as writing
+from panollava_hf.panoshapes import Scene, answer, render_scene, sample_scene, summarise, write_panoshapes
+from panollava_hf.panoshapes import _write as writing
 from PIL import Image
 
 
@@ -73,7 +66,7 @@ def test_inventory():
 
 def test_import_is_light_and_silent():
     program = (
-        "import sys, panollava_hf.data.panoshapes; "
+        "import sys, panollava_hf.panoshapes; "
         "print([name for name in ('torch', 'transformers', 'datasets', 'rich', 'typer') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)

@@ -4,7 +4,7 @@ import pytest
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory):
     """A dozen PanoShapes scenes of the training split, and four of the test split."""
-    from panollava_hf.data.panoshapes import write_panoshapes
+    from panollava_hf.panoshapes import write_panoshapes
 
     folder = tmp_path_factory.mktemp("data") / "panoshapes"
     write_panoshapes(folder, "train", 12, width=128, workers=1)

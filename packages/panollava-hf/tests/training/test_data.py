@@ -7,11 +7,11 @@ import pytest
 import torch
 from panollava_geometry import extract_views, load_equirectangular
 from panollava_hf import PanoLLaVaImageProcessor
-from panollava_hf.data.examples import read_examples
-from panollava_hf.data.panoramas import PanoramaDataset
-from panollava_hf.data.panoshapes import Scene, answer, write_panoshapes
-from panollava_hf.data.tables import TableError
-from panollava_hf.training.rolling import scene_roller
+from panollava_hf._errors import TableError
+from panollava_hf.data._dataset import PanoramaDataset
+from panollava_hf.data._examples import read_examples
+from panollava_hf.panoshapes import Scene, answer, write_panoshapes
+from panollava_hf.training._rolling import scene_roller
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_favour_names_a_column_and_its_values(shapes, cutter):
 
 
 def test_a_word_is_one_token_wherever_it_stands(tmp_path):
-    from panollava_hf.training.tokenizer import write_tokenizer
+    from panollava_hf.training._tokenizer import write_tokenizer
     from transformers import AutoTokenizer
 
     write_tokenizer(tmp_path, ["\nWhere is the red cube?", "red cube", "back left"] * 50, 400)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from panollava_hf.training import load_recipe, train
-from panollava_hf.training.run import LOG_FILE
+from panollava_hf.training._run import LOG_FILE
 
 STAGES = ("vicreg", "resampler", "finetune")
 

@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from panollava_hf.data.examples import read_examples
-from panollava_hf.data.tables import TableError
+from panollava_hf._errors import TableError
+from panollava_hf.data._examples import read_examples
 from PIL import Image
 
 # datasets before 5.2 leaves CSV files for the garbage collector to close.

@@ -1,6 +1,6 @@
 import torch
 from panollava_hf import PanoLLaVaForConditionalGeneration
-from panollava_hf.training.optimizers import muon
+from panollava_hf.training._optimizers import muon
 from torch import nn
 
 

@@ -1,6 +1,7 @@
 import pytest
 import yaml
-from panollava_hf.training import RecipeError, load_recipe, shipped
+from panollava_hf._errors import RecipeError
+from panollava_hf.training import load_recipe, shipped
 
 
 def write(tmp_path, change):

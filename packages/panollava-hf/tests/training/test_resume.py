@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 from panollava_hf.training import load_recipe, train
-from panollava_hf.training.trainer import COMPLETE, last_checkpoint
+from panollava_hf.training._trainer import COMPLETE, last_checkpoint
 from safetensors.torch import load_file
 
 STAGES = ("vicreg", "resampler", "finetune")

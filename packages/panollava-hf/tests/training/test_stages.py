@@ -10,10 +10,10 @@ from panollava_hf import (
     PanoLLaVaForVICReg,
     PanoLLaVaProcessor,
 )
-from panollava_hf.answering import Answerer
-from panollava_hf.data.tables import TableError
-from panollava_hf.training import TrainingError, load_recipe, train
-from panollava_hf.training.run import LOG_FILE
+from panollava_hf._errors import TableError, TrainingError
+from panollava_hf.asking._answerer import Answerer
+from panollava_hf.training import load_recipe, train
+from panollava_hf.training._run import LOG_FILE
 from safetensors.torch import load_file
 
 STAGES = ("vicreg", "resampler", "finetune")

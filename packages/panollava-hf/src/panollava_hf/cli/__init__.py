@@ -9,15 +9,15 @@ import typer
 from panollava_geometry import PanoramaError
 from panollava_geometry.cli import crop, run_app
 
-from panollava_hf.cli._mistakes import Mistake
-from panollava_hf.cli.ask import ask
-from panollava_hf.cli.convert import convert
-from panollava_hf.cli.data import data
-from panollava_hf.cli.eval import eval_
-from panollava_hf.cli.export import export
-from panollava_hf.cli.join import join
-from panollava_hf.cli.push import push
-from panollava_hf.cli.train import train
+from panollava_hf._errors import UsageError
+from panollava_hf.cli._ask import ask
+from panollava_hf.cli._convert import convert
+from panollava_hf.cli._data import data
+from panollava_hf.cli._eval import eval_
+from panollava_hf.cli._export import export
+from panollava_hf.cli._join import join
+from panollava_hf.cli._push import push
+from panollava_hf.cli._train import train
 
 app = typer.Typer(
     add_completion=False,
@@ -50,7 +50,7 @@ def version_option(
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command with these arguments (default: the process's own) and return its exit code."""
-    return run_app(app, arguments, program="panollava", mistakes=(PanoramaError, Mistake))
+    return run_app(app, arguments, program="panollava", mistakes=(PanoramaError, UsageError))
 
 
 def main() -> None:

@@ -4,17 +4,18 @@ from typing import TYPE_CHECKING
 
 from panollava_geometry import PanoramaError
 
-from panollava_hf.cli._mistakes import Mistake, mistakes
+from panollava_hf._errors import UsageError
+from panollava_hf.cli._mistakes import mistakes
 
 if TYPE_CHECKING:
-    from panollava_hf.answering import Answerer
+    from panollava_hf.asking._answerer import Answerer
 
 
 def load(model: str | None, device: str) -> "Answerer":
     """Load what `--model` names onto what `--device` names."""
     from transformers.utils import logging
 
-    from panollava_hf.answering import Answerer
+    from panollava_hf.asking._answerer import Answerer
 
     logging.disable_progress_bar()  # one line of progress is enough
     with mistakes(f"--model {model or 'default'}", OSError, ValueError, KeyError):
@@ -23,4 +24,4 @@ def load(model: str | None, device: str) -> "Answerer":
         except PanoramaError:
             raise
         except (RuntimeError, AssertionError) as error:  # torch's ways to refuse a device
-            raise Mistake(f"--device {device}: {str(error).splitlines()[0]}") from error
+            raise UsageError(f"--device {device}: {str(error).splitlines()[0]}") from error

@@ -1,7 +1,7 @@
 """Converting checkpoints of the original PanoLLaVA."""
 
-from panollava_hf.conversion._errors import CheckpointError
-from panollava_hf.conversion.accounting import Account, Row
-from panollava_hf.conversion.convert import Conversion, convert_lightning_checkpoint
+from panollava_hf._errors import CheckpointError
+from panollava_hf.conversion._convert import Conversion, convert_lightning_checkpoint
+from panollava_hf.conversion._report import Account, Row
 
 __all__ = ["Account", "CheckpointError", "Conversion", "Row", "convert_lightning_checkpoint"]

@@ -9,8 +9,8 @@ import torch
 from panollava_geometry import PanoramaError, rotate_equirectangular
 from torch import Tensor
 
-from panollava_hf.evaluation._asking import Asker
-from panollava_hf.evaluation._errors import EvaluationError
+from panollava_hf._errors import EvaluationError
+from panollava_hf.asking._prefix import Asker
 from panollava_hf.evaluation._normalise import is_match
 from panollava_hf.evaluation._predictions import Predictions
 from panollava_hf.evaluation._rows import Row

@@ -9,7 +9,7 @@ CIDEr: Vedantam et al. 2015, https://arxiv.org/abs/1411.5726, through pycocoeval
 from collections.abc import Sequence
 from typing import Any
 
-from panollava_hf.evaluation._errors import EvaluationError
+from panollava_hf._errors import EvaluationError
 
 #: Punctuation that COCO's caption evaluation drops after tokenising.
 PUNCTUATION = frozenset("'' ' `` ` ( ) { } [ ] . ? ! , : - -- ... ;".split())

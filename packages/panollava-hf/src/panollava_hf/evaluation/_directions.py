@@ -4,8 +4,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from panollava_hf.data.panoshapes import DIRECTIONS
 from panollava_hf.evaluation._normalise import normalise
+from panollava_hf.panoshapes import DIRECTIONS
 
 #: Column of predictions that are no direction.
 OTHER = "other"

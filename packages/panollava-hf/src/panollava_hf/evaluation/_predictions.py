@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from panollava_hf._errors import EvaluationError
 from panollava_hf._files import write_whole
-from panollava_hf.evaluation._errors import EvaluationError
 
 #: What a folder of results belongs to.
 SETTINGS = "settings.json"

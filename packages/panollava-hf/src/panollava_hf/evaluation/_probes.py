@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from panollava_hf.data.panoshapes import DIRECTIONS, Question, Scene, rotate_question
+from panollava_hf._errors import EvaluationError
 from panollava_hf.evaluation._answering import Item
-from panollava_hf.evaluation._errors import EvaluationError
 from panollava_hf.evaluation._normalise import normalise
 from panollava_hf.evaluation._rows import Row
 from panollava_hf.evaluation._scenes import scene_of
+from panollava_hf.panoshapes import DIRECTIONS, Question, Scene, rotate_question
 
 SECTORS = DIRECTIONS[:8]
 #: Random yaws are multiples of this, so that panoramas whose width is a multiple of 256 are rolled by whole pixels.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from panollava_hf.data.examples import Examples, read_examples
-from panollava_hf.evaluation._errors import EvaluationError
+from panollava_hf._errors import EvaluationError
+from panollava_hf.data._examples import Examples, read_examples
 
 #: The family of rows whose answers are sentences, judged by overlap of words instead of equality.
 CAPTION = "caption"

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from panollava_hf.data.panoshapes import COLOURS, DIRECTIONS, SHAPES, Scene, SceneObject
-from panollava_hf.evaluation._errors import EvaluationError
+from panollava_hf._errors import EvaluationError
 from panollava_hf.evaluation._rows import Row
+from panollava_hf.panoshapes import COLOURS, DIRECTIONS, SHAPES, Scene, SceneObject
 
 #: An object whose centre is at most so far from yaw 180° is on the back seam of the picture.
 SEAM_DEG = 15.0

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from panollava_hf.portable import make_portable
+from panollava_hf.hub._portable import make_portable
 
 CODE = {
     "AutoConfig": "configuration_panollava.PanoLLaVaConfig",
@@ -13,7 +13,7 @@ CODE = {
     "AutoModelForImageTextToText": "modeling_panollava.PanoLLaVaForConditionalGeneration",
     "AutoModelForMultimodalLM": "modeling_panollava.PanoLLaVaForConditionalGeneration",
     "AutoModelForVision2Seq": "modeling_panollava.PanoLLaVaForConditionalGeneration",  # 4.57's name
-    "AutoModelForPreTraining": "modeling_panollava.PanoLLaVaForVICReg",
+    "AutoModelForPreTraining": "modeling_panollava_vision.PanoLLaVaForVICReg",
     "AutoImageProcessor": "image_processing_panollava.PanoLLaVaImageProcessor",
     "AutoProcessor": "processing_panollava.PanoLLaVaProcessor",
 }

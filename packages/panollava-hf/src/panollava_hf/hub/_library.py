@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from panollava_hf._errors import ExportError
+
 #: The packages whose code travels with an exported model; modules of the last one keep their own names.
 PACKAGES = ("panollava_geometry", "panollava_losses", "panollava_core", "panollava_hf")
-
-
-class FlattenError(ValueError):
-    """Code that cannot be exported; the message names file, line and remedy."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,9 @@ class Source:
         depth = self.name.count(".") + self.is_package
         return "/".join(self.path.parts[-1 - depth :])
 
-    def error(self, node: ast.AST, problem: str) -> FlattenError:
+    def error(self, node: ast.AST, problem: str) -> ExportError:
         """What to raise about a place in this module."""
-        return FlattenError(f"{self.relative_path}:{getattr(node, 'lineno', 1)}: {problem}")
+        return ExportError(f"{self.relative_path}:{getattr(node, 'lineno', 1)}: {problem}")
 
 
 def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -115,7 +113,7 @@ class Library:
             The module to import from, and the name there (None: the module itself is what is imported).
 
         Raises:
-            FlattenError: Nothing of that name is there to be seen without running code.
+            ExportError: Nothing of that name is there to be seen without running code.
         """
         source = self.find(module)
         if source is None:
@@ -166,5 +164,5 @@ def _is_plain(statement: ast.stmt) -> bool:
 def _folder(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise FlattenError(f"the source of {package} cannot be found: install it as ordinary files (not zipped)")
+        raise ExportError(f"the source of {package} cannot be found: install it as ordinary files (not zipped)")
     return Path(spec.origin).parent

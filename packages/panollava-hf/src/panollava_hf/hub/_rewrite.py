@@ -45,7 +45,7 @@ def rewrite(library: Library, source: Source, flat_name: Callable[[str], str]) -
         flat_name: Dotted name → name in the flat folder.
 
     Raises:
-        FlattenError: The module does something that a flat folder cannot do.
+        ExportError: The module does something that a flat folder cannot do.
     """
     visitor = _Rewriter(library, source, flat_name)
     visitor.visit(source.tree)

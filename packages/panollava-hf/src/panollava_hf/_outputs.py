@@ -1,0 +1,130 @@
+"""What the models return."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
+from transformers.utils import ModelOutput
+
+
+@dataclass
+class PanoLLaVaModelOutput(BaseModelOutputWithPast):
+    """Hidden states of the language model over text and vision tokens.
+
+    Attributes:
+        last_hidden_state: `[batch, sequence, D_lm]`.
+        image_outputs: What `get_image_features` returned; None without panoramas.
+
+    The key-value cache, `hidden_states` and `attentions` are those of the language model, unchanged.
+    """
+
+    image_outputs: "PanoLLaVaImageFeatures | None" = None
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """All fields that are not None, the image outputs as a tuple too."""
+        return _nested_tuple(self)
+
+
+@dataclass
+class PanoLLaVaCausalLMOutput(CausalLMOutputWithPast):
+    """Loss and logits of the language model.
+
+    Attributes:
+        loss: Mean cross-entropy over the labelled tokens; None without labels.
+        logits: `[batch, kept positions, vocabulary]`.
+        image_outputs: What `get_image_features` returned; None without panoramas.
+
+    The key-value cache, `hidden_states` and `attentions` are those of the language model, unchanged.
+    """
+
+    image_outputs: "PanoLLaVaImageFeatures | None" = None
+
+    @property
+    def image_hidden_states(self) -> tuple[torch.Tensor, ...] | None:
+        """Vision tokens as the language model reads them, one `[T, D_lm]` per panorama."""
+        return None if self.image_outputs is None else self.image_outputs.pooler_output
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """All fields that are not None, the image outputs as a tuple too."""
+        return _nested_tuple(self)
+
+
+@dataclass
+class PanoLLaVaVICRegOutput(ModelOutput):
+    """What `PanoLLaVaForVICReg` returns.
+
+    Attributes:
+        loss: Weighted sum of the three terms, a scalar.
+        invariance: Mean squared difference of paired tokens.
+        variance: Hinge on the standard deviation.
+        covariance: Off-diagonal covariance energy.
+        vicreg_features: Projected tokens that were compared, `[panoramas, views, H', W', D]`.
+        last_hidden_state: Latent tokens before the VICReg projector, `[panoramas, views, N, D_latent]`.
+        hidden_states: The vision tower's, a tensor per layer, when asked for.
+        attentions: The vision tower's, a tensor per layer, when asked for.
+    """
+
+    loss: torch.Tensor | None = None
+    invariance: torch.Tensor | None = None
+    variance: torch.Tensor | None = None
+    covariance: torch.Tensor | None = None
+    vicreg_features: torch.Tensor | None = None
+    last_hidden_state: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+
+
+@dataclass
+class PanoLLaVaFeatureOutput(ModelOutput):
+    """What `PanoLLaVaForFeatureExtraction` returns.
+
+    Attributes:
+        pooler_output: One vector per panorama, `[panoramas, D_latent]`.
+        last_hidden_state: Latent tokens, `[panoramas, views, N, D_latent]`.
+        hidden_states: The vision tower's, a tensor per layer, when asked for.
+        attentions: The vision tower's, a tensor per layer, when asked for.
+    """
+
+    pooler_output: torch.Tensor | None = None
+    last_hidden_state: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+
+    @property
+    def features(self) -> torch.Tensor | None:
+        """The vectors, `[panoramas, D_latent]`."""
+        return self.pooler_output
+
+
+@dataclass
+class PanoLLaVaImageFeatures(ModelOutput):
+    """What `get_image_features` returns.
+
+    Attributes:
+        last_hidden_state: Vision features, `[panoramas, views, H'·W', D_vision]`.
+        pooler_output: Vision tokens, one `[T, D_lm]` per panorama.
+        hidden_states: The vision tower's, a tensor per layer, when asked for.
+        attentions: The vision tower's, a tensor per layer, when asked for.
+    """
+
+    last_hidden_state: torch.Tensor | None = None
+    pooler_output: Any = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+
+
+def _nested_tuple(output: ModelOutput) -> tuple[Any, ...]:
+    return tuple(output[k].to_tuple() if k == "image_outputs" else output[k] for k in output.keys())
+
+
+def as_asked(output: ModelOutput, return_dict: bool | None, config: Any) -> Any:
+    """The output itself, or its tuple when the call or the config wants no dict."""
+    wants_dict = config.return_dict if return_dict is None else return_dict
+    return output if wants_dict else output.to_tuple()
+
+
+def tower_options(output_hidden_states: bool | None, output_attentions: bool | None) -> dict[str, bool]:
+    """What the vision tower is told; where nothing is asked its config decides."""
+    asked = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
+    return {name: value for name, value in asked.items() if value is not None}

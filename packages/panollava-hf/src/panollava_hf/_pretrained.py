@@ -1,0 +1,233 @@
+"""Configs of the two towers: full ones, dicts, Hub names, and the short documented form, all made full here.
+
+A tower is named once, when a config is first built; what is stored afterwards is the full config, so that loading a
+saved model never asks the network for a tower.
+"""
+
+from typing import Any, TypeVar
+
+import torch
+from panollava_core import VisionBackbone
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    SiglipVisionConfig,
+)
+from transformers.image_processing_base import ImageProcessingMixin
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
+
+from panollava_hf._chat_template import IMAGE_TOKEN
+from panollava_hf._compat import readable_settings
+from panollava_hf._lora import built_plain, start_adapters
+
+DEFAULT_VISION = "google/siglip-base-patch16-224"
+DEFAULT_TEXT = "Qwen/Qwen2.5-0.5B-Instruct"
+
+
+def _default_vision() -> PretrainedConfig:
+    # SiglipVisionConfig's own defaults are those of siglip-base-patch16-224.
+    return SiglipVisionConfig(_name_or_path=DEFAULT_VISION)
+
+
+def _default_text() -> PretrainedConfig:
+    return Qwen2Config(
+        vocab_size=151936,
+        hidden_size=896,
+        intermediate_size=4864,
+        num_hidden_layers=24,
+        num_attention_heads=14,
+        num_key_value_heads=2,
+        max_position_embeddings=32768,
+        max_window_layers=21,
+        rope_theta=1_000_000.0,
+        rms_norm_eps=1e-6,
+        tie_word_embeddings=True,
+        bos_token_id=151643,
+        eos_token_id=151645,
+        _name_or_path=DEFAULT_TEXT,
+    )
+
+
+#: Tokenizers that are all in their tokenizer.json.
+GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")
+
+#: Towers whose full config is known without asking anyone.
+KNOWN = {DEFAULT_VISION: _default_vision, DEFAULT_TEXT: _default_text}
+
+
+def load_config(name: str, **kwargs: Any) -> PretrainedConfig:
+    """Full config of a tower by folder or Hub id."""
+    if name in KNOWN and not kwargs:
+        return KNOWN[name]()
+    try:
+        return AutoConfig.from_pretrained(name, **kwargs)
+    except OSError as error:
+        raise ValueError(
+            f"no config for the tower {name!r}: it is neither a folder with a config.json nor a model that the Hub or "
+            f"the local cache has ({str(error).splitlines()[0]})"
+        ) from error
+
+
+def _resolve_short(given: dict[str, Any], part: str) -> PretrainedConfig:
+    """A config from `{"model_name": …, "image_size": …}`: the image size may change, sizes of weights must agree."""
+    given = dict(given)
+    config = sub_config(load_config(given.pop("model_name")), part)
+    for key, value in given.items():
+        found = getattr(config, key, None)
+        if key == "image_size":
+            setattr(config, key, value)
+        elif found is None:
+            raise ValueError(f"{part}: {config.model_type} has no field {key!r}; remove it or give a full config")
+        elif found != value:
+            raise ValueError(
+                f"{part}: {key}={value!r} contradicts the tower {config.name_or_path!r}, whose {key} is {found!r}; "
+                "leave it out or name another tower"
+            )
+    return config
+
+
+def sub_config(config: PretrainedConfig, part: str) -> PretrainedConfig:
+    """The `vision_config` or `text_config` inside a two-tower config (CLIP, SigLIP, LLaVA), or the config itself."""
+    inner = getattr(config, part, None)
+    return inner if isinstance(inner, PretrainedConfig) else config
+
+
+def resolve(given: "PretrainedConfig | dict[str, Any] | str | None", part: str) -> PretrainedConfig:
+    """Full config of one tower.
+
+    Args:
+        given: A config; a dict with `model_type` (a stored full config); the short form with `model_name`; a folder
+            or Hub id; or None for the default tower.
+        part: `vision_config` or `text_config`: which side a two-tower config is asked for.
+
+    Returns:
+        A config that needs nothing else to build the tower.
+
+    Raises:
+        ValueError: The tower cannot be found, is not named, or a given size contradicts it.
+    """
+    if given is None:
+        return KNOWN[DEFAULT_VISION if part == "vision_config" else DEFAULT_TEXT]()
+    if isinstance(given, str):
+        return sub_config(load_config(given), part)
+    if isinstance(given, PretrainedConfig):
+        return sub_config(given, part)
+    if "model_name" in given:
+        return _resolve_short(given, part)
+    if "model_type" not in given:
+        raise ValueError(
+            f"{part} has neither model_type (a full config) nor model_name (a folder or Hub id): got {sorted(given)}"
+        )
+    settings = readable_settings({key: value for key, value in given.items() if key != "model_type"})
+    return sub_config(AutoConfig.for_model(given["model_type"], **settings), part)
+
+
+def tower_normalisation(name: str) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation a vision tower was trained with, from its `preprocessor_config.json`.
+
+    Raises:
+        ValueError: The tower's folder or repository has none.
+    """
+    try:
+        settings, _ = ImageProcessingMixin.get_image_processor_dict(name)
+        return list(settings["image_mean"]), list(settings["image_std"])
+    except (OSError, KeyError) as error:
+        raise ValueError(
+            f"the vision tower {name!r} does not say the mean and std of its pixels: put a preprocessor_config.json "
+            "with image_mean and image_std beside its config.json"
+        ) from error
+
+
+def load_tokenizer(name: str) -> Any:
+    """A language model's tokenizer as its folder or repository has it.
+
+    AutoTokenizer of 5.x takes the family's own class even where tokenizer_config.json names a generic one, and that
+    class may add tokens (Qwen2's `<|endoftext|>`), so that the placeholder, added next, would get another id.
+
+    Raises:
+        OSError: There is none.
+        ValueError: There is none that the installed transformers knows.
+    """
+    generic = get_tokenizer_config(name).get("tokenizer_class") in GENERIC
+    return (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(name)
+
+
+Model = TypeVar("Model", bound=PreTrainedModel)
+
+#: Parts that have no pretrained weights, by attribute of the headless model.
+CONNECTOR = ("resampler", "projector")
+
+
+def image_token_id(text: str) -> int:
+    """Id that the placeholder has, or will have, in the tokenizer of a language model (folder or Hub id)."""
+    tokenizer = load_tokenizer(text)
+    return tokenizer.get_vocab().get(IMAGE_TOKEN, len(tokenizer))
+
+
+def join_towers(
+    model_class: type[Model],
+    vision: str,
+    text: str,
+    *,
+    settings: dict[str, Any],
+    dtype: torch.dtype | None = None,
+) -> Model:
+    """Build `model_class` from a pretrained vision tower and language model and a freshly initialised connector.
+
+    Args:
+        model_class: `PanoLLaVaForConditionalGeneration` or a subclass.
+        vision: Vision tower, a folder or Hub id.
+        text: Causal language model, a folder or Hub id.
+        settings: Fields of `PanoLLaVaConfig` other than the towers.
+        dtype: Type of all weights; default float32.
+
+    Returns:
+        The model in evaluation mode. Its connector is untrained: `config.connector_trained` is False.
+
+    Raises:
+        ValueError: A tower cannot be found, or its head has a bias that the joined model could not keep.
+    """
+    dtype = torch.float32 if dtype is None else dtype
+    load_config(vision), load_config(text)  # a name that cannot be found is told in one line, before any weights
+    backbone = VisionBackbone.from_pretrained(vision, dtype=dtype)
+    language = AutoModelForCausalLM.from_pretrained(text, dtype=dtype)
+    head = language.get_output_embeddings()
+    if getattr(head, "bias", None) is not None:
+        raise ValueError(
+            f"the output head of {text!r} has a bias, which PanoLLaVA's head does not; choose another model"
+        )
+    token_id = image_token_id(text)
+    if token_id >= language.config.get_text_config().vocab_size:
+        language.resize_token_embeddings(token_id + 1)
+    config = model_class.config_class(
+        vision_config=backbone.encoder.config,
+        text_config=language.config,
+        image_token_id=token_id,
+        dtype=dtype,
+        **settings,
+    )
+    with torch.device("meta"), built_plain():
+        model = model_class(config)
+    whole = model.base_model
+    for name, kind in backbone.named_children():
+        setattr(whole.vision_backbone, name, kind)
+    whole.language_model = language.get_decoder()
+    model.lm_head = language.get_output_embeddings()
+    for name in CONNECTOR:
+        part: nn.Module = getattr(whole, name)
+        part.to_empty(device="cpu").to(dtype)
+        part.apply(model._init_weights)
+    model.tie_weights()
+    model.generation_config = GenerationConfig.from_model_config(language.config)
+    model.generation_config.update(**language.generation_config.to_diff_dict())
+    model.generation_config.suppress_tokens = [token_id]  # the placeholder is read, never written
+    if config.use_lora:
+        start_adapters(model)
+    return model.eval()

@@ -1,0 +1,116 @@
+"""`panollava data`: look after tables of panoramas, questions and answers."""
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from panollava_hf.cli._mistakes import mistakes
+
+stderr = Console(stderr=True, highlight=False)
+data = typer.Typer(help="Look after tables of panoramas, questions and answers.", no_args_is_help=True)
+
+
+class Split(enum.StrEnum):
+    """Splits of PanoShapes."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class ImageFormat(enum.StrEnum):
+    """Formats of its pictures."""
+
+    JPG = "jpg"
+    PNG = "png"
+
+
+@data.callback()
+def _group() -> None:
+    """Look after tables of panoramas, questions and answers."""
+
+
+@data.command()
+def check(
+    table: Annotated[
+        Path, typer.Argument(help="CSV with the columns url,query,annotation or url,instruction,response.")
+    ],
+    fix: Annotated[Path | None, typer.Option(metavar="OUT.csv", help="Write a repaired file.")] = None,
+) -> int:
+    """Find rows whose text holds unquoted commas or broken quotes.
+
+    Prints a line for each; the exit code is 1 when rows are at fault (with --fix: when some could not be repaired).
+    """
+    from panollava_hf.data._tables import TableError, check_csv, write_csv
+
+    with mistakes("cannot check the table", TableError):
+        found = check_csv(table)
+        for fault in found.faults:
+            decided = "" if fault.fields is not None else " [cannot be decided]"
+            typer.echo(f"{table}:{fault.line}: {fault.reason}{decided}")
+            if fault.fields is None:
+                typer.echo(f"    {_short(fault.text)}")
+            else:
+                typer.echo("    " + " | ".join(_short(text) for text in fault.fields))
+        repaired = len(found.faults) - len(found.undecided)
+        if fix is not None:
+            write_csv(found, fix)
+            stderr.print(f"Wrote {fix}: {len(found.rows)} rows, {repaired} of them repaired.", soft_wrap=True)
+    if found.undecided:
+        lines = ", ".join(str(fault.line) for fault in found.undecided)
+        left = f"are not in {fix}" if fix is not None else "cannot be repaired automatically"
+        stderr.print(f"{len(found.undecided)} rows {left}: lines {lines}. Quote their texts by hand.", soft_wrap=True)
+    if not found.faults:
+        stderr.print(f"{table}: {len(found.rows)} rows, nothing to complain of.", soft_wrap=True)
+    return 1 if (found.undecided if fix is not None else found.faults) else 0
+
+
+@data.command()
+def panoshapes(
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="Folder; it may hold other splits already.")],
+    split: Annotated[Split, typer.Option(help="Which split; splits share no scene.")] = Split.TEST,
+    n: Annotated[int, typer.Option("--n", help="Number of scenes.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the data set.")] = 0,
+    width: Annotated[int, typer.Option(help="Of the pictures, in pixels.")] = 1024,
+    image_format: Annotated[ImageFormat, typer.Option("--format", help="Of the pictures.")] = ImageFormat.JPG,
+    questions: Annotated[int, typer.Option(help="Most questions of one family about one scene.")] = 2,
+    workers: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
+) -> None:
+    """Write PanoShapes: rendered panoramas, and questions about them with exact answers.
+
+    Prints how many questions of each family there are, and what always giving the commonest answer would score.
+    """
+    from panollava_hf.panoshapes import PanoShapesError, summarise, write_panoshapes
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    what = "cannot write PanoShapes"
+    with mistakes(what, PanoShapesError, OSError), Progress(*columns, console=stderr, transient=True) as bar:
+        task = bar.add_task("Drawing scenes", total=n)
+        write_panoshapes(
+            output,
+            split.value,
+            n,
+            seed=seed,
+            width=width,
+            image_format=image_format.value,
+            workers=workers,
+            questions_per_family=questions,
+            progress=lambda done: bar.update(task, completed=done),
+        )
+    families = summarise(output / f"{split.value}.jsonl")
+    typer.echo(f"{'family':<10} {'questions':>9} {'answers':>8} {'prior':>6}  commonest answer")
+    for row in families:
+        typer.echo(
+            f"{row.family:<10} {row.questions:>9} {row.answers:>8} {row.prior:>6.1%}  {_short(row.commonest, 60)}"
+        )
+    asked = sum(row.questions for row in families)
+    stderr.print(f"Wrote {output}/: {n} scenes, {asked} questions ({split.value}).", soft_wrap=True)
+
+
+def _short(text: str, width: int = 160) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1] + "…"

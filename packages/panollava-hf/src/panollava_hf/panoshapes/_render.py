@@ -1,0 +1,103 @@
+"""Pictures of scenes, and what of each object can be seen in them."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panollava_hf._errors import PanoShapesError
+from panollava_hf.panoshapes._backdrop import add_shadows, draw_backdrop
+from panollava_hf.panoshapes._cover import cover, direction_vector, pixel_grid
+from panollava_hf.panoshapes._scene import Scene, SceneObject
+from panollava_hf.panoshapes._solids import BOUNDING_RADIUS
+
+#: Narrower pictures do not show shapes, wider ones do not fit in memory.
+WIDTHS = (64, 8192)
+_SHARE_WIDTH = 256
+
+
+def check_width(width: int) -> None:
+    """Refuse a width that cannot be drawn.
+
+    Raises:
+        PanoShapesError: It is no multiple of 4, or outside of 64…8192.
+    """
+    if width % 4 or not WIDTHS[0] <= width <= WIDTHS[1]:
+        raise PanoShapesError(f"width {width}: expected a multiple of 4 from {WIDTHS[0]} to {WIDTHS[1]}, as in 1024")
+
+
+def render_scene(scene: Scene, width: int = 1024) -> NDArray[np.uint8]:
+    """Draw a scene as an equirectangular panorama.
+
+    Args:
+        scene: What to draw.
+        width: Of the picture, a multiple of 4.
+
+    Returns:
+        `[width / 2, width, 3]`, sRGB; yaw 0 is in the middle.
+
+    Raises:
+        PanoShapesError: The width cannot be drawn.
+
+    Example:
+        >>> from panollava_hf.panoshapes import sample_scene
+        >>> render_scene(sample_scene(0, "test", 3), width=128).shape
+        (64, 128, 3)
+    """
+    check_width(width)
+    light = direction_vector(scene.light_yaw_deg, scene.light_pitch_deg)
+    picture = draw_backdrop(scene, width)
+    add_shadows(picture, scene, light)
+    for index in farthest_first(scene.objects):
+        item = scene.objects[index]
+        (rows, columns), share, bright = cover(item, width, light=light)
+        behind = picture[rows, columns]
+        behind *= (1 - share)[..., None]
+        behind += bright[..., None] * np.asarray(item.tint, np.float32)
+        picture[rows, columns] = behind
+    np.clip(picture, 0, 1, out=picture)
+    picture *= 255
+    picture += 0.5
+    return picture.astype(np.uint8)
+
+
+def render_ids(scene: Scene, width: int = 1024) -> NDArray[np.int8]:
+    """Which object the middle of each pixel shows: `[width / 2, width]`, its index, -1 where there is none."""
+    check_width(width)
+    ids = np.full((width // 2, width), -1, np.int8)
+    for index in farthest_first(scene.objects):
+        (rows, columns), share, _ = cover(scene.objects[index], width, samples=1)
+        ids[rows, columns] = np.where(share > 0, np.int8(index), ids[rows, columns])
+    return ids
+
+
+def visible_shares(scene: Scene, width: int = _SHARE_WIDTH) -> tuple[float, ...]:
+    """For each object the visible part of the solid angle that it covers."""
+    return tuple(seen / whole if whole else 0.0 for seen, whole in solid_angles(scene.objects, width))
+
+
+def solid_angles(objects: Sequence[SceneObject], width: int = _SHARE_WIDTH) -> list[tuple[float, float]]:
+    """For each object the solid angle that is seen of it, and what it would be with nothing in front, in steradians."""
+    weights = pixel_grid(width).cos_latitude * np.float32(2 * math.pi * math.pi / (width * (width // 2)))
+    ids = np.full((width // 2, width), -1, np.int8)
+    whole = [0.0] * len(objects)
+    for index in farthest_first(objects):
+        (rows, columns), share, _ = cover(objects[index], width, samples=1)
+        whole[index] = float(weights[rows] @ share.sum(1))
+        ids[rows, columns] = np.where(share > 0, np.int8(index), ids[rows, columns])
+    return [(float(weights @ (ids == index).sum(1)), whole[index]) for index in range(len(objects))]
+
+
+def farthest_first(objects: Sequence[SceneObject]) -> list[int]:
+    """The order to paint in.
+
+    Balls that do not touch are met by every ray in the order of their power |c|² - r²: it is the product of the two
+    distances at which the ray enters and leaves.
+    """
+
+    def power(index: int) -> float:
+        item = objects[index]
+        return item.distance**2 - (BOUNDING_RADIUS[item.shape] * item.radius) ** 2
+
+    return sorted(range(len(objects)), key=power, reverse=True)
