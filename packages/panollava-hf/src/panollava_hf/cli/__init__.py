@@ -9,7 +9,7 @@ import typer
 from panollava_geometry import PanoramaError
 from panollava_geometry.cli import crop, run_app
 
-from panollava_hf._errors import UsageError
+from panollava_hf._errors import PanoLLaVaError
 from panollava_hf.cli._ask import ask
 from panollava_hf.cli._convert import convert
 from panollava_hf.cli._data import data
@@ -50,7 +50,7 @@ def version_option(
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command with these arguments (default: the process's own) and return its exit code."""
-    return run_app(app, arguments, program="panollava", mistakes=(PanoramaError, UsageError))
+    return run_app(app, arguments, program="panollava", mistakes=(PanoramaError, PanoLLaVaError))
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from panollava_hf._errors import UsageError
 from panollava_hf.cli._loading import load
-from panollava_hf.cli._mistakes import mistakes
+from panollava_hf.cli._usage import usage_errors
 
 stderr = Console(stderr=True, highlight=False)
 
@@ -57,7 +57,7 @@ def ask(
     if save_views is not None:
         from panollava_hf._contact_sheet import save_views as write_views
 
-        with mistakes(f"--save-views {save_views}", OSError):
+        with usage_errors(f"--save-views {save_views}", OSError):
             written = [str(path) for path in write_views(answer.views, answer.plan, save_views)]
         stderr.print(f"Wrote {len(written)} pictures to {save_views}/", soft_wrap=True)
     if as_json:

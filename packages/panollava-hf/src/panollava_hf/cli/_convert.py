@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from panollava_hf._errors import UsageError
-from panollava_hf.cli._mistakes import mistakes
+from panollava_hf.cli._usage import usage_errors
 
 if TYPE_CHECKING:
     from panollava_hf.conversion import Account
@@ -69,12 +69,12 @@ def convert(
     from panollava_hf.hub._push import PushError, check_repository
 
     if push_to_hub is not None:
-        with mistakes(f"--push-to-hub {push_to_hub}", ValueError):
+        with usage_errors(f"--push-to-hub {push_to_hub}", ValueError):
             check_repository(push_to_hub)
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # what matters is in the account
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with mistakes("cannot convert", ValueError, OSError), Progress(*columns, console=stderr, transient=True) as bar:
+    with usage_errors("cannot convert", ValueError, OSError), Progress(*columns, console=stderr, transient=True) as bar:
         task = bar.add_task("Reading", total=None)
         done = convert_lightning_checkpoint(
             lightning_ckpt,
@@ -98,7 +98,9 @@ def convert(
     if push_to_hub is not None:
         from panollava_hf.conversion._folder import upload
 
-        with mistakes(f"--push-to-hub {push_to_hub}: the folder is written, but not uploaded", ValueError, PushError):
+        with usage_errors(
+            f"--push-to-hub {push_to_hub}: the folder is written, but not uploaded", ValueError, PushError
+        ):
             told = upload(done.folder, push_to_hub)
         typer.echo(told)
 

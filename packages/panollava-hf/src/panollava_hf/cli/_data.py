@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from panollava_hf.cli._mistakes import mistakes
+from panollava_hf.cli._usage import usage_errors
 
 stderr = Console(stderr=True, highlight=False)
 data = typer.Typer(help="Look after tables of panoramas, questions and answers.", no_args_is_help=True)
@@ -47,7 +47,7 @@ def check(
     """
     from panollava_hf.data._tables import TableError, check_csv, write_csv
 
-    with mistakes("cannot check the table", TableError):
+    with usage_errors("cannot check the table", TableError):
         found = check_csv(table)
         for fault in found.faults:
             decided = "" if fault.fields is not None else " [cannot be decided]"
@@ -88,7 +88,7 @@ def panoshapes(
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     what = "cannot write PanoShapes"
-    with mistakes(what, PanoShapesError, OSError), Progress(*columns, console=stderr, transient=True) as bar:
+    with usage_errors(what, PanoShapesError, OSError), Progress(*columns, console=stderr, transient=True) as bar:
         task = bar.add_task("Drawing scenes", total=n)
         write_panoshapes(
             output,

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from panollava_hf._errors import UsageError
-from panollava_hf.cli._mistakes import mistakes
+from panollava_hf.cli._usage import usage_errors
 
 if TYPE_CHECKING:
     from panollava_hf.asking._answerer import Answerer
@@ -75,14 +75,14 @@ def eval_(
             shuffle_images=shuffle_images,
             rotate=yaw,
         )
-        with mistakes("cannot evaluate", EvaluationError, TableError, OSError):
+        with usage_errors("cannot evaluate", EvaluationError, TableError, OSError):
             rows = read_rows(data, split=split, captions=captions, limit=limit)
             check_beforehand(rows, options, captions=captions)
     with stderr.status("Loading the model …"):
         answerer = _load(model, device, dtype)
     if not answerer.trained:
         stderr.print("[yellow]Note:[/yellow] the connector of this checkpoint is untrained.", soft_wrap=True)
-    with mistakes("cannot evaluate", EvaluationError, OSError), _Bars() as bars:
+    with usage_errors("cannot evaluate", EvaluationError, OSError), _Bars() as bars:
         results = evaluate(answerer, rows, output, options, progress=bars.told)
     for note in left_undone(results):
         stderr.print(f"[yellow]Note:[/yellow] {note}", soft_wrap=True)

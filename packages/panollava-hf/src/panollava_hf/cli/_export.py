@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from panollava_hf._errors import UsageError
-from panollava_hf.cli._mistakes import mistakes
+from panollava_hf.cli._usage import usage_errors
 
 stderr = Console(stderr=True, highlight=False)
 
@@ -43,14 +43,14 @@ def export(
         from panollava_hf.hub._results import read_results
 
         logging.disable_progress_bar()
-        with mistakes(f"--results {results}", OSError, ValueError):
+        with usage_errors(f"--results {results}", OSError, ValueError):
             facts = CardFacts(
                 model_id=model_id or output.absolute().name,
                 license=licence or ("mit" if model is None else None),
                 datasets=tuple(dataset or ()),
                 results=read_results(results) if results else (),
             )
-        with mistakes(f"cannot export {model or 'the embedded checkpoint'}", OSError, ValueError):
+        with usage_errors(f"cannot export {model or 'the embedded checkpoint'}", OSError, ValueError):
             export_checkpoint(model or default_checkpoint(), output, facts=facts, **_given(revision=revision))
     files = list(output.iterdir())
     size = sum(file.stat().st_size for file in files) / 1e6

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from panollava_hf._errors import UsageError
-from panollava_hf.cli._mistakes import mistakes
+from panollava_hf.cli._usage import usage_errors
 
 stderr = Console(stderr=True, highlight=False)
 
@@ -25,7 +25,7 @@ def join(
     """Join two pretrained towers with an untrained connector, ready for training."""
     if output.exists():
         raise UsageError(f"{output} exists already: name a new folder")
-    with mistakes("cannot join the towers", OSError, ValueError), stderr.status("Joining the towers …"):
+    with usage_errors("cannot join the towers", OSError, ValueError), stderr.status("Joining the towers …"):
         save_joined(
             output, vision, text, view_size=view_size, resampler_type=resampler, latent_dimension=latent_dimension
         )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from panollava_geometry import PanoramaError
 
 from panollava_hf._errors import UsageError
-from panollava_hf.cli._mistakes import mistakes
+from panollava_hf.cli._usage import usage_errors
 
 if TYPE_CHECKING:
     from panollava_hf.asking._answerer import Answerer
@@ -18,7 +18,7 @@ def load(model: str | None, device: str) -> "Answerer":
     from panollava_hf.asking._answerer import Answerer
 
     logging.disable_progress_bar()  # one line of progress is enough
-    with mistakes(f"--model {model or 'default'}", OSError, ValueError, KeyError):
+    with usage_errors(f"--model {model or 'default'}", OSError, ValueError, KeyError):
         try:
             return Answerer.load(model, device=device)
         except PanoramaError:

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from panollava_hf._errors import UsageError
-from panollava_hf.cli._mistakes import mistakes
+from panollava_hf.cli._usage import usage_errors
 
 stderr = Console(stderr=True, highlight=False)
 
@@ -27,7 +27,7 @@ def push(
     from panollava_hf.hub._push import PushError, prepare
     from panollava_hf.hub._push import push as send
 
-    with mistakes(f"cannot push {folder}", OSError, ValueError):
+    with usage_errors(f"cannot push {folder}", OSError, ValueError):
         what = prepare(folder, repo_id, tag=tag, private=not public, message=message)
     summary = f"{len(what.files)} files, {what.size / 1e6:.1f} MB"
     if dry_run:

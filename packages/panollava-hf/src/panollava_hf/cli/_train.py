@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from panollava_hf._errors import UsageError
-from panollava_hf.cli._mistakes import mistakes
+from panollava_hf.cli._usage import usage_errors
 
 
 def train(
@@ -45,7 +45,7 @@ def train(
         raise UsageError("name a recipe with --config, or see those that ship with --list")
     if stage not in (*STAGES, "all"):
         raise UsageError(f"--stage {stage}: expected {', '.join(STAGES)} or all")
-    with mistakes("cannot train", RecipeError, TrainingError, TableError):
+    with usage_errors("cannot train", RecipeError, TrainingError, TableError):
         recipe = load_recipe(config, changes or ())
         chosen = [name for name in STAGES if name == stage] or None  # None: all that the recipe has
         folder = run(recipe, chosen, resume=resume, skip_bad=skip_bad)
