@@ -17,7 +17,7 @@ SUFFIXES = {".md", ".py", ".yaml", ".yml", ".toml", ".jinja", ".sh"}
 #: What is found, and what to write instead. Letters around a word count, underscores do not: `_picture` is found.
 PROSE = {
     r"pictures?": "image (a plot is a figure)",
-    r"(is|was|gets|been|are|were) told|told (in|apart|that|what|by|so|before|here|how)": "reported, printed, distinguished",
+    r"(is|was|gets|been|are|were) told|told (in|apart|that|what|by|so|before|here|how)": "reported, printed",
     r"(?<!there )(?<!here )(is|are) no (?!longer|more\b|\w+er\b)\w+": "is not a …, are not …",
     r"learnt|learns?(?= (from|only|nothing|in full|besides|after))": "is trained, trained",
     r"data sets?": "dataset",
