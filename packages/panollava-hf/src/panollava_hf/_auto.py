@@ -17,6 +17,18 @@ MODEL_TYPE = "panollava"
 CONFIG = "PanoLLaVaConfig"
 AUTO = "transformers.models.auto"
 
+#: Our class for each Auto class, as `module.Class`. Auto classes that the installed release does not have are left out.
+AUTO_CLASSES = {
+    "AutoConfig": "configuration_panollava.PanoLLaVaConfig",
+    "AutoModel": "modeling_panollava.PanoLLaVaModel",
+    "AutoModelForImageTextToText": "modeling_panollava.PanoLLaVaForConditionalGeneration",
+    "AutoModelForMultimodalLM": "modeling_panollava.PanoLLaVaForConditionalGeneration",  # since 5.0
+    "AutoModelForVision2Seq": "modeling_panollava.PanoLLaVaForConditionalGeneration",  # until 4.57
+    "AutoModelForPreTraining": "modeling_panollava_vision.PanoLLaVaForVICReg",
+    "AutoImageProcessor": "image_processing_panollava.PanoLLaVaImageProcessor",
+    "AutoProcessor": "processing_panollava.PanoLLaVaProcessor",
+}
+
 #: Entries per auto module; a table that the installed release does not have is left out.
 ENTRIES = {
     f"{AUTO}.configuration_auto": {"CONFIG_MAPPING_NAMES": CONFIG, "MODEL_NAMES_MAPPING": "PanoLLaVA"},
