@@ -41,8 +41,8 @@ folder = Path(sys.argv[1])
 (folder / "chat_old.py").write_text("")
 print(push(plan_push(folder, "owner/pano", tag="v1")))
 (folder / "chat_old.py").unlink()
-somebodys = [CommitOperationAdd(name, b"...") for name in ("image.png", "old-00001.safetensors", "notes.txt")]
-print(HfApi().create_commit("owner/pano", somebodys, commit_message="somebody's").oid)
+others = [CommitOperationAdd(name, b"...") for name in ("image.png", "old-00001.safetensors", "notes.txt")]
+print(HfApi().create_commit("owner/pano", others, commit_message="other files").oid)
 try:
     push(plan_push(folder, "owner/pano", tag="v1"))
 except PushError as error:
@@ -69,7 +69,7 @@ REFUSED = """
 import os, sys
 from panollava_hf.cli import run
 
-good, os.environ["HF_TOKEN"] = os.environ["HF_TOKEN"], "hf_wrongTokenOfSomebody"
+good, os.environ["HF_TOKEN"] = os.environ["HF_TOKEN"], "hf_wrongToken"
 print(run(["push", sys.argv[1], "owner/pano"]))
 os.environ["HF_TOKEN"] = good
 print(run(["push", sys.argv[1], "owner/pano", "--public"]))
@@ -92,7 +92,7 @@ def test_a_refused_or_failed_push_changes_nothing_and_prints_no_token(embedded_e
 
 def test_a_hub_that_cannot_be_reached(embedded_export, client_run):
     code = "import sys; from panollava_hf.cli import run; print(run(['push', sys.argv[1], 'owner/pano']))"
-    done = client_run(code, embedded_export, endpoint="http://127.0.0.1:9", token="hf_secretOfMine")
+    done = client_run(code, embedded_export, endpoint="http://127.0.0.1:9", token="hf_secretToken")
     assert done.stdout.strip() == "2"
     assert "panollava: cannot push to owner/pano: " in done.stderr
     assert "Traceback" not in done.stderr
@@ -107,11 +107,11 @@ def test_the_cause_of_a_failed_upload_is_reported_without_the_token(embedded_exp
             pass
 
         def create_repo(self, *arguments, **options):
-            raise RuntimeError("Error while uploading 'model.safetensors'") from OSError("refused hf_secretOfMine")
+            raise RuntimeError("Error while uploading 'model.safetensors'") from OSError("refused hf_secretToken")
 
     monkeypatch.setattr(module, "HfApi", Api)
     with pytest.raises(module.PushError, match=r"uploading 'model.safetensors' \(refused \*\*\*\)"):
-        module.push(module.plan_push(embedded_export, "owner/pano"), token="hf_secretOfMine")
+        module.push(module.plan_push(embedded_export, "owner/pano"), token="hf_secretToken")
 
 
 def test_a_dry_run_sends_nothing(embedded_export, capsys, monkeypatch):
