@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from panollava_hf._errors import UsageError
+from panollava_hf._errors import PushError, UsageError
 from panollava_hf.cli._usage import usage_errors
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ def convert(
     from transformers.utils import logging
 
     from panollava_hf.conversion import convert_lightning_checkpoint
-    from panollava_hf.hub._push import PushError, check_repository
+    from panollava_hf.hub import check_repository
 
     if push_to_hub is not None:
-        with usage_errors(f"--push-to-hub {push_to_hub}", ValueError):
+        with usage_errors(f"--push-to-hub {push_to_hub}", PushError):
             check_repository(push_to_hub)
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # what matters is in the account
@@ -98,9 +98,7 @@ def convert(
     if push_to_hub is not None:
         from panollava_hf.conversion._folder import upload
 
-        with usage_errors(
-            f"--push-to-hub {push_to_hub}: the folder is written, but not uploaded", ValueError, PushError
-        ):
+        with usage_errors(f"--push-to-hub {push_to_hub}: the folder is written, but not uploaded", PushError):
             told = upload(done.folder, push_to_hub)
         typer.echo(told)
 

@@ -10,7 +10,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from panollava_hf._lora import ADAPTER_FOLDER
 from panollava_hf.conversion._adapter import check_modules, merged, save_adapter
-from panollava_hf.conversion._folder import upload, write_card, write_generation_config, write_processor
+from panollava_hf.conversion._folder import upload, write_generation_config, write_processor
 from panollava_hf.conversion._map import Adapter
 from panollava_hf.conversion._read import read_checkpoint
 from panollava_hf.conversion._report import Account, allowed
@@ -18,7 +18,7 @@ from panollava_hf.conversion._run import Run
 from panollava_hf.conversion._targets import Target
 from panollava_hf.conversion._verify import verify
 from panollava_hf.conversion._write import Progress, Weight, check_free, whole_folder, write_weights
-from panollava_hf.hub._portable import make_portable
+from panollava_hf.hub import CardFacts, make_portable, write_card
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.modeling_panollava_vision import PanoLLaVaForFeatureExtraction, PanoLLaVaForVICReg
 
@@ -135,14 +135,8 @@ def convert_lightning_checkpoint(
         write_processor(folder, config, run.statistics, run.tokenizer if generates else None)
         if generates:
             write_generation_config(folder, config, run.text_name, run.tokenizer)
-        facts = {
-            "name": output.name,
-            "checkpoint": checkpoint.path.name,
-            "stage": str(run.stage or "unknown"),
-            "vision": run.called("vision_name", run.vision_name),
-            "text": run.called("language_model_name", run.text_name) if generates else "none",
-        }
-        write_card(folder, config, facts, adapter=keeps)
+        facts = CardFacts(model_id=output.name, converted_from=checkpoint.path.name, stage=run.stage)
+        write_card(folder, config, facts)
         config.save_pretrained(str(folder))
         make_portable(folder)
     result.folder = output

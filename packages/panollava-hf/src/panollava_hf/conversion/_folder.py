@@ -1,50 +1,13 @@
-"""Everything beside the weights that a converted folder needs to answer a panorama on its own."""
+"""The processor and generation settings of a converted folder, and its upload."""
 
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelCard, ModelCardData
 from transformers import GenerationConfig, PretrainedConfig
 
-from panollava_hf.hub._push import prepare, push
+from panollava_hf.hub import plan_push, push
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
-
-CARD = """\
-# {name}
-
-A [PanoLLaVA](https://pypi.org/project/panollava-hf/) model, converted from a Lightning checkpoint of the original
-training code (`{checkpoint}`, stage {stage}). It computes the same numbers.
-
-| part | what |
-|---|---|
-| class | `{architecture}` |
-| vision tower | {vision} |
-| resampler | {resampler} |
-| language model | {text} |
-| views | {crop}, {fov:g}° wide, overlap {overlap:g} |
-
-{use}
-"""
-ASK = """```console
-$ pip install panollava-hf
-$ panollava ask panorama.jpg "What is in front of me?" --model {name}
-```"""
-ADAPTER = """
-The LoRA adapter is in `adapter/`, beside its base; `panollava ask` puts it on by itself, and so does
-
-```python
-from panollava_hf import PanoLLaVaForConditionalGeneration
-
-model = PanoLLaVaForConditionalGeneration.from_pretrained("{name}")
-```"""
-LOAD = """```python
-from panollava_hf import {architecture}, PanoLLaVaImageProcessor
-
-processor = PanoLLaVaImageProcessor.from_pretrained("{name}")
-model = {architecture}.from_pretrained("{name}").eval()
-print(model(**processor("panorama.jpg")))
-```"""
 
 
 def write_processor(folder: Path, config: Any, statistics: tuple[list[float], list[float]], tokenizer: Any) -> None:
@@ -73,36 +36,6 @@ def upload(folder: Path, repository: str) -> str:
     """Push a converted folder in one commit, to a private repository if it is new; returns the commit's id.
 
     Raises:
-        ValueError: The repository's name is none.
-        PushError: The Hub refused or cannot be reached.
+        PushError: The repository's name is not valid, or the Hub refused or could not be reached.
     """
-    return push(prepare(folder, repository, message="Convert from a Lightning checkpoint", exported=False))
-
-
-def write_card(folder: Path, config: Any, facts: dict[str, str], *, adapter: bool) -> None:
-    """A model card of what is known.
-
-    Args:
-        folder: Where to.
-        config: The model's.
-        facts: `name`, `checkpoint`, `stage`, `vision`, `text`.
-        adapter: Whether a LoRA adapter lies beside the base.
-    """
-    architecture = config.architectures[0]
-    generates = architecture.endswith("ForConditionalGeneration")
-    use = ASK + (ADAPTER if adapter else "") if generates else LOAD
-    text = CARD.format(
-        architecture=architecture,
-        resampler=config.resampler_type,
-        crop=config.crop_strategy,
-        fov=config.fov_deg,
-        overlap=config.overlap_ratio,
-        use=use.replace("{name}", facts["name"]).replace("{architecture}", architecture),
-        **facts,
-    )
-    data = ModelCardData(
-        library_name="transformers",
-        tags=["panorama", "360", "equirectangular", "panollava"],
-        pipeline_tag="image-text-to-text" if generates else "image-feature-extraction",
-    )
-    ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}").save(folder / "README.md")
+    return push(plan_push(folder, repository, message="Convert from a Lightning checkpoint", exported=False))
