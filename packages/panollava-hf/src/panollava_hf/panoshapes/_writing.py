@@ -7,6 +7,7 @@ import pickle
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,6 +194,11 @@ def _run(scenes: _Scenes, images: Path, chunks: list[range], workers: int) -> It
         try:
             for future in pending:
                 yield future.result()
+        except BrokenProcessPool as error:
+            raise PanoShapesError(
+                "a worker process ended unexpectedly; if you registered families, their modules must be importable in "
+                "a new process; workers=1 uses no other process"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 

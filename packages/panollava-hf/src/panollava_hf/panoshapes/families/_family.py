@@ -108,7 +108,7 @@ def _check_arguments(
                 raise PanoShapesError(f"{what}: {name} is {value!r}; expected an object with {' and '.join(values)}")
             _check_arguments(value, values, (), f"{what}, {name}")
         elif value not in values:
-            raise PanoShapesError(f"{what}: unknown {name} {value!r}; expected one of {', '.join(values)}")
+            raise PanoShapesError(f"{what}: unknown {name} {value!r}: expected one of {', '.join(values)}")
 
 
 def kind_of(item: SceneObject) -> dict[str, str]:
