@@ -10,7 +10,7 @@ import pytest
 from panollava_hf._errors import PanoShapesError
 from panollava_hf.panoshapes import COLOURS, DIRECTIONS, SHAPES, Scene, answer, questions, sample_scene
 from panollava_hf.panoshapes._questions import wordings
-from panollava_hf.panoshapes._render import render_ids
+from panollava_hf.panoshapes._render import object_ids
 from panollava_hf.panoshapes._scene import Ground, SceneObject, Sky
 from panollava_hf.panoshapes.families import family_names
 
@@ -35,7 +35,7 @@ class Oracle:
     """What an image shows of each object: its name, the mean direction and the area of its visible part."""
 
     def __init__(self, scene):
-        ids = render_ids(scene, WIDTH)
+        ids, _ = object_ids(scene.objects, WIDTH)
         self.names, self.means, self.areas, self.shares = [], [], [], []
         for index, item in enumerate(scene.objects):
             seen = ids == index

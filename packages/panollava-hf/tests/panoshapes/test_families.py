@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import types
 
 import numpy as np
 import pytest
@@ -117,6 +118,20 @@ def test_built_in_families_have_the_name_of_their_file(name):
 def test_worker_processes_need_functions_that_they_can_import(tmp_path, clockwise):
     with pytest.raises(PanoShapesError, match=r"cannot be sent to worker processes: .*workers=1"):
         write_panoshapes(tmp_path / "out", "test", 20, width=64, workers=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_worker_processes_that_end_unexpectedly(tmp_path, monkeypatch):
+    """Functions of a module that exists in this process only cannot be loaded in a worker process."""
+    module = types.ModuleType("only_here")
+    exec("def propose(scene, rng, limit):\n    yield {'family': 'stray'}", module.__dict__)
+    monkeypatch.setitem(sys.modules, "only_here", module)
+    register_family(Family("stray", {}, module.propose, module.propose, module.propose))
+    try:
+        with pytest.raises(PanoShapesError, match="a worker process ended unexpectedly; if you registered families"):
+            write_panoshapes(tmp_path / "out", "test", 20, width=64, workers=2)
+    finally:
+        unregister_family("stray")
     assert list(tmp_path.iterdir()) == []
 
 

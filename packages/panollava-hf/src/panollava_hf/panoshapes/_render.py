@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from panollava_hf._errors import PanoShapesError
 from panollava_hf.panoshapes._backdrop import add_shadows, draw_backdrop
-from panollava_hf.panoshapes._coverage import cover, direction_vector, pixel_grid
+from panollava_hf.panoshapes._coverage import Coverage, cover, direction_vector, pixel_grid
 from panollava_hf.panoshapes._scene import Scene, SceneObject
 from panollava_hf.panoshapes._solids import BOUNDING_RADIUS
 
@@ -62,31 +62,29 @@ def render_scene(scene: Scene, width: int = 1024) -> NDArray[np.uint8]:
     return image.astype(np.uint8)
 
 
-def render_ids(scene: Scene, width: int = 1024) -> NDArray[np.int8]:
-    """Index of the object at the centre of each pixel: `[width / 2, width]`, -1 where there is no object."""
-    check_width(width)
+def object_ids(objects: Sequence[SceneObject], width: int) -> tuple[NDArray[np.int8], list[Coverage]]:
+    """Which object each pixel shows.
+
+    Returns:
+        The index of the object at the centre of each pixel, `[width / 2, width]`, -1 where there is no object; and what
+        each object would cover if nothing were in front of it.
+    """
     ids = np.full((width // 2, width), -1, np.int8)
-    for index in farthest_first(scene.objects):
-        (rows, columns), share, _ = cover(scene.objects[index], width, samples=1)
+    covers = [cover(item, width, samples=1) for item in objects]
+    for index in farthest_first(objects):
+        (rows, columns), share, _ = covers[index]
         ids[rows, columns] = np.where(share > 0, np.int8(index), ids[rows, columns])
-    return ids
-
-
-def visible_shares(scene: Scene, width: int = _SHARE_WIDTH) -> tuple[float, ...]:
-    """Visible share of the solid angle of each object."""
-    return tuple(seen / whole if whole else 0.0 for seen, whole in solid_angles(scene.objects, width))
+    return ids, covers
 
 
 def solid_angles(objects: Sequence[SceneObject], width: int = _SHARE_WIDTH) -> list[tuple[float, float]]:
     """Solid angle of each object in steradians: its visible part, and all of it as if nothing were in front of it."""
     weights = pixel_grid(width).cos_latitude * np.float32(2 * math.pi * math.pi / (width * (width // 2)))
-    ids = np.full((width // 2, width), -1, np.int8)
-    whole = [0.0] * len(objects)
-    for index in farthest_first(objects):
-        (rows, columns), share, _ = cover(objects[index], width, samples=1)
-        whole[index] = float(weights[rows] @ share.sum(1))
-        ids[rows, columns] = np.where(share > 0, np.int8(index), ids[rows, columns])
-    return [(float(weights @ (ids == index).sum(1)), whole[index]) for index in range(len(objects))]
+    ids, covers = object_ids(objects, width)
+    return [
+        (float(weights @ (ids == index).sum(1)), float(weights[patch.rows] @ share.sum(1)))
+        for index, (patch, share, _) in enumerate(covers)
+    ]
 
 
 def farthest_first(objects: Sequence[SceneObject]) -> list[int]:
