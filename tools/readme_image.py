@@ -12,7 +12,7 @@ from torch import Tensor
 
 ASSETS = Path(__file__).resolve().parent.parent / "docs" / "assets"
 PANORAMA = ASSETS / "sample-panorama.jpg"
-QUESTION = "Where is the red cube?"
+QUESTION = "Where is the blue cylinder?"
 WIDTH, GAP, HEAD = 1280, 12, 60
 INK, PAPER, ACCENT = "#1d2733", "#ffffff", "#1f6feb"
 #: Names of the cubemap's faces by (yaw, pitch) in degrees.
