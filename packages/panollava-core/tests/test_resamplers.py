@@ -184,7 +184,7 @@ def test_heads_must_divide_the_width(kind):
 
 def test_cross_attention_frequency():
     resampler = build_resampler(config_of("qformer", num_layers=4, cross_attention_frequency=2))
-    assert [block.looks for block in resampler.blocks] == [True, False, True, False]
+    assert [block.has_cross_attention for block in resampler.blocks] == [True, False, True, False]
     with pytest.raises(ValueError, match="cross_attention_frequency must be positive, got 0"):
         build_resampler(config_of("qformer", cross_attention_frequency=0))
 

@@ -4,7 +4,16 @@ import math
 import warnings
 from typing import Any, Literal
 
-from panollava_core import num_image_tokens, resampler_output_grid, vision_token_grid, vision_width
+from panollava_core import (
+    Interpolation,
+    PositionalEncoding,
+    StitchingMode,
+    num_image_tokens,
+    resampler_class,
+    resampler_output_grid,
+    vision_token_grid,
+    vision_width,
+)
 from panollava_geometry import ViewPlan, plan_views
 from transformers import AutoConfig, PretrainedConfig
 
@@ -15,16 +24,8 @@ IMAGE_TOKEN = "<|vision|>"
 #: Its id in the default tower's tokenizer (the first free row of Qwen2.5's padded vocabulary).
 IMAGE_TOKEN_ID = 151665
 
-
-PositionalEncoding = Literal["spherical", "yaw", "none"]
-StitchingMode = Literal["concat", "stride_views", "drop_overlap", "resample"]
-Interpolation = Literal["linear", "nearest"]
-
 #: Strategies whose tiles stand in a closed ring of `num_views`.
 RINGS = ("anyres_e2p", "e2p")
-
-#: Resamplers that keep one token per cell of the view, as the original's did, unless `resampler_config` says otherwise.
-KEEPS_TOKENS = ("mlp", "bimamba")
 
 
 class PanoLLaVaConfig(PretrainedConfig):
@@ -199,11 +200,12 @@ class PanoLLaVaConfig(PretrainedConfig):
 
     def resampler_settings(self) -> dict[str, Any]:
         """What `panollava_core.build_resampler` is given."""
+        keeps_tokens = resampler_class(self.resampler_type).keeps_tokens
         return {
             "type": self.resampler_type,
             "input_dim": vision_width(self.vision_config),
             "latent_dimension": self.latent_dimension,
-            "num_latent_tokens": None if self.resampler_type in KEEPS_TOKENS else self.num_latent_tokens,
+            "num_latent_tokens": None if keeps_tokens else self.num_latent_tokens,
             **self.resampler_config,
         }
 

@@ -122,8 +122,8 @@ def features(source, reference):
 
 
 def _resamplers(model):
-    module = sys.modules[type(model.panollava.resampler).__mro__[1].__module__]
-    return module.RESAMPLERS
+    package = sys.modules[type(model).__module__].__package__
+    return sys.modules[f"{package}.panollava_core_resamplers"].RESAMPLERS
 
 
 @torch.no_grad()

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
-from panollava_core import convert_original_resampler
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from panollava_hf.conversion._errors import CheckpointError
+from panollava_hf.conversion._original_resamplers import convert_original_resampler
 from panollava_hf.conversion.accounting import Account
 from panollava_hf.conversion.map import Adapter, Part, same
 from panollava_hf.conversion.settings import layers_of
