@@ -2,6 +2,7 @@
 
 from panollava_core.resamplers._base import Resampler
 from panollava_core.resamplers._grids import near_square_grid
+from panollava_core.resamplers._layers import CheckpointedLayer
 from panollava_core.resamplers._options import ResamplerOptions
 from panollava_core.resamplers._registry import (
     RESAMPLERS,
@@ -22,6 +23,7 @@ __all__ = [
     "RESAMPLERS",
     "BiMambaResampler",
     "CAbstractorResampler",
+    "CheckpointedLayer",
     "MLPResampler",
     "PerceiverResampler",
     "QFormerResampler",

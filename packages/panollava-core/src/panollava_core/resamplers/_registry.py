@@ -134,4 +134,8 @@ def resampler_is_spatial(config: Mapping[str, Any]) -> bool:
 def _split(config: Mapping[str, Any]) -> tuple[type[Resampler], dict[str, Any]]:
     """The class that a config names, and its options."""
     options = dict(config)
-    return resampler_class(options.pop("type", None)), options
+    if "type" not in options:
+        raise ValueError(
+            f"a resampler config needs a 'type', got {sorted(options)}; expected one of {', '.join(sorted(RESAMPLERS))}"
+        )
+    return resampler_class(options.pop("type")), options
