@@ -6,9 +6,10 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
+import transformers  # AutoModel is resolved where it is used: in 4.57 it loads torch._dynamo
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PretrainedConfig
+from transformers import AutoConfig, PretrainedConfig
 from transformers.modeling_outputs import BaseModelOutput
 
 from panollava_core._towers import (
@@ -66,7 +67,7 @@ class VisionBackbone(nn.Module):
             raise ValueError(f"view_chunk_size must be positive or None, got {view_chunk_size}")
         self.config = vision_config_of(config)
         self.view_chunk_size = view_chunk_size
-        self.encoder = AutoModel.from_config(self.config) if _encoder is None else _encoder
+        self.encoder = transformers.AutoModel.from_config(self.config) if _encoder is None else _encoder
         self.hidden_size = _hidden_size(self.encoder)
         if output_norm:
             self.norm = nn.LayerNorm(self.hidden_size)
@@ -99,7 +100,7 @@ class VisionBackbone(nn.Module):
         """
         full = AutoConfig.from_pretrained(name_or_path, **{k: kwargs[k] for k in _HUB_ARGUMENTS & kwargs.keys()})
         config = vision_config_of(full)
-        encoder = AutoModel.from_pretrained(name_or_path, config=config, **kwargs)
+        encoder = transformers.AutoModel.from_pretrained(name_or_path, config=config, **kwargs)
         backbone = cls(
             encoder.config,
             trainable_blocks=trainable_blocks,

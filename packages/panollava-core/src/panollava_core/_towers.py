@@ -10,8 +10,9 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+import transformers  # AutoModel is resolved where it is used: in 4.57 it loads torch._dynamo
 from torch import nn
-from transformers import AutoConfig, AutoModel, PretrainedConfig
+from transformers import AutoConfig, PretrainedConfig
 from transformers.utils import ModelOutput
 
 Grid = tuple[int, int]
@@ -215,4 +216,4 @@ def _on_meta(config_json: str) -> Any:
     """Build a tower on the meta device from its config as JSON, which unlike the config can be a key of a cache."""
     values = json.loads(config_json)
     with torch.device("meta"):
-        return AutoModel.from_config(AutoConfig.for_model(values.pop("model_type"), **values)).eval()
+        return transformers.AutoModel.from_config(AutoConfig.for_model(values.pop("model_type"), **values)).eval()
