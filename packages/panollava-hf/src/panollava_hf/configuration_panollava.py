@@ -4,7 +4,16 @@ import math
 import warnings
 from typing import Any, Literal
 
-from panollava_core import num_image_tokens, resampler_output_grid, vision_token_grid, vision_width
+from panollava_core import (
+    Interpolation,
+    PositionalEncoding,
+    StitchingMode,
+    num_image_tokens,
+    resampler_class,
+    resampler_output_grid,
+    vision_token_grid,
+    vision_width,
+)
 from panollava_geometry import ViewPlan, plan_views
 from transformers import AutoConfig, PretrainedConfig
 
@@ -13,16 +22,8 @@ from panollava_hf._pretrained import resolve
 #: Id of the placeholder in the default tower's tokenizer (the first free row of Qwen2.5's padded vocabulary).
 IMAGE_TOKEN_ID = 151665
 
-
-PositionalEncoding = Literal["spherical", "yaw", "none"]
-StitchingMode = Literal["concat", "stride_views", "drop_overlap", "resample"]
-Interpolation = Literal["linear", "nearest"]
-
 #: Strategies whose tiles form a closed ring of `num_views`.
 RINGS = ("anyres_e2p", "e2p")
-
-#: Resamplers that keep one token per cell of the view, as in the original, unless `resampler_config` differs.
-KEEPS_TOKENS = ("mlp", "bimamba")
 
 
 class PanoLLaVaConfig(PretrainedConfig):
@@ -197,11 +198,12 @@ class PanoLLaVaConfig(PretrainedConfig):
 
     def resampler_settings(self) -> dict[str, Any]:
         """The argument of `panollava_core.build_resampler`."""
+        keeps_tokens = resampler_class(self.resampler_type).keeps_tokens
         return {
             "type": self.resampler_type,
             "input_dim": vision_width(self.vision_config),
             "latent_dimension": self.latent_dimension,
-            "num_latent_tokens": None if self.resampler_type in KEEPS_TOKENS else self.num_latent_tokens,
+            "num_latent_tokens": None if keeps_tokens else self.num_latent_tokens,
             **self.resampler_config,
         }
 

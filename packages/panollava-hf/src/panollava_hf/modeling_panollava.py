@@ -52,8 +52,7 @@ class PanoLLaVaPreTrainedModel(PreTrainedModel):
     main_input_name = "input_ids"
     input_modalities: tuple[str, ...] = ("image", "text")
     supports_gradient_checkpointing = True
-    # Modules with parameters next to submodules, or with a residual, stay on one device; the towers add their own.
-    _no_split_modules = ("QFormerResampler", "PerceiverResampler", "BiMambaBlock", "ConvBlock")
+    _no_split_modules: tuple[str, ...] = ()  # PanoLLaVaModel adds those of its resampler, the towers their own
     _skip_keys_device_placement = ("past_key_values", "cache")
     _supports_sdpa = True
     _supports_flash_attn = True
@@ -103,6 +102,7 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             output_norm=config.vision_output_norm,
         )
         self.resampler = build_resampler(config.resampler_settings())
+        self._no_split_modules = self.resampler.no_split_modules
         self.token_grid = config.token_grid()
         if add_language_model:
             self.projector = PanoramaProjector(

@@ -141,7 +141,7 @@ def features(source, reference):
 
 
 def _resamplers(model):
-    package = type(model).__module__.rpartition(".")[0]
+    package = sys.modules[type(model).__module__].__package__
     return sys.modules[f"{package}.panollava_core_resamplers"].RESAMPLERS
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
-from panollava_core import convert_original_resampler
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from panollava_hf._errors import CheckpointError
 from panollava_hf.conversion._map import Adapter, Part, same
+from panollava_hf.conversion._original_resamplers import convert_original_resampler
 from panollava_hf.conversion._report import Account
 from panollava_hf.conversion._settings import layers_of
 
