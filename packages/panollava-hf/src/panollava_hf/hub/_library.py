@@ -156,11 +156,9 @@ def is_docstring(statement: ast.stmt) -> bool:
 
 
 def _is_plain(statement: ast.stmt) -> bool:
-    """Docstrings, imports, assignments without calls, and the lazy imports of PEP 562: nothing is lost without them."""
-    if isinstance(statement, (ast.Import, ast.ImportFrom, ast.FunctionDef)) or is_docstring(statement):
-        return not getattr(statement, "decorator_list", [])
-    if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
-        return all(map(_is_plain, [*statement.body, *statement.orelse]))
+    """Docstrings, imports and assignments without calls: nothing is lost when they are not run."""
+    if isinstance(statement, (ast.Import, ast.ImportFrom)) or is_docstring(statement):
+        return True
     calls = any(isinstance(node, ast.Call) for node in ast.walk(statement))
     return isinstance(statement, (ast.Assign, ast.AnnAssign)) and not calls
 
