@@ -3,14 +3,18 @@
 Its options are defined without numpy, torch and rich. These are imported when it runs, after the paths were checked.
 """
 
+import sys
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from panollava_geometry._command_line import error_line
 from panollava_geometry._strategy_names import Strategy
+
+_T = TypeVar("_T")
 
 
 class ImageFormat(StrEnum):
@@ -71,29 +75,34 @@ def crop(
             pitch_range_deg=pitch_range_deg,
         )
 
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from panollava_geometry._cropping import crop_files
 
     failed = 0
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("cropping", total=len(folders))
-        for _, error in crop_files(folders, plan, size, image_format.value, workers):
-            progress.advance(task)
-            if error is None:
-                continue
-            if len(folders) == 1:
-                raise error
-            failed += 1
-            console.print(error_line(str(error)), markup=False, highlight=False, soft_wrap=True)
+    for _, error in _with_progress(crop_files(folders, plan, size, image_format.value, workers), len(folders)):
+        if error is None:
+            continue
+        if len(folders) == 1:
+            raise error
+        failed += 1
+        typer.echo(error_line(str(error)), err=True)
     done = len(folders) - failed
     if done:
         typer.echo(f"{done} panorama{'s' * (done != 1)}, {len(plan)} views each, in {output}")
     if failed:
         raise typer.Exit(1)
+
+
+def _with_progress(results: Iterable[_T], total: int) -> Iterator[_T]:
+    """Yield the results, with a progress bar if stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield from results
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield from progress.track(results, total=total, description="cropping")
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
