@@ -103,6 +103,16 @@ def test_noise_is_averaged_by_the_minification(noise_panorama):
     assert centre[1] < 1.5 / minified  # also at the pole, where the columns converge
 
 
+@pytest.mark.parametrize("size", [16, 17])
+def test_noise_at_the_pole_is_averaged_for_odd_sizes_too(size):
+    """The centre of an odd view of the pole is the pole itself, where east and north are not defined."""
+    noise = torch.randn(1, 1024, 2048)
+    view = extract_views(noise, plan_of([(0, 90, 0)], 60), size)[0, 0]
+    minified = 2048 / (2 * torch.pi) * 2 * np.tan(np.radians(30)) / size
+    assert view.std() < 1.2 / minified
+    assert view[size // 2, size // 2].abs() < 4 / minified
+
+
 def test_a_checkerboard_becomes_grey():
     board = (torch.arange(512)[:, None] + torch.arange(1024)[None]) % 2 * 255
     views = extract_views(board[None].to(torch.uint8), plan_views("anyres_e2p"), 40)

@@ -27,10 +27,12 @@ def local_scale(
     centre = corner[1:, 1:] + corner[:-1, :-1] + corner[1:, :-1] + corner[:-1, 1:]
     centre /= np.linalg.norm(centre, axis=-1, keepdims=True)
     radius = np.maximum(np.hypot(centre[..., 0], centre[..., 2]), 1e-12)
+    at_pole = radius < 1e-9  # east and north are not defined there, so those of longitude 0 are used
     jacobian = np.empty((2, 2, height, width))
     for axis, step in enumerate(((along_x[1:] + along_x[:-1]) / 2, (along_y[:, 1:] + along_y[:, :-1]) / 2)):
-        jacobian[0, axis] = (centre[..., 2] * step[..., 0] - centre[..., 0] * step[..., 2]) / radius
-        jacobian[1, axis] = step[..., 1] / radius
+        east = (centre[..., 2] * step[..., 0] - centre[..., 0] * step[..., 2]) / radius
+        jacobian[0, axis] = np.where(at_pole, step[..., 0], east)
+        jacobian[1, axis] = np.where(at_pole, -centre[..., 1] * step[..., 2], step[..., 1] / radius)
     return jacobian, radius
 
 
