@@ -12,7 +12,7 @@ from panollava_geometry import PanoramaError
 from panollava_geometry.cli import app, run_app
 
 #: Modules that are slow to import. `--help` and errors in the arguments must not need any of them.
-SLOW = ("torch", "numpy", "jaxtyping", "PIL", "scipy", "cv2", "py360convert", "rich.console")
+SLOW = ("torch", "numpy", "jaxtyping", "PIL", "scipy", "cv2", "py360convert")
 
 
 def run_and_list_modules(arguments, folder, entry="run_app(app, ARGUMENTS, program='panollava-geometry')"):
@@ -60,7 +60,7 @@ def test_files_and_options_are_checked_before_torch_is_imported(tmp_path, argume
     assert err.startswith("panollava-geometry: ")
     assert message in err
     assert err.count("\n") == 1
-    assert not {"torch", "rich.console", "scipy", "cv2"} & set(modules)
+    assert not {"torch", "scipy", "cv2"} & set(modules)
 
 
 @pytest.mark.parametrize(
