@@ -53,6 +53,9 @@ NAMES = {
 ALLOWED: dict[str, set[str]] = {
     "tools/terminology.py": {"*"},
     "tools/tests/test_terminology.py": {"*"},
+    "packages/panollava-geometry/src/panollava_geometry/_command_line.py": {"mistakes"},
+    "packages/panollava-geometry/tests/test_command_line.py": {"mistakes"},
+    "packages/panollava-geometry/CHANGELOG.md": {"mistakes"},
 }
 
 _PROSE = [(re.compile(rf"(?<![a-z])(?:{word})(?![a-z])", re.IGNORECASE), better) for word, better in PROSE.items()]

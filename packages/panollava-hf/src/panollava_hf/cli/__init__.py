@@ -53,7 +53,7 @@ def version_option(
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command with these arguments (default: the process's own) and return its exit code."""
-    return run_app(app, arguments, program="panollava", mistakes=(PanoramaError, PanoLLaVaError))
+    return run_app(app, arguments, program="panollava", errors=(PanoramaError, PanoLLaVaError))
 
 
 def main() -> None:

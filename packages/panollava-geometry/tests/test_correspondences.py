@@ -54,7 +54,7 @@ def test_paired_values_agree(name, formulas):
 
 
 def test_fixed_columns_do_not_agree(formulas):
-    """The original pairing, last columns with first columns, is off by a hundred times more."""
+    """The error of the original pairing, last columns with first columns, is a hundred times larger."""
     plan, grid = PLANS["ring"], 64
     values = np.stack([formulas.smooth(view.rays((grid, grid)))[0] for view in plan])
     columns = int(grid * 0.3)
@@ -89,20 +89,9 @@ def test_weights_are_solid_angles_per_pair_of_views():
         torch.testing.assert_close(found.weight[mine], (angle / angle.sum()).float())
 
 
-def test_adjacent_closes_the_ring_and_leaves_the_global_view_out():
-    found = find_correspondences(PLANS["global and ring"], 8)
-    assert pairs_of(found) == [(1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 1)]
-
-
-def test_adjacent_follows_yaw_not_order():
+def test_adjacent_views_that_do_not_overlap_are_left_out():
     plan = ViewPlan([PerspectiveView(0), PerspectiveView(-60), PerspectiveView(60), PerspectiveView(120)])
     assert pairs_of(find_correspondences(plan, 8)) == [(0, 2), (1, 0), (2, 3)]
-
-
-def test_adjacent_joins_rings():
-    plan = plan_of("e2p", num_rings=2, pitch_range_deg=(-20, 20))
-    found = set(pairs_of(find_correspondences(plan, 8)))
-    assert {(0, 6), (1, 7), (0, 1), (6, 7), (11, 6)} <= found
 
 
 def test_all_includes_global_and_tile_both_ways():
@@ -110,14 +99,10 @@ def test_all_includes_global_and_tile_both_ways():
     assert {(0, 3), (3, 0)} <= found
 
 
-def test_chosen_pairs():
-    assert pairs_of(find_correspondences(PLANS["global and ring"], 8, [(0, 3), (2, 1)])) == [(0, 3), (2, 1)]
-
-
 def test_overlap_is_the_geometry():
     """The share of tokens with a partner is the share of the tile that the next tile sees."""
     found = find_correspondences(plan_of("e2p", num_views=8), 100, [(0, 1)])
-    # x > tan(0) sees the next tile horizontally; its rows are cut where the partner's top edge falls.
+    # Tokens with x > tan(0) are inside the next tile horizontally. Its top and bottom edges limit the rows.
     x = (2 * (np.arange(100) + 0.5) / 100 - 1)[None]
     y = x.T
     turned = math.sqrt(0.5) * (1 + x)
@@ -128,10 +113,8 @@ def test_overlap_is_the_geometry():
 @pytest.mark.parametrize(
     ("plan", "pairs", "message"),
     [
-        (plan_of("cubemap"), "all", "raise fov_deg or overlap_ratio"),
+        (plan_of("cubemap"), "all", "increase fov_deg or overlap_ratio"),
         (plan_of("resize"), "adjacent", "no token"),
-        (plan_of("e2p"), [(0, 9)], "two different views of 0..5"),
-        (plan_of("e2p"), [(2, 2)], "two different views"),
     ],
 )
 def test_errors(plan, pairs, message):

@@ -1,4 +1,4 @@
-"""URLs, against a server on this machine."""
+"""URLs, tested with a local server."""
 
 import http.server
 import io
@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from panollava_geometry import PanoramaError, _source, load_equirectangular
+from panollava_geometry import PanoramaError, _download, load_equirectangular
 from PIL import Image
 
 
@@ -50,17 +50,17 @@ def server():
 
 
 @pytest.mark.parametrize("path", ["/ok.png", "/moved"])
-def test_a_picture_is_fetched(server, path):
+def test_an_image_is_downloaded(server, path):
     assert load_equirectangular(server + path).shape == (3, 16, 32)
 
 
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/gone?key=secret", "the server answers 404"),
+        ("/gone?key=secret", "the server returned 404"),
         ("/ftp", "ftp"),
-        ("/page", "no picture that Pillow can read"),
-        ("/nothing", "sent nothing"),
+        ("/page", "not an image that Pillow can read"),
+        ("/nothing", "returned an empty file"),
     ],
 )
 def test_errors(server, path, message):
@@ -74,7 +74,7 @@ def test_errors(server, path, message):
     [
         ("ftp://127.0.0.1/a.jpg", "only http:// and https://"),
         ("file:///etc/passwd", "only http:// and https://"),
-        ("http://127.0.0.1:1/a.jpg", "cannot be fetched"),
+        ("http://127.0.0.1:1/a.jpg", "cannot be downloaded"),
         ("http://[broken/a.jpg", r"URL"),
     ],
 )
@@ -83,7 +83,7 @@ def test_bad_urls(url, message):
         load_equirectangular(url)
 
 
-def test_a_download_is_bounded(server, monkeypatch):
-    monkeypatch.setattr(_source, "MAX_DOWNLOAD", 10)
-    with pytest.raises(PanoramaError, match="more than"):
+def test_the_size_of_a_download_is_limited(server, monkeypatch):
+    monkeypatch.setattr(_download, "MAX_BYTES", 10)
+    with pytest.raises(PanoramaError, match="larger than"):
         load_equirectangular(server + "/ok.png")

@@ -1,4 +1,4 @@
-"""Views, or values on their token grids, back onto the panorama."""
+"""Paste views, or values on their token grids, back onto the panorama."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -10,20 +10,22 @@ from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from panollava_geometry._cache import RecipeCache
+from panollava_geometry._bounded_cache import BoundedCache
+from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._footprint import required_width
 from panollava_geometry._plan import ViewPlan
 from panollava_geometry._sizes import Size, size_pair
 from panollava_geometry._sphere import equirect_to_rays
-from panollava_geometry._views import EquirectangularView, View, pixel_centres
+from panollava_geometry._view_base import pixel_centres
+from panollava_geometry._views import View
 
-_STRIP = 128
+_STRIP = 128  # rows planned at a time, to limit the memory
 
 
 @dataclass(frozen=True, eq=False)
 class _Places:
-    """Where the pixels of the panorama that a view sees lie in it, and how much it counts there."""
+    """The panorama pixels that a view sees, their positions in the view, and the weight of the view there."""
 
     pixel: Int[ndarray, " seen"]
     grid: Float[ndarray, "seen 2"]
@@ -31,32 +33,33 @@ class _Places:
 
     @property
     def nbytes(self) -> int:
-        """Memory held."""
+        """Memory in bytes."""
         return self.pixel.nbytes + self.grid.nbytes + self.weight.nbytes
 
 
-_cache: RecipeCache[_Places] = RecipeCache(max_bytes=128 * 2**20)
+_cache: BoundedCache[_Places] = BoundedCache(max_bytes=128 * 2**20)
 
 
 def paste_views(
     views: Shaped[Tensor, "*batch views channels height width"], plan: ViewPlan, erp_size: Size
 ) -> tuple[Shaped[Tensor, "*batch channels erp_height erp_width"], Float[Tensor, "erp_height erp_width"]]:
-    """Paste views, or values on their token grids, onto the panorama, blended.
+    """Paste views, or values on their token grids, onto the panorama, and blend them.
 
-    Every pixel of the panorama is the mean of the views that see it, read bilinearly; a view counts less towards its
-    edges, and more the finer its pixels are. Differentiable with respect to the views.
+    Every pixel of the panorama is the weighted mean of the views that see it, read bilinearly. The weight of a view
+    decreases towards its edges, and is larger for views with smaller pixels. Differentiable with respect to the views.
 
     Args:
-        views: Pictures or token-grid values `[..., V, C, h, w]`, floating point.
+        views: Images or token-grid values `[..., V, C, h, w]`, floating point.
         plan: The views.
-        erp_size: Height of the panorama (the width is twice that), or (height, width).
+        erp_size: Height of the panorama in pixels (the width is twice that), or (height, width).
 
     Returns:
-        The panorama `[..., C, H, 2H]`, 0 where no view sees it, and how many views see each pixel `[H, 2H]`
+        The panorama `[..., C, H, 2H]`, 0 where no view sees it, and the number of views that see each pixel `[H, 2H]`
         (fractions at the edges of views).
 
     Raises:
-        PanoramaError: The number of views is not the plan's, the values are not floating point, or the size is not 2:1.
+        PanoramaError: The number of views differs from the plan, the values are not floating point, or the size is not
+            2:1.
 
     Example:
         >>> from panollava_geometry import paste_views, plan_views
@@ -72,7 +75,7 @@ def paste_views(
             f"views must be [..., {len(plan)} views, channels, height, width] for this plan, got {tuple(views.shape)}"
         )
     if not views.is_floating_point():
-        raise PanoramaError(f"views must be floating point to be blended, got {views.dtype}: call .float() first")
+        raise PanoramaError(f"views must be floating point, got {views.dtype}: call .float() first")
     *batch, _, channels, view_height, view_width = views.shape
     flat = views.reshape(-1, *views.shape[-4:])
     working = flat if flat.dtype == torch.float64 else flat.float()
@@ -81,14 +84,14 @@ def paste_views(
     for index, view in enumerate(plan):
         fine = _subsampling(view, (view_height, view_width), width)
         key = (view, (view_height, view_width), height, fine)
-        places = _cache.get(key, partial(_find, view, (view_height, view_width), height, fine))
+        places = _cache.get(key, partial(_plan, view, (view_height, view_width), height, fine))
         pixel = torch.as_tensor(places.pixel).to(views.device)
         weight = torch.as_tensor(places.weight).to(views.device, working.dtype)
         grid = torch.as_tensor(places.grid).to(views.device, working.dtype).expand(len(flat), 1, -1, -1)
-        picture = working[:, index]
+        image = working[:, index]
         if _is_full_turn(view):
-            picture = functional.pad(picture, (1, 1, 0, 0), mode="circular")
-        read = functional.grid_sample(picture, grid, padding_mode="border", align_corners=False)[:, :, 0]
+            image = functional.pad(image, (1, 1, 0, 0), mode="circular")
+        read = functional.grid_sample(image, grid, padding_mode="border", align_corners=False)[:, :, 0]
         total = total.index_add(2, pixel, read * weight)
         weights.index_add_(0, pixel, weight)
         counts.index_add_(0, pixel, torch.full_like(weight, 1 / fine**2))
@@ -101,11 +104,11 @@ def _is_full_turn(view: View) -> bool:
 
 
 def _subsampling(view: View, size: tuple[int, int], erp_width: int) -> int:
-    """Reads per panorama pixel and axis, so that a finer view is averaged rather than skipped through."""
+    """Reads per panorama pixel and axis. A view with smaller pixels than the panorama is averaged."""
     return int(np.clip(np.ceil(required_width((view,), size) / erp_width), 1, 4))
 
 
-def _find(view: View, size: tuple[int, int], erp_height: int, fine: int) -> _Places:
+def _plan(view: View, size: tuple[int, int], erp_height: int, fine: int) -> _Places:
     erp = (erp_height * fine, 2 * erp_height * fine)
     padding = int(_is_full_turn(view))
     density = size[0] * size[1] / float(view.solid_angles(size).sum())

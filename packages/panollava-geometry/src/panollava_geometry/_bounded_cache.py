@@ -1,4 +1,4 @@
-"""A cache bounded by the memory its values hold; the least recently used leave first."""
+"""A cache that is limited by the memory of its values."""
 
 import threading
 from collections import OrderedDict
@@ -10,14 +10,17 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 class _Sized(Protocol):
     @property
     def nbytes(self) -> int:
-        """Memory held."""
+        """Memory in bytes."""
 
 
 Value = TypeVar("Value", bound=_Sized)
 
 
-class RecipeCache(Generic[Value]):
-    """Values by hashable key, at most `max_bytes` of them (the newest one always stays)."""
+class BoundedCache(Generic[Value]):
+    """A thread-safe cache of at most `max_bytes`. It drops the least recently used values first.
+
+    The newest value is always kept, even when it is larger than `max_bytes`.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
@@ -26,7 +29,7 @@ class RecipeCache(Generic[Value]):
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The value of a key, made and kept when it is not there."""
+        """Return the value of a key. A missing value is made and stored."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
@@ -41,7 +44,7 @@ class RecipeCache(Generic[Value]):
             return self._values[key]
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all values."""
         with self._lock:
             self._values.clear()
             self._bytes = 0

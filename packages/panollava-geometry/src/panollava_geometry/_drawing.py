@@ -1,4 +1,4 @@
-"""A picture of what every view of a plan sees, drawn on the panorama."""
+"""Draw on a panorama what every view of a plan sees."""
 
 import colorsys
 
@@ -14,10 +14,24 @@ _STEPS = 64
 
 
 def draw_footprints(erp: UInt8[Tensor, "3 height width"], plan: ViewPlan) -> Image.Image:
-    """The panorama with the outline and the number of every view; an outline goes on across the seam."""
-    picture = Image.fromarray(erp.permute(1, 2, 0).numpy().copy())
-    draw = ImageDraw.Draw(picture)
-    width, height = picture.size
+    """Draw the outline and the number of every view on a panorama. Outlines continue across the seam.
+
+    Args:
+        erp: Panorama `[3, H, 2H]`, uint8, on the CPU.
+        plan: The views.
+
+    Returns:
+        A Pillow image of the size of the panorama.
+
+    Example:
+        >>> import torch
+        >>> from panollava_geometry import draw_footprints, plan_views
+        >>> draw_footprints(torch.zeros(3, 64, 128, dtype=torch.uint8), plan_views("cubemap")).size
+        (128, 64)
+    """
+    image = Image.fromarray(erp.permute(1, 2, 0).numpy().copy())
+    draw = ImageDraw.Draw(image)
+    width, height = image.size
     line = max(2, width // 500)
     font = ImageFont.load_default(size=max(12, width // 40))
     side = np.linspace(0, 1, _STEPS)
@@ -27,7 +41,7 @@ def draw_footprints(erp: UInt8[Tensor, "3 height width"], plan: ViewPlan) -> Ima
     )
     for index, view in enumerate(plan):
         colour = tuple(round(255 * part) for part in colorsys.hsv_to_rgb(index * 0.618 % 1, 0.85, 1.0))
-        inset = 0.002 + 0.996 * outline  # keeps the outline of a full panorama inside the picture
+        inset = 0.002 + 0.996 * outline  # keeps the outline of the global view inside the image
         places = rays_to_equirect(view.pixels_to_rays(inset, (1, 1)), (height, width))
         jumps = np.flatnonzero(np.abs(np.diff(places[:, 0])) > width / 2) + 1
         for part in np.split(places, jumps):
@@ -37,4 +51,4 @@ def draw_footprints(erp: UInt8[Tensor, "3 height width"], plan: ViewPlan) -> Ima
         draw.text(
             tuple(centre), str(index), fill=colour, font=font, anchor="mm", stroke_width=line, stroke_fill=(0, 0, 0)
         )
-    return picture
+    return image
