@@ -37,7 +37,7 @@ def export(
     with stderr.status("Exporting …"):
         from transformers.utils import logging
 
-        from panollava_hf.asking._answerer import default_checkpoint
+        from panollava_hf.asking import default_checkpoint
         from panollava_hf.hub._card import CardFacts
         from panollava_hf.hub._export import export_checkpoint
         from panollava_hf.hub._results import read_results
