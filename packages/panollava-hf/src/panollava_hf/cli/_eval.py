@@ -12,7 +12,7 @@ from panollava_hf import _console
 from panollava_hf._errors import EvaluationError, TableError, UsageError
 from panollava_hf.cli._usage import usage_errors
 
-#: File names that end like this are tables, never ids of datasets.
+#: Names that end like this are files, not ids of datasets.
 TABLES = (".csv", ".jsonl", ".json", ".parquet")
 
 
@@ -60,8 +60,11 @@ def eval_(
     Writes results.json, results.md, predictions.jsonl and directions.png; prints the tables of results.md.
     """
     yaw = _checked_yaw(rotate)
-    if Path(data).suffix.lower() in TABLES and not Path(data).exists():
+    is_path = Path(data).suffix.lower() in TABLES or data.startswith((".", "/", "~"))
+    if is_path and not Path(data).exists():
         raise UsageError(f"--data {data}: no such file or folder")
+    if output.is_file():
+        raise UsageError(f"--output {output}: this is a file, expected a folder")
     with (
         _console.status("Reading the questions …"),
         usage_errors("cannot evaluate", EvaluationError, TableError, OSError),
