@@ -94,12 +94,12 @@ def test_a_bad_panorama_stops_with_file_and_row_or_is_counted(table, tmp_path, c
         (["--data", "SHAPES", "--batch-size", "0"], "--batch-size"),
         (["--data", "SHAPES", "--model", "no/such/model"], "--model no/such/model"),
         (["--data", "SHAPES", "--device", "teapot"], "--device teapot"),
-        (["--data", "STRANGE"], "picture, text"),
+        (["--data", "STRANGE"], "photo, text"),
     ],
 )
 def test_usage_errors_are_one_line_and_code_2(shapes, table, tmp_path, capsys, arguments, message):
     strange = tmp_path / "strange.jsonl"
-    strange.write_text('{"picture": "a.png", "text": "What?"}\n')
+    strange.write_text('{"photo": "a.png", "text": "What?"}\n')
     names = {"SHAPES": shapes, "TABLE": table(ASKED), "STRANGE": strange, "NOWHERE.jsonl": tmp_path / "nowhere.jsonl"}
     output = [] if "--output" in arguments else ["--output", tmp_path / "out"]
     line = fails(capsys, *(names.get(a, a) for a in arguments), *output)

@@ -71,8 +71,8 @@ def test_a_row_that_does_not_match_the_scenes(shapes, tmp_path, change, message)
 
 
 def test_unknown_columns_are_named_with_those_expected(table):
-    with pytest.raises(TableError, match=r"picture, text.*expected one of image, panorama"):
-        read_questions(table({"picture": "a.png", "text": "What?"}))
+    with pytest.raises(TableError, match=r"photo, text.*expected one of image, panorama"):
+        read_questions(table({"photo": "a.png", "text": "What?"}))
 
 
 def test_a_missing_split_is_reported_with_the_existing_ones(shapes):
