@@ -140,11 +140,12 @@ def test_options_of_generate_reach_it(answerer, panoramas):
     assert answerer.answer(panoramas[0], "Describe.", max_new_tokens=3, min_new_tokens=3).new_tokens == 3
 
 
-def test_dtype_and_device(panoramas):
-    answerer = Answerer.load(dtype="bfloat16")
+def test_dtype_and_device(panoramas, device):
+    answerer = Answerer.load(dtype="bfloat16", device=device)
     assert answerer.dtype == torch.bfloat16
-    assert answerer.device == torch.device("cpu")
+    assert answerer.device.type == device.type
     assert answerer.answer(panoramas[0], "Where is the red cube?", max_new_tokens=2).new_tokens == 2
+    assert len(answers(answerer, panoramas, max_new_tokens=2)) == len(PAIRS)  # views are cut on the CPU
     assert Answerer.load().dtype == torch.float32
 
 

@@ -34,7 +34,7 @@ def generate_batches(
 
     Args:
         model: The model.
-        views: Normalised views of the panoramas, `[P, V, 3, h, w]`.
+        views: Normalised views of the panoramas, `[P, V, 3, h, w]`, on any device.
         prompts: Token ids of each prompt, with one placeholder per image token.
         which: For each prompt, the index of its panorama.
         batches: Indices of the prompts that are continued together. The shared part is found over all prompts, so it
@@ -45,7 +45,7 @@ def generate_batches(
     Yields:
         New token ids of each batch, `[prompts of the batch, new tokens]`.
     """
-    features: Any = model.get_image_features(views, return_dict=True)
+    features: Any = model.get_image_features(views.to(model.device), return_dict=True)
     image_tokens = tuple(features.pooler_output)
     shared: Ids = []
     # One prompt per panorama has nothing to share.
