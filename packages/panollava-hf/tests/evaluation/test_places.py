@@ -1,7 +1,5 @@
 import dataclasses
 
-import pytest
-from panollava_hf.evaluation._scenes import ELSEWHERE, POLES, SEAM, place_of
 from panollava_hf.evaluation.metrics._exact_match import Share
 from panollava_hf.evaluation.metrics._places import mixture, places
 
@@ -15,36 +13,6 @@ def scene_with(questions, *positions):
         for (colour, shape), (yaw, pitch) in zip(kinds, positions, strict=False)
     )
     return dataclasses.replace(scene, objects=objects)
-
-
-@pytest.mark.parametrize(
-    ("position", "expected"),
-    [
-        ((170, 0), SEAM),
-        ((-166, 10), SEAM),
-        ((164, 0), ELSEWHERE),
-        ((0, 0), ELSEWHERE),
-        ((178, 60), POLES),
-        ((0, -50), POLES),
-    ],
-)
-def test_where_the_object_asked_about_is(questions, position, expected):
-    scene = scene_with(questions, position)
-    for program in (
-        {"family": "where", "colour": "red", "shape": "cube"},
-        {"family": "attribute", "ask": "colour", "shape": "cube"},
-    ):
-        assert place_of(scene, program, "") == expected
-    direction = scene.objects[0].direction
-    assert place_of(scene, {"family": "what", "direction": direction}, "red cube") == expected
-
-
-def test_one_of_two_objects_is_enough_and_none_is_nowhere(questions):
-    scene = scene_with(questions, (0, 0), (180, 0))
-    pair = {"first": {"colour": "red", "shape": "cube"}, "second": {"colour": "blue", "shape": "cone"}}
-    assert place_of(scene, {"family": "relative", **pair}, "left") == SEAM
-    assert place_of(scene, {"family": "existence", "colour": "green", "shape": "cube"}, "no") is None
-    assert place_of(scene, {"family": "count", "colour": "red"}, "1") is None
 
 
 def test_exact_match_by_place(questions, make_question, make_questions, predict_all, tmp_path):

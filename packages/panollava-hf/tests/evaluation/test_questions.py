@@ -57,9 +57,9 @@ def test_scenes_without_a_file_of_scenes_stay_unread(table):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scene": "test-999999"}, r"row 1: the scene 'test-999999' is not in the file of scenes"),
-        ({"program": "{"}, r"row 1: the program is not JSON"),
-        ({"program": "[]"}, r"row 1: the program must be a JSON object, got \[\]"),
+        ({"scene": "test-999999"}, r"row 1: the scene 'test-999999' is not in .*scenes-test.jsonl"),
+        ({"program": "{"}, r"row 1: program '{' is not valid JSON"),
+        ({"program": "[]"}, r"row 1: program '\[\]' is not a JSON object"),
     ],
 )
 def test_a_row_that_does_not_match_the_scenes(shapes, tmp_path, change, message):

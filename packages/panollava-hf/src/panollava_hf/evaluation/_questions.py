@@ -3,14 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
-from panollava_hf._errors import EvaluationError
+from panollava_hf._errors import EvaluationError, PanoShapesError
 from panollava_hf.data._examples import read_examples
-from panollava_hf.evaluation._scenes import read_scenes, scene_of
-from panollava_hf.panoshapes import Scene
+from panollava_hf.panoshapes import Question as ShapesQuestion
+from panollava_hf.panoshapes import Scene, read_scenes
 
 #: The family of questions whose answers are sentences; they are scored as captions, not by exact match.
 CAPTION = "caption"
@@ -151,6 +151,7 @@ def read_questions(
 
     Raises:
         TableError: The data does not exist, has unexpected columns, or a row lacks a value.
+        PanoShapesError: The file of scenes is damaged.
         EvaluationError: An embedded image has an unexpected type, or a row's scene or program cannot be read.
     """
     examples = read_examples(source, split, limit=limit)
@@ -165,10 +166,15 @@ def read_questions(
         family = extra.get("family") or (CAPTION if captions else DEFAULT_FAMILY)
         key = _key(example.image, examples.folder, example.where)
         digest.update(json.dumps([key, example.question, example.answer, family, name, program]).encode() + b"\n")
-        scene, parsed = (None, None) if scenes is None else scene_of(scenes, name, program, example.where)
-        asked = Question(
-            index, example.where, key, example.image, example.question, example.answer, family, scene, parsed
-        )
+        asked = Question(index, example.where, key, example.image, example.question, example.answer, family)
+        if scenes is not None and name is not None and program is not None:
+            try:
+                shapes = ShapesQuestion.parse(asked.question, asked.answer, program)
+                asked = replace(asked, scene=scenes[name], program=shapes.program)
+            except KeyError as error:
+                raise EvaluationError(f"{asked.place}: the scene {name!r} is not in {scene_file}") from error
+            except PanoShapesError as error:
+                raise EvaluationError(f"{asked.place}: {error}") from error
         rows.append(asked)
     return Questions(
         source=str(source),

@@ -6,8 +6,9 @@ from typing import Any
 
 from panollava_hf.evaluation._questions import Prediction, Questions
 from panollava_hf.evaluation._results import MetricResult, percent, table
-from panollava_hf.evaluation._scenes import ELSEWHERE, POLES, SEAM, place_of
 from panollava_hf.evaluation.metrics._exact_match import ExactMatch, Share, exact_match
+from panollava_hf.panoshapes import Place
+from panollava_hf.panoshapes import Question as ShapesQuestion
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,19 @@ def places(questions: Questions, predictions: Sequence[Prediction]) -> Places | 
     """Exact match by place; None if the data has no scenes."""
     if questions.scenes is None:
         return None
-    groups: dict[str, list[Prediction]] = {SEAM: [], POLES: [], ELSEWHERE: []}
+    groups: dict[Place, list[Prediction]] = {place: [] for place in Place}
     for prediction in predictions:
         question = prediction.question
         if question.is_caption or question.scene is None or question.program is None:
             continue
-        place = place_of(question.scene, question.program, question.answer)
+        asked = ShapesQuestion(question.family, dict(question.program), question.question, question.answer)
+        place = Place.of(asked, question.scene)
         if place is not None:
             groups[place].append(prediction)
-    scores = {place: exact_match(questions, group) for place, group in groups.items()}
-    elsewhere = scores[ELSEWHERE].families
-    return Places(scores, {place: mixture(scores[place].families, elsewhere) for place in (SEAM, POLES)})
+    scores = {place.value: exact_match(questions, group) for place, group in groups.items()}
+    elsewhere = scores.pop(Place.ELSEWHERE.value)
+    alike = {place: mixture(found.families, elsewhere.families) for place, found in scores.items()}
+    return Places({**scores, Place.ELSEWHERE.value: elsewhere}, alike)
 
 
 def mixture(families: Mapping[str, Share], elsewhere: Mapping[str, Share]) -> float | None:
