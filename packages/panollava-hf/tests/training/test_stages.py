@@ -5,13 +5,13 @@ import json
 import pytest
 import torch
 from panollava_hf import (
+    Answerer,
     PanoLLaVaForConditionalGeneration,
     PanoLLaVaForFeatureExtraction,
     PanoLLaVaForVICReg,
     PanoLLaVaProcessor,
 )
 from panollava_hf._errors import TableError, TrainingError
-from panollava_hf.asking._answerer import Answerer
 from panollava_hf.training import load_recipe, train
 from panollava_hf.training._run import LOG_FILE
 from safetensors.torch import load_file

@@ -9,8 +9,13 @@ if TYPE_CHECKING:
     from panollava_hf.asking import Answerer
 
 
-def load(model: str | None, device: str) -> "Answerer":
+def load(model: str | None, device: str, dtype: str | None = None) -> "Answerer":
     """Load a checkpoint; None is the embedded one.
+
+    Args:
+        model: Checkpoint folder or Hub id.
+        device: Device of the model.
+        dtype: Floating-point type of the model; None keeps the stored one.
 
     Raises:
         UsageError: The checkpoint cannot be read, or torch refuses the device.
@@ -23,7 +28,7 @@ def load(model: str | None, device: str) -> "Answerer":
     logging.disable_progress_bar()  # our own status line is enough
     with usage_errors(f"--model {model or 'default'}", OSError, ValueError, KeyError):
         try:
-            return Answerer.load(model, device=device)
+            return Answerer.load(model, device=device, dtype=dtype)
         except PanoramaError:
             raise
         except (RuntimeError, AssertionError) as error:  # what torch raises for a device it cannot use
