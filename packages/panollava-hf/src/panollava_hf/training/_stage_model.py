@@ -1,4 +1,4 @@
-"""What each stage trains, and how its result becomes an ordinary checkpoint again."""
+"""Which weights each stage trains, and how its result becomes an ordinary checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -9,20 +9,26 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from panollava_hf._errors import TrainingError
-from panollava_hf._lora import ADAPTER_FOLDER, add_lora
+from panollava_hf._lora import ADAPTER_FOLDER, add_lora, merge_lora
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.modeling_panollava_vision import PanoLLaVaForVICReg
 from panollava_hf.training._recipe import StageName, StageSettings
 
 
 def stage_model(stage: StageName, settings: StageSettings, folder: Path) -> Any:
-    """Load what a stage trains from the folder it starts from, with everything else frozen.
+    """Load the model of a stage, with everything frozen that the stage does not train.
 
-    `vicreg` trains resampler and VICReg projector, `resampler` resampler and projector, `finetune` projector and
-    language model; all may train the last blocks of the vision tower, `finetune` the resampler too.
+    `vicreg` trains the resampler and the VICReg projector, `resampler` the resampler and the projector, `finetune` the
+    projector and the language model. Each stage can also train the last blocks of the vision tower, and `finetune` the
+    resampler.
+
+    Args:
+        stage: The stage.
+        settings: Its settings.
+        folder: The checkpoint folder that it starts from.
 
     Raises:
-        TrainingError: The checkpoint cannot be trained this way.
+        TrainingError: The checkpoint cannot be trained in this way.
     """
     kind = PanoLLaVaForVICReg if stage == "vicreg" else PanoLLaVaForConditionalGeneration
     try:
@@ -39,9 +45,8 @@ def stage_model(stage: StageName, settings: StageSettings, folder: Path) -> Any:
             whole.vision_backbone.norm.requires_grad_(True)
     if stage == "vicreg":
         model.vicreg_projector.requires_grad_(True)
-        # Statistics of the whole batch, as if one process had it.
-        gather = PartialState().num_processes > 1
-        model.criterion.options = model.criterion.options._replace(gather_distributed=gather)
+        # Statistics over the batches of all processes, as one process with the whole batch would compute them.
+        model.criterion.options = model.criterion.options._replace(gather_distributed=PartialState().num_processes > 1)
         return model
     whole.projector.requires_grad_(True)
     if settings.language_model == "full":
@@ -53,43 +58,45 @@ def stage_model(stage: StageName, settings: StageSettings, folder: Path) -> Any:
 
 
 def _with_adapters(model: Any) -> nn.Module:
-    """Adapters on the language model; what was chosen to train in full still does (peft freezes it all)."""
-    chosen = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    """Add LoRA adapters to the language model; weights that were trainable before stay so (peft freezes them)."""
+    trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     adapted = add_lora(model, train_projector=False)
     for name, parameter in adapted.get_base_model().named_parameters():
-        if name in chosen:
+        if name in trainable:
             parameter.requires_grad_(True)
     return adapted
 
 
 def write_stage(
-    stage: StageName, trained: Any, state: dict[str, Tensor], start: Path, output: Path, record: dict[str, Any]
+    stage: StageName, trained: Any, weights: dict[str, Tensor], start: Path, output: Path, record: dict[str, Any]
 ) -> None:
-    """Write the folder of a finished stage: a whole checkpoint of what it trained and all that it did not touch.
+    """Write the model of a finished stage: the trained weights, and those of the start that were not trained.
 
     Args:
-        stage: Which stage.
-        trained: The trained model; with adapters, peft's.
-        state: Its gathered weights.
-        start: The folder the stage started from.
+        stage: The stage.
+        trained: The trained model, or the model of peft around it.
+        weights: Its gathered weights.
+        start: The checkpoint folder that the stage started from.
         output: An empty folder.
-        record: How the stage was made, added to `config.training_history`.
+        record: How the stage was trained, added to `config.training_history`.
+
+    Raises:
+        TrainingError: The trained weights are incomplete.
     """
-    if hasattr(trained, "merge_and_unload"):
-        trained.save_pretrained(output / ADAPTER_FOLDER, state_dict=state)
-        trained.load_state_dict(state)
-        whole: Any = trained.merge_and_unload()
-        whole.config.use_lora = False  # the adapter is part of the weights now
+    if hasattr(trained, "peft_config"):
+        trained.save_pretrained(output / ADAPTER_FOLDER, state_dict=weights)
+        trained.load_state_dict(weights)
+        whole: Any = merge_lora(trained)
+        whole.config.use_lora = False  # the adapter is merged into the weights
     else:
         whole = PanoLLaVaForConditionalGeneration.from_pretrained(start, dtype=torch.float32)
-        known = whole.state_dict()
-        changed = {name: value for name, value in state.items() if name in known}
-        if stage != "vicreg" and changed.keys() != known.keys():
-            raise TrainingError(f"stage {stage}: the trained weights lack {sorted(known.keys() - changed.keys())}")
-        whole.load_state_dict({**known, **changed})
+        before = whole.state_dict()
+        changed = {name: value for name, value in weights.items() if name in before}
+        if stage != "vicreg" and changed.keys() != before.keys():
+            raise TrainingError(f"stage {stage}: the trained weights lack {sorted(before.keys() - changed.keys())}")
+        whole.load_state_dict({**before, **changed})
         whole.config.trainable_vision_blocks = trained.config.trainable_vision_blocks
     if stage != "vicreg":
         whole.config.connector_trained = True
-    history = [*(getattr(whole.config, "training_history", None) or []), record]
-    whole.config.training_history = history
+    whole.config.training_history = [*(getattr(whole.config, "training_history", None) or []), record]
     whole.save_pretrained(output)
