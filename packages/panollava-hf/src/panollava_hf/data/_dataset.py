@@ -10,7 +10,7 @@ from panollava_geometry import extract_views
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from panollava_hf._errors import TableError
+from panollava_hf._errors import PanoLLaVaError
 from panollava_hf.data._examples import Example, Examples
 from panollava_hf.data._order import ItemOrder, Limit
 from panollava_hf.data._view_cache import ViewCache
@@ -89,7 +89,7 @@ class PanoramaDataset(Dataset[Item]):
             rows = self.order.groups[panorama]
             try:
                 views, examples = load(rows, limit, rng)
-            except TableError as error:
+            except PanoLLaVaError as error:  # wrong with any image
                 return Item(error=str(error))
             except (OSError, ValueError) as error:
                 message = f"{self.examples[rows[0]].where}: {error}"

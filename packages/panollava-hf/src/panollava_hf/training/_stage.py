@@ -22,10 +22,10 @@ from panollava_hf.processing_panollava import PanoLLaVaProcessor
 from panollava_hf.training._callbacks import report
 from panollava_hf.training._collator import AnswerCollator, ViewCollator
 from panollava_hf.training._recipe import Recipe, StageName
-from panollava_hf.training._rolling import scene_augmentation
 from panollava_hf.training._stage_model import stage_model, write_stage
 from panollava_hf.training._start import copy_processor
 from panollava_hf.training._trainer import StageTrainer, last_checkpoint
+from panollava_hf.training._yaw_augmentation import scene_augmentation
 
 #: The losses of a stage, in its checkpoint folder.
 LOG_FILE = "training_log.json"

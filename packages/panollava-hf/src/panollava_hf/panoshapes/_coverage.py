@@ -1,4 +1,4 @@
-"""Which pixels an object covers, looked for only where it can be, and how light falls on it there."""
+"""Which pixels an object covers, and how bright it is there. Rays are cast only around the object."""
 
 import functools
 import math
@@ -14,7 +14,7 @@ Matrix = NDArray[np.float64]
 
 
 class Grid(NamedTuple):
-    """Angles of the pixels of a panorama, in radians, and their sines and cosines."""
+    """Sines and cosines of the longitudes and latitudes of the samples of a panorama."""
 
     width: int
     rows: int
@@ -26,14 +26,14 @@ class Grid(NamedTuple):
 
 
 class Patch(NamedTuple):
-    """Pixels around an object: `panorama[rows][:, columns]`; columns go on over the seam."""
+    """Pixels around an object: `panorama[rows][:, columns]`; the columns continue across the seam."""
 
     rows: slice
     columns: NDArray[np.int64]
 
 
-class Cover(NamedTuple):
-    """How much of each pixel of a patch an object covers (0…1), and that share times its brightness."""
+class Coverage(NamedTuple):
+    """The share of each pixel of a patch that an object covers (0 to 1), and this share times its brightness."""
 
     patch: Patch
     share: NDArray[np.float32]
@@ -42,7 +42,7 @@ class Cover(NamedTuple):
 
 @functools.lru_cache(maxsize=16)
 def pixel_grid(width: int, row_samples: int = 1, column_samples: int = 1) -> Grid:
-    """The directions of the samples of a panorama of `width` × `width / 2` pixels."""
+    """Directions of the samples of a panorama of `width` × `width / 2` pixels."""
     rows, columns = width // 2 * row_samples, width * column_samples
     longitude = ((np.arange(columns) + 0.5) / columns - 0.5) * 2 * np.pi
     latitude = (0.5 - (np.arange(rows) + 0.5) / rows) * np.pi
@@ -51,7 +51,7 @@ def pixel_grid(width: int, row_samples: int = 1, column_samples: int = 1) -> Gri
 
 
 def direction_vector(yaw_deg: float, pitch_deg: float) -> NDArray[np.float64]:
-    """The unit vector of a direction: x right, y up, z forward.
+    """Unit vector of a direction: x right, y up, z forward.
 
     >>> direction_vector(90.0, 0.0).round(6).tolist()
     [1.0, 0.0, 0.0]
@@ -61,7 +61,7 @@ def direction_vector(yaw_deg: float, pitch_deg: float) -> NDArray[np.float64]:
 
 
 def object_frame(item: SceneObject) -> Matrix:
-    """Rows: the object's x, its axis, its z, in the world."""
+    """Rotation from the world to the object: its x, its axis and its z as rows, in world coordinates."""
     sight = direction_vector(item.yaw_deg, item.pitch_deg)
     up = direction_vector(item.yaw_deg, item.pitch_deg + 90)
     right = direction_vector(item.yaw_deg + 90, 0)
@@ -76,12 +76,12 @@ def object_frame(item: SceneObject) -> Matrix:
 
 
 def angular_radius_deg(item: SceneObject) -> float:
-    """Half the angle under which the ball around the object is seen."""
+    """Half the angle that the bounding ball of an object covers, seen from the camera."""
     return math.degrees(math.asin(min(1.0, BOUNDING_RADIUS[item.shape] * item.radius / item.distance)))
 
 
 def patch_around(width: int, yaw_deg: float, pitch_deg: float, radius_deg: float) -> Patch:
-    """The pixels that a disc of the sphere can touch."""
+    """The pixels that a disc on the sphere of directions can touch."""
     height = width // 2
     top = math.floor((90 - pitch_deg - radius_deg) / 180 * height)
     bottom = math.ceil((90 - pitch_deg + radius_deg) / 180 * height)
@@ -94,14 +94,14 @@ def patch_around(width: int, yaw_deg: float, pitch_deg: float, radius_deg: float
     return Patch(rows, columns[:width] % width)
 
 
-def cover(item: SceneObject, width: int, samples: int = 2, light: NDArray[np.float64] | None = None) -> Cover:
-    """Cast `samples` × `samples` rays a pixel at one object.
+def cover(item: SceneObject, width: int, samples: int = 2, light: NDArray[np.float64] | None = None) -> Coverage:
+    """Cast `samples` × `samples` rays per pixel at one object.
 
     Args:
         item: The object.
-        width: Of the panorama in pixels.
-        samples: Rays per pixel along rows and along columns (near the poles pixels are narrow: one along columns).
-        light: Direction towards the light; None where brightness is of no interest.
+        width: Width of the panorama in pixels.
+        samples: Rays per pixel, down and across; one across near the poles, where pixels are narrow.
+        light: Unit vector towards the light; None if the brightness is not needed.
     """
     across = samples if item.horizontal else 1
     grid = pixel_grid(width, samples, across)
@@ -128,7 +128,7 @@ def cover(item: SceneObject, width: int, samples: int = 2, light: NDArray[np.flo
     bright = np.zeros_like(share)
     if light is not None:
         bright[row[hit], column[hit]] = _brightness(normals, rays, frame, light)[hit]
-    return Cover(patch, _pixel_means(share, samples, across), _pixel_means(bright, samples, across))
+    return Coverage(patch, _pixel_means(share, samples, across), _pixel_means(bright, samples, across))
 
 
 def _brightness(
@@ -137,7 +137,7 @@ def _brightness(
     frame: Matrix,
     light: NDArray[np.float64],
 ) -> NDArray[np.float32]:
-    """Lambert's law, with light from the whole sky and a little from the camera, so that no side is without shape."""
+    """Lambert's law, plus light from the whole sky and from the camera, so that unlit sides still show their shape."""
     towards, up = (frame @ light).astype(np.float32), frame[:, 1].astype(np.float32)
     lit = normals[0] * towards[0] + normals[1] * towards[1] + normals[2] * towards[2]
     sky = normals[0] * up[0] + normals[1] * up[1] + normals[2] * up[2]

@@ -1,4 +1,4 @@
-"""Random scenes in which everything can be told."""
+"""Random scenes whose objects are all recognisable."""
 
 import colorsys
 import dataclasses
@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from panollava_hf._errors import PanoShapesError
-from panollava_hf.panoshapes._cover import angular_radius_deg, direction_vector
+from panollava_hf.panoshapes._coverage import angular_radius_deg, direction_vector
 from panollava_hf.panoshapes._render import solid_angles
 from panollava_hf.panoshapes._scene import DECIMALS, TEXTURES, Colour, Ground, Scene, SceneObject, Sky
 from panollava_hf.panoshapes._solids import BOUNDING_RADIUS
@@ -24,41 +24,41 @@ from panollava_hf.panoshapes._vocabulary import (
 MAX_OBJECTS = 6
 RADIUS, RADIUS_JITTER = 0.48, 0.05
 DISTANCES = (1.25, 3.2)
-#: Of objects that are neither above nor below.
+#: Largest pitch of horizontal objects; the others are above or below.
 MAX_PITCH_DEG = 30.0
-#: Least share of an object that must be seen, and least solid angle, as the diameter of a disc.
+#: At least this share of an object is visible, and at least a disc of this diameter.
 MIN_VISIBLE, MIN_SEEN_DIAMETER_DEG = 0.72, 14.0
-_CLEAR_SHARE = 0.87  # of the horizontal objects stay clear of the borders of sectors
-_POLE_CHANCE = 0.086  # times the number of objects: as often asked about as each of the sectors
+_CLEAR_SHARE = 0.87  # of the horizontal objects are clear of the borders of sectors
+_POLE_CHANCE = 0.086  # times the number of objects; questions about a pole are then as frequent as about a sector
 _POLE_PITCH = (63.0, 88.0)
-_FEW_KINDS_CHANCE = 0.25  # scenes with but two colours, or but two shapes, where one can count to more than 1
-_CLOSE_CHANCE = 0.3  # of an object to be put beside another, in front of it or behind
+_FEW_KINDS_CHANCE = 0.25  # of a scene to have only two colours (or two shapes), so that counts exceed 1
+_CLOSE_CHANCE = 0.3  # of an object to overlap with another one in the image
 _ATTEMPTS, _PLACES = 200, 40
 
 
 def scene_seed(seed: int, split: str, index: int, purpose: int = 0) -> np.random.SeedSequence:
-    """The seed of one scene; splits, scenes and purposes share no stream.
+    """The seed of one scene, different for every split, index and purpose.
 
     Raises:
-        PanoShapesError: There is no such split, or a number is negative.
+        PanoShapesError: The split is unknown, or a number is negative.
     """
     if split not in SPLITS:
         raise PanoShapesError(f"unknown split {split!r}: expected one of {', '.join(SPLITS)}")
     if seed < 0 or index < 0:
-        raise PanoShapesError(f"seed {seed}, index {index}: expected no negative numbers")
+        raise PanoShapesError(f"seed {seed}, index {index}: expected integers of at least 0")
     return np.random.SeedSequence([seed, SPLITS.index(split), index, purpose])
 
 
 def sample_scene(seed: int, split: str, index: int) -> Scene:
-    """Draw a scene; the same arguments always give the same scene.
+    """Sample a scene. The same arguments always give the same scene.
 
     Args:
-        seed: Of the whole data set.
+        seed: Seed of the whole dataset.
         split: One of `train`, `validation`, `test`.
-        index: Number of the scene in its split.
+        index: Index of the scene in its split.
 
     Raises:
-        PanoShapesError: There is no such split, or a number is negative.
+        PanoShapesError: The split is unknown, or a number is negative.
 
     Example:
         >>> sample_scene(0, "test", 0).name
@@ -84,7 +84,7 @@ def sample_scene(seed: int, split: str, index: int) -> Scene:
 
 
 def _sample_objects(rng: np.random.Generator, count: int, camera_height: float) -> tuple[SceneObject, ...]:
-    """As many objects as asked, apart from each other; none if they did not fit."""
+    """`count` objects that do not touch each other; an empty tuple if they did not fit."""
     colours, shapes = _sample_kinds(rng, COLOURS), _sample_kinds(rng, SHAPES)
     poles = [sign for sign in (1, -1) if rng.random() < _POLE_CHANCE * count][:count]
     objects: list[SceneObject] = []
@@ -95,7 +95,7 @@ def _sample_objects(rng: np.random.Generator, count: int, camera_height: float) 
         for attempt in range(_PLACES):
             item = _sample_object(rng, str(rng.choice(colours)), str(rng.choice(shapes)), pole)
             if close and attempt < _PLACES // 2:
-                item = _beside(rng, item, level[int(rng.integers(len(level)))])
+                item = _next_to(rng, item, level[int(rng.integers(len(level)))])
             if _fits(item, objects, camera_height):
                 objects.append(item)
                 break
@@ -129,17 +129,17 @@ def _sample_object(rng: np.random.Generator, colour: str, shape: str, pole: int)
         pitch_deg=_rounded(pitch),
         distance=_rounded(math.exp(rng.uniform(math.log(DISTANCES[0]), math.log(farthest)))),
         radius=_rounded(RADIUS * rng.uniform(1 - RADIUS_JITTER, 1 + RADIUS_JITTER)),
-        # A ring shows its hole, everything else its side and a little of its top.
+        # A torus shows its hole, every other shape its side and a little of its top.
         tilt_deg=_rounded(rng.uniform(45, 65) if shape == "torus" else rng.uniform(15, 38)),
         roll_deg=_rounded(roll),
-        # Two sides of a cube are always seen; the others are round.
+        # Two sides of a cube are visible; the other shapes are round.
         spin_deg=_rounded(rng.uniform(20, 70)),
         tint=_tint(rng, colour),
     )
 
 
-def _beside(rng: np.random.Generator, item: SceneObject, other: SceneObject) -> SceneObject:
-    """The object so near the other's direction that one hides a part of the other."""
+def _next_to(rng: np.random.Generator, item: SceneObject, other: SceneObject) -> SceneObject:
+    """Move an object so close to the direction of another one that one hides a part of the other."""
     angle = rng.uniform(0.35, 0.7) * (angular_radius_deg(item) + angular_radius_deg(other))
     way = rng.uniform(0, 2 * math.pi)
     pitch = min(max(other.pitch_deg + angle * math.sin(way), -MAX_PITCH_DEG), MAX_PITCH_DEG)
@@ -148,7 +148,7 @@ def _beside(rng: np.random.Generator, item: SceneObject, other: SceneObject) -> 
 
 
 def _fits(item: SceneObject, others: list[SceneObject], camera_height: float) -> bool:
-    """Whether the balls around objects neither touch each other nor the ground, and no look-alikes overlap."""
+    """Whether the bounding ball touches neither another one nor the ground, and no object of its colour overlaps it."""
     ball = BOUNDING_RADIUS[item.shape] * item.radius
     centre = item.distance * direction_vector(item.yaw_deg, item.pitch_deg)
     if centre[1] - ball < -camera_height:
@@ -167,7 +167,7 @@ def _fits(item: SceneObject, others: list[SceneObject], camera_height: float) ->
 
 
 def _seen(objects: tuple[SceneObject, ...]) -> tuple[SceneObject, ...]:
-    """The objects with their visible shares; none if too little is seen of one."""
+    """The objects with their visible shares; an empty tuple if too little of one is visible."""
     least = 2 * math.pi * (1 - math.cos(math.radians(MIN_SEEN_DIAMETER_DEG / 2)))
     angles = solid_angles(objects)
     if any(seen < max(least, MIN_VISIBLE * whole) for seen, whole in angles):
