@@ -62,8 +62,8 @@ def test_named_columns(tmp_path, rows):
     assert read_examples(tmp_path / "t.csv", columns=columns)[0].answer == "A."
     with pytest.raises(TableError, match="has the columns pano, frage, antwort; expected one of image"):
         read_examples(tmp_path / "t.csv")
-    with pytest.raises(TableError, match="unknown role picture in columns; the roles are image, question, answer"):
-        read_examples(tmp_path / "t.csv", columns={"picture": "pano"})
+    with pytest.raises(TableError, match="unknown role photo in columns; the roles are image, question, answer"):
+        read_examples(tmp_path / "t.csv", columns={"photo": "pano"})
 
 
 def test_a_path_may_not_leave_the_folder(tmp_path):

@@ -214,7 +214,9 @@ def test_a_recipe_that_a_run_wrote_before_the_keys_were_renamed(tmp_path):
 def test_the_old_name_of_shipped_recipes():
     import panollava_hf.training as training
 
-    with pytest.warns(DeprecationWarning, match=r"training\.shipped is now panollava_hf\.training\.shipped_recipes"):
+    with pytest.warns(
+        DeprecationWarning, match=r"training\.shipped is deprecated .*; use panollava_hf\.training\.shipped_recipes"
+    ):
         assert training.shipped is shipped_recipes
 
 

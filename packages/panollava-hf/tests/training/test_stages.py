@@ -146,7 +146,7 @@ def test_epochs_count_panoramas(tiny):
     recipe = tiny("stages.vicreg.epochs=2", "stages.vicreg.steps=null", "stages.vicreg.batch_size=5")
     folder = train(recipe, ["vicreg"])
     record = PanoLLaVaForConditionalGeneration.from_pretrained(folder).config.training_history[0]
-    assert record["steps"] == 5, "two passes over 12 panoramas, five at a time"
+    assert record["steps"] == 5, "12 panoramas seen twice, five at a time"
 
 
 def test_a_loss_that_is_nan_ends_the_run(tiny, tmp_path):

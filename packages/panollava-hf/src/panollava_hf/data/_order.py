@@ -65,7 +65,7 @@ class ItemOrder:
 
     Attributes:
         groups: Rows of the table for each panorama.
-        length: Number of items. After a pass over all panoramas the next pass begins, in a new order.
+        length: Number of items. When all panoramas have been seen, the next pass begins, in a new order.
         questions: Largest number of questions per item; None takes all.
         seed: Seed of the order and of the choice of questions.
         shuffle: Whether panoramas and questions come in a random order.

@@ -4,9 +4,9 @@ Importing this package is cheap: pydantic and torch are imported when a name bel
 """
 
 import importlib
-import warnings
 from typing import TYPE_CHECKING, Any
 
+from panollava_hf._deprecated import renamed
 from panollava_hf._errors import RecipeError, TrainingError
 
 if TYPE_CHECKING:
@@ -18,18 +18,13 @@ __all__ = ["Recipe", "RecipeError", "TrainingError", "load_recipe", "shipped_rec
 
 #: Module of each lazy name.
 _HOMES = {"Recipe": "_recipe", "load_recipe": "_recipe_file", "shipped_recipes": "_recipe_file", "train": "_run"}
-#: Old names, valid for one release.
-_RENAMED = {"shipped": "shipped_recipes"}
+_old_name = renamed(__name__, {"shipped": f"{__name__}.shipped_recipes"})
 
 
 def __getattr__(name: str) -> Any:
-    if name in _RENAMED:
-        new = _RENAMED[name]
-        warnings.warn(f"{__name__}.{name} is now {__name__}.{new}", DeprecationWarning, stacklevel=2)
-        name = new
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return _old_name(name)
 
 
 def __dir__() -> list[str]:

@@ -116,7 +116,7 @@ class StageSettings(_Strict):
 
     Attributes:
         steps: Number of optimizer steps; None if `epochs` is given.
-        epochs: Number of passes over the panoramas.
+        epochs: How often each panorama is seen.
         batch_size: Panoramas per batch and process.
         accumulation: Batches per optimizer step.
         optimizer: `adamw`, or `muon` for a model from scratch (see `panollava_hf.training._optimizers`).
