@@ -88,7 +88,7 @@ def rename_keys(values: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _data_mappings(values: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """The mappings `data` and `stages.*.data` of a recipe that may still be wrong in any way."""
+    """The mappings `data` and `stages.*.data`, by their place, of a recipe that is not validated yet."""
     stages = values.get("stages")
     found = {"data": values.get("data")}
     for name, stage in stages.items() if isinstance(stages, dict) else ():

@@ -92,16 +92,18 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
     groups = examples.groups()
     per_step = settings.batch_size * settings.accumulation * PartialState().num_processes
     steps = settings.steps or math.ceil((settings.epochs or 1) * len(groups) / per_step)
-    easy, sampling = data.curriculum, data.sampling_weights
+    curriculum = weights = None
+    if (easy := data.curriculum) is not None:
+        curriculum = RisingLimit(easy.column, examples.numbers(easy.column), easy.share, easy.start)
+    if (sampling := data.sampling_weights) is not None:
+        weights = examples.weights(sampling.column, sampling.weights)
     order = ItemOrder(
         groups,
         length=steps * per_step,
         questions=1 if stage == "vicreg" else data.questions_per_panorama,
         seed=recipe.seed,
-        curriculum=None
-        if easy is None
-        else RisingLimit(easy.column, examples.numbers(easy.column), easy.share, easy.start),
-        weights=None if sampling is None else examples.weights(sampling.column, sampling.weights),
+        curriculum=curriculum,
+        weights=weights,
     )
     dataset = PanoramaDataset(
         examples,
