@@ -1,4 +1,4 @@
-"""Views (or reduced panoramas) kept on the disk between epochs and runs, one file per panorama."""
+"""Views (or reduced panoramas) kept on disk between epochs and runs, one file per panorama."""
 
 import hashlib
 import io
@@ -13,8 +13,8 @@ from torch import Tensor
 from panollava_hf._files import write_whole
 
 
-def picture_identity(image: Any) -> str | None:
-    """What tells one picture from another without decoding it; None for pictures that exist in memory only."""
+def image_identity(image: Any) -> str | None:
+    """A text that identifies an image without decoding it; None for images that exist in memory only."""
     if isinstance(image, bytes):
         return hashlib.sha256(image).hexdigest()
     if isinstance(image, Path):
@@ -24,26 +24,26 @@ def picture_identity(image: Any) -> str | None:
 
 
 class ViewCache:
-    """uint8 tensors under the identity of their picture and of what was made of it.
+    """uint8 tensors by the identity of their image and the settings that they were made with.
 
-    A file appears whole or not at all, so several workers and runs may share a folder.
+    Files are written under a temporary name and then renamed, so several workers and runs can share a folder.
 
     Args:
-        folder: Where the files go; made when it is missing.
-        recipe: Everything that decides what is made of a picture (the plan, the size).
+        folder: Where the files are stored; created when missing.
+        settings: Everything that decides the tensor made of an image (the view plan, the size).
     """
 
-    def __init__(self, folder: str | Path, recipe: str) -> None:
+    def __init__(self, folder: str | Path, settings: str) -> None:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.recipe = recipe
+        self.settings = settings
 
     def get(self, image: Any, make: Callable[[Any], Tensor]) -> Tensor:
-        """The tensor made of `image`, from the disk where it is there."""
-        identity = picture_identity(image)
+        """The stored tensor of `image`, or `make(image)`, which is stored then."""
+        identity = image_identity(image)
         if identity is None:
             return make(image)
-        path = self.folder / (hashlib.sha256(f"{identity}|{self.recipe}".encode()).hexdigest() + ".npy")
+        path = self.folder / (hashlib.sha256(f"{identity}|{self.settings}".encode()).hexdigest() + ".npy")
         if path.is_file():
             return torch.from_numpy(np.load(path, allow_pickle=False))
         made = make(image)

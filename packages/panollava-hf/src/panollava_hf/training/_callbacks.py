@@ -1,24 +1,29 @@
-"""Progress of a stage on stderr: a bar on a terminal, a line per report elsewhere."""
+"""Progress of a stage on stderr: a bar in a terminal, one line per report elsewhere."""
 
 import math
 import time
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from accelerate import PartialState
 from transformers import TrainerCallback
 
+from panollava_hf._console import console, progress, say
 from panollava_hf._errors import TrainingError
 
 
-class StageProgress(TrainerCallback):
-    """Shows where a stage is, and ends it when its loss is no number any more."""
+def report(text: str) -> None:
+    """Print one line in the main process."""
+    if PartialState().is_main_process:
+        say(text)
 
-    def __init__(self, stage: str, console: Console | None = None) -> None:
+
+class StageProgress(TrainerCallback):
+    """Shows the progress of a stage, and ends it when the loss is NaN or infinite."""
+
+    def __init__(self, stage: str) -> None:
         self.stage = stage
-        self.console = Console(stderr=True, highlight=False) if console is None else console
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
+        self.is_terminal = console().is_terminal
+        self.bar = progress(transient=False, disable=not self.is_terminal)
         self.started, self.first = time.monotonic(), 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -29,7 +34,7 @@ class StageProgress(TrainerCallback):
             self.bar.start()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         if state.is_world_process_zero:
             self.bar.update(self.task, completed=state.global_step)
 
@@ -37,26 +42,25 @@ class StageProgress(TrainerCallback):
         """Report the loss.
 
         Raises:
-            TrainingError: It is infinite or no number.
+            TrainingError: The loss is NaN or infinite.
         """
         loss = (logs or {}).get("loss")
         if loss is None:
             return
         if not math.isfinite(float(loss)):
             raise TrainingError(
-                f"the loss of stage {self.stage} is {loss} at step {state.global_step}: lower its learning_rate, or "
-                "look for rows that are not what they should be"
+                f"the loss of stage {self.stage} is {loss} at step {state.global_step}; lower "
+                f"stages.{self.stage}.learning_rate, or check the rows of the table"
             )
         if not state.is_world_process_zero:
             return
         self.bar.update(self.task, description=f"{self.stage}  loss {float(loss):.4g}")
-        if not self.console.is_terminal:
+        if not self.is_terminal:
             seconds = (time.monotonic() - self.started) / max(state.global_step - self.first, 1)
             rate = (logs or {}).get("learning_rate", 0.0)
-            self.console.print(
+            say(
                 f"{self.stage} {state.global_step}/{state.max_steps} loss {float(loss):.4f} "
-                f"learning rate {float(rate):.2e} {seconds:.3f} s/step",
-                soft_wrap=True,
+                f"learning rate {float(rate):.2e} {seconds:.3f} s/step"
             )
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

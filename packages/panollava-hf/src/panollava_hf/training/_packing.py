@@ -1,8 +1,8 @@
-"""Several questions about one panorama in one sequence, each as if it stood alone.
+"""Several questions about one panorama in one sequence, with the result that each would have alone.
 
-The vision tokens stand in front of every question and are the same for all, so they are read once: behind the shared
-prefix each question attends to the prefix and to itself, at the positions it would have alone. This is the mask of
-prefix sharing in serving (e.g. Juravsky et al. 2024, https://arxiv.org/abs/2402.05099), used for training.
+The vision tokens come before every question and are the same for all, so the sequence has them once. After this shared
+prefix each question attends only to the prefix and to itself, at the positions that it would have alone. This is the
+mask of prefix sharing in serving (e.g. Juravsky et al. 2024, https://arxiv.org/abs/2402.05099), used for training.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ IGNORE = -100
 
 @dataclass(frozen=True)
 class Turn:
-    """A question with its answer in tokens: the prompt, and what is learnt after it."""
+    """A question and its answer in tokens: the prompt, and the answer that is trained."""
 
     prompt: Sequence[int]
     answer: Sequence[int]
@@ -28,9 +28,9 @@ class Packed:
 
     Attributes:
         input_ids: `[length]`.
-        labels: `[length]`, `IGNORE` everywhere but at answers.
-        position_ids: `[length]`; every turn counts on from the end of the prefix.
-        segments: `[length]`; 0 is the prefix, k the k-th turn.
+        labels: `[length]`, `IGNORE` except for answers.
+        position_ids: `[length]`; every turn continues from the end of the prefix.
+        segments: `[length]`; 0 for the prefix, k for the k-th turn.
     """
 
     input_ids: Tensor
@@ -40,7 +40,7 @@ class Packed:
 
 
 def shared_prefix(sequences: Sequence[Sequence[int]]) -> int:
-    """How many leading tokens all sequences have in common; at least one token of each is left over."""
+    """Number of leading tokens that all sequences share; at least one token of each is excluded."""
     shortest = min(len(sequence) for sequence in sequences) - 1
     first = sequences[0]
     for place in range(shortest):
@@ -75,7 +75,7 @@ def pack(turns: Sequence[Turn]) -> Packed:
 
 
 def pad(packed: Sequence[Packed], pad_token_id: int) -> dict[str, Tensor]:
-    """Stack sequences, padded on the right; padding is a segment of its own, -1."""
+    """Stack sequences, padded on the right; the padding has segment -1."""
     length = max(len(one.input_ids) for one in packed)
     fill = {"input_ids": pad_token_id, "labels": IGNORE, "position_ids": 0, "segments": -1}
 
@@ -87,9 +87,10 @@ def pad(packed: Sequence[Packed], pad_token_id: int) -> dict[str, Tensor]:
 
 
 def attention_mask_of(segments: Tensor) -> Tensor:
-    """Who may attend to whom, `[batch, 1, length, length]`, True where allowed.
+    """Attention mask `[batch, 1, length, length]` from segments `[batch, length]`, True where a token may attend.
 
-    A token sees the prefix and its own segment, up to itself. Padding sees itself, lest a row be empty.
+    A token attends to the prefix and to its own segment, up to itself. Padding attends to itself, because an empty row
+    of the mask gives NaN.
     """
     length = segments.shape[1]
     same = segments[:, :, None] == segments[:, None, :]

@@ -1,4 +1,4 @@
-"""A small tokenizer learnt from the training texts, for a model that starts from nothing."""
+"""A small tokenizer trained on the texts of the table, for a model from scratch."""
 
 import itertools
 import json
@@ -17,17 +17,17 @@ CHAT_TEMPLATE = (
 
 
 def write_tokenizer(folder: Path, texts: Iterable[str], vocab_size: int = 512) -> None:
-    """Learn a byte-level BPE and write it in files that transformers 4.57 and 5.x both read.
+    """Train a byte-level BPE tokenizer and write it in files that transformers 4.57 and 5.x both read.
 
-    Every text can be written in it, as all single bytes belong to the vocabulary; frequent words become one token.
+    It can represent every text, because all single bytes are in the vocabulary. Frequent words become one token.
 
     Args:
-        folder: Where `tokenizer.json` and `tokenizer_config.json` go.
-        texts: What it learns from, e.g. all questions and answers.
-        vocab_size: Tokens at most; the texts may not fill them.
+        folder: Where `tokenizer.json` and `tokenizer_config.json` are written.
+        texts: The training texts, e.g. all questions and answers.
+        vocab_size: Largest number of tokens; short texts may give fewer.
     """
     tokenizer = Tokenizer(models.BPE())
-    # A word is the same token wherever it stands, at the beginning of an answer too.
+    # A word is the same token everywhere, also at the beginning of an answer.
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
