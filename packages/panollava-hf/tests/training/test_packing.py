@@ -3,7 +3,7 @@
 import pytest
 import torch
 from panollava_hf import PanoLLaVaForConditionalGeneration
-from panollava_hf.training._packing import IGNORE, Turn, attention_mask_of, pack, pad, shared_prefix
+from panollava_hf.training._collator import IGNORE, Turn, attention_mask_of, pack, pad, shared_prefix
 
 TURNS = [Turn((5, 98, 98, 7, 8), (11, 12)), Turn((5, 98, 98, 9), (13,)), Turn((5, 98, 98, 7, 9, 10), (14, 15, 16))]
 

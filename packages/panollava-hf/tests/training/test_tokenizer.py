@@ -1,4 +1,4 @@
-from panollava_hf.training._tokenizer import write_tokenizer
+from panollava_hf.training._start import write_tokenizer
 from transformers import AutoTokenizer
 
 

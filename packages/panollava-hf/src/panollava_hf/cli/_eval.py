@@ -80,7 +80,7 @@ def eval_(
     with _console.status("Loading the model …"):
         from transformers.utils import logging
 
-        from panollava_hf.cli._loading import load
+        from panollava_hf.cli._usage import load
 
         logging.set_verbosity_error()
         answerer = load(model, device, dtype)

@@ -18,7 +18,8 @@ from panollava_hf.conversion._run import Run
 from panollava_hf.conversion._targets import Target
 from panollava_hf.conversion._verify import verify
 from panollava_hf.conversion._write import Progress, Weight, check_free, whole_folder, write_weights
-from panollava_hf.hub import CardFacts, make_portable, write_card
+from panollava_hf.hub import CardFacts, write_card
+from panollava_hf.hub._export import make_portable
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.modeling_panollava_vision import PanoLLaVaForFeatureExtraction, PanoLLaVaForVICReg
 

@@ -1,7 +1,7 @@
 """Evaluation: exact match, caption scores, and probes that show whether a model uses the image."""
 
-from panollava_hf._deprecated import renamed
 from panollava_hf._errors import EvaluationError
+from panollava_hf._faces import renamed
 from panollava_hf.evaluation._evaluate import evaluate
 from panollava_hf.evaluation._questions import Question, Questions, read_questions
 from panollava_hf.evaluation._results import Options

@@ -10,11 +10,11 @@ from transformers.utils import logging
 
 from panollava_hf._errors import TrainingError
 from panollava_hf.data._examples import read_examples
-from panollava_hf.training._callbacks import report
 from panollava_hf.training._recipe import Recipe, StageName
 from panollava_hf.training._recipe_file import read_written_recipe
 from panollava_hf.training._stage import run_stage
 from panollava_hf.training._start import write_start
+from panollava_hf.training._trainer import report
 
 #: Settings of the run, in its output folder.
 RECIPE_FILE = "recipe.yaml"

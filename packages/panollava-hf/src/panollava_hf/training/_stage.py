@@ -5,27 +5,61 @@ import math
 import platform
 import shutil
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from accelerate import PartialState
 from transformers import set_seed
 
-from panollava_hf._errors import TrainingError
+from panollava_hf._errors import PanoShapesError, TableError, TrainingError
 from panollava_hf._files import staged_folder
 from panollava_hf._lora import trainable_report
-from panollava_hf.data._dataset import PanoramaDataset
-from panollava_hf.data._examples import read_examples
-from panollava_hf.data._order import ItemOrder, RisingLimit
+from panollava_hf.data._dataset import PanoramaDataset, YawAugmentation
+from panollava_hf.data._examples import Example, Examples, read_examples
+from panollava_hf.data._order import ItemOrder, Limit, RisingLimit
+from panollava_hf.panoshapes import scene_rotation
+from panollava_hf.panoshapes._rotation import SceneRotation
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
-from panollava_hf.training._callbacks import report
 from panollava_hf.training._collator import AnswerCollator, ViewCollator
 from panollava_hf.training._recipe import Recipe, StageName
 from panollava_hf.training._stage_model import stage_model, write_stage
 from panollava_hf.training._start import copy_processor
-from panollava_hf.training._trainer import StageTrainer, last_checkpoint
-from panollava_hf.training._yaw_augmentation import scene_augmentation
+from panollava_hf.training._trainer import StageTrainer, last_checkpoint, report
+
+
+def scene_augmentation(examples: Examples, split: str) -> YawAugmentation:
+    """The yaw augmentation of a split written by `panollava data panoshapes`.
+
+    Raises:
+        TableError: There is no file with scenes. The directions in other tables cannot be rotated.
+    """
+    try:
+        if examples.folder is None:
+            raise PanoShapesError("a dataset on the Hub has no file of scenes")
+        return _SceneAugmentation(scene_rotation(examples.folder, split))
+    except PanoShapesError as error:
+        raise TableError(
+            f"{examples.name}: yaw augmentation needs the scenes of PanoShapes: {error}; set data.yaw_augmentation to "
+            "false for other panoramas"
+        ) from error
+
+
+class _SceneAugmentation:
+    """A rotation of PanoShapes scenes; a curriculum by `aside` limits the yaw itself."""
+
+    def __init__(self, rotation: SceneRotation) -> None:
+        self.rotation = rotation
+
+    def draw_yaw(self, examples: Sequence[Example], limit: Limit | None, rng: np.random.Generator) -> float:
+        limit_deg = limit.value if limit is not None and limit.column == "aside" else None
+        return self.rotation.random_yaw(examples, rng, limit_deg)
+
+    def rotate(self, examples: Sequence[Example], yaw_deg: float) -> list[Example | None]:
+        return self.rotation.rotate(examples, yaw_deg)
+
 
 #: The losses of a stage, in its checkpoint folder.
 LOG_FILE = "training_log.json"

@@ -10,7 +10,7 @@ import numpy as np
 from panollava_hf.evaluation._questions import Pass, Prediction, Predictions, Question, Questions
 from panollava_hf.evaluation._results import ALL, Column, MetricResult, percent
 from panollava_hf.evaluation.metrics._exact_match import ExactMatch, exact_match, normalise
-from panollava_hf.panoshapes import WORDS
+from panollava_hf.panoshapes._scene import WORDS
 
 #: Name of the probe's pass, and of its result in `results.json`.
 SHUFFLED = "shuffled_images"
