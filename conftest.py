@@ -41,7 +41,7 @@ def tolerances():
 
 @pytest.fixture(scope="session")
 def shared():
-    """The folder of photographs and original checkpoints beside the checkout; tests that want it skip without it."""
+    """The folder of photographs and original checkpoints next to the checkout; tests skip if it is missing."""
     folder = Path(os.environ.get("PANOLLAVA_SHARED", Path(__file__).resolve().parent.parent / "shared"))
     if not folder.is_dir():
         pytest.skip(f"no shared material at {folder.name}/ (set PANOLLAVA_SHARED)")

@@ -55,7 +55,7 @@ def check_siblings(root: Path, table: dict[str, Any]) -> None:
     """Every sibling is required with one floor that the version in this checkout satisfies.
 
     Raises:
-        ReleaseError: A requirement is no plain floor, or its floor is above the sibling's version.
+        ReleaseError: A requirement is not a plain floor, or its floor is above the sibling's version.
     """
     extras = table.get("optional-dependencies", {}).values()
     for requirement in [*table.get("dependencies", []), *(r for extra in extras for r in extra)]:

@@ -1,8 +1,8 @@
-"""Pytest plugin that runs the `python` blocks of Markdown files: `pytest -p tools.markdown_blocks README.md docs`.
+"""Pytest plugin: runs the `python` blocks of Markdown files: `pytest -p tools.markdown_blocks README.md docs`.
 
-The blocks of one file share a namespace and run in a folder of their own that holds the pictures of `docs/assets` under
-their paths in the repository, and the sample panorama as `panorama.jpg` too. A block opened with ```python notest is
-only shown; such a block needs something that a test run must not have, such as the network.
+The blocks of one file share a namespace and run in a temporary folder that contains the images of `docs/assets` under
+their paths in the repository, and the sample panorama as `panorama.jpg`. A block that starts with ```python notest is
+not run; it needs something that tests must not use, such as the network.
 """
 
 import os
@@ -19,7 +19,7 @@ ASSETS = Path("docs/assets")
 
 
 def enter_folder(namespace: dict[str, Any]) -> None:
-    """Make a fresh folder with the pictures and go there."""
+    """Create a temporary folder with the images and change to it."""
     folder = Path(tempfile.mkdtemp(prefix="markdown-blocks-"))
     namespace["__name__"] = "__main__"
     namespace["_left"], namespace["_folder"] = Path.cwd(), folder

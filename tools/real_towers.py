@@ -163,7 +163,7 @@ def write_text(source: Path, folder: Path) -> None:
     model.save_pretrained(folder)
     saved = json.loads((folder / "config.json").read_text())
     saved.pop("_model_name_or_path", None)
-    # transformers 4.57 knows no rope_parameters, and would silently take its default base of 10000.
+    # transformers 4.57 ignores rope_parameters and would use its default base of 10000 without a warning.
     saved["rope_theta"] = saved.get("rope_parameters", saved).get("rope_theta")
     _write_json(folder / "config.json", saved)
     write_tokenizer(AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name), folder, config)
@@ -214,7 +214,7 @@ def main(arguments: list[str] | None = None) -> None:
             if (out / name).exists():
                 print(f"{out / name} is already there")
                 continue
-            # Beside the target, so that the finished folder appears at once and whole.
+            # On the same file system as the target, so that the finished folder appears at once.
             with tempfile.TemporaryDirectory(dir=out, prefix=f".{name}-") as scratch:
                 made = Path(scratch) / name
                 made.mkdir()

@@ -124,7 +124,7 @@ def test_nothing_unreleased_is_an_error(root, old):
 @pytest.mark.parametrize(
     ("tool", "arguments"), [("check_release", ["nonsense"]), ("bump", ["hf", "0.0.1"]), ("bump", ["nothing", "minor"])]
 )
-def test_mistakes_are_clear_and_end_with_code_2(tool, arguments):
+def test_usage_errors_are_clear_and_end_with_code_2(tool, arguments):
     done = subprocess.run(
         [sys.executable, "-m", f"tools.{tool}", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )

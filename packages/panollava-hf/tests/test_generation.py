@@ -161,7 +161,7 @@ def test_pipeline(model, processor, checkpoint):
     from transformers import pipeline
 
     pipe = pipeline("image-text-to-text", model=model, processor=processor)
-    picture = Image.fromarray(striped(256, 12))
-    content = [{"type": "image", "image": picture}, {"type": "text", "text": SHORT}]
+    image = Image.fromarray(striped(256, 12))
+    content = [{"type": "image", "image": image}, {"type": "text", "text": SHORT}]
     (answer,) = pipe(text=[{"role": "user", "content": content}], max_new_tokens=5, return_full_text=False)
     assert isinstance(answer["generated_text"], str)

@@ -131,7 +131,7 @@ def test_use_lora_puts_adapters_on_the_language_model_when_built(tiny_config, ti
     }
 
 
-def test_adapters_live_in_their_own_folder_beside_the_base(tiny_config, tiny_inputs, tmp_path):
+def test_adapters_live_in_their_own_folder_next_to_the_base(tiny_config, tiny_inputs, tmp_path):
     config = tiny_config(use_lora=True, lora_r=2)
     model = randomised(PanoLLaVaForConditionalGeneration(config))
     model.save_pretrained(tmp_path)
@@ -186,7 +186,7 @@ def test_carried_adapters_merge_into_a_plain_checkpoint(tiny_config, tiny_inputs
 
 
 def test_an_adapter_that_is_merged_already_stays_off(tiny_config, tiny_inputs, tmp_path):
-    # the finetune stage leaves its adapter beside the weights that it was merged into
+    # the finetune stage leaves its adapter next to the weights that it was merged into
     config = tiny_config()
     model = randomised(add_lora(PanoLLaVaForConditionalGeneration(config), train_projector=False))
     model.save_pretrained(tmp_path / "adapter")
@@ -200,7 +200,7 @@ def test_an_adapter_that_is_merged_already_stays_off(tiny_config, tiny_inputs, t
             assert torch.equal(again(**inputs).logits, wanted)
 
 
-def test_wrapping_a_model_that_carries_adapters_keeps_what_they_learnt(tiny_config, tiny_inputs):
+def test_wrapping_a_model_that_carries_adapters_keeps_their_training(tiny_config, tiny_inputs):
     config = tiny_config(use_lora=True)
     model = randomised(PanoLLaVaForConditionalGeneration(config))
     inputs = tiny_inputs(config)

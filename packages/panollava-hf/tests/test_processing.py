@@ -70,12 +70,12 @@ def test_count_follows_the_views(processor, panorama, prompt, settings):
     assert (inputs["input_ids"] == processor.image_token_id).sum().item() == views * rows * columns
 
 
-def test_token_numbers_are_told_without_an_image(processor, panorama, prompt):
-    told = processor._get_num_multimodal_tokens([(64, 128), (10000, 10000)])
+def test_token_numbers_are_known_without_an_image(processor, panorama, prompt):
+    found = processor._get_num_multimodal_tokens([(64, 128), (10000, 10000)])
     inputs = processor(images=[panorama], text=[prompt("What?")], return_tensors="pt")
     count = (inputs["input_ids"] == processor.image_token_id).sum().item()
-    assert told.num_image_tokens == [count, count]
-    assert told.num_image_patches == [1, 1]
+    assert found.num_image_tokens == [count, count]
+    assert found.num_image_patches == [1, 1]
 
 
 def test_numbers_of_images_and_placeholders_must_agree(processor, panorama, prompt):
@@ -117,7 +117,7 @@ def test_a_tokenizer_without_the_placeholder_gains_it(processor, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["url", "base64", "data", "image"])
-def test_a_chat_takes_every_form_of_a_picture(processor, panorama_file, form):
+def test_a_chat_takes_every_form_of_an_image(processor, panorama_file, form):
     text = base64.b64encode(panorama_file.read_bytes()).decode()
     item = {
         "url": {"url": str(panorama_file)},
@@ -140,6 +140,6 @@ def test_a_chat_takes_every_form_of_a_picture(processor, panorama_file, form):
         ("data:image/png;base64,a", "is not valid base64"),
     ],
 )
-def test_a_broken_data_url_is_told_apart_from_a_path(processor, source, message):
+def test_a_broken_data_url_is_not_taken_for_a_path(processor, source, message):
     with pytest.raises(ValueError, match=message):
         processor.image_processor(source)

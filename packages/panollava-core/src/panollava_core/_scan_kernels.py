@@ -9,7 +9,7 @@ All decays `exp(delta A)` are at most 1 and are only multiplied with each other,
 Tokens are processed in chunks that fit into the cache. Within a chunk, everything but the recurrence is one vectorised
 operation over the chunk. The recurrence runs over all segments of the chunk at the same time: `steps` fused
 multiply-adds for `segments * steps` tokens. Then the initial state of each segment is computed from the segment before
-it, and its decayed contribution is added. A wide state gets one segment: more segments would add passes over memory
+it, and its decayed contribution is added. A wide state gets one segment: more segments would read memory more often
 without adding parallelism.
 
 The forward pass keeps only the states between chunks. The backward pass recomputes the states of a chunk and then runs

@@ -35,7 +35,7 @@ def selective_scan(
     Args:
         u: inputs.
         delta: step sizes, positive.
-        A: decay rates, negative, so that no decay exceeds 1.
+        A: decay rates, negative: a decay is at most 1.
         B: input weights; channels are divided evenly among the groups, in order.
         C: output weights.
         D: weights of the skip connection; None for no skip connection.

@@ -1,4 +1,4 @@
-"""Register PanoLLaVA with the Auto classes of transformers, so that nobody with this package needs `trust_remote_code`.
+"""Register PanoLLaVA with the Auto classes of transformers, which then need no `trust_remote_code`.
 
 `AutoConfig.register` and the others take the classes themselves, and importing those takes seconds. So they are called
 as soon as both are wanted: now, if transformers is imported already, otherwise right after its import. A command that

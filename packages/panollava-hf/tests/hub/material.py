@@ -30,7 +30,7 @@ def write_panorama(path):
 
 
 def tiny_checkpoint(folder, kind="PanoLLaVaForConditionalGeneration", vision_type="siglip_vision_model", **settings):
-    """A checkpoint with random towers, tied embeddings, a rotary base that is no default, and a real tokenizer."""
+    """A checkpoint with random towers, tied embeddings, another rotary base than the default, and a real tokenizer."""
     torch.manual_seed(1)
     vision = AutoConfig.for_model(
         vision_type,
