@@ -4,6 +4,8 @@ import pytest
 import torch
 from panollava_core import RESAMPLERS, Resampler, register_resampler
 from panollava_hf import PanoLLaVaConfig, PanoLLaVaForConditionalGeneration, PanoLLaVaModel
+from panollava_hf._errors import ExportError
+from panollava_hf.hub import export_checkpoint
 
 
 class WeightedAverage(Resampler):
@@ -73,3 +75,10 @@ def test_without_its_module_a_checkpoint_names_the_type(config):
     with pytest.raises(ValueError, match="unknown resampler type 'weighted_average'; expected one of bimamba, c_abst"):
         PanoLLaVaForConditionalGeneration(config)
     register_resampler("weighted_average")(WeightedAverage)
+
+
+def test_it_is_not_exported_without_its_code(config, tmp_path):
+    PanoLLaVaForConditionalGeneration(config).save_pretrained(tmp_path / "model")
+    with pytest.raises(ExportError, match="uses the resampler 'weighted_average' of .*, whose code cannot be exported"):
+        export_checkpoint(tmp_path / "model", tmp_path / "export")
+    assert not (tmp_path / "export").exists()

@@ -44,7 +44,6 @@ def test_inventory():
         "Question",
         "SHAPES",
         "Scene",
-        "WORDS",
         "answer",
         "questions",
         "read_scenes",

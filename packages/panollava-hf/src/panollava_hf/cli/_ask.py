@@ -9,7 +9,7 @@ import typer
 
 from panollava_hf import _console
 from panollava_hf._errors import UsageError
-from panollava_hf.cli._usage import usage_errors
+from panollava_hf.cli._usage import check_model, load, usage_errors
 
 if TYPE_CHECKING:
     from panollava_hf.asking import Answer, Answerer
@@ -34,11 +34,10 @@ def ask(
         raise UsageError("the question is empty; write what you want to know")
     if save_views is not None and save_views.exists() and not save_views.is_dir():
         raise UsageError(f"--save-views {save_views}: this is a file, expected a folder")
+    check_model(model)
     _check_file(panorama)
     with _console.status("Loading the model …"):
         from panollava_geometry import load_equirectangular
-
-        from panollava_hf.cli._usage import load
 
         image = load_equirectangular(panorama)  # before the model, which may take minutes
         answerer = load(model, device)

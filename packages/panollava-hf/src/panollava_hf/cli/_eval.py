@@ -10,7 +10,7 @@ import typer
 
 from panollava_hf import _console
 from panollava_hf._errors import EvaluationError, TableError, UsageError
-from panollava_hf.cli._usage import usage_errors
+from panollava_hf.cli._usage import check_model, load, usage_errors
 
 #: Names that end like this are files, not ids of datasets.
 TABLES = (".csv", ".jsonl", ".json", ".parquet")
@@ -65,6 +65,7 @@ def eval_(
         raise UsageError(f"--data {data}: no such file or folder")
     if output.is_file():
         raise UsageError(f"--output {output}: this is a file, expected a folder")
+    check_model(model)
     with (
         _console.status("Reading the questions …"),
         usage_errors("cannot evaluate", EvaluationError, TableError, OSError),
@@ -79,8 +80,6 @@ def eval_(
         check(questions, options, captions=captions)
     with _console.status("Loading the model …"):
         from transformers.utils import logging
-
-        from panollava_hf.cli._usage import load
 
         logging.set_verbosity_error()
         answerer = load(model, device, dtype)

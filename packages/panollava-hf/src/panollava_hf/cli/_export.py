@@ -1,14 +1,12 @@
 """`panollava export FOLDER`."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from panollava_hf import _console
-from panollava_hf._errors import UsageError
-from panollava_hf.cli._usage import usage_errors
+from panollava_hf.cli._usage import check_model, usage_errors
 
 
 def export(
@@ -37,8 +35,7 @@ def export(
     from panollava_hf.hub import CardFacts, read_results
 
     require_new(output)
-    if model is not None:
-        _check_model(model)
+    check_model(model)
     with usage_errors(f"--results {results}", OSError):
         facts = CardFacts(
             model_id=model_id or output.absolute().name,
@@ -61,12 +58,3 @@ def export(
     files = list(output.iterdir())
     size = sum(file.stat().st_size for file in files) / 1e6
     _console.say(f"Wrote {output}/: {len(files)} files, {size:.1f} MB.")
-
-
-def _check_model(model: str) -> None:
-    """Report a missing checkpoint folder before torch is imported; Hub ids are left to the Hub."""
-    folder = Path(model)
-    if folder.is_dir() and not (folder / "config.json").is_file():
-        raise UsageError(f"--model {model}: this folder has no config.json; expected a PanoLLaVA checkpoint")
-    if not folder.is_dir() and not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", model):
-        raise UsageError(f"--model {model}: there is no such folder, and it is not a Hub id (owner/name)")

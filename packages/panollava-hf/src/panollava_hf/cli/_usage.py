@@ -1,7 +1,9 @@
 """What several commands share: errors of a library call as one line, and the model of `--model`."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from panollava_hf._errors import UsageError
@@ -17,6 +19,21 @@ def usage_errors(what: str, *kinds: type[Exception]) -> Iterator[None]:
         yield
     except kinds as error:
         raise UsageError(f"{what}: {str(error).strip()}") from error
+
+
+def check_model(model: str | None) -> None:
+    """Report a missing or empty checkpoint folder before torch is imported; Hub ids are left to the Hub.
+
+    Raises:
+        UsageError: `model` is a folder without a config, or neither a folder nor a Hub id.
+    """
+    if model is None:
+        return
+    folder = Path(model)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise UsageError(f"--model {model}: this folder has no config.json; expected a PanoLLaVA checkpoint")
+    if not folder.is_dir() and not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", model):
+        raise UsageError(f"--model {model}: there is no such folder, and it is not a Hub id (owner/name)")
 
 
 def load(model: str | None, device: str, dtype: str | None = None) -> "Answerer":

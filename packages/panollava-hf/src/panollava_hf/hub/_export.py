@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from panollava_core import resampler_class
 from transformers import PreTrainedModel
 from transformers.utils import cached_file
 
@@ -177,6 +178,12 @@ def load_model(source: str | Path, **hub: Any) -> PreTrainedModel:
         found = repr(config["model_type"]) if "model_type" in config else "missing"
         raise ExportError(
             f"{source} is not a PanoLLaVA checkpoint: model_type in its config.json is {found}, expected 'panollava'"
+        )
+    kind = resampler_class(config.get("resampler_type", "mlp"))
+    if kind.__module__.split(".")[0] != "panollava_core":
+        raise ExportError(
+            f"{source} uses the resampler {config['resampler_type']!r} of {kind.__module__}, whose code cannot be "
+            "exported; use a resampler of panollava_core, or share the plain checkpoint folder with that package"
         )
     (name,) = config.get("architectures") or ["PanoLLaVaForConditionalGeneration"]
     if name not in CLASSES:
