@@ -160,6 +160,7 @@ ORDERS = {
     "import panollava_hf",
     "ours used first": "from panollava_hf import PanoLLaVaForConditionalGeneration",
     "one of our modules first": "from panollava_hf.processing_panollava import PanoLLaVaProcessor",
+    "a sibling first": "import panollava_hf; from panollava_core import VisionBackbone",
     "config only first": "from transformers import AutoConfig; import panollava_hf",
     "something else of theirs first": "import panollava_hf; from transformers import GenerationMixin, pipeline",
     "the command first": "import panollava_hf.cli",

@@ -63,16 +63,17 @@ def _ours(path: str) -> Any:
 
 
 class _RegisterAfterImport(MetaPathFinder):
-    """Calls `_register_now` once `transformers` is imported and no module of this package is half imported.
+    """Calls `_register_now` once `transformers` is imported and none of our modules is half imported.
 
-    Our own modules import transformers too; then the classes exist only when the outermost of our modules is complete.
+    The modules of the four PanoLLaVA packages import transformers too; then the classes exist only when the outermost
+    of these modules is complete.
     """
 
     def __init__(self) -> None:
         self.state = threading.local()
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name != "transformers" and not name.startswith("panollava_hf."):
+        if name != "transformers" and not name.startswith("panollava_"):
             return None
         others = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
         spec = next((spec for spec in others if spec is not None), None)
