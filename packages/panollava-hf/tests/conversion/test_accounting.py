@@ -19,14 +19,14 @@ def test_every_key_once(make_original, tmp_path):
     original = make_original()
     text = {"text_projection/weight": torch.zeros(2, 2)}
     done = original.convert(tmp_path / "out", path=original.save(state=changed(original, **text)), dry_run=True)
-    keys = [row.key for row in done.account.rows]
+    keys = [row.key for row in done.report.rows]
     assert sorted(keys) == sorted([*original.state_dict(), "model.text_projection.weight"])
-    fates = {row.key: row for row in done.account.rows}
-    assert fates["model.resampler.mlp.0.weight"].why == "alias of resampler_module.resampler.*, verified equal"
-    assert "stage 2 only" in fates["model.text_projection.weight"].why
-    assert "tied" in fates["model.language_model.lm_head.weight"].why
+    fates = {row.key: row for row in done.report.rows}
+    assert fates["model.resampler.mlp.0.weight"].reason == "alias of resampler_module.resampler.*, verified equal"
+    assert "stage 2 only" in fates["model.text_projection.weight"].reason
+    assert "tied" in fates["model.language_model.lm_head.weight"].reason
     assert fates["model.projector.linear.bias"].target == "panollava.projector.linear.bias"
-    assert any("optimizer_states" in note for note in done.account.notes)
+    assert any("optimizer_states" in note for note in done.report.notes)
     assert not (tmp_path / "out").exists()
 
 
@@ -37,7 +37,7 @@ def test_buffers_of_older_releases(make_original, tmp_path):
         "language_model/model/layers/0/self_attn/rotary_emb/inv_freq": torch.ones(4),
     }
     done = original.convert(tmp_path / "out", path=original.save(state=changed(original, **buffers)), dry_run=True)
-    told = [row.key for row in done.account.rows if row.why == "a buffer that the model computes itself"]
+    told = [row.key for row in done.report.rows if row.reason == "a buffer that the model computes itself"]
     assert sorted(told) == sorted(f"model.{name.replace('/', '.')}" for name in buffers)
 
 
@@ -68,7 +68,7 @@ def test_allowed_missing_starts_fresh_and_stays(make_original, tmp_path):
         state=changed(original, **{"projector/linear/weight": None, "vision_to_language_projection/weight": None})
     )
     done = original.convert(tmp_path / "out", path=path, allow_missing=["panollava.projector.*"])
-    assert any("panollava.projector.linear.weight: missing and allowed" in note for note in done.account.notes)
+    assert any("panollava.projector.linear.weight: missing and allowed" in note for note in done.report.notes)
     first, second = (PanoLLaVaForConditionalGeneration.from_pretrained(done.folder) for _ in range(2))
     assert torch.equal(first.projector.linear.weight, second.projector.linear.weight)
     assert float(first.projector.linear.weight.detach().std()) > 0
@@ -78,7 +78,7 @@ def test_aliases_alone_are_enough(make_original, tmp_path):
     """A file that kept only the second name of a part."""
     original = make_original()
     state = {k: v for k, v in original.state_dict().items() if not k.startswith("model.resampler_module.")}
-    assert original.convert(tmp_path / "out", path=original.save(state=state), dry_run=True).account.of("mapped")
+    assert original.convert(tmp_path / "out", path=original.save(state=state), dry_run=True).report.of("mapped")
 
 
 DIFFERENT = {

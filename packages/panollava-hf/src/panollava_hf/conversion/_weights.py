@@ -1,0 +1,186 @@
+"""The tensors of a checkpoint under the names of a PanoLLaVA model."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from panollava_core import convert_original_resampler
+from torch import Tensor
+from transformers import PretrainedConfig
+
+from panollava_hf._errors import CheckpointError
+from panollava_hf.conversion._parts import Adapter, Part, Parts, equal
+from panollava_hf.conversion._report import KeyReport
+from panollava_hf.conversion._towers import LanguageNames, Towers
+
+#: Tensors of the original's resampler that it never used.
+UNUSED = {
+    "bert.embeddings.word_embeddings.weight": "not used: the queries take the place of word embeddings",
+    "bert.pooler.dense.weight": "not used: the last hidden state is taken, not the pooled one",
+    "bert.pooler.dense.bias": "not used: the last hidden state is taken, not the pooled one",
+}
+LANGUAGE = "panollava.language_model."
+VISION = "panollava.vision_backbone.encoder."
+PROJECTOR = "panollava.projector.linear."
+
+
+@dataclass(frozen=True)
+class MappedWeights:
+    """The weights of the new model.
+
+    Attributes:
+        tensors: By name in the new model.
+        keys: The checkpoint's key of each, where there is exactly one.
+        adapters: LoRA factors by the name of their layer in the new model.
+        projector_scale: Factor on the projector's weights, see `LanguageNames.scale`.
+        rows: Reports on the keys of these weights, and on those that were dropped or are unexpected.
+        notes: What was changed.
+    """
+
+    tensors: Mapping[str, Tensor]
+    keys: Mapping[str, str]
+    adapters: Mapping[str, Adapter]
+    projector_scale: float
+    rows: tuple[KeyReport, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """One part under new names."""
+
+    tensors: Mapping[str, Tensor]
+    keys: Mapping[str, str]
+    rows: tuple[KeyReport, ...]
+
+
+def map_weights(parts: Parts, towers: Towers, resampler_type: str, vision_prefix: str) -> MappedWeights:
+    """Give the tensors of all parts their names in the new model.
+
+    Args:
+        parts: The checkpoint's parts.
+        towers: The towers.
+        resampler_type: `mlp`, `qformer` or `bimamba`.
+        vision_prefix: What the vision tower's names begin with on disk.
+
+    Raises:
+        CheckpointError: The resampler is incomplete, or the tied output head differs from the embedding.
+    """
+    names, text = towers.names, towers.text
+    mapped = [
+        _renamed(parts.vision, VISION + vision_prefix, without="vision_model."),
+        _renamed(parts.norm, "panollava.vision_backbone.norm."),
+        _resampler(parts.resampler, resampler_type),
+        _renamed(parts.vicreg, "vicreg_projector."),
+        _renamed(parts.projector, PROJECTOR),
+    ]
+    notes: tuple[str, ...] = ()
+    adapters: dict[str, Adapter] = {}
+    if names is not None and text is not None:
+        adapters = {_layer(name, names): adapter for name, adapter in parts.adapters.items()}
+        notes = _scale_note(text, names)
+        mapped.append(_language_model(parts.language, names, tied=bool(getattr(text, "tie_word_embeddings", False))))
+    rows = [row for part in mapped for row in part.rows]
+    rows += [KeyReport(key, "mapped", f"{name} (LoRA)") for name, adapter in adapters.items() for key in adapter.keys]
+    return MappedWeights(
+        tensors={name: tensor for part in mapped for name, tensor in part.tensors.items()},
+        keys={name: key for part in mapped for name, key in part.keys.items()},
+        adapters=adapters,
+        projector_scale=1.0 if names is None else names.scale,
+        rows=tuple(rows),
+        notes=notes,
+    )
+
+
+def _renamed(part: Part, prefix: str, *, without: str = "") -> _Mapped:
+    """A part that keeps its names, with another prefix."""
+    tensors = {prefix + name.removeprefix(without): tensor for name, tensor in part.tensors.items()}
+    keys = {prefix + name.removeprefix(without): key for name, key in part.keys.items()}
+    return _Mapped(tensors, keys, tuple(KeyReport(key, "mapped", name) for name, key in keys.items()))
+
+
+class _Recorded(Mapping[str, Tensor]):
+    """Tensors, and the names of those that were looked up."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors, self.used = tensors, set[str]()
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor = self._tensors[name]
+        self.used.add(name)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+
+def _resampler(part: Part, kind: str) -> _Mapped:
+    """The resampler in the layout of panollava-core; some of its tensors are joined from several."""
+    recorded = _Recorded(part.tensors)
+    try:
+        converted = convert_original_resampler(kind, recorded)
+    except KeyError as error:
+        raise CheckpointError(
+            f"the {kind} resampler is incomplete: model.resampler_module.resampler.{error.args[0]} is missing"
+        ) from error
+    prefix = "panollava.resampler."
+    rows = []
+    for name, key in part.keys.items():
+        if name in UNUSED:
+            rows.append(KeyReport(key, "dropped", reason=UNUSED[name]))
+        elif name in recorded.used:
+            rows.append(KeyReport(key, "mapped", prefix + (name if name in converted else "*")))
+        else:
+            rows.append(KeyReport(key, "unexpected", reason=f"a {kind} resampler has no such key"))
+    same = [name for name, tensor in converted.items() if tensor is part.tensors.get(name)]
+    tensors = {prefix + name: tensor for name, tensor in converted.items()}
+    return _Mapped(tensors, {prefix + name: part.keys[name] for name in same}, tuple(rows))
+
+
+def _language_model(part: Part, names: LanguageNames, *, tied: bool) -> _Mapped:
+    """The language model and its head; a head that is tied to the embedding is dropped."""
+    tensors, keys, rows = {}, {}, []
+    head, embedding = _head(part, names), part.tensors.get(names.embedding)
+    for name, tensor in part.tensors.items():
+        key = part.keys[name]
+        if name == head and tied:
+            if embedding is not None and not equal(tensor, embedding):
+                raise CheckpointError(
+                    f"tie_word_embeddings is contradictory: True in the language model's config, but {key} differs "
+                    f"from {part.keys[names.embedding]}. Set it to false in the config.json of --text-tower"
+                )
+            rows.append(KeyReport(key, "dropped", reason="tied to the input embedding, verified equal"))
+        elif name == head or name.startswith(names.base):
+            target = "lm_head.weight" if name == head else LANGUAGE + name.removeprefix(names.base)
+            tensors[target], keys[target] = tensor, key
+            rows.append(KeyReport(key, "mapped", target))
+        else:
+            rows.append(KeyReport(key, "unexpected", reason="this language model has no such key"))
+    return _Mapped(tensors, keys, tuple(rows))
+
+
+def _head(part: Part, names: LanguageNames) -> str:
+    """The head's weight in the file. In transformers 4 some families (GPT-NeoX) had another name for it."""
+    usual, embedding = f"{names.head}.weight", part.tensors.get(names.embedding)
+    if usual in part.tensors or embedding is None:
+        return usual
+    outside = [n for n, t in part.tensors.items() if not n.startswith(names.base) and t.shape == embedding.shape]
+    return outside[0] if len(outside) == 1 else usual
+
+
+def _layer(name: str, names: LanguageNames) -> str:
+    """A layer of the language model under its name in the new model."""
+    if name == names.head:
+        return "lm_head"
+    return LANGUAGE + name.removeprefix(names.base) if name.startswith(names.base) else name
+
+
+def _scale_note(text: PretrainedConfig, names: LanguageNames) -> tuple[str, ...]:
+    if names.scale == 1.0:
+        return ()
+    return (
+        f"{text.model_type}: transformers 4 scaled vision tokens inside the language model, the installed release does "
+        f"not, so the projector is multiplied by {names.scale:g}; for transformers 4.57, convert again with it",
+    )
