@@ -113,7 +113,7 @@ def test_tower_without_statistics(make_original, tmp_path):
 
 def test_one_tensor_under_two_names(tmp_path):
     tensor = torch.randn(3, 3)
-    write_weights(tmp_path, {name: Weight(tensor, torch.float32) for name in ("a", "b")})
+    write_weights(tmp_path, {name: Weight(tensor, torch.float32) for name in ("a", "b")}, dict)
     with safe_open(tmp_path / "model.safetensors", "pt") as file:
         assert torch.equal(file.get_tensor("a"), tensor)
         assert torch.equal(file.get_tensor("b"), tensor)

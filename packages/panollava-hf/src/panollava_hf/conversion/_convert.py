@@ -144,7 +144,7 @@ def convert_lightning_checkpoint(
     # 4.57 builds a tower in the type that its own config names, not in the model's.
     config.dtype = config.text_config.dtype = config.vision_config.dtype = stored_dtype or widest_dtype(weights)
     with staged_folder(output) as folder:
-        files = write_weights(folder, weights, progress)
+        files = write_weights(folder, weights, lambda: read_checkpoint(checkpoint.path).tensors, progress)
         write_processor(folder, config, towers)
         if kept is not None:
             write_adapter(folder / ADAPTER_FOLDER, kept.state, kept.settings)

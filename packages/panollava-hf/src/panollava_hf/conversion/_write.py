@@ -31,13 +31,15 @@ class Weight:
     """A tensor that is computed when its shard is written.
 
     Attributes:
-        source: The checkpoint's tensor, a view of the file.
+        source: The tensor before its change.
         dtype: Type in which it is written.
+        key: The checkpoint's key of `source`; None if it was joined from several, or is not in the checkpoint.
         change: Computes the new tensor; None keeps it as it is.
     """
 
     source: Tensor
     dtype: torch.dtype
+    key: str | None = None
     change: Callable[[Tensor], Tensor] | None = None
 
     @property
@@ -45,10 +47,10 @@ class Weight:
         """Size on disk."""
         return self.source.numel() * self.dtype.itemsize
 
-    def value(self) -> Tensor:
-        """The tensor to write."""
-        tensor = self.source if self.change is None else self.change(self.source)
-        return tensor.to(self.dtype).contiguous()
+    def value(self, checkpoint: Mapping[str, Tensor]) -> Tensor:
+        """The tensor to write, from the tensors of the checkpoint where it has them."""
+        source = self.source if self.key is None else checkpoint[self.key]
+        return (source if self.change is None else self.change(source)).to(self.dtype).contiguous()
 
 
 def plan_weights(
@@ -73,7 +75,12 @@ def plan_weights(
         merge_one = partial(merged, alpha=merge.settings.lora_alpha, transposed=merge.transposed)
         changes |= {f"{name}.weight": partial(merge_one, adapter=adapter) for name, adapter in mapped.adapters.items()}
     return {
-        name: Weight(tensor, dtype if dtype and tensor.is_floating_point() else tensor.dtype, changes.get(name))
+        name: Weight(
+            tensor,
+            dtype if dtype and tensor.is_floating_point() else tensor.dtype,
+            mapped.keys.get(name),
+            changes.get(name),
+        )
         for name, tensor in {**tensors, **{name: initial[name] for name in missing}}.items()
     }
 
@@ -91,12 +98,18 @@ def widest_dtype(weights: Mapping[str, Weight]) -> torch.dtype:
     return widest
 
 
-def write_weights(folder: Path, weights: Mapping[str, Weight], progress: Progress | None = None) -> tuple[str, ...]:
+def write_weights(
+    folder: Path,
+    weights: Mapping[str, Weight],
+    read: Callable[[], Mapping[str, Tensor]],
+    progress: Progress | None = None,
+) -> tuple[str, ...]:
     """Write `model.safetensors`, or shards and their index.
 
     Args:
         folder: An existing folder.
         weights: By name.
+        read: Maps the checkpoint's tensors. Each shard has a map of its own, so that its pages are given back after it.
         progress: Called after each shard.
 
     Returns:
@@ -112,7 +125,10 @@ def write_weights(folder: Path, weights: Mapping[str, Weight], progress: Progres
     )
     written = 0
     for filename, names in plan.filename_to_tensors.items():
-        save_file(_separate({name: weights[name].value() for name in names}), str(folder / filename), {"format": "pt"})
+        checkpoint = read()
+        shard = _separate({name: weights[name].value(checkpoint) for name in names})
+        save_file(shard, str(folder / filename), {"format": "pt"})
+        del checkpoint, shard
         (folder / filename).chmod(0o644)  # safetensors makes files that only their owner can read
         written += sum(weights[name].nbytes for name in names)
         if progress is not None:
