@@ -145,6 +145,11 @@ class Original:
             state[f"language_model.base_model.model.{module}.lora_B.default.weight"] = up
         return {f"model.{key}": tensor for key, tensor in state.items()}
 
+    def changed(self, **changes):
+        """`state_dict` with some tensors replaced (None: removed), by their key with slashes and without `model.`."""
+        state = self.state_dict() | {f"model.{name.replace('/', '.')}": tensor for name, tensor in changes.items()}
+        return {key: tensor for key, tensor in state.items() if tensor is not None}
+
     @property
     def hyper_parameters(self):
         known = {

@@ -75,7 +75,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     try:
         data, sizes = _check_archive(path)
         names = _names_in_pickle(data)
-        with _stand_ins_only(path, names):
+        with _stand_ins(path, names):
             found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         return _checked(path, found, names, sizes)
     except CheckpointError as error:
@@ -136,8 +136,8 @@ def _names_in_pickle(data: bytes) -> set[str]:
 
 
 @contextmanager
-def _stand_ins_only(path: Path, names: set[str]) -> Iterator[None]:
-    """Register stand-ins with PyTorch's reader, in place of everything that other packages have registered."""
+def _stand_ins(path: Path, names: set[str]) -> Iterator[None]:
+    """Let PyTorch's reader build stand-ins, and nothing that other code of this process has allowed it to build."""
     registered = get_safe_globals()
     clear_safe_globals()
     try:
@@ -163,9 +163,11 @@ def _checked(path: Path, found: Any, names: set[str], sizes: Counter[int]) -> Ch
         kind = foreign_object(found) or foreign_object(state) or type(found).__name__
         raise CheckpointError(
             f"not a Lightning checkpoint: got a {kind}, expected a dictionary with a state_dict of tensors; it has "
-            f"{', '.join(sorted(map(str, top))[:8]) or 'no entries'}"
+            f"{', '.join(sorted(filter(_is_text, top))[:8]) or 'no entries'}"
         )
-    tensors = {str(key): _plain_tensor(str(key), value) for key, value in dict.items(state)}
+    if not all(map(_is_text, state)):
+        raise CheckpointError("the state_dict has keys that are not text; expected the names of tensors")
+    tensors = {key: _plain_tensor(key, value) for key, value in dict.items(state)}
     storages = {storage.data_ptr(): storage.nbytes() for storage in map(Tensor.untyped_storage, tensors.values())}
     if Counter(storages.values()) - sizes:
         raise CheckpointError("damaged: the stored data does not have the sizes of the tensors")
@@ -173,14 +175,18 @@ def _checked(path: Path, found: Any, names: set[str], sizes: Counter[int]) -> Ch
     if not isinstance(parameters, dict):
         notes.append(f"hyper_parameters is not read: it is a {foreign_object(parameters) or type(parameters).__name__}")
         parameters = {}
-    values = {key: value for key, value in dict.items(parameters) if isinstance(key, str)}
+    values = {key: value for key, value in dict.items(parameters) if _is_text(key)}
     reasons = {key: foreign_object(value) for key, value in values.items()}
     notes += [f"hyper_parameters[{key!r}] is not read: it contains a {why}" for key, why in reasons.items() if why]
     unread = sorted(names - PLAIN_NAMES - READ_AS.keys())
     notes += [f"{name}: an object of this type is not read" for name in unread if name not in " ".join(notes)]
-    others = sorted({key if isinstance(key, str) else "?" for key in top} - {"state_dict", "hyper_parameters"})
+    others = sorted(set(filter(_is_text, top)) - {"state_dict", "hyper_parameters"})
     notes += [f"not needed, left out: {', '.join(others)}"] if others else []
     return Checkpoint(path, tensors, {k: v for k, v in values.items() if not reasons[k]}, tuple(notes))
+
+
+def _is_text(key: Any) -> bool:
+    return isinstance(key, str)
 
 
 def _plain_tensor(key: str, value: Any) -> Tensor:
@@ -226,22 +232,14 @@ class _Namespace(dict[str, Any]):
 
 
 def _path(*parts: Any) -> str:
-    return "/".join(str(part) for part in parts if isinstance(part, str))
-
-
-def _dictionary(*arguments: Any) -> dict[Any, Any]:
-    return {}
-
-
-def _list(*arguments: Any) -> list[Any]:
-    return []
+    return "/".join(filter(_is_text, parts))
 
 
 #: Classes of plain data, by what they are read as.
 READ_AS: dict[str, Callable[..., Any]] = {
     "argparse.Namespace": _Namespace,
-    "collections.defaultdict": _dictionary,
-    "collections.deque": _list,
+    "collections.defaultdict": lambda *arguments: {},
+    "collections.deque": lambda *arguments: [],
     "builtins.frozenset": frozenset,
     "builtins.dict": dict,
     "builtins.list": list,
@@ -259,7 +257,7 @@ READ_AS: dict[str, Callable[..., Any]] = {
 
 
 def stand_in(name: str) -> Callable[..., Any]:
-    """What is called in place of the class or function of this full name."""
+    """What the reader calls in place of the class or function of this full name."""
     module, _, kind = name.rpartition(".")
     return READ_AS.get(name) or type(kind, (Skipped,), {"origin": name, "__module__": module, "__slots__": ()})
 

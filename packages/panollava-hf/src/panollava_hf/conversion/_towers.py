@@ -101,8 +101,9 @@ def _find(settings: RunSettings, given: str | Path | None, name: str, part: str)
         except (ValueError, OSError) as error:
             errors.append(str(error).splitlines()[0])
             continue
-        # A config file should not contain paths of the machine that wrote it.
-        config._name_or_path = settings.towers[name][-1] if settings.towers[name] else Path(source).name
+        known_as = Path((recorded or [source])[-1])
+        # A config file should not contain folders of the machine that wrote it.
+        config._name_or_path = known_as.name if known_as.is_absolute() or known_as.is_dir() else known_as.as_posix()
         config.dtype = None  # the tower's own type is not the checkpoint's
         return source, config
     option = "--vision-tower" if part == "vision_config" else "--text-tower"
