@@ -270,9 +270,9 @@ def test_schedulers_and_foreign_settings_are_read_around(tmp_path):
     )
     found = read_checkpoint(path)
     assert found.hyper_parameters == {"stage": "vision"}
-    told = " ".join(found.notes)
+    notes = " ".join(found.notes)
     for name in (*(f"hyper_parameters[{key!r}]" for key in foreign), "functools.partial", "lr_schedulers"):
-        assert name in told
+        assert name in notes
 
 
 def test_cyclic_settings(tmp_path):

@@ -123,7 +123,7 @@ def test_usage_errors_are_one_line(make_original, tmp_path, capsys, what):
 
 
 def test_towers_are_found_as_the_run_named_them(make_original, tmp_path):
-    """Relative names in a model config start beside it."""
+    """Relative names in a model config start in its folder."""
     original = make_original(settings={"vision_name": "vision", "language_model_name": "text"})
     done = original.convert(tmp_path / "out", vision_tower=None, text_tower=None)
     assert done.config.vision_config.hidden_size == 32

@@ -1,4 +1,4 @@
-"""The folder: whole or not at all, in shards, in the wanted type, and within its memory."""
+"""The folder is complete or absent, in shards and in the requested type, and memory stays within a bound."""
 
 import json
 import subprocess
@@ -91,7 +91,7 @@ def test_types_are_kept_as_stored(make_original, tmp_path):
 
 
 def test_towers_of_another_type(make_original, tmp_path):
-    """A tower that was published in bfloat16 says nothing of a checkpoint in float32."""
+    """A tower published in bfloat16 does not change the type of a checkpoint in float32."""
     original = make_original()
     for folder in (original.text_folder, original.vision_folder):
         config = json.loads((folder / "config.json").read_text())
@@ -104,7 +104,7 @@ def test_towers_of_another_type(make_original, tmp_path):
 
 
 def test_tower_without_statistics(make_original, tmp_path):
-    """Told before anything is written, and by a dry run too."""
+    """The error comes before anything is written, also in a dry run."""
     original = make_original()
     (original.vision_folder / "preprocessor_config.json").unlink()
     with pytest.raises(ValueError, match=r"preprocessor_config\.json"):
@@ -177,11 +177,11 @@ def test_peak_memory(make_original, tmp_path, options):
     assert size > 2.9e9
     program = textwrap.dedent(MEASURE)
     places = [str(path), str(tmp_path / "out"), str(small.vision_folder), str(small.text_folder)]
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program, *places, *options], capture_output=True, text=True, check=False
     )
-    assert told.returncode == 0, told.stderr
-    peak = int(told.stdout.split()[-1])
+    assert result.returncode == 0, result.stderr
+    peak = int(result.stdout.split()[-1])
     print(f"checkpoint {size / 1e9:.2f} GB, peak {peak / 1e9:.2f} GB, allowed {(1.3 * size + 5e8) / 1e9:.2f} GB")
     assert peak <= 1.3 * size + 500_000_000
     with safe_open(next((tmp_path / "out").glob("model-00001*")), "pt") as file:
