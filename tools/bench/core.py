@@ -1,4 +1,4 @@
-"""panollava-core: the selective scan beside mambapy, resamplers beside torch's own layers, fusion beside a loop."""
+"""panollava-core against peers: the selective scan and mambapy, resamplers and torch's layers, fusion and a loop."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,12 +18,12 @@ VIEWS, TOKENS, QUERIES, HIDDEN, HEADS = 8, 196, 64, 768, 8
 
 
 def run() -> str:
-    """Every section as Markdown."""
+    """Return every section as Markdown."""
     return "\n\n".join(["## panollava-core", _mamba(), _linear(), _attention(), _fusion()])
 
 
 class Bidirectional(nn.Module):
-    """Two mixers of another library in the arrangement of `BiMambaBlock`."""
+    """Two mixers of another library, combined as in `BiMambaBlock`."""
 
     def __init__(self, mixer: Callable[[], nn.Module]) -> None:
         super().__init__()
@@ -31,13 +31,13 @@ class Bidirectional(nn.Module):
         self.forward_block, self.backward_block = mixer(), mixer()
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Both directions, averaged."""
+        """Average both directions."""
         inputs = self.norm(hidden)
         return hidden + 0.5 * (self.forward_block(inputs) + self.backward_block(inputs.flip(1)).flip(1))
 
 
 class Products(nn.Module):
-    """The matrix products of a BiMamba block alone: what no scan can do without."""
+    """Only the matrix products of a BiMamba block: a lower bound for any implementation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Products(nn.Module):
         self.directions = nn.ModuleList(nn.ModuleList(nn.Linear(*size, bias=False) for size in sizes) for _ in range(2))
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Each product on the part of the one before that it is given in a block."""
+        """Apply each product to the same part of the previous one as the block does."""
         total = hidden
         for enter, project, step, leave in self.directions:
             inner = enter(hidden)[..., : 2 * WIDTH]
@@ -70,12 +70,12 @@ def _blocks() -> dict[str, Callable[[], nn.Module]]:
         "panollava-core": lambda: BiMambaBlock(WIDTH, STATES, 4, 2),
         "mambapy, parallel scan": mambapy,
         "transformers, sequential": transformers,
-        "its matrix products alone": Products,
+        "its matrix products only": Products,
     }
 
 
 def _step(module: nn.Module, *shapes: tuple[int, ...]) -> Callable[[], Tensor]:
-    """Forward and backward of a module on fixed random tensors."""
+    """Return a forward and backward pass of a module on fixed random tensors."""
     torch.manual_seed(0)
     inputs = [torch.randn(shape, requires_grad=True) for shape in shapes]
 
@@ -89,7 +89,7 @@ def _step(module: nn.Module, *shapes: tuple[int, ...]) -> Callable[[], Tensor]:
 
 def _prepare_block(name: str) -> Callable[[], Tensor]:
     step = _step(_blocks()[name](), (BATCH, LENGTH, WIDTH))
-    step()  # libraries and thread pools are not what is measured
+    step()  # so that loading libraries and starting threads is not measured
     return step
 
 
@@ -131,19 +131,19 @@ def _linear() -> str:
     rows = [
         [length, milliseconds(times[str(length)]), f"{times[str(length)] / length * 1e6:.1f} µs"] for length in lengths
     ]
-    head = f"The scan alone, forward and backward, batch 1, {2 * WIDTH} channels, {STATES} states: linear in length."
+    head = f"Only the scan, forward and backward, batch 1, {2 * WIDTH} channels, {STATES} states: linear in length."
     return f"{head}\n\n" + table(["tokens", "time", "per token"], rows)
 
 
 class DecoderLayer(nn.TransformerDecoderLayer):
-    """torch's own layer with the Q-Former block's sizes."""
+    """The layer of torch with the sizes of the Q-Former block."""
 
     def __init__(self) -> None:
         super().__init__(HIDDEN, HEADS, 4 * HIDDEN, dropout=0.0, activation=gelu, batch_first=True)
 
 
 class PlainPerceiver(nn.Module):
-    """The perceiver block from `nn.MultiheadAttention`: the same products, on one concatenated sequence."""
+    """The perceiver block built from `nn.MultiheadAttention`: the same products on one concatenated sequence."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -171,11 +171,11 @@ def _attention() -> str:
     times = compare({name: _step(module, *shapes) for name, (module, _) in modules.items()}, rounds=9, seconds=90)
     rows = []
     for name, (_, ours) in modules.items():
-        ratio = f"ours takes {times[ours] / times[name]:.2f}× of it" if ours else ""
+        ratio = f"ours takes {times[ours] / times[name]:.2f}× its time" if ours else ""
         rows.append([name, milliseconds(times[name]), ratio])
     head = (
         f"One block, forward and backward: {VIEWS} views of {TOKENS} tokens, {QUERIES} queries, width {HIDDEN}, "
-        f"{HEADS} heads; the peer has the same products."
+        f"{HEADS} heads; the peer computes the same products."
     )
     return f"{head}\n\n" + table(["", "time", ""], rows)
 
@@ -197,7 +197,7 @@ def _fusion_candidates(width: int, training: bool) -> dict[str, Callable[[], obj
 
     def fuse() -> Tensor:
         fused = fusion.fuse(vision, ids, mask, ids)["inputs_embeds"]
-        assert fused is not None  # labels alone may be None
+        assert fused is not None  # only labels can be None
         return fused
 
     def loop() -> Tensor:
@@ -233,8 +233,7 @@ def _fusion() -> str:
             what = "forward and backward" if training else "forward"
             rows.append([what, width, *cells, f"{times['loop'] / times['fuse']:.1f}×"])
     head = (
-        f"Fusing {PROMPTS} prompts of {TEXT} text tokens with {IMAGE_TOKENS} vision tokens each, against a loop that "
-        "concatenates prompt by prompt and stacks. Copying the vision tokens once to their place, as anything must, is "
-        "the floor."
+        f"Fusing {PROMPTS} prompts of {TEXT} text tokens with {IMAGE_TOKENS} vision tokens each, compared with a loop "
+        "that concatenates prompt by prompt and stacks. The lower bound is one copy of the vision tokens."
     )
     return f"{head}\n\n" + table(["", "width", "fuse", "loop", "one copy", "loop over fuse"], rows)

@@ -1,6 +1,11 @@
-"""panollava-geometry against py360convert, pyequilib and cv2.remap: time, error, scaling, memory."""
+"""panollava-geometry compared with py360convert, pyequilib and cv2.remap: time, error, scaling, memory, start-up."""
 
 import math
+import os
+import resource
+import statistics
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache, partial
@@ -10,8 +15,16 @@ import cv2
 import numpy as np
 import py360convert
 import torch
-from panollava_geometry import PerspectiveView, ViewPlan, extract_views, load_views, plan_views
-from panollava_geometry._recipe import forget
+from panollava_geometry import (
+    PerspectiveView,
+    ViewPlan,
+    draw_footprints,
+    extract_views,
+    load_equirectangular,
+    load_views,
+    plan_views,
+)
+from panollava_geometry._resampling import clear_cache
 from panollava_geometry._sphere import rays_to_equirect
 from PIL import Image
 
@@ -24,7 +37,7 @@ POSES = ((0.0, 0.0), (137.0, 0.0), (180.0, 0.0), (0.0, 45.0), (0.0, -80.0))
 
 @cache
 def panorama(width: int) -> np.ndarray:
-    """A uint8 panorama [H, W, 3] with structure at many scales, channels last as decoders give it."""
+    """A uint8 panorama [H, W, 3] with structure at many scales, channels last as decoders return it."""
     rng = np.random.default_rng(0)
     total = np.zeros((width // 2, width, 3), np.float32)
     for cells in (16, 128, width // 8):
@@ -39,17 +52,17 @@ def as_tensor(array: np.ndarray) -> torch.Tensor:
 
 
 def centred(yaw_deg: float) -> float:
-    """Yaw in [-180, 180), as py360convert wants it."""
+    """Yaw in [-180, 180), as py360convert requires it."""
     return (yaw_deg + 180) % 360 - 180
 
 
 def by_py360convert(array: np.ndarray, views: ViewPlan, size: int) -> list[np.ndarray]:
-    """One e2p per view; the library caches its maps."""
+    """One `e2p` per view. The library caches its maps."""
     return [py360convert.e2p(array, 90, centred(view.yaw_deg), view.pitch_deg, (size, size)) for view in views]
 
 
 def by_equilib(array: np.ndarray, views: ViewPlan, size: int) -> torch.Tensor:
-    """All views in one call of equi2pers on torch (its yaw is positive to the left)."""
+    """All views in one call of `equi2pers` on torch. Its yaw is positive to the left."""
     from equilib import equi2pers
 
     poses = [{"yaw": -math.radians(view.yaw_deg), "pitch": 0.0, "roll": 0.0} for view in views]
@@ -58,7 +71,7 @@ def by_equilib(array: np.ndarray, views: ViewPlan, size: int) -> torch.Tensor:
 
 
 def cached_maps(views: ViewPlan, size: int, shape: tuple[int, int]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Fixed-point maps for cv2.remap, the floor: one read per output pixel, nothing else."""
+    """Fixed-point maps for cv2.remap, the lower bound: one read per output pixel and nothing else."""
     maps = []
     for view in views:
         xy = (rays_to_equirect(view.rays((size, size)), shape) - 0.5).astype(np.float32)
@@ -67,19 +80,19 @@ def cached_maps(views: ViewPlan, size: int, shape: tuple[int, int]) -> list[tupl
 
 
 def arrays() -> str:
-    """Rows one and two of the goals."""
+    """Time to extract views from an array."""
     array = panorama(8192)
     tensor = as_tensor(array)
     maps = cached_maps(RING, 336, array.shape[:2])
 
     def planned() -> torch.Tensor:
-        forget()
+        clear_cache()
         return extract_views(tensor, RING, 336)
 
     names = {
         "py360convert 1.0.4 `e2p` (point sampled)": lambda: by_py360convert(array, RING, 336),
         "pyequilib 0.6.0 `equi2pers`, torch (point sampled)": lambda: by_equilib(array, RING, 336),
-        "`cv2.remap` on cached maps (the floor)": lambda: [cv2.remap(array, *m, cv2.INTER_LINEAR) for m in maps],
+        "`cv2.remap` on cached maps (the lower bound)": lambda: [cv2.remap(array, *m, cv2.INTER_LINEAR) for m in maps],
         "ours, antialiased": lambda: extract_views(tensor, RING, 336),
         "ours, antialiased, planning included": planned,
         "ours, `antialias=False`": lambda: extract_views(tensor, RING, 336, antialias=False),
@@ -89,15 +102,16 @@ def arrays() -> str:
         ),
     }
     times = compare(names, rounds=9, seconds=60)
-    reference, floor = next(iter(times.values())), list(times.values())[2]
-    rows = [(n, milliseconds(t), f"{t / reference:.3f}", f"{t / floor:.2f}") for n, t in times.items()]
-    text = table(("8192×4096 uint8 array → 8 views 336²", "time", "÷ py360convert", "÷ floor"), rows)
+    reference, bound = next(iter(times.values())), list(times.values())[2]
+    rows = [(n, milliseconds(t), f"{t / reference:.3f}", f"{t / bound:.2f}") for n, t in times.items()]
+    text = table(("8192×4096 uint8 array → 8 views 336²", "time", "÷ py360convert", "÷ lower bound"), rows)
     reads = 8 * 336**2 * 4
     return (
-        f"{text}\n\nGoals: antialiased ≤ 1/6 of py360convert, `antialias=False` ≤ 3× the floor. Bytes that must move "
-        f"when antialiasing: the belt the ring sees, 2048 × 8192 × 3 = {2048 * 8192 * 3 / 1e6:.0f} MB (views overlap "
-        f"twofold, we halve {2 * 2048 * 8192 * 3 / 1e6:.0f} MB), then {reads / 1e6:.1f} M bilinear reads from "
-        "the halved patches. Planning is paid once per pose up to yaw by whole columns: these views share one plan."
+        f"{text}\n\nGoals: antialiased ≤ 1/6 of py360convert, `antialias=False` ≤ 3× the lower bound. Antialiasing "
+        f"must read the belt that the ring sees, 2048 × 8192 × 3 = {2048 * 8192 * 3 / 1e6:.0f} MB (every direction is "
+        f"in two views, so {2 * 2048 * 8192 * 3 / 1e6:.0f} MB are halved), then {reads / 1e6:.1f} M bilinear reads "
+        "from the halved patches. A view is planned once. Views that differ in yaw by whole columns share a plan, as "
+        "here."
     )
 
 
@@ -114,15 +128,15 @@ def write_jpeg(folder: Path, width: int) -> Path:
 
 
 def normalised(views: torch.Tensor) -> torch.Tensor:
-    """To float in [-1, 1]."""
+    """Convert to float in [-1, 1]."""
     return views.float().div_(127.5).sub_(1)
 
 
 def usual_pipeline(path: Path) -> torch.Tensor:
-    """Full decode, py360convert at three times the size, Pillow's resize."""
+    """Decode fully, py360convert at three times the size, Pillow's resize."""
     array = np.asarray(Image.open(path).convert("RGB"))
-    pictures = [Image.fromarray(array), *map(Image.fromarray, by_py360convert(array, TILES[1:], 672))]
-    small = [np.asarray(picture.resize((224, 224), Image.Resampling.LANCZOS)) for picture in pictures]
+    images = [Image.fromarray(array), *map(Image.fromarray, by_py360convert(array, TILES[1:], 672))]
+    small = [np.asarray(image.resize((224, 224), Image.Resampling.LANCZOS)) for image in images]
     return normalised(torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2))
 
 
@@ -134,13 +148,13 @@ def decode_only(path: Path, width: int) -> None:
 
 
 def files(folder: Path) -> str:
-    """Row three of the goals."""
+    """Time from a JPEG file to normalised views."""
     path = write_jpeg(folder, 8192)
     times = compare(
         {
             "Pillow full decode + py360convert 672² + Pillow resize": lambda: usual_pipeline(path),
             "ours, `load_views`": lambda: normalised(load_views(path, TILES, 224)),
-            "of which the scaled decode (2048 wide)": lambda: decode_only(path, 2048),
+            "of which the scaled decode to a width of 2048": lambda: decode_only(path, 2048),
         },
         rounds=7,
         seconds=60,
@@ -152,7 +166,7 @@ def files(folder: Path) -> str:
 
 
 def scene(rays: np.ndarray, waves: int = 60) -> np.ndarray:
-    """Plane waves through the sphere from 100 to 500 radians⁻¹, near what a 224-pixel view can show, in grey levels."""
+    """Plane waves through the sphere from 100 to 500 radians⁻¹, close to the limit of a 224-pixel view; grey levels."""
     rng = np.random.default_rng(0)
     wave = np.exp(rng.uniform(math.log(100), math.log(500), waves))
     axis = rng.normal(size=(waves, 3))
@@ -167,12 +181,12 @@ def scene(rays: np.ndarray, waves: int = 60) -> np.ndarray:
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """In dB, for 255 grey levels."""
+    """Peak signal-to-noise ratio in dB, for 255 grey levels."""
     return 10 * math.log10(255**2 / float(np.mean((a.astype(np.float64) - b) ** 2)))
 
 
 def error() -> str:
-    """Row four of the goals."""
+    """Error of the views of an analytic scene."""
     from equilib import equi2pers
     from panollava_geometry import EquirectangularView
 
@@ -200,23 +214,23 @@ def error() -> str:
         "pyequilib": [equilib(view) for view in views],
     }
     rows = []
-    for name, pictures in columns.items():
-        decibels = [psnr(picture, reference) for picture, reference in zip(pictures, truth, strict=True)]
+    for name, images in columns.items():
+        decibels = [psnr(image, reference) for image, reference in zip(images, truth, strict=True)]
         rows.append((name, *(f"{value:.1f}" for value in decibels), f"**{min(decibels):.1f}**"))
     header = ("PSNR in dB, 4096 → 224² at 90°", *(f"{yaw:.0f}°/{pitch:.0f}°" for yaw, pitch in POSES), "worst")
     return (
-        f"{table(header, rows)}\n\nAgainst an analytic scene averaged over 8×8 points per pixel; columns: yaw/pitch. "
-        "Goal: ≥ 50 dB. Rounding to 8 bits alone allows 58.9 dB."
+        f"{table(header, rows)}\n\nCompared with an analytic scene averaged over 8×8 points per pixel. Columns: "
+        "yaw/pitch. Goal: ≥ 50 dB. Rounding to 8 bits limits the result to 58.9 dB."
     )
 
 
 def pose_of(view: PerspectiveView) -> tuple[float, float]:
-    """(yaw, pitch) as py360convert wants them."""
+    """(yaw, pitch) as py360convert requires them."""
     return centred(view.yaw_deg), view.pitch_deg
 
 
 def scaling() -> str:
-    """Row five of the goals, with its picture."""
+    """Time by number of views and by width of the panorama, with a figure."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -254,23 +268,67 @@ def scaling() -> str:
 
 
 def prepare_memory(path: Path) -> Callable[[], object]:
-    """What the fresh process of the memory measurement runs."""
+    """The work of the new process whose memory is measured."""
     return partial(load_views, path, TILES, 224)
 
 
 def memory(folder: Path) -> str:
-    """Row six of the goals."""
+    """Peak memory of loading views from a large file."""
     path = write_jpeg(folder, 16384)
     peak, above = peak_memory(partial(prepare_memory, path))
     return (
-        f"16384×8192 JPEG → 9 views of 224²: peak {peak / 2**20:.0f} MB, of which {above / 2**20:.0f} MB above the "
-        "process with its libraries loaded. Goal: ≤ 400 MB. The full picture would take 403 MB by itself."
+        f"16384×8192 JPEG → 9 views of 224²: peak {peak / 2**20:.0f} MB, which is {above / 2**20:.0f} MB above the "
+        "process with its libraries loaded. Goal: ≤ 400 MB. The full image alone takes 403 MB."
     )
+
+
+def cpu_seconds(*arguments: str) -> float:
+    """CPU time of a new Python process."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *arguments], capture_output=True, env=environment)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def start_up() -> str:
+    """CPU time of imports and of the command line, run in turn."""
+    commands = {
+        "`import torch`": ("-c", "import torch"),
+        "`import torch, panollava_geometry`": ("-c", "import torch, panollava_geometry"),
+        "`import torch; from panollava_geometry import *`": ("-c", "import torch; from panollava_geometry import *"),
+        "`import transformers`": ("-c", "import transformers"),
+        "`panollava-geometry --help`": ("-m", "panollava_geometry.cli", "--help"),
+        "`panollava-geometry crop --help`": ("-m", "panollava_geometry.cli", "crop", "--help"),
+        "`panollava-geometry crop missing.jpg`": ("-m", "panollava_geometry.cli", "crop", "missing.jpg"),
+    }
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(9):
+        for name, arguments in commands.items():
+            times[name].append(cpu_seconds(*arguments))
+    rows = [(name, milliseconds(statistics.median(values))) for name, values in times.items()]
+    return (
+        f"{table(('start-up', 'CPU time'), rows)}\n\nMedian of nine new processes. Goals: importing all names ≤ 250 ms "
+        "above `import torch`; `--help` ≤ 0.15 × `import transformers`."
+    )
+
+
+def write_readme_image() -> None:
+    """The image of the package's README: the views of a panorama, outlined on it and extracted below it."""
+    source = ASSETS / "sample-panorama.jpg"
+    plan, width = plan_views("anyres_e2p"), 1020
+    side = width // (len(plan) - 1)
+    image = Image.new("RGB", (width, width // 2 + side), "white")
+    image.paste(draw_footprints(load_equirectangular(source, max_width=width), plan))
+    for index, view in enumerate(load_views(source, plan, side - 4)[1:]):
+        image.paste(Image.fromarray(view.permute(1, 2, 0).numpy()), (index * side + 2, width // 2 + 4))
+    image.save(ASSETS / "geometry-views.jpg", quality=88)
 
 
 def run() -> str:
     """The section, as Markdown."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        parts = [arrays(), files(folder), error(), scaling(), memory(folder)]
+        parts = [arrays(), files(folder), error(), scaling(), memory(folder), start_up()]
+    write_readme_image()
     return "## Geometry\n\n" + "\n\n".join(parts)

@@ -51,9 +51,16 @@ def test_files(folder):
 
 
 @pytest.mark.parametrize("page", ["README.md", *(f"packages/panollava-{p}/README.md" for p in PACKAGES)])
-def test_readme_shows_code_that_is_run_by_line_15(page):
+def test_readme_order(page):
+    """A sentence, an image, the installation, an example that is run; all of it before line 25."""
     lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
-    assert "```python" in lines[:8]
+    image = next(number for number, line in enumerate(lines) if line.startswith("!["))
+    install = next(number for number, line in enumerate(lines) if line.startswith("pip install"))
+    example = lines.index("```python")
+    assert lines[0].startswith("# ")
+    assert lines[2].endswith(".")
+    assert 2 < image < install < example < 25
+    assert (ROOT / page).parent.joinpath(re.search(r"\]\((.*)\)", lines[image])[1]).is_file()
 
 
 @pytest.mark.parametrize("page", sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/**/*.md")))

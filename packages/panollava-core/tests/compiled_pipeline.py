@@ -1,6 +1,6 @@
-"""Run by test_compile in a process of its own: the shape checker that tests install cannot be traced.
+"""Run by test_compile in a process of its own, because the shape checker that tests install cannot be traced.
 
-Usage: python compiled_pipeline.py BACKEND CASE...; prints a JSON object of the largest differences to eager execution.
+Usage: python compiled_pipeline.py BACKEND CASE...; prints the largest differences from eager execution as JSON.
 """
 
 import json
@@ -58,6 +58,21 @@ def check_pipeline(backend, tower, kind, **options):
     return {"compile": compiled, "export": difference([program(more, rays)], [model(more, rays)])}
 
 
+def check_checkpointing(backend, kind):
+    """Compiled with recomputed activations, against eager execution that keeps them."""
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    config = {"type": kind, "input_dim": 32, "latent_dimension": 16, "hidden_dim": 16, "num_latent_tokens": 8}
+    model, tokens = build_resampler(config), torch.randn(3, 16, 32)
+
+    def gradients(function):
+        return torch.autograd.grad(function(tokens).square().sum(), list(model.parameters()))
+
+    expected = gradients(model)
+    model.set_gradient_checkpointing()
+    return {"compile": difference(gradients(torch.compile(model, fullgraph=True, backend=backend)), expected)}
+
+
 def check_fusion(backend):
     fusion = LanguageFusion(9, embed=torch.nn.Embedding(10, 4))
     ids, vision = torch.tensor([[1, 9, 9, 2], [9, 9, 3, 0]]), torch.randn(2, 2, 4)
@@ -86,6 +101,8 @@ def main(backend, cases):
     for name in cases:
         if name == "fusion":
             results[name] = check_fusion(backend)
+        elif name.startswith("checkpointed-"):
+            results[name] = check_checkpointing(backend, name.removeprefix("checkpointed-"))
         else:
             tower, kind, options = CASES[name]
             results[name] = check_pipeline(backend, tower, kind, **options)

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 import torch
 from panollava_core import _scan_kernels, _selective_scan, selective_scan
-from panollava_core._scan_kernels import Plan, plan_scan
+from panollava_core._scan_kernels import Plan
 
 
 def plain_recurrence(u, delta, A, B, C, D=None):
@@ -105,7 +105,7 @@ def test_autocast_does_not_reach_inside():
 
 def test_channels_must_divide_among_groups():
     u, delta, A, B, C, _ = inputs(1, 4, 6, 2, 4)
-    with pytest.raises(ValueError, match="6 channels cannot be divided among 4 groups"):
+    with pytest.raises(ValueError, match="the number of channels must be a multiple of the 4 groups of B, got 6"):
         selective_scan(u, delta, A, B, C)
 
 
@@ -128,14 +128,6 @@ def test_operator_registration():
     """Fake kernels, autograd and aliasing as torch itself checks them."""
     tensors = inputs(2, 37, 6, 3, 2, dtype=torch.float32)
     torch.library.opcheck(_selective_scan._scan, (*tensors[:5], True))
-
-
-def test_plans_grow_with_the_machine_not_with_the_input():
-    small, large = plan_scan(1, 16, 64, "cpu"), plan_scan(2, 64, 4096, "cpu")
-    assert small.segments > 1
-    assert large.segments == 1
-    assert large.channel_block < 4096
-    assert plan_scan(1, 16, 64, "cuda").segments >= small.segments
 
 
 @pytest.mark.gpu

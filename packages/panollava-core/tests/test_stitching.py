@@ -112,9 +112,9 @@ def test_count_is_what_stitching_returns(num_views, rows, width, overlap, mode, 
         )
 
     if mode != "concat" and num_views > 1 and round(width * overlap) >= width:
-        with pytest.raises(ValueError, match=f"takes all {width} columns of every view after the first"):
+        with pytest.raises(ValueError, match=f"removes all {width} columns of every view after the first"):
             count()
-        with pytest.raises(ValueError, match=f"takes all {width} columns of every view after the first"):
+        with pytest.raises(ValueError, match=f"removes all {width} columns of every view after the first"):
             run()
     else:
         assert run().shape[1] == count()

@@ -1,10 +1,12 @@
 """Analytic scenes: functions of direction that any view of any panorama must reproduce."""
 
+import io
 import math
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 
 def panorama_rays(height):
@@ -22,9 +24,9 @@ def view_ray_grid(yaw, pitch, roll, hfov, vfov, height, width, points=1):
     x, y = np.meshgrid(x, y)
     z = np.ones_like(x)
     r, p, w = (math.radians(a) for a in (roll, pitch, yaw))
-    x, y = math.cos(r) * x + math.sin(r) * y, -math.sin(r) * x + math.cos(r) * y  # the camera turns clockwise
-    y, z = math.cos(p) * y + math.sin(p) * z, -math.sin(p) * y + math.cos(p) * z  # then looks up
-    x, z = math.cos(w) * x + math.sin(w) * z, -math.sin(w) * x + math.cos(w) * z  # then turns right
+    x, y = math.cos(r) * x + math.sin(r) * y, -math.sin(r) * x + math.cos(r) * y  # roll clockwise
+    y, z = math.cos(p) * y + math.sin(p) * z, -math.sin(p) * y + math.cos(p) * z  # then pitch up
+    x, z = math.cos(w) * x + math.sin(w) * z, -math.sin(w) * x + math.cos(w) * z  # then yaw to the right
     rays = np.stack([x, y, z], -1)
     return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
 
@@ -50,7 +52,7 @@ def band_scene(rays, low=20.0, high=350.0, waves=40, seed=0):
 
 @pytest.fixture(scope="session")
 def formulas():
-    """The independent formulas above, as one object."""
+    """The independent formulas above."""
 
     class Formulas:
         panorama = staticmethod(panorama_rays)
@@ -73,7 +75,7 @@ def smooth_panorama(formulas):
 
 @pytest.fixture(scope="session")
 def noise_panorama():
-    """uint8 [3, 128, 256], the hardest content there is."""
+    """uint8 [3, 128, 256], the most difficult content."""
     return torch.randint(0, 256, (3, 128, 256), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
@@ -82,3 +84,22 @@ def photo_like(formulas):
     """uint8 [3, 512, 1024] with structure at all scales."""
     grey = formulas.bands(formulas.panorama(512), 3, 120)
     return torch.from_numpy(np.stack([grey, grey[:, ::-1], 255 - grey]).round().astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def rgb_array(formulas):
+    """A smooth panorama as an RGB array [1024, 2048, 3]."""
+    return (formulas.smooth(formulas.panorama(1024)) * 255).round().astype(np.uint8).transpose(1, 2, 0)
+
+
+@pytest.fixture(scope="session")
+def encoded():
+    """A function that encodes an array or a Pillow image as the bytes of a file."""
+
+    def encode(array_or_image, kind="PNG", **options):
+        image = array_or_image if isinstance(array_or_image, Image.Image) else Image.fromarray(array_or_image)
+        buffer = io.BytesIO()
+        image.save(buffer, kind, **options)
+        return buffer.getvalue()
+
+    return encode

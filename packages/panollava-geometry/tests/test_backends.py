@@ -1,4 +1,4 @@
-"""The three backends against each other, and py360convert against our grid."""
+"""The three backends compared with each other, and py360convert with our grid."""
 
 import numpy as np
 import py360convert
@@ -82,7 +82,7 @@ def test_sides_beyond_16_bits():
     pytest.importorskip("cv2")
     wide = torch.zeros(1, 1, 1, dtype=torch.uint8).expand(1, 16384, 32768)
     plan = ViewPlan([PerspectiveView(0, 90, hfov_deg=1)])
-    with pytest.raises(PanoramaError, match="opencv's remap reads at most 32766 pixels a side"):
+    with pytest.raises(PanoramaError, match=r"cv2\.remap reads at most 32766 pixels per side"):
         extract_views(wide, plan, 8, antialias=False, backend="opencv")
 
 

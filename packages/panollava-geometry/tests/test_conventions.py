@@ -1,9 +1,20 @@
-"""One test per sentence of docs/conventions.md."""
+"""One test per rule of docs/conventions.md."""
 
 import numpy as np
 import pytest
 import torch
-from panollava_geometry import EquirectangularView, PerspectiveView, ViewPlan, extract_views, rotation_matrix, view_rays
+from panollava_geometry import (
+    EquirectangularView,
+    PerspectiveView,
+    ViewPlan,
+    extract_views,
+    find_correspondences,
+    paste_views,
+    plan_views,
+    rotate_equirectangular,
+    rotation_matrix,
+    view_rays,
+)
 
 
 def axis(view):
@@ -37,9 +48,16 @@ def test_convention_order_is_roll_then_pitch_then_yaw():
 
 def test_convention_centre_column_is_yaw_zero_and_right_is_plus_90():
     panorama = torch.zeros(1, 64, 128)
-    panorama[..., 32 - 2 : 32 + 2, 96 - 2 : 96 + 2] = 1  # three quarters to the right, half way down
+    panorama[..., 32 - 2 : 32 + 2, 96 - 2 : 96 + 2] = 1  # three plan to the right, half way down
     view = extract_views(panorama, ViewPlan([PerspectiveView(90, hfov_deg=10)]), 1)
     assert float(view) > 0.9
+
+
+def test_convention_the_top_row_is_the_zenith():
+    panorama = torch.zeros(1, 64, 128)
+    panorama[..., 0, :] = 1
+    up, down = extract_views(panorama, ViewPlan([PerspectiveView(0, 90, 0, 1), PerspectiveView(0, -90, 0, 1)]), 1)
+    assert (float(up), float(down)) == (1, 0)
 
 
 def test_convention_pixel_centres_are_at_half_integers():
@@ -86,3 +104,52 @@ def test_convention_roll_of_columns_is_yaw():
     turned = extract_views(panorama, ViewPlan([PerspectiveView(5 * 360 / 64)]), 16)
     rolled = extract_views(panorama.roll(-5, -1), ViewPlan([PerspectiveView(0)]), 16)
     assert torch.equal(turned, rolled)
+    assert torch.equal(rotate_equirectangular(panorama, 5 * 360 / 64), panorama.roll(-5, -1))
+
+
+def test_convention_a_pixel_is_the_mean_over_its_footprint():
+    panorama = torch.rand(1, 64, 128, dtype=torch.float64)
+    plan = ViewPlan([EquirectangularView()])
+    mean = extract_views(panorama, plan, (4, 8))[0, 0]
+    # The footprint is reached by its mean and variance, so next to a block's border the weights are not 0 or 1.
+    blocks = panorama.reshape(4, 16, 8, 16).mean((1, 3))
+    assert (mean - blocks).abs().max() < 0.1 * panorama.std()
+    point = extract_views(panorama, plan, (4, 8), antialias=False)[0, 0]
+    assert point[1, 2].item() == pytest.approx(panorama[0, 23:25, 39:41].mean().item())
+
+
+def test_convention_order_of_views():
+    assert [tuple(axis(view).round(6) + 0.0) for view in plan_views("cubemap")] == [
+        (0, 0, 1),
+        (1, 0, 0),
+        (0, 0, -1),
+        (-1, 0, 0),
+        (0, 1, 0),
+        (0, -1, 0),
+    ]
+    first, *ring = plan_views("anyres_e2p", num_views=4, num_rings=2)
+    assert first == EquirectangularView()
+    assert [(view.yaw_deg, view.pitch_deg) for view in ring] == [
+        (yaw, pitch) for pitch in (45, -45) for yaw in (0, 90, 180, -90)
+    ]
+
+
+@pytest.mark.parametrize(("fov", "overlap", "count"), [(90, 0.3, 6), (90, 0.0, 4), (60, 0.5, 12), (100, 0.1, 4)])
+def test_convention_rings_are_closed(fov, overlap, count):
+    yaws = [view.yaw_deg for view in plan_views("e2p", fov_deg=fov, overlap_ratio=overlap)]
+    np.testing.assert_allclose(np.diff([*yaws, 360]) % 360, 360 / count)
+
+
+def test_convention_correspondences_are_positions_in_token_units():
+    plan = plan_views("e2p")
+    found = find_correspondences(plan, 8)
+    source = view_rays(plan, 8).flatten(1, 2)[found.source_view[0], found.source_index[0]]
+    position = plan[int(found.target_view[0])].pixels_to_rays(found.target_xy[0].double().numpy(), (8, 8))
+    np.testing.assert_allclose(source, position, atol=1e-6)
+    assert found.target_xy.min() >= 0.5 - 1e-6
+    assert found.target_xy.max() <= 7.5 + 1e-6
+
+
+def test_convention_coverage_counts_views():
+    _, coverage = paste_views(torch.ones(2, 1, 4, 4), ViewPlan([PerspectiveView(0), PerspectiveView(10)]), 32)
+    assert (float(coverage[16, 32]), float(coverage[16, 0])) == (2, 0)

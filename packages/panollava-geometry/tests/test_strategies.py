@@ -30,14 +30,14 @@ def test_number_of_views(strategy, options, count):
     ("strategy", "options", "message"),
     [
         ("e3p", {}, "unknown strategy 'e3p': choose from anyres_e2p"),
-        ("e2p", {"fov_deg": 180.0}, "fov_deg must lie between 0 and 180 degrees, got 180"),
+        ("e2p", {"fov_deg": 180.0}, "fov_deg must be between 0 and 180 degrees, got 180"),
         ("e2p", {"fov_deg": float("nan")}, "fov_deg"),
-        ("e2p", {"overlap_ratio": 1.0}, r"overlap_ratio must lie in \[0, 1\), got 1"),
+        ("e2p", {"overlap_ratio": 1.0}, r"overlap_ratio must be in \[0, 1\), got 1"),
         ("e2p", {"overlap_ratio": -0.1}, "overlap_ratio"),
         ("e2p", {"num_views": 0}, "num_views must be at least 1"),
         ("e2p", {"num_rings": 0}, "num_rings must be at least 1"),
         ("e2p", {"pitch_range_deg": (45.0, -45.0)}, "pitch_range_deg must be"),
-        ("cubemap", {"fov_deg": 80.0}, "leaves gaps: pass fov_deg=90"),
+        ("cubemap", {"fov_deg": 80.0}, "has gaps: pass fov_deg=90"),
         ("cubemap", {"num_views": 5}, "6 views"),
         ("anyres", {"num_views": 5}, "2 x 4 patches"),
         ("anyres_max", {"num_views": 1}, "num_views >= 2"),
@@ -54,7 +54,7 @@ def test_a_ring_is_closed_and_starts_ahead():
     np.testing.assert_allclose(np.diff(np.unwrap([*yaws, yaws[0] + 360], period=360)), 360 / 6)
 
 
-def test_the_global_view_comes_first():
+def test_the_global_view_is_first():
     first, *tiles = plan_views("anyres_e2p")
     assert first == EquirectangularView()
     assert all(isinstance(tile, PerspectiveView) and tile.pitch_deg == 0 for tile in tiles)
@@ -65,10 +65,10 @@ def test_rings_go_down():
     assert [view.pitch_deg for view in plan] == [60, 60, 0, 0, -60, -60]
 
 
-def test_fields_of_view_apart():
+def test_different_horizontal_and_vertical_fields_of_view():
     assert plan_views("e2p", fov_deg=(100.0, 60.0))[0].fov_deg == (100, 60)
 
 
 @pytest.mark.parametrize("strategy", ["cubemap", "sliding_window", "anyres", "anyres_max", "resize", "anyres_e2p"])
-def test_these_see_everything(strategy):
+def test_strategies_that_cover_the_sphere(strategy):
     assert plan_views(strategy).coverage().seen == pytest.approx(1)

@@ -16,9 +16,9 @@ VIEWS = [
     ("make", "message"),
     [
         (lambda: PerspectiveView(math.nan), "yaw_deg must be a finite number"),
-        (lambda: PerspectiveView(0, 91), r"pitch_deg must lie in \[-90, 90\], got 91"),
-        (lambda: PerspectiveView(0, hfov_deg=180), "hfov_deg must lie between 0 and 180.*EquirectangularView"),
-        (lambda: PerspectiveView(0, vfov_deg=0), "vfov_deg must lie between 0 and 180"),
+        (lambda: PerspectiveView(0, 91), r"pitch_deg must be in \[-90, 90\], got 91"),
+        (lambda: PerspectiveView(0, hfov_deg=180), "hfov_deg must be between 0 and 180.*EquirectangularView"),
+        (lambda: PerspectiveView(0, vfov_deg=0), "vfov_deg must be between 0 and 180"),
         (lambda: EquirectangularView((10, 10)), "longitude_range_deg must run from left to right"),
         (lambda: EquirectangularView((0, 361)), "at most 360"),
         (lambda: EquirectangularView((0, 10), (10, 0)), "latitude_range_deg must be"),

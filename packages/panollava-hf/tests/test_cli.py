@@ -25,11 +25,11 @@ def test_answer_on_stdout_everything_else_on_stderr(panorama_file, capsys):
     assert run(["ask", str(panorama_file), "What is ahead?", "--max-new-tokens", "4"]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 1
-    assert "Note: the embedded checkpoint has seen nothing but PanoShapes" in err
+    assert "Note: the embedded checkpoint was trained on PanoShapes only" in err
     assert "Note" not in out
 
 
-def test_a_connector_that_was_never_trained_is_told(checkpoint, panorama_file, tmp_path, capsys):
+def test_an_untrained_connector_is_reported(checkpoint, panorama_file, tmp_path, capsys):
     folder = shutil.copytree(checkpoint, tmp_path / "fresh")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "connector_trained": False}))
@@ -54,8 +54,8 @@ def test_json_and_views(panorama_file, tmp_path, capsys):
 def test_captions_of_small_views_stay_apart():
     plan = ViewPlan([PerspectiveView(0, 90), PerspectiveView(0, -90)])
     sheet = np.asarray(contact_sheet(torch.zeros(2, 3, 20, 20, dtype=torch.uint8), plan).convert("L"))
-    captions, pictures = sheet[:24], sheet[26:46]
-    begins = np.flatnonzero(np.diff((pictures < 128).any(axis=0).astype(int)) == 1)
+    captions, images = sheet[:24], sheet[26:46]
+    begins = np.flatnonzero(np.diff((images < 128).any(axis=0).astype(int)) == 1)
     assert len(begins) == 2
     gap = captions[:, begins[1] - 4 : begins[1]]
     assert (captions[:, : begins[1] - 4] < 128).any()
@@ -89,7 +89,7 @@ def test_a_panorama_may_be_a_url(served, capsys):
 def broken(tmp_path, kind):
     path = tmp_path / f"{kind}.jpg"
     if kind == "text":
-        path.write_text("I am no picture")
+        path.write_text("not an image")
     elif kind == "truncated":
         noise = Image.effect_noise((512, 256), 80).convert("RGB")
         noise.save(path, quality=95)
@@ -125,7 +125,7 @@ def test_a_panorama_that_cannot_be_read_is_one_line_and_code_2(tmp_path, capsys,
         (["ask", "PANORAMA", "What?", "--save-views", "PANORAMA"], "--save-views"),
     ],
 )
-def test_typing_errors_are_one_line_and_code_2(panorama_file, capsys, arguments, message):
+def test_usage_errors_are_one_line_and_code_2(panorama_file, capsys, arguments, message):
     arguments = [str(panorama_file) if a == "PANORAMA" else a for a in arguments]
     assert run(arguments) == 2
     (line,) = last_line(capsys)
@@ -162,4 +162,4 @@ def test_the_installed_program_has_no_traceback(tmp_path):
 def test_photographs_are_answered(shared, tmp_path, capsys):
     photograph = shared / "panoramas" / "ph-chinese-garden.jpg"
     assert run(["ask", str(photograph), "What?", "--save-views", str(tmp_path), "--max-new-tokens", "3"]) == 0
-    assert (tmp_path / "contact_sheet.png").stat().st_size > 50_000  # a real picture, not a flat one
+    assert (tmp_path / "contact_sheet.png").stat().st_size > 50_000  # a real image, not a flat one

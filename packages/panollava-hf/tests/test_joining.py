@@ -64,7 +64,7 @@ def test_joined_folder_answers(towers, tmp_path, panorama_file, capsys):
     assert run(["ask", str(panorama_file), "What is ahead", "--model", str(output), "--max-new-tokens", "3"]) == 0
     assert "untrained" in capsys.readouterr().err
     assert run(arguments) == 2  # never overwrites
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_joined_model_is_bit_identical_after_saving(towers, tmp_path):
@@ -93,7 +93,7 @@ def test_a_tower_that_is_not_there_is_one_line(towers, tmp_path, capsys, missing
 def test_a_vision_tower_without_statistics_is_named(towers, tmp_path):
     Dinov2Model(Dinov2Config(hidden_size=48, num_hidden_layers=1, num_attention_heads=3)).save_pretrained(tmp_path)
     model = PanoLLaVaForConditionalGeneration.from_towers(str(tmp_path), str(towers / "text"), view_size=28)
-    with pytest.raises(ValueError, match="does not say the mean and std"):
+    with pytest.raises(ValueError, match="does not give the mean and std"):
         PanoLLaVaProcessor.from_towers(str(tmp_path), str(towers / "text"), model.config)
 
 

@@ -98,7 +98,7 @@ def test_text_only_prompt(tiny_config):
     ("change", "message"),
     [
         (lambda i: i.update(pixel_values=i["pixel_values"][0]), r"must be \[panoramas, views, 3, height, width\]"),
-        (lambda i: i.update(pixel_values=i["pixel_values"][:, :3]), "hold 3 views, the config's plan .* has 7"),
+        (lambda i: i.update(pixel_values=i["pixel_values"][:, :3]), "hold 3 views, but the config's plan .* has 7"),
         (lambda i: i.update(pixel_values=i["pixel_values"][:1]), "Image features and image tokens do not match"),
         (lambda i: i.update(input_ids=None), "exactly one of input_ids or inputs_embeds"),
     ],

@@ -135,7 +135,10 @@ def test_a_chat_takes_every_form_of_a_picture(processor, panorama_file, form):
 
 @pytest.mark.parametrize(
     ("source", "message"),
-    [("data:image/png,abc", "is no picture: a data URL reads"), ("data:image/png;base64,a", "is no base64")],
+    [
+        ("data:image/png,abc", "is not an image; expected a data URL"),
+        ("data:image/png;base64,a", "is not valid base64"),
+    ],
 )
 def test_a_broken_data_url_is_told_apart_from_a_path(processor, source, message):
     with pytest.raises(ValueError, match=message):

@@ -1,27 +1,107 @@
+import ast
+import importlib
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import panollava_hf
 import pytest
 
+SOURCE = Path(panollava_hf.__file__).parent
+
+FACE = [
+    "Answer",
+    "Answerer",
+    "PanoLLaVaCausalLMOutput",
+    "PanoLLaVaConfig",
+    "PanoLLaVaError",
+    "PanoLLaVaFeatureOutput",
+    "PanoLLaVaForConditionalGeneration",
+    "PanoLLaVaForFeatureExtraction",
+    "PanoLLaVaForVICReg",
+    "PanoLLaVaImageProcessor",
+    "PanoLLaVaModel",
+    "PanoLLaVaPreTrainedModel",
+    "PanoLLaVaProcessor",
+    "PanoLLaVaVICRegOutput",
+    "add_lora",
+    "convert_lightning_checkpoint",
+    "default_checkpoint",
+    "merge_lora",
+]
+
 
 def test_inventory():
-    assert sorted(panollava_hf.__all__) == [
-        "PanoLLaVaCausalLMOutput",
-        "PanoLLaVaConfig",
-        "PanoLLaVaFeatureOutput",
-        "PanoLLaVaForConditionalGeneration",
-        "PanoLLaVaForFeatureExtraction",
-        "PanoLLaVaForVICReg",
-        "PanoLLaVaImageProcessor",
-        "PanoLLaVaModel",
-        "PanoLLaVaPreTrainedModel",
-        "PanoLLaVaProcessor",
-        "PanoLLaVaVICRegOutput",
-        "convert_lightning_checkpoint",
-    ]
-    assert all(hasattr(panollava_hf, name) for name in panollava_hf.__all__)
+    assert sorted(panollava_hf.__all__) == FACE
+    assert all(hasattr(panollava_hf, name) for name in FACE)
+
+
+def dotted(path):
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(["panollava_hf", *(part for part in parts if part != "__init__")])
+
+
+def modules():
+    return {dotted(path): path for path in sorted(SOURCE.rglob("*.py"))}
+
+
+def public_names(path):
+    """Names without an underscore that a module defines, or lists in `__all__` where it has one."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    for node in body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    defined = {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    for node in body:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if hasattr(node, "target") else []
+        defined |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return {name for name in defined if not name.startswith("_")}
+
+
+def test_the_surface_stays_small():
+    """At most 70 names can be reached without an underscore, in at most 95 modules."""
+    found = {
+        f"{name}:{public}"
+        for name, path in modules().items()
+        if not any(part.startswith("_") for part in name.split("."))
+        for public in public_names(path)
+    }
+    assert len(modules()) <= 95
+    assert len({entry.partition(":")[2] for entry in found}) <= 70, sorted(found)
+
+
+def test_every_folder_has_a_face():
+    """Below a folder everything is underscored; what is public stands in the `__all__` of its `__init__`."""
+    for name, path in modules().items():
+        folder = path.parent
+        if folder != SOURCE and path.name != "__init__.py" and name not in DEPRECATED:
+            assert path.name.startswith("_"), f"{name} is public"
+        if folder != SOURCE and path.name == "__init__.py":
+            module = importlib.import_module(name)
+            assert all(hasattr(module, public) for public in module.__all__)
+
+
+DEPRECATED = {
+    "panollava_hf.answering": ["Answer", "Answerer", "default_checkpoint"],
+    "panollava_hf.lora": ["add_lora", "merge_lora", "lora_config", "lora_targets", "trainable_report"],
+    "panollava_hf.data.panoshapes": ["Scene", "answer", "questions", "sample_scene", "write_panoshapes"],
+}
+
+
+@pytest.mark.parametrize("module", DEPRECATED)
+def test_old_modules_still_work_and_name_the_new_place(module):
+    old = importlib.import_module(module)
+    for name in DEPRECATED[module]:
+        with pytest.warns(
+            DeprecationWarning, match=rf"{module}\.{name} is deprecated .*; use panollava_hf\."
+        ) as caught:
+            found = getattr(old, name)
+        new = str(caught[0].message).rpartition("use ")[2]
+        home, _, attribute = new.rpartition(".")
+        assert found is getattr(importlib.import_module(home), attribute)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = old.nothing
 
 
 def test_import_warns_nothing():
@@ -31,10 +111,47 @@ def test_import_warns_nothing():
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_import_loads_neither_torch_nor_the_models():
-    program = "import panollava_hf, sys; print([m for m in ('torch', 'transformers.models.auto') if m in sys.modules])"
+def loaded_after(program):
+    """Heavy packages that are imported after a program."""
+    heavy = ("torch", "transformers", "numpy", "rich", "datasets", "pydantic")
+    program += f"\nimport sys; print([name for name in {heavy!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+    return result.stdout.splitlines()[-1]
+
+
+def test_import_loads_neither_torch_nor_transformers():
+    assert loaded_after("import panollava_hf") == "[]"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        *([command, "--help"] for command in "ask crop join convert eval export push train".split()),
+        ["data", "check", "--help"],
+        ["data", "panoshapes", "--help"],
+        ["aks", "x", "y"],
+        ["ask", "x.jpg", "What?", "--modle", "x"],
+        ["ask", "missing.jpg", "What?"],
+        ["crop", "missing.jpg", "--output", "out"],
+        ["data", "check", "missing.csv"],
+        ["convert", "--lightning-ckpt", "missing.ckpt", "--output-dir", "out"],
+        ["eval", "--data", "missing.csv", "--output", "out"],
+        ["train"],
+        ["train", "--config", "missing.yaml"],
+        ["train", "--list"],
+        ["export", ".", "--model", "missing"],
+        ["push", "missing", "owner/name"],
+    ],
+    ids=" ".join,
+)
+def test_help_and_usage_errors_load_nothing_heavy(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("")
+    loaded = loaded_after(f"from panollava_hf.cli import run\nrun({arguments!r})")
+    assert "torch" not in loaded
+    assert "transformers" not in loaded
 
 
 ORDERS = {
@@ -42,12 +159,15 @@ ORDERS = {
     "theirs first": "import transformers; from transformers import AutoModel, AutoProcessor, AutoImageProcessor; "
     "import panollava_hf",
     "ours used first": "from panollava_hf import PanoLLaVaForConditionalGeneration",
+    "one of our modules first": "from panollava_hf.processing_panollava import PanoLLaVaProcessor",
     "config only first": "from transformers import AutoConfig; import panollava_hf",
+    "something else of theirs first": "import panollava_hf; from transformers import GenerationMixin, pipeline",
+    "the command first": "import panollava_hf.cli",
 }
 
 
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
-def test_auto_classes_know_the_model_in_every_order_of_imports(checkpoint, order):
+def test_auto_classes_load_the_model_in_every_order_of_imports(checkpoint, order):
     program = f"""
     {order}
     import transformers
@@ -74,3 +194,19 @@ def test_auto_classes_know_the_model_in_every_order_of_imports(checkpoint, order
         "PanoLLaVaProcessor",
         "PanoLLaVaImageProcessor",
     ], result.stderr[-3000:]
+
+
+def test_no_table_of_transformers_is_changed_by_the_import():
+    """Registration uses `register` of the Auto classes; the tables of names stay as they are shipped."""
+    program = """
+    import panollava_hf
+    from transformers.models.auto import configuration_auto, image_processing_auto, modeling_auto, processing_auto
+    for module in (configuration_auto, image_processing_auto, modeling_auto, processing_auto):
+        for name, table in vars(module).items():
+            if name.endswith("_NAMES") and "panollava" in table:
+                print(name)
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == ""

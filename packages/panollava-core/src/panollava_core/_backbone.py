@@ -1,4 +1,4 @@
-"""Any vision tower of transformers or timm as one module: views in, a grid of tokens out."""
+"""Vision towers of transformers and timm behind one module: views in, a grid of tokens out."""
 
 import inspect
 from collections.abc import Sequence
@@ -6,9 +6,10 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
+import transformers  # AutoModel is resolved where it is used: in 4.57 it loads torch._dynamo
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PretrainedConfig
+from transformers import AutoConfig, PretrainedConfig
 from transformers.modeling_outputs import BaseModelOutput
 
 from panollava_core._towers import (
@@ -24,22 +25,22 @@ from panollava_core._towers import (
 
 
 class VisionBackbone(nn.Module):
-    """A vision tower that returns its token grid alone: `[N, 3, h, w]` pixels to `[N, H'·W', D_vision]`, row by row.
+    """A vision tower that returns only its token grid: `[N, 3, h, w]` pixels to `[N, H'·W', D_vision]`, row by row.
 
-    The tower is built from `config` with random weights; nothing is ever downloaded here (see `from_pretrained`).
-    SigLIP, SigLIP 2, CLIP, DINOv2, DINOv3, ViT and the like come through transformers, any timm feature model through
-    transformers' `TimmWrapperConfig`. CLS, distillation and register tokens are removed.
+    The tower is built from `config` with random weights; this never downloads anything (see `from_pretrained`).
+    SigLIP, SigLIP 2, CLIP, DINOv2, DINOv3, ViT and similar towers come from transformers; timm feature models are used
+    through transformers' `TimmWrapperConfig`. CLS, distillation and register tokens are removed.
 
     Args:
-        config: config of a vision tower; of a full SigLIP/CLIP config the vision part is taken. Its
-            `attn_implementation` is the tower's.
-        trainable_blocks: the last k blocks learn and the rest of the tower is frozen; 0 freezes all of it, -1 nothing.
-            A tower that is frozen whole runs without autograd and stays in eval mode.
-        view_chunk_size: at most so many views go through the tower at once; None takes all.
-        output_norm: put a LayerNorm (submodule `norm`, always trainable) on the output.
+        config: config of a vision tower. Of a full SigLIP or CLIP config, the vision part is used. The tower has the
+            config's `attn_implementation`.
+        trainable_blocks: the last k blocks are trained and the rest of the tower is frozen; 0 freezes the whole tower,
+            -1 freezes nothing. A completely frozen tower runs without autograd and stays in eval mode.
+        view_chunk_size: encode at most this many views at once; None encodes all views at once.
+        output_norm: apply a LayerNorm (submodule `norm`, always trainable) to the output.
 
     Raises:
-        ValueError: `trainable_blocks` or `view_chunk_size` is out of range, or the tower has no recognisable blocks.
+        ValueError: `trainable_blocks` or `view_chunk_size` is out of range, or no list of blocks is found in the tower.
 
     Example:
         >>> from transformers import SiglipVisionConfig
@@ -66,7 +67,7 @@ class VisionBackbone(nn.Module):
             raise ValueError(f"view_chunk_size must be positive or None, got {view_chunk_size}")
         self.config = vision_config_of(config)
         self.view_chunk_size = view_chunk_size
-        self.encoder = AutoModel.from_config(self.config) if _encoder is None else _encoder
+        self.encoder = transformers.AutoModel.from_config(self.config) if _encoder is None else _encoder
         self.hidden_size = _hidden_size(self.encoder)
         if output_norm:
             self.norm = nn.LayerNorm(self.hidden_size)
@@ -75,7 +76,7 @@ class VisionBackbone(nn.Module):
 
     @property
     def _no_split_modules(self) -> Any:
-        """The tower's blocks that stay on one device; transformers asks a model's direct children for them."""
+        """The tower's blocks that must stay on one device; transformers collects them from the children of a model."""
         return getattr(self.encoder, "_no_split_modules", None)
 
     @classmethod
@@ -88,10 +89,18 @@ class VisionBackbone(nn.Module):
         output_norm: bool = False,
         **kwargs: Any,
     ) -> "VisionBackbone":
-        """Load a tower with its weights from the Hub or a folder; `kwargs` go to `AutoModel.from_pretrained`."""
+        """Load a tower with its weights.
+
+        Args:
+            name_or_path: Hub id or folder.
+            trainable_blocks: as in the constructor, like the next two.
+            view_chunk_size: see there.
+            output_norm: see there.
+            kwargs: passed to `AutoModel.from_pretrained`.
+        """
         full = AutoConfig.from_pretrained(name_or_path, **{k: kwargs[k] for k in _HUB_ARGUMENTS & kwargs.keys()})
         config = vision_config_of(full)
-        encoder = AutoModel.from_pretrained(name_or_path, config=config, **kwargs)
+        encoder = transformers.AutoModel.from_pretrained(name_or_path, config=config, **kwargs)
         backbone = cls(
             encoder.config,
             trainable_blocks=trainable_blocks,
@@ -102,7 +111,7 @@ class VisionBackbone(nn.Module):
         return backbone.to(encoder.dtype)
 
     def set_trainable_blocks(self, count: int) -> None:
-        """Let the last `count` blocks learn and freeze the rest of the tower; 0 freezes all, -1 nothing."""
+        """Train the last `count` blocks and freeze the rest of the tower; 0 freezes the whole tower, -1 nothing."""
         if count < -1:
             raise ValueError(f"trainable_blocks must be -1 (all), 0 (none) or the number of last blocks, got {count}")
         self.encoder.requires_grad_(count == -1)
@@ -117,7 +126,7 @@ class VisionBackbone(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "VisionBackbone":
-        """As in `torch.nn.Module`; a frozen tower stays in eval mode (no dropout, no batch statistics)."""
+        """Set the mode as `torch.nn.Module` does; a frozen tower stays in eval mode (dropout, batch statistics)."""
         super().train(mode)
         if self.is_frozen:
             self.encoder.eval()
@@ -125,41 +134,41 @@ class VisionBackbone(nn.Module):
 
     @property
     def is_frozen(self) -> bool:
-        """Whether no parameter of the tower learns."""
+        """Whether no parameter of the tower is trained."""
         return not any(parameter.requires_grad for parameter in self.encoder.parameters())
 
     def token_grid(self, image_size: int | Sequence[int] | None = None) -> Grid:
-        """`(H', W')` of an image of `image_size` pixels (default: the config's), from the config alone."""
+        """Return `(H', W')` for an image of `image_size` pixels (default: the config's), from the config alone."""
         return vision_token_grid(self.config, image_size)
 
     def forward(self, pixel_values: Float[Tensor, "views 3 height width"]) -> Float[Tensor, "views tokens features"]:
         """Encode views.
 
         Args:
-            pixel_values: normalised pixels, any size the tower takes; position embeddings are interpolated where the
-                tower can.
+            pixel_values: normalised pixels, of any size that the tower accepts. Position embeddings are interpolated if
+                the tower supports it.
 
         Returns:
-            Tokens of the grid, row by row.
+            The tokens of the grid, row by row.
 
         Raises:
-            ValueError: the tower returned another number of tokens than its config promises.
+            ValueError: the tower returned a different number of tokens than its config says.
         """
         return self.encode(pixel_values).last_hidden_state
 
     def encode(self, pixel_values: Float[Tensor, "views 3 height width"], **options: Any) -> BaseModelOutput:
-        """Encode views and keep what the tower returns besides.
+        """Encode views and also return the tower's hidden states and attentions.
 
         Args:
             pixel_values: normalised pixels, as for `forward`.
             options: further arguments of the tower (`output_hidden_states`, `output_attentions`).
 
         Returns:
-            `last_hidden_state`: the tokens that `forward` returns; `hidden_states` and `attentions`: the tower's own, a
-            tensor per layer with prefix tokens and all, or None where they were not asked for.
+            `last_hidden_state`: the tokens that `forward` returns. `hidden_states` and `attentions`: one tensor per
+            layer as the tower returns it, including prefix tokens, or None if not requested.
 
         Raises:
-            ValueError: the tower returned another number of tokens than its config promises.
+            ValueError: the tower returned a different number of tokens than its config says.
         """
         frozen = self.is_frozen and not pixel_values.requires_grad
         with torch.no_grad() if frozen else nullcontext():
@@ -171,7 +180,7 @@ class VisionBackbone(nn.Module):
             output.last_hidden_state = self.norm(output.last_hidden_state)
         return output
 
-    def _encode(self, pixel_values: Tensor, asked: dict[str, Any]) -> BaseModelOutput:
+    def _encode(self, pixel_values: Tensor, requested: dict[str, Any]) -> BaseModelOutput:
         size = (pixel_values.shape[-2], pixel_values.shape[-1])
         options: dict[str, Any] = {}
         if "interpolate_pos_encoding" in self._accepted and size != default_image_size(self.config):
@@ -179,7 +188,7 @@ class VisionBackbone(nn.Module):
         pixel_values = pixel_values.to(self.encoder.dtype)
         if self.config.model_type == "siglip2_vision_model":
             pixel_values, options = _naflex_inputs(pixel_values, self.config.patch_size)
-        output = run_tower(self.encoder, pixel_values, **options, **asked)
+        output = run_tower(self.encoder, pixel_values, **options, **requested)
         tokens = self._grid_tokens(output.last_hidden_state, size)
         return BaseModelOutput(tokens, output.get("hidden_states"), output.get("attentions"))
 
@@ -192,7 +201,7 @@ class VisionBackbone(nn.Module):
         if prefix < 0 or (expected is not None and prefix != expected):
             raise ValueError(
                 f"{type(self.encoder).__name__} returned {tokens.shape[1]} tokens for {size[0]}x{size[1]} pixels, "
-                f"expected {expected or 0} + {rows}x{columns}; pass an image_size the tower supports"
+                f"expected {expected or 0} + {rows}x{columns}; use an image size that the tower supports"
             )
         return tokens[:, prefix:]
 
@@ -203,7 +212,7 @@ _HUB_ARGUMENTS = frozenset(
 
 
 def _joined(chunks: list[BaseModelOutput]) -> BaseModelOutput:
-    """One output of several chunks of views."""
+    """Concatenate the outputs for several chunks of views."""
 
     def layers(name: str) -> tuple[Tensor, ...] | None:
         if getattr(chunks[0], name) is None:
@@ -225,7 +234,7 @@ def _hidden_size(tower: Any) -> int:
 
 
 def _naflex_inputs(pixel_values: Tensor, patch: int) -> tuple[Tensor, dict[str, object]]:
-    """SigLIP 2 takes flattened patches (channels last inside a patch) with a mask and the grid of each image."""
+    """The inputs of SigLIP 2: flattened patches (channels last in a patch), a mask, and the grid of each image."""
     count, channels, height, width = pixel_values.shape
     rows, columns = height // patch, width // patch
     pixels = pixel_values[:, :, : rows * patch, : columns * patch].reshape(count, channels, rows, patch, columns, patch)

@@ -1,4 +1,4 @@
-"""Vision tokens into the embedded prompt, where the `<|vision|>` placeholders are."""
+"""Insert vision tokens into embedded prompts, at the `<|vision|>` placeholders."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,12 +10,13 @@ from panollava_core._insertion import Expansion, expand_placeholders
 
 
 class LanguageFusion:
-    """Puts vision tokens at the image placeholders of embedded prompts. It has no parameters.
+    """Inserts vision tokens at the image placeholders of embedded prompts. It has no parameters.
 
     Args:
-        image_token_id: the placeholder's token id; it need not be in the embedding table.
-        ignore_index: label given to vision tokens.
-        embed: the language model's input embeddings, used when `fuse` is given none. Not registered as a submodule.
+        image_token_id: token id of the placeholder; it may lie outside the embedding table.
+        ignore_index: label of vision tokens.
+        embed: input embedding of the language model, used if `fuse` gets no `inputs_embeds`. It does not become a
+            submodule.
 
     Example:
         >>> fusion = LanguageFusion(image_token_id=9, embed=torch.nn.Embedding(10, 64))
@@ -44,25 +45,26 @@ class LanguageFusion:
     ) -> dict[str, Tensor | None]:
         """Fuse vision tokens and prompts.
 
-        Prompts may hold one placeholder per vision token (made so by the processor; one scatter of rows), or one per
-        panorama, which is then replaced by all its vision tokens; where there is one panorama per prompt, a prompt
-        without a placeholder takes it as a prefix. Panoramas go to placeholders in reading order. While compiling, the
-        first form is taken for granted.
+        Prompts contain either one placeholder per vision token (as the processor writes them) or one placeholder per
+        panorama, which is replaced by all vision tokens of that panorama. With one panorama per prompt, a prompt
+        without a placeholder gets its panorama as a prefix. Panoramas are assigned to placeholders in reading order.
+        Under `torch.compile` prompts must have one placeholder per vision token.
 
         Args:
-            vision_tokens: `[P, T, D]`, or a list of `[T_i, D]`, over the panoramas of all prompts; None for none.
-            input_ids: token ids, padded on either side.
-            attention_mask: 1 for tokens, 0 for padding; all ones if not given.
+            vision_tokens: `[P, T, D]`, or a list of `[T_i, D]`, for the panoramas of all prompts; None if there are
+                none.
+            input_ids: token ids, padded on the left or on the right.
+            attention_mask: 1 for tokens, 0 for padding; default: all 1.
             labels: targets; those of vision tokens become `ignore_index`.
-            inputs_embeds: the embedded `input_ids`, if they were embedded elsewhere.
+            inputs_embeds: the embedded `input_ids`; default: `embed(input_ids)`.
 
         Returns:
-            `inputs_embeds`, `attention_mask` (1 at vision tokens), `labels` (None if none were given) and
-            `position_ids` (counted over the tokens that are not padding).
+            `inputs_embeds`, `attention_mask` (1 at vision tokens), `labels` (None if not given) and `position_ids`
+            (counted over tokens that are not padding).
 
         Raises:
-            ValueError: placeholders and vision tokens are not equally many, a panorama would be torn apart between two
-                prompts, or there is nothing to embed the prompts with.
+            ValueError: the numbers of placeholders and vision tokens do not match, the image tokens of one panorama are
+                split across two prompts, or neither `inputs_embeds` nor `embed` is given.
         """
         features, lengths = _flatten(vision_tokens)
         is_image = input_ids == self.image_token_id
@@ -93,9 +95,9 @@ class LanguageFusion:
     def _scatter(
         self, features: Tensor | None, input_ids: Tensor, inputs_embeds: Tensor | None, is_image: Tensor
     ) -> Tensor:
-        """One masked scatter: shapes do not depend on the data, so this can be traced."""
+        """Insert with one masked scatter; shapes do not depend on values, so it can be traced."""
         if inputs_embeds is None:
-            # The placeholder's own embedding is never used, and its id may lie outside the table.
+            # The embedding of the placeholder is not used, and its id may lie outside the table.
             inputs_embeds = self._embed(input_ids.masked_fill(is_image, 0))
         if features is None:
             return inputs_embeds
@@ -109,7 +111,7 @@ class LanguageFusion:
         is_image: Tensor,
         plan: Expansion | None = None,
     ) -> Tensor:
-        """The same, row by row: whole rows are copied, placeholders never embedded, and nothing is written twice."""
+        """Insert by copying whole rows; placeholders are not embedded and no row is written twice. Not traceable."""
         images = is_image.flatten().nonzero()[:, 0]
         if plan is None and inputs_embeds is not None:
             if features is None:
@@ -135,11 +137,13 @@ class LanguageFusion:
 
     def _embed(self, input_ids: Tensor) -> Tensor:
         if self.embed is None:
-            raise ValueError("fuse() needs inputs_embeds, or a LanguageFusion made with embed=")
+            raise ValueError(
+                "fuse() has nothing to embed input_ids with; pass inputs_embeds or create LanguageFusion(embed=…)"
+            )
         return self.embed(input_ids)
 
     def _is_expanded(self, is_image: Tensor, lengths: list[int]) -> bool:
-        """Whether every vision token has its placeholder, as opposed to one per panorama; anything else is an error."""
+        """Return True for one placeholder per vision token, False for one per panorama; raise for any other count."""
         per_prompt = is_image.sum(dim=1)
         found, features, panoramas = int(per_prompt.sum()), sum(lengths), len(lengths)
         if found == features:
@@ -147,19 +151,20 @@ class LanguageFusion:
             if torch.isin(per_prompt.cumsum(0), ends).all():
                 return True
             raise ValueError(
-                f"Image features and image tokens do not match: {found} image tokens and {features} features in all, "
-                f"but prompts with {per_prompt.tolist()} image tokens tear apart panoramas of {lengths} features"
+                f"Image features and image tokens do not match: the image tokens of one panorama are split across two "
+                f"prompts. The prompts have {per_prompt.tolist()} image tokens, the panoramas {lengths} features; put "
+                "all image tokens of a panorama into one prompt"
             )
         if found == panoramas or (panoramas == len(per_prompt) and int(per_prompt.max()) <= 1):
             return False
         raise ValueError(
             f"Image features and image tokens do not match: {found} image tokens, {features} features; "
-            f"expected {features} (one per feature) or {panoramas} (one per panorama) image tokens"
+            f"expected {features} image tokens (one per feature) or {panoramas} (one per panorama)"
         )
 
 
 def _flatten(vision_tokens: Tensor | Sequence[Tensor] | None) -> tuple[Tensor | None, list[int]]:
-    """All vision tokens in one `[M, D]` tensor, and how many each panorama has."""
+    """Return all vision tokens as one `[M, D]` tensor, and the number of tokens of each panorama."""
     if vision_tokens is None or len(vision_tokens) == 0:
         return None, []
     if isinstance(vision_tokens, Tensor):

@@ -1,7 +1,7 @@
-"""Where a latent token looks, as a vector: on the sphere (from unit rays) or along the unrolled ring of views.
+"""Positional encodings of latent tokens: from unit rays on the sphere, or from the position in the ring of views.
 
-Frequencies are computed from Python numbers in the forward pass: there are no buffers, so nothing is left undefined
-when a model is built on the meta device and filled from a checkpoint.
+Frequencies are computed in the forward pass instead of being stored as buffers: a buffer would stay undefined when a
+model is built on the meta device and then filled from a checkpoint.
 """
 
 import math
@@ -13,17 +13,23 @@ from torch.nn.functional import normalize
 
 
 def ray_features(rays: Float[Tensor, "*batch 3"], num_frequencies: int) -> Float[Tensor, "*batch features"]:
-    """Fourier features of unit rays: x, y, z and the sine and cosine of 1, 2, 4, … radians times each.
+    """Return the Fourier features of unit rays: x, y, z and the sine and cosine of 1, 2, 4, … radians times each.
 
-    Being functions of the vector (Mildenhall et al. 2020, https://arxiv.org/abs/2003.08934, on the unit sphere), they
-    are continuous everywhere, across the seam and at the poles too, and equal for equal directions.
+    The features (Mildenhall et al. 2020, https://arxiv.org/abs/2003.08934, on the unit sphere) are functions of the
+    vector. They are therefore continuous everywhere, also across the seam and at the poles, and equal directions have
+    equal features.
 
     Args:
-        rays: directions, x right, y up, z forward; only the direction counts, lengths are normalised.
-        num_frequencies: octaves K; the finest, `2^(K-1)` radians per unit, changes sign every `180/2^(K-1)` degrees.
+        rays: directions, x right, y up, z forward; they are normalised to length 1.
+        num_frequencies: number of octaves K; the finest has `2^(K-1)` radians per unit and changes sign every
+            `180/2^(K-1)` degrees.
 
     Returns:
-        `3 + 6K` features in float32 (float64 for float64 rays), as at high frequencies half precision is not enough.
+        `3 + 6K` features in float32 (float64 for float64 rays): half precision is too coarse at high frequencies.
+
+    Example:
+        >>> ray_features(torch.tensor([0.0, 0.0, 2.0]), 1)
+        tensor([0.0000, 0.0000, 1.0000, 0.0000, 0.0000, 0.8415, 1.0000, 1.0000, 0.5403])
     """
     wide = torch.float64 if rays.dtype == torch.float64 else torch.float32
     unit = normalize(rays.to(wide), dim=-1)
@@ -33,10 +39,10 @@ def ray_features(rays: Float[Tensor, "*batch 3"], num_frequencies: int) -> Float
 
 
 class SphericalEncoding(nn.Module):
-    """A learned linear map of `ray_features` to the latent size.
+    """A trained linear map from `ray_features` to D_latent.
 
-    Its weights start at the scale of `torch.nn.Linear`, so a fresh code has a standard deviation of about 0.4 per
-    channel: visible beside latents of unit scale without drowning them.
+    Its weights are initialised as in `torch.nn.Linear`, so that a new encoding has a standard deviation of about 0.4
+    per channel: large enough to matter when added to latents of unit scale, and smaller than they are.
     """
 
     def __init__(self, dimension: int, num_frequencies: int) -> None:
@@ -50,13 +56,21 @@ class SphericalEncoding(nn.Module):
 
 
 def sine_cosine(positions: Tensor, dimension: int, temperature: float | int) -> Tensor:
-    """The sinusoidal code `[sin(p·w_0) …, cos(p·w_0) …]`, `w_i = temperature^(-2i/dimension)` (Vaswani et al. 2017)."""
+    """Return `[sin(p·w_0) …, cos(p·w_0) …]` with `w_i = temperature^(-2i/dimension)` (Vaswani et al. 2017)."""
     half = dimension // 2
     rates = torch.tensor(
         [temperature ** (-2 * i / dimension) for i in range(half)], dtype=positions.dtype, device=positions.device
     )
     angles = positions[..., None] * rates
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def check_yaw_dimension(dimension: int) -> None:
+    """Raise ValueError if the yaw encoding does not exist for an odd D_latent."""
+    if dimension % 2:
+        raise ValueError(
+            f"positional_encoding='yaw' needs an even latent dimension, got {dimension}; use 'spherical' or 'none'"
+        )
 
 
 def yaw_encoding(
@@ -68,21 +82,21 @@ def yaw_encoding(
     temperature: float | int = 10000.0,
     device: torch.device | None = None,
 ) -> Float[Tensor, "views rows columns dimension"]:
-    """The code of the original PanoLLaVA: place along the ring of overlapping views, and row.
+    """Return the encoding of the original PanoLLaVA, from the position in the ring of overlapping views and the row.
 
-    Column w of view v stands at `g = v·(1 − overlap) + w/W'`; the code is the sum of those of its angle
-    `2π·g / (V − (V−1)·overlap)`, of the row number and of `g`. Views are taken to stand in a row, left to right.
+    Column w of view v has the position `g = v·(1 − overlap) + w/W'`. The encoding is the sum of the sinusoidal codes of
+    the angle `2π·g / (V − (V−1)·overlap)`, of the row number, and of `g`. Views are assumed to lie side by side, from
+    left to right.
 
     Raises:
         ValueError: `dimension` is odd.
     """
-    if dimension % 2:
-        raise ValueError(f"the yaw encoding needs an even latent dimension, got {dimension}; use 'spherical' or 'none'")
+    check_yaw_dimension(dimension)
     rows, columns = grid
     view = torch.arange(num_views, device=device, dtype=torch.float32)
     column = torch.arange(columns, device=device, dtype=torch.float32)
-    place = view[:, None] * (1 - overlap_ratio) + column / columns
-    angle = 2 * math.pi * place / (num_views - (num_views - 1) * overlap_ratio)
-    across = sine_cosine(angle, dimension, temperature) + sine_cosine(place, dimension, temperature)
+    position = view[:, None] * (1 - overlap_ratio) + column / columns
+    angle = 2 * math.pi * position / (num_views - (num_views - 1) * overlap_ratio)
+    across = sine_cosine(angle, dimension, temperature) + sine_cosine(position, dimension, temperature)
     down = sine_cosine(torch.arange(rows, device=device, dtype=torch.float32), dimension, temperature)
     return across[:, None] + down[None, :, None]

@@ -1,11 +1,11 @@
-"""Latent tokens of a panorama's views to language-model tokens: a place on the sphere, one Linear, one sequence."""
+"""Latent tokens of a panorama's views to language-model tokens: add positions, project, stitch to one sequence."""
 
 from typing import Literal, get_args
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from panollava_core._positional import SphericalEncoding, yaw_encoding
+from panollava_core._positional import SphericalEncoding, check_yaw_dimension, yaw_encoding
 from panollava_core._stitching import (
     Interpolation,
     StitchingMode,
@@ -15,31 +15,34 @@ from panollava_core._stitching import (
     stitch_resampled,
 )
 
+#: How the positions of latent tokens are encoded.
 PositionalEncoding = Literal["spherical", "yaw", "none"]
 
 
 class PanoramaProjector(nn.Module):
     """`[B·V, N, D_latent]` latents to `[B, T, D_lm]` language-model tokens.
 
-    A positional code is added to the latents, `linear` maps them to the language model, and the views' grids are
-    stitched to one sequence, row by row over the whole mosaic.
+    A positional encoding is added to the latents, `linear` maps them to D_lm, and the grids of the views are stitched
+    to one sequence, row by row over the whole panorama.
 
     Args:
         input_dim: D_latent.
         output_dim: D_lm.
-        positional_encoding: `spherical` encodes each token's ray (`position`, a learned linear map of its Fourier
-            features), `yaw` its place in the row of views (the original's formula, nothing learned), `none` nothing.
+        positional_encoding: `spherical` encodes the ray of each token (submodule `position`, a trained linear map of
+            Fourier features); `yaw` encodes the position in the row of views (the original's formula, without
+            parameters); `none` adds nothing.
         stitching_mode: `concat` keeps all columns; `stride_views` and `drop_overlap` drop the first
-            `round(W'·overlap_ratio)` columns of every view after the first; `resample` blends the views into
-            evenly spaced columns.
-        overlap_ratio: the part of a view that its neighbour also sees; unused by `spherical` with `concat`.
-        stitch_target_to_view_width: `resample` to the width of one view instead of the mosaic's.
+            `round(W'·overlap_ratio)` columns of every view after the first; `resample` blends the views into evenly
+            spaced columns.
+        overlap_ratio: the part of a view that its neighbour also sees, in [0, 1); not used by `spherical` with
+            `concat`.
+        stitch_target_to_view_width: `resample` to the width of one view instead of the panorama's.
         stitch_interp: `linear` or `nearest`, for `resample`.
-        temperature: of the `yaw` code.
-        num_frequencies: octaves of the `spherical` code.
+        temperature: temperature of the `yaw` encoding.
+        num_frequencies: number of octaves of the `spherical` encoding.
 
     Raises:
-        ValueError: an option that does not exist or cannot work.
+        ValueError: an option is unknown or out of range, or `yaw` is used with an odd `input_dim`.
 
     Example:
         >>> import torch
@@ -69,8 +72,8 @@ class PanoramaProjector(nn.Module):
                 f"unknown positional_encoding {positional_encoding!r}; "
                 f"expected one of {', '.join(get_args(PositionalEncoding))}"
             )
-        if positional_encoding == "yaw" and input_dim % 2:
-            raise ValueError(f"the yaw encoding needs an even latent dimension, got {input_dim}")
+        if positional_encoding == "yaw":
+            check_yaw_dimension(input_dim)
         self.positional_encoding = positional_encoding
         self.stitching_mode = stitching_mode
         self.overlap_ratio = overlap_ratio
@@ -82,7 +85,7 @@ class PanoramaProjector(nn.Module):
         self.linear = nn.Linear(input_dim, output_dim)
 
     def num_image_tokens(self, num_views: int, grid: tuple[int, int]) -> int:
-        """T for panoramas of so many views with such a grid of latents."""
+        """Return T for a panorama of `num_views` views with `grid` latent tokens each."""
         return num_image_tokens(
             num_views,
             grid,
@@ -99,23 +102,23 @@ class PanoramaProjector(nn.Module):
         grid: tuple[int, int],
         rays: Float[Tensor, "*batch views rows columns 3"] | None = None,
     ) -> Float[Tensor, "batch image_tokens lm_features"]:
-        """Project and stitch.
+        """Add positions, project and stitch.
 
         Args:
-            latents: latents of all views, the views of a panorama in order, one panorama after another.
+            latents: latents of all views; the views of a panorama are consecutive and in order.
             num_views: V.
-            grid: the (rows, columns) of a view's latents, row by row.
-            rays: unit directions `[V, H', W', 3]`, the same for all panoramas, or `[B, V, H', W', 3]`; needed by
-                `spherical`, not looked at otherwise.
+            grid: the (rows, columns) of the latents of a view, stored row by row.
+            rays: unit directions `[V, H', W', 3]`, the same for all panoramas, or `[B, V, H', W', 3]`; required by
+                `spherical`, ignored otherwise.
 
         Raises:
-            ValueError: latents, views, grid and rays do not fit together.
+            ValueError: the shapes of latents, grid and rays do not match, or `spherical` gets no rays.
         """
         total, tokens, features = latents.shape
         if total % num_views or tokens != grid[0] * grid[1]:
             raise ValueError(
-                f"latents of shape {tuple(latents.shape)} are not {num_views} views per panorama "
-                f"of {grid[0]}x{grid[1]} tokens"
+                f"latents of shape {tuple(latents.shape)} do not fit {num_views} views per panorama with "
+                f"{grid[0]}x{grid[1]} tokens each; expected [panoramas * {num_views}, {grid[0] * grid[1]}, features]"
             )
         views = latents.reshape(total // num_views, num_views, *grid, features)
         if self.positional_encoding == "spherical":
@@ -131,7 +134,7 @@ class PanoramaProjector(nn.Module):
             )
             views = views + code.to(views.dtype)
         if self.stitching_mode != "resample":
-            # Columns are only picked, so fewer tokens reach the Linear when they are dropped first.
+            # These modes only select columns. Dropping them first leaves fewer tokens for the Linear.
             return self.linear(stitch_columns(views, self.stitching_mode, self.overlap_ratio))
         return stitch_resampled(
             self.linear(views),
@@ -141,12 +144,12 @@ class PanoramaProjector(nn.Module):
         )
 
     def _checked(self, rays: Tensor | None, views: Tensor) -> Tensor:
-        """The rays, if they are as many as the tokens of `views` `[B, V, H', W', D]`."""
+        """Return the rays on the device of `views` `[B, V, H', W', D]`, or raise if there is not one per token."""
         if rays is None:
             raise ValueError(
-                "positional_encoding='spherical' needs rays [V, H', W', 3]; pass them, or use 'yaw' or 'none'"
+                "positional_encoding='spherical' needs rays [V, H', W', 3], got None; pass rays, or use 'yaw' or 'none'"
             )
         shapes = ((*views.shape[1:4], 3), (*views.shape[:4], 3))
         if tuple(rays.shape) not in shapes:
-            raise ValueError(f"rays of shape {tuple(rays.shape)} fit neither {shapes[0]} nor {shapes[1]}")
+            raise ValueError(f"rays have the shape {tuple(rays.shape)}, expected {shapes[0]} or {shapes[1]}")
         return rays.to(views.device)

@@ -1,19 +1,20 @@
-"""The selective scan's arithmetic, chunk by chunk, forward and backward; `_selective_scan` makes operators of it.
+"""The arithmetic of the selective scan, forward and backward, in chunks; `_selective_scan` makes operators of it.
 
-The recurrence, for every channel d and state n of Mamba-1 (Gu & Dao 2023, https://arxiv.org/abs/2312.00752, section 3):
+The recurrence for every channel and state n of Mamba-1 (Gu & Dao 2023, https://arxiv.org/abs/2312.00752, section 3):
 
     h_t = exp(delta_t A) h_{t-1} + delta_t u_t B_t,    y_t = sum_n C_t[n] h_t[n]
 
-All decays `exp(delta A)` are at most 1 and are only ever multiplied, so nothing overflows however long the sequence.
+All decays `exp(delta A)` are at most 1 and are only multiplied with each other, so nothing overflows on long sequences.
 
-Tokens are taken in chunks small enough to stay in cache. Within a chunk everything but the recurrence is one vectorised
-operation over the chunk, and the chunk's segments go through the recurrence side by side: `steps` fused multiply-adds
-for `segments * steps` tokens, then the state each segment starts from is carried over and added with its decay. A state
-that is wide by itself gets one segment, as more would add passes over memory and no parallelism.
+Tokens are processed in chunks that fit into the cache. Within a chunk, everything but the recurrence is one vectorised
+operation over the chunk. The recurrence runs over all segments of the chunk at the same time: `steps` fused
+multiply-adds for `segments * steps` tokens. Then the initial state of each segment is computed from the segment before
+it, and its decayed contribution is added. A wide state gets one segment: more segments would add passes over memory
+without adding parallelism.
 
-Only the states between chunks survive the forward pass; the backward pass recomputes a chunk before it walks it back.
-Inside, tensors are `[steps, segments, batch, groups, state, channels]`: channels last, so that every operation is
-contiguous along them and sums over channels or states are matrix-vector products.
+The forward pass keeps only the states between chunks. The backward pass recomputes the states of a chunk and then runs
+through the chunk in reverse. Inside, tensors are `[steps, segments, batch, groups, state, channels]`: channels come
+last, so that every operation is contiguous along them and sums over channels or states are matrix-vector products.
 """
 
 import math
@@ -25,7 +26,7 @@ from torch import Tensor
 
 
 class Plan(NamedTuple):
-    """How a sequence is cut: chunks of `segments * steps` tokens, worked off for blocks of batch and channels."""
+    """How a sequence is divided: chunks of `segments * steps` tokens, processed in blocks of batch and channels."""
 
     steps: int
     segments: int
@@ -34,13 +35,13 @@ class Plan(NamedTuple):
 
     @property
     def chunk(self) -> int:
-        """Tokens per chunk."""
+        """Number of tokens in a chunk."""
         return self.steps * self.segments
 
 
 def plan_scan(groups: int, states: int, channels: int, device_type: str) -> Plan:
-    """Cut for a state of `groups * states * channels` numbers a sample; does not depend on length or batch."""
-    # A CPU wants a chunk's three or four buffers in its cache; a GPU wants wide operations, and few of them.
+    """Choose the sizes for a state of `groups * states * channels` numbers per sample, for any length and batch."""
+    # On a CPU the three or four buffers of a chunk should fit into the cache; a GPU is fast on few, wide operations.
     budget, wide = (2**20, 2**14) if device_type == "cpu" else (2**26, 2**21)
     channel_block = min(channels, max(64, 2**16 // (groups * states) if device_type == "cpu" else channels))
     width = groups * states * channel_block
@@ -50,7 +51,7 @@ def plan_scan(groups: int, states: int, channels: int, device_type: str) -> Plan
 
 
 class _Chunk:
-    """Views of the inputs of one chunk, and its decays and states in reused buffers."""
+    """Computes chunks in buffers that are reused from chunk to chunk."""
 
     def __init__(self, plan: Plan, like: Tensor, A: Tensor, batch: int, *, backward: bool) -> None:
         groups, states, channels = A.shape
@@ -60,12 +61,12 @@ class _Chunk:
             return like.new_empty(steps, plan.segments, batch, groups, states, channels)
 
         self._decay = buffer(plan.steps)
-        self._state = buffer(plan.steps + 1)  # one more: every segment's starting state comes first
+        self._state = buffer(plan.steps + 1)  # one more: the initial state of every segment comes first
         self._product = buffer(plan.steps) if plan.segments > 1 else None
         self._adjoint = buffer(plan.steps + 1) if backward else None
 
     def advance(self, delta: Tensor, drive: Tensor, B: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-        """Decays `[T, K, …]` and states `[T + 1, K, …]`, the first of which each segment started from."""
+        """Return the decays `[T, K, …]` and the states `[T + 1, K, …]`, the initial state of each segment first."""
         segments = delta.shape[1]
         decay, state = self._decay[:, :segments], self._state[:, :segments]
         torch.mul(delta.unsqueeze(-2), self.rate, out=decay).exp2_()  # exp2: a third of exp's cost on a CPU
@@ -82,7 +83,7 @@ class _Chunk:
             for step in range(1, len(decays)):
                 torch.mul(products[step - 1], decays[step], out=products[step])
             starts, ends, whole = state[0].unbind(0), state[-1].unbind(0), product[-1].unbind(0)
-            # The first segment knew its start and is right already; the others ran from zero.
+            # The first segment started from its true state; the others started from zero.
             starts[1].copy_(ends[0])
             for segment in range(2, segments):
                 torch.addcmul(ends[segment - 1], whole[segment - 1], starts[segment - 1], out=starts[segment])
@@ -90,12 +91,12 @@ class _Chunk:
         return decay, state
 
     def retreat(self, decay: Tensor, C: Tensor, grad: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-        """The states' gradients `[T, K, …]`, and what the chunk before gets as its `after`: decay times gradient."""
+        """Return the gradients of the states `[T, K, …]`, and what the previous chunk gets as `after`."""
         segments = decay.shape[1]
         adjoint = self._adjoint[:, :segments]  # type: ignore[index]  # made whenever backward
         torch.mul(grad.unsqueeze(-2), C.unsqueeze(-1), out=adjoint[:-1])
         adjoints, decays = adjoint.unbind(0), decay.unbind(0)
-        # The last segment knows what comes after it; the others run from zero. Slot -1 is for what they then miss.
+        # The last segment starts from `after`, the others from zero; slot -1 holds what is missing in them.
         adjoints[-2][-1].add_(after)
         for step in range(len(decays) - 2, -1, -1):
             torch.addcmul(adjoints[step], decays[step + 1], adjoints[step + 1], out=adjoints[step])
@@ -121,20 +122,20 @@ def _blocks(plan: Plan, batch: int, channels: int) -> Iterator[tuple[slice, slic
 
 
 def _segmented(tensor: Tensor, chunk: int, plan: Plan) -> Tensor:
-    """Chunk number `chunk` of a time-major `[L, …]` tensor as `[steps, segments, …]`, a view."""
+    """Return chunk number `chunk` of a time-major `[L, …]` tensor as `[steps, segments, …]`, without a copy."""
     tokens = tensor[chunk * plan.chunk : (chunk + 1) * plan.chunk]
     return tokens.unflatten(0, (-1, plan.steps)).transpose(0, 1)
 
 
 def scan_forward(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
-    """Outputs, and the state every chunk starts from (`keep`; else empty).
+    """Return the outputs, and the initial state of every chunk (empty without `keep`).
 
     Args:
-        u: `[L, batch, groups, channels]`, like `delta`; L a multiple of the plan's steps.
-        delta: step sizes.
-        A: `[groups, states, channels]`, negative.
-        B: `[L, batch, groups, states]`, like `C`.
-        C: output weights.
+        u: inputs `[L, batch, groups, channels]`; L is a multiple of the plan's steps.
+        delta: step sizes, shaped like `u`.
+        A: decay rates `[groups, states, channels]`, negative.
+        B: input weights `[L, batch, groups, states]`.
+        C: output weights, shaped like `B`.
         keep: whether a backward pass follows.
     """
     length, batch, groups, channels = u.shape
@@ -162,7 +163,7 @@ def scan_forward(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, keep
 def scan_backward(
     grad: Tensor, u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, starts: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of u, delta, A, B and C; arguments as in `scan_forward`, `grad` that of the outputs."""
+    """Return the gradients of u, delta, A, B and C; `grad` is the gradient of the outputs of `scan_forward`."""
     length, batch, groups, channels = u.shape
     plan = plan_scan(groups, A.shape[1], channels, u.device.type)
     chunks = -(-length // plan.chunk)
@@ -180,7 +181,7 @@ def scan_backward(
             to_step, to_push, to_into, to_out_of = (_segmented(x, number, plan) for x in outputs)
             decay, state = chunk.advance(step, push, into, starts[number, samples, ..., chans])
             adjoint, after = chunk.retreat(decay, out_of, dy, after)
-            # Vector times transposed matrix: MKL is an order of magnitude slower on matrix times vector here.
+            # Vector times transposed matrix: here MKL is about ten times slower on matrix times vector.
             to_out_of.add_(torch.matmul(dy.unsqueeze(-2), state[1:].transpose(-1, -2)).squeeze(-2))
             to_into.add_(torch.matmul(push.unsqueeze(-2), adjoint.transpose(-1, -2)).squeeze(-2))
             to_push.copy_(torch.matmul(into.unsqueeze(-2), adjoint).squeeze(-2))

@@ -1,7 +1,7 @@
 """The selective scan of Mamba-1 in pure PyTorch: linear in length, with a backward pass that recomputes its states.
 
 Source: Gu & Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", https://arxiv.org/abs/2312.00752.
-The public mamba-ssm package's CUDA kernel computes the same and is used where it is installed and tensors are on a GPU.
+If the public mamba-ssm package is installed, its CUDA kernel, which computes the same, is used for tensors on a GPU.
 """
 
 import re
@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 
 from panollava_core._scan_kernels import plan_scan, scan_backward, scan_forward
 
-# A namespace of this module's own: a copy of it (a model repository's code) registers beside this one, not over it.
+# Operators are registered globally. A copy of this module, as in an exported model, must use another namespace.
 _NAMESPACE = re.sub(r"\W", "_", __name__)
 
 
@@ -29,8 +29,8 @@ def selective_scan(
 ) -> Float[Tensor, "batch length channels"]:
     """Run `h_t = exp(delta_t A) h_{t-1} + delta_t u_t B_t`, `y_t = C_t h_t + D u_t` along the length.
 
-    Computed in float32 (float64 for float64 input) and returned in the type of `u`. Gradients of all inputs exist once;
-    states are recomputed for them, chunk by chunk, instead of being kept.
+    Computed in float32 (float64 for float64 input) and returned in the dtype of `u`. All inputs have first derivatives,
+    but no second ones. States are recomputed for the backward pass, chunk by chunk, instead of being kept.
 
     Args:
         u: inputs.
@@ -38,10 +38,10 @@ def selective_scan(
         A: decay rates, negative, so that no decay exceeds 1.
         B: input weights; channels are divided evenly among the groups, in order.
         C: output weights.
-        D: weights of the skip connection.
+        D: weights of the skip connection; None for no skip connection.
 
     Raises:
-        ValueError: the channels cannot be divided among the groups.
+        ValueError: the number of channels is not a multiple of the number of groups.
 
     Example:
         >>> one = torch.ones(1, 3, 1)
@@ -52,9 +52,9 @@ def selective_scan(
     """
     groups = B.shape[2]
     if u.shape[-1] % groups:
-        raise ValueError(f"{u.shape[-1]} channels cannot be divided among {groups} groups")
+        raise ValueError(f"the number of channels must be a multiple of the {groups} groups of B, got {u.shape[-1]}")
     if (kernel := _kernel_for(u)) is not None:
-        # mamba-ssm wants [batch, channels, length] and [batch, groups, states, length].
+        # mamba-ssm expects [batch, channels, length] and [batch, groups, states, length].
         swap = (0, 2, 3, 1)
         output = kernel(u.mT, delta.mT.to(u.dtype), A.float(), B.permute(swap), C.permute(swap), D, None, None, False)
         return output.mT
@@ -67,7 +67,7 @@ def selective_scan(
 
 
 def _kernel_for(u: Tensor) -> Callable[..., Tensor] | None:
-    """mamba-ssm's `selective_scan_fn` for tensors on a GPU, where it is installed and nothing is being traced."""
+    """Return `selective_scan_fn` of mamba-ssm if it is installed, `u` is on a GPU and nothing is being traced."""
     if not u.is_cuda or torch.compiler.is_compiling() or find_spec("mamba_ssm") is None:
         return None
     from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
@@ -76,9 +76,9 @@ def _kernel_for(u: Tensor) -> Callable[..., Tensor] | None:
 
 
 def _to_kernel(tensor: Tensor, groups: int, padding: int) -> Tensor:
-    """`[batch, length, …]` as the time-major `[length + padding, batch, groups, …]` that the kernels take."""
+    """Return `[batch, length, …]` as time-major `[length + padding, batch, groups, …]`, as the kernels expect it."""
     grouped = tensor.unflatten(2, (groups, -1)) if tensor.ndim == 3 else tensor
-    # Padding has step size 0: its decay is 1 and it adds nothing.
+    # Padding has step size 0: it does not change the state.
     return (pad(grouped, (0, 0, 0, 0, 0, padding)) if padding else grouped).transpose(0, 1)
 
 
@@ -105,7 +105,7 @@ def _scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, keep: bool)
 def _(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
     batch, length, groups, states = B.shape
     channels = u.shape[2] // groups
-    # Groups, states and channels belong to the model: one size each, even where batch and length are symbols.
+    # Groups, states and channels are fixed by the model and are integers even if batch and length are symbolic.
     plan = plan_scan(int(groups), int(states), int(channels), u.device.type)
     chunks = (length + plan.chunk - 1) // plan.chunk if keep else 0
     return u.new_empty(u.shape), u.new_empty(chunks, batch, groups, states, channels)

@@ -1,4 +1,4 @@
-"""From the token grids of a panorama's views to one sequence, and how long that sequence is."""
+"""Stitch the token grids of a panorama's views to one sequence, and compute its length."""
 
 from typing import Literal, get_args
 
@@ -7,12 +7,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+#: How the columns of overlapping views become one sequence.
 StitchingMode = Literal["concat", "stride_views", "drop_overlap", "resample"]
+#: Interpolation between columns, for `resample`.
 Interpolation = Literal["linear", "nearest"]
 
 
 def check_stitching(stitching_mode: str, overlap_ratio: float | int, stitch_interp: str = "linear") -> None:
-    """Refuse options that no mode knows."""
+    """Raise ValueError if an option is unknown or out of range."""
     if stitching_mode not in get_args(StitchingMode):
         raise ValueError(
             f"unknown stitching_mode {stitching_mode!r}; expected one of {', '.join(get_args(StitchingMode))}"
@@ -31,17 +33,17 @@ def num_image_tokens(
     overlap_ratio: float | int = 0.3,
     stitch_target_to_view_width: bool = False,
 ) -> int:
-    """How many language-model tokens a panorama becomes: the T of `PanoramaProjector`, from the config alone.
+    """Return the number of language-model tokens of a panorama, the T of `PanoramaProjector`.
 
     Args:
         num_views: V.
-        grid: the (rows, columns) of a view's latent tokens, see `resampler_output_grid`.
-        stitching_mode: as given to the projector, like the rest.
-        overlap_ratio: the part of a view that its neighbour also sees.
-        stitch_target_to_view_width: `resample` to the width of a single view.
+        grid: the (rows, columns) of the latent tokens of a view, see `resampler_output_grid`.
+        stitching_mode: as in `PanoramaProjector`, like the following options.
+        overlap_ratio: the part of a view that its neighbour also sees, in [0, 1).
+        stitch_target_to_view_width: `resample` to the width of one view.
 
     Raises:
-        ValueError: an unknown mode, or the overlap leaves a view no columns.
+        ValueError: the mode is unknown, a number is out of range, or the overlap removes all columns of a view.
 
     Example:
         >>> num_image_tokens(8, (8, 8)), num_image_tokens(8, (8, 8), "drop_overlap", overlap_ratio=0.5)
@@ -60,8 +62,8 @@ def _columns(num_views: int, grid: tuple[int, int], mode: str, overlap_ratio: fl
     shared = shared_columns(width, overlap_ratio)
     if num_views > 1 and shared >= width:
         raise ValueError(
-            f"overlap_ratio {overlap_ratio} takes all {width} columns of every view after the first; "
-            "use a smaller overlap or stitching_mode='concat'"
+            f"overlap_ratio={overlap_ratio} removes all {width} columns of every view after the first; "
+            "use a smaller overlap_ratio or stitching_mode='concat'"
         )
     if mode == "resample" and to_view_width:
         return width
@@ -69,16 +71,16 @@ def _columns(num_views: int, grid: tuple[int, int], mode: str, overlap_ratio: fl
 
 
 def shared_columns(width: int, overlap_ratio: float | int) -> int:
-    """The whole columns of a view that its neighbour repeats."""
+    """Return the number of columns that a view shares with its neighbour."""
     return round(width * overlap_ratio)
 
 
 def stitch_columns(
     views: Float[Tensor, "batch views rows columns features"], mode: StitchingMode, overlap_ratio: float | int
 ) -> Float[Tensor, "batch tokens features"]:
-    """Lay views side by side and read the mosaic row by row; all modes but `concat` drop repeated columns.
+    """Put the views side by side and read them row by row; all modes but `concat` drop shared columns.
 
-    `stride_views` and `drop_overlap` are one rule under two names that the original's configs use.
+    `stride_views` and `drop_overlap` do the same; the configs of the original PanoLLaVA use both names.
     """
     _, num_views, rows, width, _ = views.shape
     _columns(num_views, (rows, width), mode, overlap_ratio, False)
@@ -96,7 +98,7 @@ def stitch_resampled(
     to_view_width: bool,
     interpolation: Interpolation,
 ) -> Float[Tensor, "batch tokens features"]:
-    """Resample the mosaic's columns evenly, views blended where they overlap, and read it row by row."""
+    """Resample the columns of all views to even spacing, blending views where they overlap; read them row by row."""
     _, num_views, rows, width, _ = views.shape
     target = _columns(num_views, (rows, width), "resample", overlap_ratio, to_view_width)
     weights = blending_weights(
@@ -109,18 +111,18 @@ def stitch_resampled(
 def blending_weights(
     num_views: int, width: int, target: int, shared: int, interpolation: Interpolation, *, device: torch.device
 ) -> Float[Tensor, "target views_columns"]:
-    """What each column of each view gives to each resampled column.
+    """Return the weight of each column of each view in each resampled column.
 
-    `target` places stand evenly on the mosaic of `V·W' − (V−1)·shared` columns. Each view is sampled there, zero
-    outside; samples are averaged with the interpolation weight each view has at that place.
+    `target` positions are spaced evenly over the `V·W' − (V−1)·shared` columns of the panorama. Each view is sampled at
+    these positions, zero outside of it, and the samples are averaged with the views' interpolation weights.
     """
     unique = num_views * width - (num_views - 1) * shared
-    place = torch.linspace(0, unique - 1, target, device=device, dtype=torch.float32)
+    position = torch.linspace(0, unique - 1, target, device=device, dtype=torch.float32)
     first = torch.arange(num_views, device=device, dtype=torch.float32) * (width - shared)
-    local = place[None] - first[:, None]
-    if width == 1:  # grid_sample would take a lone column for endless
-        return (local.round() == 0).to(place.dtype).T
-    # Sampling unit columns with grid_sample yields its own weights, rounding of ties included.
+    local = position[None] - first[:, None]
+    if width == 1:  # grid_sample would extend a single column over the whole axis
+        return (local.round() == 0).to(position.dtype).T
+    # Sampling unit columns gives the weights that grid_sample itself uses, including how it rounds ties.
     across = local / (width - 1) * 2 - 1
     locations = torch.stack([across, torch.zeros_like(across)], dim=-1)[:, None]
     unit = torch.eye(width, device=device)[None, :, None].expand(num_views, -1, -1, -1)

@@ -1,22 +1,25 @@
-"""What a vision tower's config says about its tokens: where its grid is, what stands before it, which blocks it has.
+"""Facts about a vision tower from its config: token grid, number of prefix tokens, feature size, list of blocks.
 
-Nothing here needs weights. Patch towers are plain arithmetic; feature-map towers (CNNs, Swin) and timm models are
-built once on the meta device, where a forward pass costs no memory and shows the size of the map.
+Nothing here needs weights. For towers with patches the grid is plain arithmetic. Feature-map towers (CNNs, Swin) and
+timm models are built once on the meta device, where a forward pass needs no memory and gives the size of the map.
 """
 
+import json
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import torch
+import transformers  # AutoModel is resolved where it is used: in 4.57 it loads torch._dynamo
 from torch import nn
-from transformers import AutoConfig, AutoModel, PretrainedConfig
+from transformers import AutoConfig, PretrainedConfig
 from transformers.utils import ModelOutput
 
 Grid = tuple[int, int]
 
-#: Tokens before the grid, per `model_type`: CLS, a distillation token, registers. Every tower listed cuts its input
-#: into `patch_size` squares. Other types with a `patch_size` are taken to put whatever exceeds the grid in front.
+#: Number of tokens before the grid by `model_type`: CLS and distillation tokens; registers are added to it. All these
+#: towers cut their input into squares of `patch_size`. For other types with a `patch_size`, all tokens in excess of the
+#: grid are assumed to come first.
 _PREFIX_TOKENS = {
     "siglip_vision_model": 0,
     "siglip2_vision_model": 0,
@@ -29,18 +32,18 @@ _PREFIX_TOKENS = {
     "dinov2_with_registers": 1,
     "dinov3_vit": 1,
 }
-#: Towers whose `patch_size` is not the stride of their last feature map.
+#: Towers whose token grid is not the image size divided by `patch_size`.
 _FEATURE_MAP_TYPES = {"timm_wrapper", "convnext", "convnextv2", "dinov3_convnext", "swin", "swinv2", "resnet", "regnet"}
 
 
 def vision_config_of(config: PretrainedConfig) -> PretrainedConfig:
-    """The vision part of a full SigLIP/CLIP config, or the config itself when it is one already."""
+    """Return the vision part of a full SigLIP or CLIP config, or the config itself if it has none."""
     part = getattr(config, "vision_config", None)
     return part if isinstance(part, PretrainedConfig) else config
 
 
 def as_pair(size: int | Sequence[int]) -> Grid:
-    """An int or a (height, width) sequence as a pair of ints."""
+    """Return an int or a (height, width) sequence as a pair of ints."""
     if isinstance(size, int):
         return size, size
     if len(size) != 2:
@@ -49,10 +52,10 @@ def as_pair(size: int | Sequence[int]) -> Grid:
 
 
 def default_image_size(config: PretrainedConfig) -> Grid:
-    """The (height, width) in pixels that the tower was configured for.
+    """Return the (height, width) in pixels that the tower is configured for.
 
     Raises:
-        ValueError: the config names no size; pass `image_size` then.
+        ValueError: the config has no image size; pass `image_size` then.
     """
     if config.model_type == "timm_wrapper":
         arguments = config.model_args or {}
@@ -61,7 +64,7 @@ def default_image_size(config: PretrainedConfig) -> Grid:
         pretrained = getattr(config, "pretrained_cfg", None) or timm_pretrained_cfg(config.architecture)
         return as_pair(pretrained["input_size"][-2:])
     if config.model_type == "siglip2_vision_model":
-        # NaFlex: a square table of `num_patches` position embeddings, resized to any grid.
+        # NaFlex: a square table of `num_patches` position embeddings that is resized to any grid.
         side = int(config.num_patches**0.5)
         return side * config.patch_size, side * config.patch_size
     size = getattr(config, "image_size", None)
@@ -71,27 +74,27 @@ def default_image_size(config: PretrainedConfig) -> Grid:
 
 
 def timm_pretrained_cfg(architecture: str) -> dict:
-    """The input size and statistics timm has on record for an architecture (no weights, no network)."""
+    """Return the input size and pixel statistics that timm lists for an architecture (no weights, no network)."""
     from timm.models import get_pretrained_cfg
 
     found = get_pretrained_cfg(architecture)
     if found is None:
-        raise ValueError(f"timm has no input size on record for {architecture!r}; pass image_size=(height, width)")
+        raise ValueError(f"timm lists no input size for {architecture!r}; pass image_size=(height, width)")
     return found.to_dict()
 
 
 def vision_token_grid(config: PretrainedConfig, image_size: int | Sequence[int] | None = None) -> Grid:
-    """The (rows, columns) of tokens a tower makes of an image, from its config alone.
+    """Return the (rows, columns) of tokens that a tower makes of an image, from its config alone.
 
     Args:
-        config: a vision tower's config, or a full SigLIP/CLIP config.
-        image_size: pixels, one number or (height, width); by default what the config was made for.
+        config: config of a vision tower, or a full SigLIP or CLIP config.
+        image_size: pixels, one number or (height, width); default: the config's size.
 
     Returns:
         `(H', W')`; CLS and register tokens are not counted.
 
     Raises:
-        ValueError: the image is smaller than one patch, or the config names neither a patch nor an image size.
+        ValueError: the image is smaller than one patch, or no `image_size` is given and the config has none.
 
     Example:
         >>> from transformers import SiglipVisionConfig
@@ -103,7 +106,7 @@ def vision_token_grid(config: PretrainedConfig, image_size: int | Sequence[int] 
     config = vision_config_of(config)
     height, width = default_image_size(config) if image_size is None else as_pair(image_size)
     if config.model_type in _FEATURE_MAP_TYPES or getattr(config, "patch_size", None) is None:
-        return _probed_grid(config.model_type, config.to_json_string(use_diff=False), height, width)
+        return _probed_grid(config.to_json_string(use_diff=False), height, width)
     patch_height, patch_width = as_pair(config.patch_size)
     if height < patch_height or width < patch_width:
         raise ValueError(
@@ -113,33 +116,28 @@ def vision_token_grid(config: PretrainedConfig, image_size: int | Sequence[int] 
 
 
 def num_prefix_tokens(config: PretrainedConfig) -> int | None:
-    """How many tokens stand before the grid, or None where only the output can tell."""
+    """Return the number of tokens before the grid, or None if only the tower's output shows it."""
     count = _PREFIX_TOKENS.get(config.model_type)
     return None if count is None else count + int(getattr(config, "num_register_tokens", 0) or 0)
 
 
 @lru_cache(maxsize=64)
-def _probed_grid(model_type: str, config_json: str, height: int, width: int) -> Grid:
-    import json
-
-    values = json.loads(config_json)
-    values.pop("model_type", None)
-    config = AutoConfig.for_model(model_type, **values)
+def _probed_grid(config_json: str, height: int, width: int) -> Grid:
+    tower = _on_meta(config_json)
     with torch.device("meta"), torch.no_grad():
-        tower = AutoModel.from_config(config).eval()
         output = run_tower(tower, torch.empty(1, 3, height, width)).last_hidden_state
     return feature_grid(tower, output, (height, width))
 
 
 def run_tower(tower: Any, pixel_values: torch.Tensor, **options: Any) -> ModelOutput:
-    """What the tower returns, without pooling where the tower lets one skip it."""
+    """Run the tower, without timm's pooling."""
     if getattr(tower.config, "model_type", None) == "timm_wrapper":
         options["do_pooling"] = False
     return tower(pixel_values, return_dict=True, **options)
 
 
 def feature_grid(tower: Any, output: torch.Tensor, image_size: Grid) -> Grid:
-    """The grid of what a feature-map tower returned for an image of `image_size` pixels."""
+    """Return the token grid of a feature-map tower from its `output` for an image of `image_size` pixels."""
     if output.ndim == 4:
         first = 1 if is_channels_last(tower) else 2
         return output.shape[first], output.shape[first + 1]
@@ -158,20 +156,23 @@ def feature_grid(tower: Any, output: torch.Tensor, image_size: Grid) -> Grid:
             grid = [-(-side // 2) for side in grid]
         return as_pair(grid)
     raise ValueError(
-        f"cannot tell the token grid of {type(tower).__name__} from its output of shape {tuple(output.shape)}"
+        f"cannot determine the token grid of {type(tower).__name__} from its output of shape {tuple(output.shape)}; "
+        "choose a tower that returns a feature map [N, C, H, W] or whose config has a patch_size"
     )
 
 
 def is_channels_last(tower: Any) -> bool:
-    """Whether a 4-D output is [N, H, W, C] (timm's Swin and friends) instead of [N, C, H, W]."""
+    """Whether a 4-D output is [N, H, W, C] (as of timm's Swin) instead of [N, C, H, W]."""
     return getattr(getattr(tower, "timm_model", None), "output_fmt", "NCHW") == "NHWC"
 
 
 def tower_blocks(tower: nn.Module) -> list[nn.Module]:
-    """The tower's blocks in order: its outermost list named layers, layer, blocks or stages (timm ResNets: layer1…).
+    """Return the tower's blocks in order.
+
+    They are the outermost list named layers, layer, blocks or stages, or the modules layer1 … layer4 (timm ResNets).
 
     Raises:
-        ValueError: no such list; freeze parameters by hand then.
+        ValueError: there is no such list; set `requires_grad` by hand then.
     """
     for name, module in sorted(tower.named_modules(), key=lambda item: item[0].count(".")):
         is_list = isinstance(module, nn.ModuleList | nn.Sequential)
@@ -185,12 +186,13 @@ def tower_blocks(tower: nn.Module) -> list[nn.Module]:
     if numbered:
         return [numbered[name] for name in sorted(numbered)]
     raise ValueError(
-        f"found no list of blocks in {type(tower).__name__}; use trainable_blocks=0 or -1 and set requires_grad by hand"
+        f"no list of blocks (layers, layer, blocks or stages) in {type(tower).__name__}; use trainable_blocks=0 or -1 "
+        "and set requires_grad by hand"
     )
 
 
 def vision_width(config: PretrainedConfig) -> int:
-    """The size D_vision of a tower's tokens, from its config alone.
+    """Return D_vision, the width of a tower's tokens, from its config alone.
 
     Example:
         >>> from transformers import ResNetConfig
@@ -206,11 +208,12 @@ def vision_width(config: PretrainedConfig) -> int:
 
 
 @lru_cache(maxsize=32)
-def _timm_width(settings: str) -> int:
-    import json
+def _timm_width(config_json: str) -> int:
+    return int(_on_meta(config_json).timm_model.num_features)
 
-    values = json.loads(settings)
+
+def _on_meta(config_json: str) -> Any:
+    """Build a tower on the meta device from its config as JSON, which unlike the config can be a key of a cache."""
+    values = json.loads(config_json)
     with torch.device("meta"):
-        return int(
-            AutoModel.from_config(AutoConfig.for_model(values.pop("model_type"), **values)).timm_model.num_features
-        )
+        return transformers.AutoModel.from_config(AutoConfig.for_model(values.pop("model_type"), **values)).eval()

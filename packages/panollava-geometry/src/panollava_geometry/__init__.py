@@ -1,18 +1,40 @@
-"""Exact, antialiased perspective views of equirectangular (360°) panoramas, and their overlaps."""
+"""Exact, antialiased perspective views of equirectangular (360°) panoramas, and their overlaps.
 
-from panollava_geometry._cubemap import cubemap_to_equirect, equirect_to_cubemap
-from panollava_geometry._draw import draw_footprints
-from panollava_geometry._errors import PanoramaError
-from panollava_geometry._extract import extract_views, view_rays
-from panollava_geometry._footprint import Coverage
-from panollava_geometry._io import load_equirectangular, load_views
-from panollava_geometry._overlap import Correspondences, find_correspondences
-from panollava_geometry._paste import paste_views
-from panollava_geometry._plan import ViewPlan
-from panollava_geometry._rotate import rotate_equirectangular
-from panollava_geometry._sphere import rotation_matrix
-from panollava_geometry._strategies import plan_views
-from panollava_geometry._views import EquirectangularView, PerspectiveView
+Importing the package is fast: numpy, torch and Pillow are imported with the first name that needs them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from panollava_geometry._correspondences import Correspondences, find_correspondences
+    from panollava_geometry._coverage import Coverage
+    from panollava_geometry._cubemap import cubemap_to_equirect, equirect_to_cubemap
+    from panollava_geometry._drawing import draw_footprints
+    from panollava_geometry._equirectangular_view import EquirectangularView
+    from panollava_geometry._errors import PanoramaError
+    from panollava_geometry._extraction import extract_views
+    from panollava_geometry._loading import load_equirectangular, load_views
+    from panollava_geometry._pasting import paste_views
+    from panollava_geometry._perspective_view import PerspectiveView
+    from panollava_geometry._plan import ViewPlan
+    from panollava_geometry._rotation import rotate_equirectangular
+    from panollava_geometry._sphere import rotation_matrix
+    from panollava_geometry._strategies import plan_views
+    from panollava_geometry._token_rays import view_rays
+else:
+
+    def __getattr__(name):
+        """Import a public name when it is first used (PEP 562). Type checkers read the imports above instead."""
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "Correspondences",
@@ -34,3 +56,25 @@ __all__ = [
     "rotation_matrix",
     "view_rays",
 ]
+
+#: The module of every public name.
+_MODULES = {
+    "Correspondences": "_correspondences",
+    "Coverage": "_coverage",
+    "EquirectangularView": "_equirectangular_view",
+    "PanoramaError": "_errors",
+    "PerspectiveView": "_perspective_view",
+    "ViewPlan": "_plan",
+    "cubemap_to_equirect": "_cubemap",
+    "draw_footprints": "_drawing",
+    "equirect_to_cubemap": "_cubemap",
+    "extract_views": "_extraction",
+    "find_correspondences": "_correspondences",
+    "load_equirectangular": "_loading",
+    "load_views": "_loading",
+    "paste_views": "_pasting",
+    "plan_views": "_strategies",
+    "rotate_equirectangular": "_rotation",
+    "rotation_matrix": "_sphere",
+    "view_rays": "_token_rays",
+}

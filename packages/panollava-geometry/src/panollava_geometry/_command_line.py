@@ -1,14 +1,17 @@
-"""How a command line of ours ends: a person's mistake is one line on stderr and exit code 2, never a traceback."""
+"""Run a command line so that an error of the user is one line on stderr and exit code 2, without a traceback."""
 
 import os
 import sys
+import warnings
+from contextvars import ContextVar
 
 import typer
 
 from panollava_geometry._errors import PanoramaError
 
-#: Root of the parser's complaints. Newer releases of typer bring their own click, so it is reached through typer.
+#: Base class of the parser's errors. Newer releases of typer contain their own click, so it is found through typer.
 ParserError: type[Exception] = typer.BadParameter.__bases__[0].__bases__[0]
+_program = ContextVar("program", default="panollava-geometry")
 
 
 def run_app(
@@ -16,40 +19,53 @@ def run_app(
     arguments: list[str] | None = None,
     *,
     program: str,
-    mistakes: tuple[type[Exception], ...] = (PanoramaError,),
+    errors: tuple[type[Exception], ...] = (PanoramaError,),
+    mistakes: tuple[type[Exception], ...] | None = None,
 ) -> int:
     """Run a command line.
 
     Args:
         app: The commands.
-        arguments: What was typed; default: the process's own arguments.
-        program: Name that begins every complaint.
-        mistakes: Exceptions that a person can put right; their message is all that is shown.
+        arguments: The arguments. Default: those of the process.
+        program: Name of the program, which begins every error message.
+        errors: Exceptions that the user can correct. Only their message is printed.
+        mistakes: Deprecated name of `errors`.
 
     Returns:
-        The exit code: 0, 2 for a mistake, 130 when stopped, 141 when the reader of a pipe went away, or what a command
-        asked for by `typer.Exit`.
+        The exit code: 0 for success, 2 for an error of the user, 130 if interrupted, 141 if the reader of a pipe closed
+        it, or the code of a `typer.Exit`.
     """
+    if mistakes is not None:
+        warnings.warn("run_app: `mistakes` is now called `errors`", DeprecationWarning, stacklevel=2)
+        errors = mistakes
+    token = _program.set(program)
     try:
         result = app(args=arguments, prog_name=program, standalone_mode=False)
-    except mistakes as error:
-        return _complain(program, str(error))
+    except errors as error:
+        return _fail(str(error))
     except ParserError as error:
         context = getattr(error, "ctx", None)
         hint = f" (see `{context.command_path} --help`)" if context is not None else ""
-        return _complain(program, _told(error).rstrip(".") + hint)
+        return _fail(_message(error).rstrip(".") + hint)
     except (typer.Abort, KeyboardInterrupt):
-        return _complain(program, "stopped", code=130)
-    except BrokenPipeError:  # nobody is left to be told
+        return _fail("interrupted", code=130)
+    except BrokenPipeError:  # nothing more can be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    finally:
+        _program.reset(token)
     return result if isinstance(result, int) else 0
 
 
-def _told(error: Exception) -> str:
+def error_line(message: str) -> str:
+    """An error message as one line that begins with the name of the program that `run_app` is running."""
+    return f"{_program.get()}: {' '.join(message.split())}"
+
+
+def _message(error: Exception) -> str:
     return str(error.format_message()) if hasattr(error, "format_message") else str(error)
 
 
-def _complain(program: str, message: str, code: int = 2) -> int:
-    typer.echo(f"{program}: {' '.join(message.split())}", err=True)
+def _fail(message: str, code: int = 2) -> int:
+    typer.echo(error_line(message), err=True)
     return code

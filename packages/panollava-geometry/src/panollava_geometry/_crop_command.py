@@ -1,95 +1,111 @@
-"""The command `crop`. Needs the extra `[cli]`; nothing but `cli.py` imports this module."""
+"""The command `crop`. Needs the extra `[cli]`.
 
+Its options are defined without numpy, torch and rich. These are imported when it runs, after the paths were checked.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from panollava_geometry._crop import crop_files, find_sources, output_folders
-from panollava_geometry._errors import PanoramaError
-from panollava_geometry._plan import ViewPlan
-from panollava_geometry._strategies import STRATEGIES, plan_views
+from panollava_geometry._command_line import error_line
+from panollava_geometry._strategy_names import Strategy
+
+_T = TypeVar("_T")
 
 
-class PictureFormat(StrEnum):
-    """How views are stored."""
+class ImageFormat(StrEnum):
+    """File format of the views."""
 
     png = "png"
     jpeg = "jpeg"
 
 
-Strategy = StrEnum("Strategy", {name: name for name in STRATEGIES})  # type: ignore[misc]  # made from the table
-_DEFAULT_STRATEGY = Strategy("anyres_e2p")
-
-
 def crop(
-    source: Annotated[str, typer.Argument(help="A panorama (file or http(s) URL), or a folder of them.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to; one folder per panorama.")] = Path(
-        "views"
-    ),
-    strategy: Annotated[Strategy, typer.Option(help="How to cut.")] = _DEFAULT_STRATEGY,
+    source: Annotated[str, typer.Argument(help="A panorama (file or http(s) URL), or a folder of panoramas.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the results, with one folder per panorama.")
+    ] = Path("views"),
+    strategy: Annotated[Strategy, typer.Option(help="How to divide the panorama into views.")] = Strategy.anyres_e2p,
     size: Annotated[int, typer.Option(min=1, help="Height and width of a view in pixels.")] = 224,
-    fov_deg: Annotated[float, typer.Option(help="Field of view of a tile.")] = 90.0,
-    overlap_ratio: Annotated[float, typer.Option(help="Overlap of neighbouring tiles, in [0, 1).")] = 0.3,
-    num_views: Annotated[int | None, typer.Option(help="Tiles per ring; wins over the overlap.")] = None,
-    num_rings: Annotated[int, typer.Option(help="Rings of tiles, over the pitch range.")] = 1,
-    pitch_range_deg: Annotated[tuple[float, float], typer.Option(help="Lowest and highest ring.")] = (-45.0, 45.0),
-    plan_file: Annotated[Path | None, typer.Option("--plan", help="A plan.json to use instead of a strategy.")] = None,
-    picture_format: Annotated[PictureFormat, typer.Option("--format", help="Format of the views.")] = PictureFormat.png,
-    workers: Annotated[int | None, typer.Option(min=1, help="Panoramas at a time.")] = None,
+    fov_deg: Annotated[float, typer.Option(help="Field of view of a tile in degrees.")] = 90.0,
+    overlap_ratio: Annotated[float, typer.Option(help="Minimum overlap of neighbouring tiles, in [0, 1).")] = 0.3,
+    num_views: Annotated[
+        int | None, typer.Option(help="Tiles per ring. Takes precedence over --overlap-ratio.")
+    ] = None,
+    num_rings: Annotated[int, typer.Option(help="Rings of tiles, spread over the pitch range.")] = 1,
+    pitch_range_deg: Annotated[
+        tuple[float, float],
+        typer.Option(
+            metavar="FLOAT FLOAT",
+            help="Pitch of the lowest and the highest ring in degrees: two numbers, as in --pitch-range-deg -30 30.",
+        ),
+    ] = (-45.0, 45.0),
+    plan_file: Annotated[
+        Path | None, typer.Option("--plan", help="A plan.json file, used instead of a strategy.")
+    ] = None,
+    image_format: Annotated[ImageFormat, typer.Option("--format", help="File format of the views.")] = ImageFormat.png,
+    workers: Annotated[int | None, typer.Option(min=1, help="Panoramas processed at the same time.")] = None,
 ) -> None:
-    """Cut panoramas into views: pictures, plan.json and a picture of every view's footprint.
+    """Cut panoramas into views.
 
-    Keeps going past panoramas that cannot be read, reports them, and then exits with 1 (2 when it was the only one).
+    Writes the views, plan.json, and an image of every view's footprint. Panoramas that cannot be read are reported and
+    skipped; the exit code is then 1, or 2 if there was only one panorama.
     """
-    console = Console(stderr=True)
-    try:
-        if plan_file is not None:
-            plan = _read_plan(plan_file)
-        else:
-            plan = plan_views(
-                str(strategy.value),
-                fov_deg=fov_deg,
-                overlap_ratio=overlap_ratio,
-                num_views=num_views,
-                num_rings=num_rings,
-                pitch_range_deg=pitch_range_deg,
-            )
-        folders = output_folders(find_sources(source), output)
-    except PanoramaError as error:
-        _complain(console, error)
-        raise typer.Exit(2) from error
+    from panollava_geometry._crop_sources import find_sources, output_folders, read_plan_file
+
+    folders = output_folders(find_sources(source), output)
+    plan_text = None if plan_file is None else read_plan_file(plan_file)
+
+    from panollava_geometry._plan import ViewPlan
+    from panollava_geometry._strategies import plan_views
+
+    if plan_text is not None:
+        plan = ViewPlan.from_json(plan_text)
+    else:
+        plan = plan_views(
+            strategy,
+            fov_deg=fov_deg,
+            overlap_ratio=overlap_ratio,
+            num_views=num_views,
+            num_rings=num_rings,
+            pitch_range_deg=pitch_range_deg,
+        )
+
+    from panollava_geometry._cropping import crop_files
+
     failed = 0
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("cropping", total=len(folders))
-        for _, problem in crop_files(folders, plan, size, picture_format.value, workers):
-            progress.advance(task)
-            if problem is not None:
-                failed += 1
-                _complain(console, problem)
+    for _, error in _with_progress(crop_files(folders, plan, size, image_format.value, workers), len(folders)):
+        if error is None:
+            continue
+        if len(folders) == 1:
+            raise error
+        failed += 1
+        typer.echo(error_line(str(error)), err=True)
     done = len(folders) - failed
     if done:
         typer.echo(f"{done} panorama{'s' * (done != 1)}, {len(plan)} views each, in {output}")
     if failed:
-        raise typer.Exit(2 if len(folders) == 1 else 1)
+        raise typer.Exit(1)
 
 
-def _read_plan(path: Path) -> ViewPlan:
-    try:
-        return ViewPlan.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise PanoramaError(f"{path}: the plan cannot be read ({error})") from error
+def _with_progress(results: Iterable[_T], total: int) -> Iterator[_T]:
+    """Yield the results, with a progress bar if stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield from results
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield from progress.track(results, total=total, description="cropping")
 
 
-def _complain(console: Console, error: PanoramaError) -> None:
-    console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command()(crop)
 
 

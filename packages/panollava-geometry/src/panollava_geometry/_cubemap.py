@@ -1,6 +1,7 @@
-"""Panorama to cubemap and back. Faces in the order front, right, back, left, up, down, each as a camera there sees it.
+"""Convert a panorama to a cubemap and back.
 
-The up face has the front at its bottom edge, the down face at its top edge.
+The faces are front, right, back, left, up, down, each as a camera at the centre sees it. The up face has the front at
+its bottom edge, the down face at its top edge.
 """
 
 import functools
@@ -13,10 +14,11 @@ from numpy import ndarray
 from torch import Tensor
 
 from panollava_geometry._errors import PanoramaError
-from panollava_geometry._extract import extract_views
+from panollava_geometry._extraction import extract_views
 from panollava_geometry._sphere import equirect_to_rays
 from panollava_geometry._strategies import plan_views
-from panollava_geometry._views import pixel_centres
+from panollava_geometry._tensors import cast_like
+from panollava_geometry._view_base import pixel_centres
 
 _CUBE = plan_views("cubemap")
 
@@ -28,13 +30,13 @@ def equirect_to_cubemap(
 
     Args:
         erp: Panoramas `[..., C, H, 2H]`.
-        face_width: Pixels per face side.
+        face_width: Width and height of a face in pixels.
 
     Returns:
         Faces `[..., 6, C, w, w]`: front, right, back, left, up, down.
 
     Raises:
-        PanoramaError: The panorama is not 2:1 or of another dtype.
+        PanoramaError: The panorama is not 2:1, or its dtype is not supported.
 
     Example:
         >>> from panollava_geometry import equirect_to_cubemap
@@ -47,17 +49,17 @@ def equirect_to_cubemap(
 def cubemap_to_equirect(
     faces: Shaped[Tensor, "*batch faces channels face_height face_width"], height: int
 ) -> Shaped[Tensor, "*batch channels height erp_width"]:
-    """Join six faces to a panorama, bilinear across the edges of the cube.
+    """Join six faces to a panorama, with bilinear interpolation across the edges of the cube.
 
     Args:
         faces: Faces `[..., 6, C, w, w]`: front, right, back, left, up, down; uint8 or floating point. Differentiable.
-        height: Height of the panorama; its width is twice that.
+        height: Height of the panorama in pixels. Its width is twice that.
 
     Returns:
         Panoramas `[..., C, H, 2H]`.
 
     Raises:
-        PanoramaError: There are not six square faces.
+        PanoramaError: The faces are not six squares, or the height is not positive.
 
     Example:
         >>> from panollava_geometry import cubemap_to_equirect
@@ -77,12 +79,11 @@ def cubemap_to_equirect(
     joined = _read(_with_borders(flat), face, xy + 1).reshape(-1, channels, height * fine, 2 * height * fine)
     if fine > 1:
         joined = functional.avg_pool2d(joined, fine)
-    joined = joined.round().clamp(0, 255).to(torch.uint8) if faces.dtype == torch.uint8 else joined.to(faces.dtype)
-    return joined.reshape(*batch, channels, height, 2 * height)
+    return cast_like(joined, faces).reshape(*batch, channels, height, 2 * height)
 
 
 def _major_face(rays: Float[ndarray, "places 3"]) -> Int[ndarray, " places"]:
-    """The face each ray goes through."""
+    """The face that each ray passes through."""
     axes = np.stack([view.rays((1, 1))[0, 0] for view in _CUBE])
     return np.asarray(np.argmax(rays @ axes.T, axis=1))
 
@@ -106,7 +107,7 @@ def _places(width: int, height: int, fine: int) -> tuple[Int[ndarray, " places"]
 
 @functools.lru_cache(maxsize=4)
 def _border_places(width: int) -> tuple[Int[ndarray, " places"], Float[ndarray, "places 2"], Int[ndarray, "border 2"]]:
-    """For the pixels one step outside every face: which face and where, and their (row, column) in the padded face."""
+    """For the pixels one step outside every face: the face they are on, where, and (row, column) in the padded face."""
     edge = np.arange(width + 2)
     ring = np.array([(r, c) for r in edge for c in edge if r in (0, width + 1) or c in (0, width + 1)])
     outside = ring[:, ::-1] - 0.5
@@ -118,7 +119,7 @@ def _border_places(width: int) -> tuple[Int[ndarray, " places"], Float[ndarray, 
 def _read(
     faces: Float[Tensor, "batch 6 channels rows columns"], face: Int[ndarray, " places"], xy: Float[ndarray, "places 2"]
 ) -> Float[Tensor, "batch channels places"]:
-    """Bilinear values at places of faces, clamped to the centres of the outer pixels."""
+    """Read faces bilinearly at (x, y), clamped to the centres of the outer pixels."""
     width = faces.shape[-1]
     position = np.clip(xy - 0.5, 0, width - 1)
     corner = np.minimum(np.floor(position), max(width - 2, 0)).astype(np.int64)
@@ -132,11 +133,11 @@ def _read(
 
 
 def _with_borders(faces: Float[Tensor, "batch 6 channels width width"]) -> Float[Tensor, "batch 6 channels _ _"]:
-    """Faces grown by one pixel on each side, read from their neighbours."""
+    """Pad faces by one pixel on each side, read from the neighbouring faces."""
     width = faces.shape[-1]
     face, xy, ring = _border_places(width)
     batch, _, channels = faces.shape[:3]
     border = _read(faces, face, xy).reshape(batch, channels, 6, len(ring)).transpose(1, 2)
-    grown = functional.pad(faces.flatten(0, 1), (1, 1, 1, 1)).reshape(batch, 6, channels, -1)
+    padded = functional.pad(faces.flatten(0, 1), (1, 1, 1, 1)).reshape(batch, 6, channels, -1)
     index = torch.as_tensor(ring[:, 0] * (width + 2) + ring[:, 1]).to(faces.device)
-    return grown.index_copy(-1, index, border).reshape(batch, 6, channels, width + 2, width + 2)
+    return padded.index_copy(-1, index, border).reshape(batch, 6, channels, width + 2, width + 2)

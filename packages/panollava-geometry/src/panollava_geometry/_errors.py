@@ -1,5 +1,8 @@
-"""The one error this package raises for a panorama, plan or option that cannot work."""
+"""The one error that this package raises."""
 
 
 class PanoramaError(ValueError):
-    """A panorama, plan or option that cannot work; one line names the thing, the problem and the remedy."""
+    """A panorama, plan or option that cannot be used.
+
+    The message is one line: what is wrong, the value that was given, and what to do.
+    """

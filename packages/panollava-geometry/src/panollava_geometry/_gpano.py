@@ -1,7 +1,7 @@
-"""Where a partial panorama lies on the sphere: the GPano fields of a picture's XMP.
+"""Where a partial panorama is on the sphere: the GPano fields in the XMP metadata of an image.
 
-Source: https://developers.google.com/streetview/spherical-metadata. The fields are read with plain patterns, not with
-an XML parser, so that a hostile packet stays text.
+Source: https://developers.google.com/streetview/spherical-metadata. The fields are read with regular expressions,
+because an XML parser could be attacked with a malicious file.
 """
 
 import re
@@ -24,7 +24,7 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class CroppedArea:
-    """A rectangle of the full panorama, in pixels of the picture as it was stitched."""
+    """The rectangle of the full panorama that an image shows, in pixels of the image as it was stitched."""
 
     full_width: int
     full_height: int
@@ -35,12 +35,12 @@ class CroppedArea:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the picture is the full sphere after all."""
+        """Whether the image shows the full sphere."""
         return (self.width, self.height) == (self.full_width, self.full_height)
 
 
 def read_cropped_area(image: Image.Image, name: str) -> CroppedArea | None:
-    """The cropped area a picture declares, or None when it declares none or the whole sphere.
+    """Read the cropped area of an image. None if the image has no such metadata, or shows the full sphere.
 
     Raises:
         PanoramaError: The fields contradict each other, or the projection is not equirectangular.
@@ -53,14 +53,18 @@ def read_cropped_area(image: Image.Image, name: str) -> CroppedArea | None:
         return None
     projection = _field(text, "ProjectionType")
     if projection is not None and projection.strip().lower() != "equirectangular":
-        raise PanoramaError(f"{name}: its GPano projection is {projection[:40]!r}; convert it to equirectangular first")
+        raise PanoramaError(
+            f"{name}: the GPano projection is {projection[:40]!r}; convert the image to equirectangular first"
+        )
     values = [_field(text, field) for field in _FIELDS]
     if any(value is None for value in values):
         return None
     try:
         area = CroppedArea(*(round(float(value or "")) for value in values))
     except (ValueError, OverflowError) as error:
-        raise PanoramaError(f"{name}: its GPano fields are no numbers ({error}); remove or repair its XMP") from error
+        raise PanoramaError(
+            f"{name}: the GPano fields are not numbers ({error}); remove or repair the XMP metadata"
+        ) from error
     inside = (
         area.width >= 1
         and area.height >= 1
@@ -69,8 +73,9 @@ def read_cropped_area(image: Image.Image, name: str) -> CroppedArea | None:
     )
     if not inside or abs(area.full_width - 2 * area.full_height) > 2:
         raise PanoramaError(
-            f"{name}: its GPano fields contradict each other (a {area.width}x{area.height} area at "
-            f"({area.left}, {area.top}) of a {area.full_width}x{area.full_height} sphere); remove or repair its XMP"
+            f"{name}: the GPano fields contradict each other (a {area.width}x{area.height} area at "
+            f"({area.left}, {area.top}) of a {area.full_width}x{area.full_height} sphere); "
+            "remove or repair the XMP metadata"
         )
     return None if area.is_whole else area
 

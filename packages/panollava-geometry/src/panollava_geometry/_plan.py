@@ -1,14 +1,17 @@
-"""`ViewPlan`: a frozen sequence of views, with its JSON form and what it needs of a panorama."""
+"""`ViewPlan`: a frozen sequence of views and its JSON form."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
+from panollava_geometry._coverage import Coverage, coverage
+from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError
-from panollava_geometry._footprint import Coverage, coverage, required_width
+from panollava_geometry._footprint import required_width
+from panollava_geometry._perspective_view import PerspectiveView
 from panollava_geometry._sizes import Size, size_pair
-from panollava_geometry._views import EquirectangularView, PerspectiveView, View, view_from_dict
+from panollava_geometry._views import View, view_from_dict
 
 _FORMAT = "panollava-view-plan"
 _VERSION = 1
@@ -22,7 +25,7 @@ class ViewPlan(Sequence[View]):
         views: The views, at least one.
 
     Raises:
-        PanoramaError: There is no view, or something else than a view.
+        PanoramaError: There are no views, or an item is not a view.
 
     Example:
         >>> plan = ViewPlan([PerspectiveView(0.0), PerspectiveView(90.0)])
@@ -39,7 +42,7 @@ class ViewPlan(Sequence[View]):
         for member in members:
             if not isinstance(member, PerspectiveView | EquirectangularView):
                 raise PanoramaError(
-                    f"a ViewPlan holds PerspectiveView and EquirectangularView, got {type(member).__name__}"
+                    f"a ViewPlan takes PerspectiveView and EquirectangularView, got {type(member).__name__}"
                 )
         object.__setattr__(self, "views", members)
 
@@ -57,7 +60,10 @@ class ViewPlan(Sequence[View]):
         return iter(self.views)
 
     def required_width(self, size: Size) -> int:
-        """Width of the panorama whose pixels are as fine as the finest pixel of any view of this `size`.
+        """Width of the panorama whose pixels are as small as the smallest pixel of any view of this `size`.
+
+        Args:
+            size: Height and width of every view in pixels, or one number for both.
 
         Example:
             >>> ViewPlan([EquirectangularView()]).required_width((224, 448))
@@ -66,7 +72,7 @@ class ViewPlan(Sequence[View]):
         return required_width(self.views, size_pair(size))
 
     def coverage(self) -> Coverage:
-        """How much of the sphere the views see, and how often.
+        """Measure how much of the sphere the views see, and how many views see a direction.
 
         Example:
             >>> round(ViewPlan([PerspectiveView(0.0)]).coverage().seen, 2)
@@ -75,20 +81,22 @@ class ViewPlan(Sequence[View]):
         return coverage(self.views)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dictionary."""
+        """A dictionary for JSON."""
         return {"format": _FORMAT, "version": _VERSION, "views": [view.to_dict() for view in self.views]}
 
     @classmethod
     def from_dict(cls, data: object) -> "ViewPlan":
-        """Read a plan back from what `to_dict` gave.
+        """Make a plan from the dictionary that `to_dict` returned.
 
         Raises:
-            PanoramaError: This is no plan, or of a version this release does not know.
+            PanoramaError: The data are not a view plan, or their version is unknown.
         """
         if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
-            raise PanoramaError(f'this is no view plan: expected an object with "format": "{_FORMAT}"')
+            raise PanoramaError(f'not a view plan: expected an object with "format": "{_FORMAT}"')
         if data.get("version") != _VERSION:
-            raise PanoramaError(f"view plan version {data.get('version')!r} is unknown, this release reads {_VERSION}")
+            raise PanoramaError(
+                f"view plan version {data.get('version')!r} is unknown: this release reads version {_VERSION}"
+            )
         views = data.get("views")
         if not isinstance(views, Sequence) or isinstance(views, str) or not all(isinstance(v, Mapping) for v in views):
             raise PanoramaError('"views" of a view plan must be a list of objects')
@@ -100,10 +108,10 @@ class ViewPlan(Sequence[View]):
 
     @classmethod
     def from_json(cls, text: str) -> "ViewPlan":
-        """Read a plan back from JSON text.
+        """Make a plan from JSON text.
 
         Raises:
-            PanoramaError: The text is no JSON, or no plan.
+            PanoramaError: The text is not JSON, or not a view plan.
         """
         try:
             data = json.loads(text)

@@ -1,27 +1,29 @@
-"""Directions, angles and rotations in float64 numpy: the one place that fixes axes and signs.
+"""Directions, angles and rotations in float64 numpy. This module defines the axes and signs of the whole package.
 
-Unit rays have x to the right, y up and z forward. Longitude (yaw) 0 is forward and grows to the right, latitude (pitch)
-grows upwards. A camera is turned by roll (clockwise as it sees), then pitch, then yaw.
+Unit rays have x to the right, y up and z forward. Longitude (yaw) 0 is forward and increases to the right. Latitude
+(pitch) increases upwards. A camera is rotated by roll (clockwise, as seen by the camera), then pitch, then yaw.
 """
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-#: An angle in degrees (beartype, which checks our tests, does not take an int for a float).
+#: An angle in degrees. `int` is listed because beartype, which checks types in the tests, does not take it as `float`.
 Degrees = float | int
 
 
 def rotation_matrix(yaw_deg: Degrees, pitch_deg: Degrees = 0.0, roll_deg: Degrees = 0.0) -> Float[ndarray, "3 3"]:
-    """Camera-to-world rotation `R_yaw · R_pitch · R_roll`; a camera ray `r` (column) points to `R @ r` in the world.
+    """Compute the camera-to-world rotation `R_yaw · R_pitch · R_roll`.
+
+    A camera ray `r` (a column vector) points to `R @ r` in the world.
 
     Args:
-        yaw_deg: Turn to the right, in degrees.
-        pitch_deg: Turn upwards, in degrees.
-        roll_deg: Turn clockwise as the camera sees, in degrees.
+        yaw_deg: Rotation to the right, in degrees.
+        pitch_deg: Rotation upwards, in degrees.
+        roll_deg: Clockwise rotation as seen by the camera, in degrees.
 
     Returns:
-        A float64 matrix whose columns are the camera's right, up and forward axes in the world.
+        A float64 matrix. Its columns are the camera's right, up and forward axes in the world.
 
     Example:
         >>> rotation_matrix(90.0)[:, 2].round(6).tolist()
@@ -36,26 +38,29 @@ def rotation_matrix(yaw_deg: Degrees, pitch_deg: Degrees = 0.0, roll_deg: Degree
 
 
 def angles_to_rays(longitude: Float[ndarray, "*grid"], latitude: Float[ndarray, "*grid"]) -> Float[ndarray, "*grid 3"]:
-    """Unit rays of longitudes and latitudes given in radians."""
+    """Convert longitudes and latitudes in radians to unit rays."""
     cos_latitude = np.cos(latitude)
     return np.stack([np.sin(longitude) * cos_latitude, np.sin(latitude), np.cos(longitude) * cos_latitude], axis=-1)
 
 
 def rays_to_angles(rays: Float[ndarray, "*grid 3"]) -> tuple[Float[ndarray, "*grid"], Float[ndarray, "*grid"]]:
-    """Longitude in (-π, π] and latitude in [-π/2, π/2], in radians, of rays of any length."""
+    """Convert rays of any length to longitude in (-π, π] and latitude in [-π/2, π/2], in radians."""
     x, y, z = np.moveaxis(rays, -1, 0)
     return np.asarray(np.arctan2(x, z)), np.asarray(np.arctan2(y, np.hypot(x, z)))
 
 
 def rays_to_equirect(rays: Float[ndarray, "*grid 3"], size: tuple[int, int]) -> Float[ndarray, "*grid 2"]:
-    """Continuous pixel coordinates (x, y) on a full ERP image; pixel (row r, column c) has its centre at (c+½, r+½)."""
+    """Convert rays to continuous pixel coordinates (x, y) of a full panorama of `size` (height, width).
+
+    The centre of pixel (row r, column c) is at (c + ½, r + ½).
+    """
     height, width = size
     longitude, latitude = rays_to_angles(rays)
     return np.stack([(longitude / (2 * np.pi) + 0.5) * width, (0.5 - latitude / np.pi) * height], axis=-1)
 
 
 def equirect_to_rays(xy: Float[ndarray, "*grid 2"], size: tuple[int, int]) -> Float[ndarray, "*grid 3"]:
-    """Unit rays of continuous pixel coordinates (x, y) on a full ERP image, the inverse of `rays_to_equirect`."""
+    """Convert continuous pixel coordinates (x, y) of a full panorama to unit rays. Inverse of `rays_to_equirect`."""
     height, width = size
     longitude, latitude = (xy[..., 0] / width - 0.5) * (2 * np.pi), (0.5 - xy[..., 1] / height) * np.pi
     return angles_to_rays(np.asarray(longitude), np.asarray(latitude))

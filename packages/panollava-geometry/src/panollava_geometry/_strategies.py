@@ -1,7 +1,8 @@
-"""`plan_views`: how a panorama is cut, by the name of a strategy.
+"""`plan_views`: divide a panorama into views with one of several strategies.
 
-Strategies: `resize` and the flat grids `anyres`, `anyres_max` after LLaVA-NeXT (https://llava-vl.github.io/blog/2024-01-30-llava-next/);
-`e2p`, `anyres_e2p` closed rings of perspective tiles; `cubemap`; `sliding_window` windows of the ERP itself.
+`e2p` and `anyres_e2p` are closed rings of perspective tiles. `sliding_window` cuts windows out of the equirectangular
+image. `resize` and the flat grids `anyres` and `anyres_max` follow LLaVA-NeXT
+(https://llava-vl.github.io/blog/2024-01-30-llava-next/).
 """
 
 import math
@@ -10,10 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError
+from panollava_geometry._perspective_view import PerspectiveView
 from panollava_geometry._plan import ViewPlan
 from panollava_geometry._sphere import Degrees
-from panollava_geometry._views import EquirectangularView, PerspectiveView, View
+from panollava_geometry._strategy_names import Strategy
+from panollava_geometry._views import View
 
 
 @dataclass(frozen=True)
@@ -26,13 +30,14 @@ class _Request:
     num_rings: int | None
 
     def ring_yaws(self) -> list[Degrees]:
-        """Yaws of a closed ring, the first one straight ahead, in (-180, 180]."""
+        """Yaws of a closed ring in (-180, 180]. The first one is 0."""
         count = self.num_views
         if count is None:
             count = math.ceil(360 / (self.hfov_deg * (1 - self.overlap_ratio)) - 1e-9)
         return [_wrapped(360 * i / count) for i in range(count)]
 
     def ring_pitches(self) -> list[float]:
+        """Pitch of every ring, from top to bottom."""
         low, high = self.pitch_range_deg
         rings = self.num_rings
         if rings is None:
@@ -55,7 +60,7 @@ def _ring_tiles(request: _Request) -> list[View]:
 def _cubemap(request: _Request) -> list[View]:
     if min(request.hfov_deg, request.vfov_deg) < 90:
         raise PanoramaError(
-            f"a cubemap of {request.hfov_deg} degree faces leaves gaps: pass fov_deg=90, or more for an overlap"
+            f"a cubemap with {request.hfov_deg} degree faces has gaps: pass fov_deg=90, or more for an overlap"
         )
     if request.num_views not in (None, 4, 6):
         raise PanoramaError(
@@ -97,14 +102,14 @@ def _anyres_max(request: _Request) -> list[View]:
     return [EquirectangularView(), *_grid(rows, 2 * rows)]
 
 
-STRATEGIES: dict[str, Callable[[_Request], list[View]]] = {
-    "anyres_e2p": lambda request: [EquirectangularView(), *_ring_tiles(request)],
-    "e2p": _ring_tiles,
-    "cubemap": _cubemap,
-    "sliding_window": _sliding_window,
-    "anyres": _anyres,
-    "anyres_max": _anyres_max,
-    "resize": lambda request: [EquirectangularView()],
+_STRATEGIES: dict[Strategy, Callable[[_Request], list[View]]] = {
+    Strategy.anyres_e2p: lambda request: [EquirectangularView(), *_ring_tiles(request)],
+    Strategy.e2p: _ring_tiles,
+    Strategy.cubemap: _cubemap,
+    Strategy.sliding_window: _sliding_window,
+    Strategy.anyres: _anyres,
+    Strategy.anyres_max: _anyres_max,
+    Strategy.resize: lambda request: [EquirectangularView()],
 }
 
 
@@ -117,33 +122,33 @@ def plan_views(
     pitch_range_deg: tuple[Degrees, Degrees] = (-45.0, 45.0),
     num_rings: int | None = 1,
 ) -> ViewPlan:
-    """Plan the views of a panorama.
+    """Plan the views of a panorama with one of several strategies.
 
     | strategy | views, in order |
     |---|---|
     | `anyres_e2p` | the global view, then the tiles of `e2p` |
-    | `e2p` | closed ring(s) of perspective tiles, from yaw 0 to the right; upper rings first |
-    | `cubemap` | front, right, back, left, up, down; with `num_views=4` the sides alone |
-    | `sliding_window` | a closed ring of windows of the ERP, `fov_deg` wide, of full height |
-    | `anyres` | the global view, then a grid of ERP patches of at most `fov_deg`, row by row |
-    | `anyres_max` | the global view, then the largest grid of square ERP patches with at most `num_views` (9) |
+    | `e2p` | closed rings of perspective tiles, from yaw 0 to the right, upper rings first |
+    | `cubemap` | front, right, back, left, up, down; with `num_views=4` only the four sides |
+    | `sliding_window` | a closed ring of windows of the panorama, `fov_deg` wide, of full height |
+    | `anyres` | the global view, then a grid of patches of the panorama of at most `fov_deg`, row by row |
+    | `anyres_max` | the global view, then the largest grid of square patches, at most `num_views` (default 9) |
     | `resize` | the global view |
 
     Args:
         strategy: One of the names above.
-        fov_deg: Field of view of a tile, one number or (horizontal, vertical).
-        overlap_ratio: Wanted overlap of neighbouring tiles, in [0, 1). A ring gets
-            `ceil(360 / (fov · (1 - overlap)))` tiles at equal spacing, so the true overlap is at least this.
-        num_views: Tiles per ring (without the global view); None means by the overlap. A given number wins over
-            `overlap_ratio`.
-        pitch_range_deg: Pitch of the lowest and the highest ring; a single ring lies in the middle.
-        num_rings: Rings of tiles for `e2p` and `anyres_e2p`; None means as many as keep the overlap.
+        fov_deg: Field of view of a tile in degrees, one number or (horizontal, vertical).
+        overlap_ratio: Minimum overlap of neighbouring tiles, in [0, 1). A ring has
+            `ceil(360 / (fov · (1 - overlap)))` tiles at equal spacing, so the true overlap can be larger.
+        num_views: Tiles per ring, without the global view. It takes precedence over `overlap_ratio`. None derives it
+            from the overlap.
+        pitch_range_deg: Pitch of the lowest and the highest ring in degrees. A single ring is placed in the middle.
+        num_rings: Rings of tiles for `e2p` and `anyres_e2p`. None means as many as the overlap requires.
 
     Returns:
         The plan.
 
     Raises:
-        PanoramaError: The request cannot be met; the message says what to change.
+        PanoramaError: The options are invalid or contradict each other. The message says what to change.
 
     Example:
         >>> len(plan_views("anyres_e2p"))
@@ -151,20 +156,22 @@ def plan_views(
         >>> [view.yaw_deg for view in plan_views("e2p", num_views=4)]
         [0.0, 90.0, 180.0, -90.0]
     """
-    if strategy not in STRATEGIES:
-        raise PanoramaError(f"unknown strategy {strategy!r}: choose from {', '.join(STRATEGIES)}")
+    if strategy not in _STRATEGIES:
+        raise PanoramaError(f"unknown strategy {strategy!r}: choose from {', '.join(_STRATEGIES)}")
     hfov, vfov = fov_deg if isinstance(fov_deg, tuple) else (fov_deg, fov_deg)
     low, high = pitch_range_deg
     for name, fov in (("horizontal", hfov), ("vertical", vfov)):
         if not (math.isfinite(fov) and 0 < fov < 180):
-            raise PanoramaError(f"the {name} fov_deg must lie between 0 and 180 degrees, got {fov}: use e.g. 90")
+            raise PanoramaError(f"the {name} fov_deg must be between 0 and 180 degrees, got {fov}: use e.g. 90")
     if not 0 <= overlap_ratio < 1:
-        raise PanoramaError(f"overlap_ratio must lie in [0, 1), got {overlap_ratio}: 0.3 makes 30 % overlap")
+        raise PanoramaError(f"overlap_ratio must be in [0, 1), got {overlap_ratio}: 0.3 is an overlap of 30 %")
     if num_views is not None and num_views < 1:
-        raise PanoramaError(f"num_views must be at least 1, or None to derive it from fov and overlap; got {num_views}")
+        raise PanoramaError(
+            f"num_views must be at least 1, or None to derive it from fov_deg and overlap_ratio, got {num_views}"
+        )
     if num_rings is not None and num_rings < 1:
-        raise PanoramaError(f"num_rings must be at least 1, or None to derive it from the range; got {num_rings}")
+        raise PanoramaError(f"num_rings must be at least 1, or None to derive it from pitch_range_deg, got {num_rings}")
     if not -90 <= low <= high <= 90:
         raise PanoramaError(f"pitch_range_deg must be (lowest, highest) within [-90, 90], got {pitch_range_deg}")
     request = _Request(float(hfov), float(vfov), overlap_ratio, num_views, (float(low), float(high)), num_rings)
-    return ViewPlan(STRATEGIES[strategy](request))
+    return ViewPlan(_STRATEGIES[Strategy(strategy)](request))

@@ -1,15 +1,20 @@
-"""The console script `panollava-geometry`; its command `crop` and `run_app` are for other programs to use."""
+"""The console script `panollava-geometry`. Its command `crop` and `run_app` are for use in other programs, too.
+
+Importing this module does not import torch, numpy or Pillow.
+"""
 
 import sys
+from importlib.util import find_spec
 
-try:
-    from panollava_geometry._command_line import run_app
-    from panollava_geometry._crop_command import app, crop
-except ModuleNotFoundError as error:
-    if (error.name or "").split(".")[0] not in {"typer", "rich"}:
-        raise
-    print("the command line needs typer and rich: pip install 'panollava-geometry[cli]'", file=sys.stderr)
-    raise SystemExit(2) from error
+if find_spec("typer") is None or find_spec("rich") is None:
+    print(
+        "panollava-geometry: the command line needs typer and rich: pip install 'panollava-geometry[cli]'",
+        file=sys.stderr,
+    )
+    raise SystemExit(2)
+
+from panollava_geometry._command_line import run_app
+from panollava_geometry._crop_command import app, crop
 
 __all__ = ["app", "crop", "main", "run_app"]
 

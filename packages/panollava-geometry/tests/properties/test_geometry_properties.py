@@ -1,4 +1,4 @@
-"""What holds for any view, any plan and any panorama."""
+"""Properties of any view, any plan and any panorama."""
 
 import math
 
@@ -15,8 +15,8 @@ from panollava_geometry import (
     plan_views,
     rotation_matrix,
 )
-from panollava_geometry._patches import cut_tensor
 from panollava_geometry._sphere import equirect_to_rays, rays_to_equirect
+from panollava_geometry._wraparound import cut_tensor
 
 settings.register_profile("geometry", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("geometry")
@@ -59,7 +59,7 @@ def test_pixels_to_rays_and_back(view, size, align_corners):
     np.testing.assert_allclose(np.linalg.norm(rays, axis=-1), 1, atol=1e-12)
     back, seen = view.rays_to_pixels(rays, size, align_corners=align_corners)
     if align_corners and 1 in size:
-        return  # one pixel has no span between centres
+        return  # a single pixel has no distance between centres
     full_turn = isinstance(view, EquirectangularView) and np.diff(view.longitude_range_deg)[0] > 359.9
     if not full_turn:
         assert seen.all()
@@ -81,7 +81,7 @@ def test_json_round_trip(members):
 
 @given(views, sizes, st.booleans(), st.integers(1, 20))
 def test_a_constant_stays_constant(view, size, antialias, height):
-    """Weights add up to one, whatever the view: nothing outside the panorama is ever read."""
+    """The weights of any view add up to one, and nothing outside the panorama is read."""
     panorama = torch.full((1, height, 2 * height), 93.0)
     out = extract_views(panorama, ViewPlan([view]), size, antialias=antialias)
     torch.testing.assert_close(out, torch.full_like(out, 93.0))
@@ -100,7 +100,7 @@ def test_roll_of_columns_is_yaw(view, size, antialias, columns):
         left, right = view.longitude_range_deg
         turned = EquirectangularView((left + turn, min(right + turn, left + turn + 360)), view.latitude_range_deg)
     rolled = extract_views(panorama.roll(-columns, -1), ViewPlan([view]), size, antialias=antialias)
-    # An angle of its own and the same angle plus a turn differ in their last bits, and in nothing else.
+    # The angle and the angle plus a turn differ in their last bits only.
     torch.testing.assert_close(extract_views(panorama, ViewPlan([turned]), size, antialias=antialias), rolled)
 
 

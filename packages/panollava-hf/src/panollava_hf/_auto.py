@@ -1,94 +1,97 @@
-"""Make the Auto classes of transformers know PanoLLaVA, so that nobody with this package needs `trust_remote_code`.
+"""Register PanoLLaVA with the Auto classes of transformers, so that nobody with this package needs `trust_remote_code`.
 
-`AutoConfig.register` and its like want the classes themselves, and importing those costs seconds. So what is registered
-here are names, the way transformers registers its own models: the tables of its four auto modules are given our entries
-as soon as each of them is imported, and a module `transformers.models.panollava` resolves the names when one is used.
+`AutoConfig.register` and the others take the classes themselves, and importing those takes seconds. So they are called
+as soon as both are wanted: now, if transformers is imported already, otherwise right after its import. A command that
+never uses transformers, such as `panollava --help`, does not pay for it.
 """
 
 import importlib
-import importlib.util
 import sys
-from importlib.abc import MetaPathFinder
+import threading
+from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
 MODEL_TYPE = "panollava"
-CONFIG = "PanoLLaVaConfig"
-AUTO = "transformers.models.auto"
 
-#: Entries per auto module; a table that the installed release does not have is left out.
-ENTRIES = {
-    f"{AUTO}.configuration_auto": {"CONFIG_MAPPING_NAMES": CONFIG, "MODEL_NAMES_MAPPING": "PanoLLaVA"},
-    f"{AUTO}.modeling_auto": {
-        "MODEL_MAPPING_NAMES": "PanoLLaVaModel",
-        "MODEL_FOR_PRETRAINING_MAPPING_NAMES": "PanoLLaVaForVICReg",
-        "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES": "PanoLLaVaForConditionalGeneration",
-        "MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES": "PanoLLaVaForConditionalGeneration",  # 5.x
-        "MODEL_FOR_VISION_2_SEQ_MAPPING_NAMES": "PanoLLaVaForConditionalGeneration",  # 4.57
-    },
-    f"{AUTO}.processing_auto": {"PROCESSOR_MAPPING_NAMES": "PanoLLaVaProcessor"},
-    f"{AUTO}.image_processing_auto": {"IMAGE_PROCESSOR_MAPPING_NAMES": "PanoLLaVaImageProcessor"},
+#: Our class for each Auto class, as `module.Class`. Auto classes that the installed release does not have are left out.
+AUTO_CLASSES = {
+    "AutoConfig": "configuration_panollava.PanoLLaVaConfig",
+    "AutoModel": "modeling_panollava.PanoLLaVaModel",
+    "AutoModelForImageTextToText": "modeling_panollava.PanoLLaVaForConditionalGeneration",
+    "AutoModelForMultimodalLM": "modeling_panollava.PanoLLaVaForConditionalGeneration",  # since 5.0
+    "AutoModelForVision2Seq": "modeling_panollava.PanoLLaVaForConditionalGeneration",  # until 4.57
+    "AutoModelForPreTraining": "modeling_panollava_vision.PanoLLaVaForVICReg",
+    "AutoImageProcessor": "image_processing_panollava.PanoLLaVaImageProcessor",
+    "AutoProcessor": "processing_panollava.PanoLLaVaProcessor",
 }
 
 
-class _Names(ModuleType):
-    """Stands where transformers looks for a model's classes, and fetches them from this package."""
+def register() -> None:
+    """Register config, models and processors with the Auto classes, now or when transformers is imported."""
+    if "transformers" in sys.modules:
+        _register_now()
+    elif not any(isinstance(finder, _RegisterAfterImport) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _RegisterAfterImport())
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("PanoLLaVa"):
-            return getattr(importlib.import_module("panollava_hf"), name)
-        raise AttributeError(name)
+
+def _register_now() -> None:
+    transformers = importlib.import_module("transformers")
+    config = _ours(AUTO_CLASSES["AutoConfig"])
+    for name, path in AUTO_CLASSES.items():
+        auto: Any = getattr(transformers, name, None)
+        if name == "AutoConfig":
+            auto.register(MODEL_TYPE, config, exist_ok=True)
+        elif name == "AutoImageProcessor":
+            _register_image_processor(auto, config, _ours(path))
+        elif auto is not None:
+            auto.register(config, _ours(path), exist_ok=True)
 
 
-class _AfterImport(MetaPathFinder):
-    """Fills the tables of an auto module right after it has been imported."""
+def _register_image_processor(auto: Any, config: Any, processor: Any) -> None:
+    """Since 5.0 there is one class for each backend; 4.57 has a slow class, which is the only one we have."""
+    try:
+        auto.register(config, image_processor_classes={"pil": processor, "torchvision": processor}, exist_ok=True)
+    except TypeError:
+        auto.register(config, slow_image_processor_class=processor, exist_ok=True)
 
-    def __init__(self, pending: set[str]) -> None:
-        self.pending = pending
+
+def _ours(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(f"panollava_hf.{module}"), name)
+
+
+class _RegisterAfterImport(MetaPathFinder):
+    """Calls `_register_now` once `transformers` is imported and no module of this package is half imported.
+
+    Our own modules import transformers too; then the classes exist only when the outermost of our modules is complete.
+    """
+
+    def __init__(self) -> None:
+        self.state = threading.local()
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name not in self.pending:
+        if name != "transformers" and not name.startswith("panollava_hf."):
             return None
-        self.pending.discard(name)
-        spec = importlib.util.find_spec(name)
+        others = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
+        spec = next((spec for spec in others if spec is not None), None)
         if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
-
-            def exec_module(module: ModuleType) -> None:
-                execute(module)
-                _fill(module)
-
-            spec.loader.exec_module = exec_module  # type: ignore[method-assign]  # this one spec's own loader
+            self.run_after(spec.loader)
         return spec
 
+    def run_after(self, loader: Loader) -> None:
+        """Wrap the `exec_module` of one spec's own loader."""
+        execute = loader.exec_module
 
-def _fill(module: ModuleType) -> None:
-    """Put our names into the tables of one auto module."""
-    for table_name, class_name in ENTRIES[module.__name__].items():
-        table = getattr(module, table_name, None)
-        if table is not None:
-            table[MODEL_TYPE] = _entry(table, class_name) if table_name.startswith("IMAGE_PROCESSOR") else class_name
-    for mapping in list(vars(module).values()):
-        if hasattr(mapping, "_reverse_config_mapping"):  # made when the tables did not have our entry yet
-            mapping._reverse_config_mapping[CONFIG] = MODEL_TYPE
+        def exec_module(module: ModuleType) -> None:
+            depth = self.state.depth = getattr(self.state, "depth", 0) + 1
+            try:
+                execute(module)
+            finally:
+                self.state.depth = depth - 1
+            if depth == 1 and "transformers" in sys.modules and self in sys.meta_path:
+                sys.meta_path.remove(self)
+                _register_now()
 
-
-def _entry(table: dict[str, Any], class_name: str) -> Any:
-    """An entry of the image-processor table: a class per backend in 5.x, (slow, fast) in 4.57."""
-    example = next(iter(table.values()))
-    return {"pil": class_name, "torchvision": class_name} if isinstance(example, dict) else (class_name, None)
-
-
-def register() -> None:
-    """Register config, models and processors with the Auto classes; harmless when done twice."""
-    if f"transformers.models.{MODEL_TYPE}" in sys.modules:
-        return
-    sys.modules[f"transformers.models.{MODEL_TYPE}"] = _Names(f"transformers.models.{MODEL_TYPE}")
-    pending = set(ENTRIES)
-    for name in ENTRIES:
-        if name in sys.modules:
-            _fill(sys.modules[name])
-            pending.discard(name)
-    if pending:
-        sys.meta_path.insert(0, _AfterImport(pending))
+        loader.exec_module = exec_module  # type: ignore[method-assign]

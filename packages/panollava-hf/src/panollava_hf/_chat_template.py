@@ -1,9 +1,9 @@
-"""Chat templates for a language model that never knew images: its own template, fed with placeholders."""
+"""Chat templates for a language model without images: its own template, with placeholders inserted."""
 
 #: The placeholder of a panorama in a prompt.
 IMAGE_TOKEN = "<|vision|>"
 
-#: Turns list contents into strings, with the placeholder where an image stands, and hands on to what follows.
+#: Turns lists of contents into strings, with a placeholder for each image; the language model's template follows it.
 FLATTEN_CONTENT = """\
 {%- set flat = namespace(messages=[]) -%}
 {%- for message in messages -%}

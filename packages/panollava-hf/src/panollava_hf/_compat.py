@@ -1,6 +1,6 @@
-"""Every difference between transformers 4.57 and current 5.x, found by feature and never by version number.
+"""Differences between transformers 4.57 and current 5.x that the models meet, detected by feature, not by version.
 
-The rest of the package reads as if only the current release existed.
+A few more are handled where they occur: registration (`_auto`), exported files (`hub`) and training arguments.
 """
 
 import warnings
@@ -19,23 +19,23 @@ CACHE_NAME = "cache" if "cache" in {field.name for field in fields(BaseModelOutp
 #: Whether `generate` itself stops passing pixel values once the prompt is in the cache (since 5.15).
 GENERATE_DROPS_IMAGES = hasattr(generation_utils, "MULTIMODAL_INPUTS_TO_DROP_OUTSIDE_PREFILL")
 
-#: Whether `ProcessorMixin.__call__` expands image placeholders through `replace_image_token` (since 5.15).
+#: Whether `ProcessorMixin.__call__` expands image placeholders with `replace_image_token` (since 5.15).
 PROCESSOR_EXPANDS_PLACEHOLDERS = hasattr(ProcessorMixin, "replace_image_token")
 
 #: Whether a config keeps all of its rotary settings in `rope_parameters` (since 5.0).
-KNOWS_ROPE_PARAMETERS = hasattr(modeling_rope_utils, "RopeParameters")
+HAS_ROPE_PARAMETERS = hasattr(modeling_rope_utils, "RopeParameters")
 
 try:
     from transformers.core_model_loading import PrefixChange
 
-    #: Whether old names of a nested tower are only understood without the model's own prefix before them (5.6).
+    #: Whether the old weight names of a nested tower are only recognised without the model's own prefix (5.6).
     TOWERS_WANT_NO_PREFIX = hasattr(PrefixChange, "with_submodel_prefix")
 except ImportError:
     TOWERS_WANT_NO_PREFIX = False
 
 
 def load_without_prefix(load: Any, prefix: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """`from_pretrained` of a headless model that takes a prefix off the names in the file before anything else."""
+    """`from_pretrained` of a headless model that removes a prefix from the weight names in the file first."""
     pattern = rf"^{prefix}\."
     options.setdefault("key_mapping", {pattern: ""})
     loaded = load(*arguments, **options)
@@ -46,12 +46,12 @@ def load_without_prefix(load: Any, prefix: str, arguments: tuple[Any, ...], opti
 
 
 def readable_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """A stored config of a tower with its rotary settings where the installed release looks for them.
+    """A stored config of a tower with its rotary settings in the fields that the installed release reads.
 
-    4.57 would pass over `rope_parameters` in silence and turn by its own default base.
+    4.57 ignores `rope_parameters` without a warning and uses its own default base.
     """
     rope = settings.get("rope_parameters")
-    if KNOWS_ROPE_PARAMETERS or not rope:
+    if HAS_ROPE_PARAMETERS or not rope:
         return settings
     old: dict[str, Any] = {}
     if "sliding_attention" in rope:  # one set of settings per kind of layer, as Gemma 3 has
@@ -65,7 +65,7 @@ def readable_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_prefill(model_inputs: dict[str, Any], arguments: dict[str, Any]) -> bool:
-    """Whether this step of `generate` reads the prompt, told from whichever sign the installed release gives."""
+    """Whether this step of `generate` reads the prompt; each release passes another argument that shows it."""
     if arguments.get("is_first_iteration"):
         return True
     position = model_inputs.get("cache_position")
@@ -75,16 +75,20 @@ def is_prefill(model_inputs: dict[str, Any], arguments: dict[str, Any]) -> bool:
 
 
 def take_cache(cache: Any, past_key_values: Any) -> dict[str, Any]:
-    """The one given cache under the name that the installed language models accept."""
+    """The given cache under the name that the installed language models accept.
+
+    Raises:
+        ValueError: Both names were given.
+    """
     if cache is not None and past_key_values is not None:
-        raise ValueError("cache and past_key_values are two names of one argument: pass only one of them")
+        raise ValueError("cache and past_key_values are two names of the same argument; pass only one of them")
     if past_key_values is not None and CACHE_NAME == "cache":
-        warnings.warn("`past_key_values` is deprecated, its name is `cache` now", FutureWarning, stacklevel=3)
+        warnings.warn("`past_key_values` is deprecated; use `cache`", FutureWarning, stacklevel=3)
     return {CACHE_NAME: past_key_values if cache is None else cache}
 
 
 def slice_hidden_states(hidden_states: torch.Tensor, logits_to_keep: int | torch.Tensor) -> torch.Tensor:
-    """Keep the positions whose logits are wanted: the last n (0: all), or those of an index tensor or a mask."""
+    """Keep the positions whose logits are needed: the last n (0: all), or those of an index tensor or a mask."""
     if isinstance(logits_to_keep, torch.Tensor) and logits_to_keep.ndim == 2:
         if logits_to_keep.dtype == torch.bool:
             return hidden_states[logits_to_keep]

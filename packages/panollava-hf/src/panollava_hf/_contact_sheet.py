@@ -1,4 +1,4 @@
-"""Views as pictures on disk, and all of them on one sheet."""
+"""Views as image files, and all of them on one contact sheet."""
 
 import io
 from pathlib import Path
@@ -14,7 +14,7 @@ CAPTION = 18
 
 
 def caption(view: object) -> str:
-    """Where a view looks, in a few words."""
+    """The direction of a view, in a few words."""
     if isinstance(view, PerspectiveView):
         text = f"yaw {view.yaw_deg:+.0f}°"
         return text + (f", pitch {view.pitch_deg:+.0f}°" if view.pitch_deg else "")
@@ -22,18 +22,18 @@ def caption(view: object) -> str:
 
 
 def contact_sheet(views: Tensor, plan: ViewPlan, *, columns: int = 4) -> Image.Image:
-    """All views with their captions on one picture.
+    """All views with their captions in one image.
 
     Args:
         views: `[V, 3, h, w]` uint8.
-        plan: Where they look, in the same order.
-        columns: Pictures per row.
+        plan: Their directions, in the same order.
+        columns: Images per row.
 
     Raises:
         ValueError: Views and plan differ in number.
     """
     if len(views) != len(plan):
-        raise ValueError(f"{len(views)} views do not go with a plan of {len(plan)}: pass the plan they were cut with")
+        raise ValueError(f"got {len(views)} views and a plan of {len(plan)}; pass the plan of these views")
     height, width = views.shape[-2:]
     columns = min(columns, len(views))
     rows = -(-len(views) // columns)
@@ -46,11 +46,11 @@ def contact_sheet(views: Tensor, plan: ViewPlan, *, columns: int = 4) -> Image.I
     for index, (text, pixels) in enumerate(zip(captions, views, strict=True)):
         x, y = MARGIN + index % columns * cell_w, MARGIN + index // columns * cell_h
         draw.text((x, y), text, fill="black", font=font)
-        sheet.paste(_picture(pixels), (x, y + CAPTION))
+        sheet.paste(_image(pixels), (x, y + CAPTION))
     return sheet
 
 
-def _picture(pixels: Tensor) -> Image.Image:
+def _image(pixels: Tensor) -> Image.Image:
     return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
 
 
@@ -65,15 +65,15 @@ def save_views(views: Tensor, plan: ViewPlan, folder: Path) -> list[Path]:
 
     Args:
         views: `[V, 3, h, w]` uint8.
-        plan: Where they look.
+        plan: Their directions.
         folder: Where the files go; files of the same names are replaced.
 
     Returns:
         The files written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = {f"view_{index:02d}.png": _picture(pixels) for index, pixels in enumerate(views)}
-    pictures["contact_sheet.png"] = contact_sheet(views, plan)
-    for name, picture in pictures.items():
-        write_whole(folder / name, _png(picture))
-    return [folder / name for name in pictures]
+    images = {f"view_{index:02d}.png": _image(pixels) for index, pixels in enumerate(views)}
+    images["contact_sheet.png"] = contact_sheet(views, plan)
+    for name, image in images.items():
+        write_whole(folder / name, _png(image))
+    return [folder / name for name in images]

@@ -38,8 +38,8 @@ class CheckpointError(PanoLLaVaError, ValueError):
 
 
 class ExportError(PanoLLaVaError, ValueError):
-    """A checkpoint or code that cannot be exported."""
+    """A checkpoint, code or results file that cannot be exported."""
 
 
 class PushError(PanoLLaVaError):
-    """A push that the Hub refused or that never reached it; the message holds no token."""
+    """A folder or repository name that cannot be pushed, or a push that failed. The message contains no token."""

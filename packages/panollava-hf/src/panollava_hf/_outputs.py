@@ -1,4 +1,4 @@
-"""What the models return."""
+"""The output classes of the models."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ class PanoLLaVaModelOutput(BaseModelOutputWithPast):
 
     Attributes:
         last_hidden_state: `[batch, sequence, D_lm]`.
-        image_outputs: What `get_image_features` returned; None without panoramas.
+        image_outputs: Output of `get_image_features`; None without panoramas.
 
     The key-value cache, `hidden_states` and `attentions` are those of the language model, unchanged.
     """
@@ -33,7 +33,7 @@ class PanoLLaVaCausalLMOutput(CausalLMOutputWithPast):
     Attributes:
         loss: Mean cross-entropy over the labelled tokens; None without labels.
         logits: `[batch, kept positions, vocabulary]`.
-        image_outputs: What `get_image_features` returned; None without panoramas.
+        image_outputs: Output of `get_image_features`; None without panoramas.
 
     The key-value cache, `hidden_states` and `attentions` are those of the language model, unchanged.
     """
@@ -52,7 +52,7 @@ class PanoLLaVaCausalLMOutput(CausalLMOutputWithPast):
 
 @dataclass
 class PanoLLaVaVICRegOutput(ModelOutput):
-    """What `PanoLLaVaForVICReg` returns.
+    """Output of `PanoLLaVaForVICReg`.
 
     Attributes:
         loss: Weighted sum of the three terms, a scalar.
@@ -61,8 +61,8 @@ class PanoLLaVaVICRegOutput(ModelOutput):
         covariance: Off-diagonal covariance energy.
         vicreg_features: Projected tokens that were compared, `[panoramas, views, H', W', D]`.
         last_hidden_state: Latent tokens before the VICReg projector, `[panoramas, views, N, D_latent]`.
-        hidden_states: The vision tower's, a tensor per layer, when asked for.
-        attentions: The vision tower's, a tensor per layer, when asked for.
+        hidden_states: Those of the vision tower, one tensor per layer, if requested.
+        attentions: Those of the vision tower, one tensor per layer, if requested.
     """
 
     loss: torch.Tensor | None = None
@@ -77,13 +77,13 @@ class PanoLLaVaVICRegOutput(ModelOutput):
 
 @dataclass
 class PanoLLaVaFeatureOutput(ModelOutput):
-    """What `PanoLLaVaForFeatureExtraction` returns.
+    """Output of `PanoLLaVaForFeatureExtraction`.
 
     Attributes:
         pooler_output: One vector per panorama, `[panoramas, D_latent]`.
         last_hidden_state: Latent tokens, `[panoramas, views, N, D_latent]`.
-        hidden_states: The vision tower's, a tensor per layer, when asked for.
-        attentions: The vision tower's, a tensor per layer, when asked for.
+        hidden_states: Those of the vision tower, one tensor per layer, if requested.
+        attentions: Those of the vision tower, one tensor per layer, if requested.
     """
 
     pooler_output: torch.Tensor | None = None
@@ -99,13 +99,13 @@ class PanoLLaVaFeatureOutput(ModelOutput):
 
 @dataclass
 class PanoLLaVaImageFeatures(ModelOutput):
-    """What `get_image_features` returns.
+    """Output of `get_image_features`.
 
     Attributes:
         last_hidden_state: Vision features, `[panoramas, views, H'·W', D_vision]`.
         pooler_output: Vision tokens, one `[T, D_lm]` per panorama.
-        hidden_states: The vision tower's, a tensor per layer, when asked for.
-        attentions: The vision tower's, a tensor per layer, when asked for.
+        hidden_states: Those of the vision tower, one tensor per layer, if requested.
+        attentions: Those of the vision tower, one tensor per layer, if requested.
     """
 
     last_hidden_state: torch.Tensor | None = None
@@ -118,13 +118,13 @@ def _nested_tuple(output: ModelOutput) -> tuple[Any, ...]:
     return tuple(output[k].to_tuple() if k == "image_outputs" else output[k] for k in output.keys())
 
 
-def as_asked(output: ModelOutput, return_dict: bool | None, config: Any) -> Any:
-    """The output itself, or its tuple when the call or the config wants no dict."""
+def as_requested(output: ModelOutput, return_dict: bool | None, config: Any) -> Any:
+    """The output itself, or its tuple when the call or the config sets `return_dict=False`."""
     wants_dict = config.return_dict if return_dict is None else return_dict
     return output if wants_dict else output.to_tuple()
 
 
 def tower_options(output_hidden_states: bool | None, output_attentions: bool | None) -> dict[str, bool]:
-    """What the vision tower is told; where nothing is asked its config decides."""
-    asked = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
-    return {name: value for name, value in asked.items() if value is not None}
+    """Arguments for the vision tower; those that are None are left to its config."""
+    options = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,7 +1,7 @@
-"""Configs of the two towers: full ones, dicts, Hub names, and the short documented form, all made full here.
+"""The two pretrained towers: their configs, tokenizer and statistics, and a model joined from them.
 
-A tower is named once, when a config is first built; what is stored afterwards is the full config, so that loading a
-saved model never asks the network for a tower.
+A tower is named once, when a config is first built. A saved config holds the full configs of both towers, so that
+loading a saved model never downloads a tower.
 """
 
 from typing import Any, TypeVar
@@ -55,10 +55,10 @@ def _default_text() -> PretrainedConfig:
     )
 
 
-#: Tokenizers that are all in their tokenizer.json.
+#: Tokenizer classes that read everything from tokenizer.json.
 GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")
 
-#: Towers whose full config is known without asking anyone.
+#: Towers whose full config is built in.
 KNOWN = {DEFAULT_VISION: _default_vision, DEFAULT_TEXT: _default_text}
 
 
@@ -70,8 +70,8 @@ def load_config(name: str, **kwargs: Any) -> PretrainedConfig:
         return AutoConfig.from_pretrained(name, **kwargs)
     except OSError as error:
         raise ValueError(
-            f"no config for the tower {name!r}: it is neither a folder with a config.json nor a model that the Hub or "
-            f"the local cache has ({str(error).splitlines()[0]})"
+            f"no config for the tower {name!r}: expected a folder with a config.json, or a model on the Hub or in "
+            f"the local cache ({str(error).splitlines()[0]})"
         ) from error
 
 
@@ -105,7 +105,7 @@ def resolve(given: "PretrainedConfig | dict[str, Any] | str | None", part: str) 
     Args:
         given: A config; a dict with `model_type` (a stored full config); the short form with `model_name`; a folder
             or Hub id; or None for the default tower.
-        part: `vision_config` or `text_config`: which side a two-tower config is asked for.
+        part: `vision_config` or `text_config`: which side is taken from a two-tower config.
 
     Returns:
         A config that needs nothing else to build the tower.
@@ -140,8 +140,8 @@ def tower_normalisation(name: str) -> tuple[list[float], list[float]]:
         return list(settings["image_mean"]), list(settings["image_std"])
     except (OSError, KeyError) as error:
         raise ValueError(
-            f"the vision tower {name!r} does not say the mean and std of its pixels: put a preprocessor_config.json "
-            "with image_mean and image_std beside its config.json"
+            f"the vision tower {name!r} does not give the mean and std of its pixels; add a preprocessor_config.json "
+            "with image_mean and image_std next to its config.json"
         ) from error
 
 
@@ -152,8 +152,8 @@ def load_tokenizer(name: str) -> Any:
     class may add tokens (Qwen2's `<|endoftext|>`), so that the placeholder, added next, would get another id.
 
     Raises:
-        OSError: There is none.
-        ValueError: There is none that the installed transformers knows.
+        OSError: It is missing.
+        ValueError: The installed transformers does not support it.
     """
     generic = get_tokenizer_config(name).get("tokenizer_class") in GENERIC
     return (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(name)
@@ -192,10 +192,10 @@ def join_towers(
         The model in evaluation mode. Its connector is untrained: `config.connector_trained` is False.
 
     Raises:
-        ValueError: A tower cannot be found, or its head has a bias that the joined model could not keep.
+        ValueError: A tower cannot be found, or its output head has a bias, which PanoLLaVA's head does not have.
     """
     dtype = torch.float32 if dtype is None else dtype
-    load_config(vision), load_config(text)  # a name that cannot be found is told in one line, before any weights
+    load_config(vision), load_config(text)  # a missing tower is reported before any weights are read
     backbone = VisionBackbone.from_pretrained(vision, dtype=dtype)
     language = AutoModelForCausalLM.from_pretrained(text, dtype=dtype)
     head = language.get_output_embeddings()

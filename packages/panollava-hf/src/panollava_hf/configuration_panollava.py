@@ -4,7 +4,16 @@ import math
 import warnings
 from typing import Any, Literal
 
-from panollava_core import num_image_tokens, resampler_output_grid, vision_token_grid, vision_width
+from panollava_core import (
+    Interpolation,
+    PositionalEncoding,
+    StitchingMode,
+    num_image_tokens,
+    resampler_class,
+    resampler_output_grid,
+    vision_token_grid,
+    vision_width,
+)
 from panollava_geometry import ViewPlan, plan_views
 from transformers import AutoConfig, PretrainedConfig
 
@@ -13,20 +22,12 @@ from panollava_hf._pretrained import resolve
 #: Id of the placeholder in the default tower's tokenizer (the first free row of Qwen2.5's padded vocabulary).
 IMAGE_TOKEN_ID = 151665
 
-
-PositionalEncoding = Literal["spherical", "yaw", "none"]
-StitchingMode = Literal["concat", "stride_views", "drop_overlap", "resample"]
-Interpolation = Literal["linear", "nearest"]
-
-#: Strategies whose tiles stand in a closed ring of `num_views`.
+#: Strategies whose tiles form a closed ring of `num_views`.
 RINGS = ("anyres_e2p", "e2p")
-
-#: Resamplers that keep one token per cell of the view, as the original's did, unless `resampler_config` says otherwise.
-KEEPS_TOKENS = ("mlp", "bimamba")
 
 
 class PanoLLaVaConfig(PretrainedConfig):
-    """Everything needed to build a PanoLLaVA model without asking the network.
+    """Everything needed to build a PanoLLaVA model without a download.
 
     Args:
         vision_config: Vision tower: a config, a stored dict, a folder or Hub id, or the short form
@@ -38,14 +39,14 @@ class PanoLLaVaConfig(PretrainedConfig):
         num_latent_tokens: Latent tokens per view, for the resamplers that choose their number (`mlp` and `bimamba` keep
             one per cell of the view).
         resampler_config: Further settings of that resampler (`hidden_dim`, `num_layers`, `d_state`, …).
-        positional_encoding: `spherical` (from the direction each token looks in), `yaw` (the original's) or `none`.
+        positional_encoding: `spherical` (from the viewing direction of each token), `yaw` (the original's) or `none`.
         positional_temperature: Temperature of the `yaw` encoding.
         stitching_mode: `concat`, `stride_views`, `drop_overlap` or `resample`.
         stitch_target_to_view_width: With `resample`: keep one view's width instead of the panorama's.
         stitch_interp: With `resample`: `linear` or `nearest`.
         vision_output_norm: LayerNorm on the vision tower's output (the original's `use_vicreg_norm`).
-        trainable_vision_blocks: Last blocks of the vision tower that train; 0 none, -1 all.
-        view_chunk_size: Views encoded at once; None is all. The result is the same, peak memory is not.
+        trainable_vision_blocks: Number of last blocks of the vision tower that are trained; 0 none, -1 all.
+        view_chunk_size: Views encoded at once; None is all. Fewer need less memory; the result is the same.
         view_size: Height and width of a view in pixels (an int is square); None is the vision tower's own size. Other
             sizes need a tower that interpolates its positions.
         crop_strategy: How a panorama is cut into views (see `panollava_geometry.plan_views`).
@@ -62,20 +63,20 @@ class PanoLLaVaConfig(PretrainedConfig):
         vicreg_projector_depth: Number of its linear layers; 0 leaves it out.
         pooling: How `PanoLLaVaForFeatureExtraction` makes one vector of the latent tokens: `mean`, `max` or `first`.
         use_lora: Whether `PanoLLaVaForConditionalGeneration` carries LoRA adapters on its language model and nothing
-            else. Building it, or loading a checkpoint with `from_pretrained(path, use_lora=True)`, puts fresh ones on,
-            which change nothing until they are trained, and freezes all other weights; `save_pretrained` writes the
-            base under its plain names and a PEFT adapter in `adapter/`, which loading that folder puts on again (or
-            leaves off, with `use_lora=False`). A merged checkpoint says False. Needs peft.
+            else. Building it, or loading a checkpoint with `from_pretrained(path, use_lora=True)`, adds fresh ones,
+            which change no output until they are trained, and freezes all other weights. `save_pretrained` writes the
+            base under its usual names and a PEFT adapter in `adapter/`; loading that folder loads the adapter again
+            (not with `use_lora=False`). A merged checkpoint has False. Needs peft.
         lora_r: Rank of the adapters.
         lora_alpha: Scale of the adapters.
         lora_dropout: Dropout of the adapters.
         image_token_id: Id of the placeholder token `<|vision|>`.
-        connector_trained: Whether resampler and projector have been trained; programs say so when they have not.
+        connector_trained: Whether resampler and projector have been trained; commands print a note when they have not.
         tie_word_embeddings: Whether the output head shares the input embedding; default: what the language model does.
         initializer_range: Standard deviation of fresh linear weights in the connector.
 
     Raises:
-        ValueError: A field has no meaning, or two contradict each other; the message names the field to change.
+        ValueError: A field has an impossible value, or two contradict each other; the message names the field.
 
     Example:
         >>> from panollava_hf import PanoLLaVaConfig
@@ -164,7 +165,7 @@ class PanoLLaVaConfig(PretrainedConfig):
         self.image_token_id = image_token_id
         self.connector_trained = connector_trained
         self.initializer_range = initializer_range
-        # 4.57 reads the flag from the text config, 5.x from the top one: both must say the same.
+        # 4.57 reads the flag from the text config, 5.x from the top one: both must agree.
         if tie_word_embeddings is None:
             tie_word_embeddings = bool(getattr(self.text_config, "tie_word_embeddings", False))
         self.text_config.tie_word_embeddings = tie_word_embeddings
@@ -175,8 +176,8 @@ class PanoLLaVaConfig(PretrainedConfig):
         for name in ("latent_dimension", "num_latent_tokens", "lora_r"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        self.view_plan()  # raises on a plan that cannot be
-        # To the original's fixed columns, overlap_ratio is a setting of its own, whatever the views do.
+        self.view_plan()  # raises if the plan is impossible
+        # With the original's fixed columns, overlap_ratio is independent of the views.
         if self.num_views is not None and self.crop_strategy in RINGS and self.vicreg_pairs != "columns":
             self._compare_overlap(self.num_views)
 
@@ -185,7 +186,7 @@ class PanoLLaVaConfig(PretrainedConfig):
         if tiles != math.ceil(360.0 / (self.fov_deg * (1.0 - self.overlap_ratio)) - 1e-9):
             warnings.warn(
                 f"num_views={tiles} tiles of {self.fov_deg:g}° overlap by {true:.1%}, not by overlap_ratio="
-                f"{self.overlap_ratio:.1%}: leave num_views at None, or set overlap_ratio to the true figure",
+                f"{self.overlap_ratio:.1%}; leave num_views at None, or set overlap_ratio to {true:.3f}",
                 stacklevel=4,
             )
 
@@ -196,12 +197,13 @@ class PanoLLaVaConfig(PretrainedConfig):
         )
 
     def resampler_settings(self) -> dict[str, Any]:
-        """What `panollava_core.build_resampler` is given."""
+        """The argument of `panollava_core.build_resampler`."""
+        keeps_tokens = resampler_class(self.resampler_type).keeps_tokens
         return {
             "type": self.resampler_type,
             "input_dim": vision_width(self.vision_config),
             "latent_dimension": self.latent_dimension,
-            "num_latent_tokens": None if self.resampler_type in KEEPS_TOKENS else self.num_latent_tokens,
+            "num_latent_tokens": None if keeps_tokens else self.num_latent_tokens,
             **self.resampler_config,
         }
 

@@ -1,4 +1,4 @@
-"""Panoramas → normalised perspective views, cut exactly as the model was made for."""
+"""Panoramas → normalised perspective views, cut as the model expects them."""
 
 import base64
 import re
@@ -23,22 +23,22 @@ def flatten_images(images: Any) -> list[Any]:
     return [images]
 
 
-#: A picture as base64 text: longer than any path worth the name, and only of base64's letters.
+#: An image as base64 text: longer than a path, and made of base64's letters only.
 BASE64 = re.compile(r"[A-Za-z0-9+/\s]{200,}={0,2}\s*")
 
 
 def decoded(source: Any) -> Any:
-    """The bytes of a picture that comes as a data URL or as base64 text, as chat clients send it; else the source.
+    """The bytes of an image given as a data URL or base64 text, as chat clients send it; any other source unchanged.
 
     Raises:
-        ValueError: It is a data URL, but not of base64.
+        ValueError: It is a data URL without base64, or the base64 is damaged.
     """
     if not isinstance(source, str):
         return source
     head, comma, text = source[:200].partition(",")
     if head.startswith("data:"):
         if not comma or not head.endswith(";base64"):
-            raise ValueError(f"{head[:60]!r} is no picture: a data URL reads data:image/jpeg;base64,…")
+            raise ValueError(f"{head[:60]!r} is not an image; expected a data URL like data:image/jpeg;base64,…")
         text = source[len(head) + 1 :]
     elif BASE64.fullmatch(source):
         text = source
@@ -47,7 +47,7 @@ def decoded(source: Any) -> Any:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except ValueError as error:
-        raise ValueError(f"{source[:30]!r}… is no base64: {error}") from error
+        raise ValueError(f"{source[:30]!r}… is not valid base64: {error}") from error
 
 
 class PanoLLaVaImageKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]  # its base is not seen by mypy
@@ -72,8 +72,8 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         num_views: Tiles of the ring; None derives them.
         fov_deg: Field of view of a tile, in degrees.
         overlap_ratio: Overlap of neighbouring tiles, in [0, 1).
-        token_grid: Rows and columns of latent tokens per view; with it `view_rays` are returned too.
-        antialias: Low-pass the panorama to what a view can show.
+        token_grid: Rows and columns of latent tokens per view; if given, `view_rays` are returned as well.
+        antialias: Low-pass filter the panorama to the resolution of a view.
         kwargs: For `BaseImageProcessor`.
 
     Example:
@@ -113,13 +113,13 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         self.overlap_ratio = overlap_ratio
         self.token_grid = None if token_grid is None else [int(side) for side in token_grid]
         self.antialias = antialias
-        self.view_plan()  # a plan that cannot be is told here, not at the first image
+        self.view_plan()  # an impossible plan is reported here, not at the first image
 
     @classmethod
     def from_config(
         cls, config: Any, image_mean: Sequence[float], image_std: Sequence[float]
     ) -> "PanoLLaVaImageProcessor":
-        """The processor that goes with a model's config; mean and std are the vision tower's."""
+        """The image processor for a model's config; mean and std are those of the vision tower."""
         height, width = config.image_size
         return cls(
             size={"height": height, "width": width},
@@ -141,7 +141,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
     def fetch_images(self, images: Any) -> Any:
         """Load paths, URLs, base64, bytes, PIL images and arrays (nested as given) as `[3, H, 2H]` uint8 tensors.
 
-        Files are decoded no finer than the views can show.
+        Files are decoded no larger than the views need.
         """
         if isinstance(images, (list, tuple)):
             return [self.fetch_images(image) for image in images]
@@ -165,8 +165,8 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         Args:
             images: One panorama or a (nested) list: path, URL, data URL, base64, bytes, PIL image, `[H, W, 3]` array or
                 `[3, H, W]` tensor.
-            return_tensors: Accepted for Transformers' sake; tensors are always PyTorch's.
-            device: Where the views are cut; default: where the panorama is.
+            return_tensors: Accepted for compatibility with transformers; the result is always PyTorch tensors.
+            device: Where the views are cut; default: the panorama's device.
             kwargs: Settings of the constructor that this call overrides.
 
         Returns:
@@ -174,12 +174,12 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
             `[panoramas, views, H', W', 3]` float32.
 
         Raises:
-            ValueError: An unknown setting, no image, or a panorama that cannot be read.
+            ValueError: An unknown setting, no image, or an unreadable panorama.
         """
         settings = self._own_settings()
         unknown = set(kwargs) - set(settings) - set(ImagesKwargs.__annotations__)
         if unknown:
-            raise ValueError(f"unknown image settings {sorted(unknown)}; known are {sorted(settings)}")
+            raise ValueError(f"unknown image settings {sorted(unknown)}; valid settings: {sorted(settings)}")
         changed = {key: value for key, value in kwargs.items() if key in settings and value is not None}
         if any(changed[key] != settings[key] for key in changed):
             return type(self)(**{**settings, **changed}).preprocess(images, device=device)

@@ -31,7 +31,7 @@ from panollava_hf._outputs import (
     PanoLLaVaCausalLMOutput,
     PanoLLaVaImageFeatures,
     PanoLLaVaModelOutput,
-    as_asked,
+    as_requested,
     tower_options,
 )
 from panollava_hf._pretrained import join_towers
@@ -44,7 +44,7 @@ IMAGE_INPUTS = ("pixel_values", "view_rays", "mm_encoder_outputs")
 
 
 class PanoLLaVaPreTrainedModel(PreTrainedModel):
-    """What all PanoLLaVA models share: config, weight initialisation, and what the towers can do."""
+    """Base of all PanoLLaVA models: config, weight initialisation, and capabilities of the towers."""
 
     config: PanoLLaVaConfig
     config_class = PanoLLaVaConfig
@@ -52,8 +52,7 @@ class PanoLLaVaPreTrainedModel(PreTrainedModel):
     main_input_name = "input_ids"
     input_modalities: tuple[str, ...] = ("image", "text")
     supports_gradient_checkpointing = True
-    # What has parameters of its own beside submodules, or a residual, stays on one device; the towers add theirs.
-    _no_split_modules = ("QFormerResampler", "PerceiverResampler", "BiMambaBlock", "ConvBlock")
+    _no_split_modules: tuple[str, ...] = ()  # PanoLLaVaModel adds those of its resampler, the towers their own
     _skip_keys_device_placement = ("past_key_values", "cache")
     _supports_sdpa = True
     _supports_flash_attn = True
@@ -63,7 +62,7 @@ class PanoLLaVaPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         own = list(module.parameters(recurse=False))
-        # Modules of panollava_core that own bare parameters say themselves how they start.
+        # Modules of panollava_core with bare parameters initialise them themselves.
         start = getattr(module, "init_parameters", None)
         if start is not None and not all(getattr(p, "_is_hf_initialized", False) for p in own):
             start()
@@ -73,7 +72,7 @@ def _check_views(pixel_values: Tensor) -> None:
     if pixel_values.ndim != 5:
         raise ValueError(
             f"pixel_values must be [panoramas, views, 3, height, width], got {tuple(pixel_values.shape)}; "
-            "PanoLLaVaImageProcessor makes them from panoramas"
+            "use PanoLLaVaImageProcessor to cut panoramas into views"
         )
 
 
@@ -82,7 +81,7 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
 
     Args:
         config: The model's configuration.
-        add_language_model: Without it only the vision side is built (for VICReg and feature extraction).
+        add_language_model: If False, only the vision side is built (for VICReg and feature extraction).
     """
 
     _keys_to_ignore_on_load_unexpected = [r"^lm_head\."]  # noqa: RUF012 - transformers adds lists
@@ -91,7 +90,7 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
 
         @classmethod
         def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-            """As in newer releases: read a whole checkpoint's vision tower under its old names."""
+            """As in newer releases: read the vision tower of a full checkpoint under its old weight names."""
             return load_without_prefix(super().from_pretrained, cls.base_model_prefix, args, kwargs)
 
     def __init__(self, config: PanoLLaVaConfig, add_language_model: bool = True) -> None:
@@ -103,6 +102,7 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             output_norm=config.vision_output_norm,
         )
         self.resampler = build_resampler(config.resampler_settings())
+        self._no_split_modules = self.resampler.no_split_modules
         self.token_grid = config.token_grid()
         if add_language_model:
             self.projector = PanoramaProjector(
@@ -117,15 +117,15 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             )
             self.language_fusion = LanguageFusion(config.image_token_id)
             self.language_model = AutoModel.from_config(config.text_config)
-        # A plain attribute, made on the CPU whatever the default device: a buffer would be garbage after a meta load.
+        # An attribute on the CPU whatever the default device: a buffer would be uninitialised after loading on meta.
         with torch.device("cpu"):
-            plan = PanoLLaVaConfig.view_plan(config)  # from a local export, config is of a copy of the class
+            plan = PanoLLaVaConfig.view_plan(config)  # from a local export, config is an instance of a copied class
             rays = view_rays(plan, self.token_grid if self.resampler.is_spatial else (1, 1)).float()
         self._plan_rays = rays.expand(-1, *self.token_grid, -1)
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
-        """The language model's embedding; the vision tower's where there is no language model."""
+        """The embedding of the language model, or of the vision tower if there is no language model."""
         return self._embedding_owner().get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:
@@ -173,14 +173,14 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             pixel_values: Normalised views, `[panoramas, views, 3, h, w]`.
             view_rays: Unit directions of the latent tokens, `[panoramas, views, H', W', 3]`; default: those of the
                 config's plan.
-            return_dict: Whether an output object or a tuple is wanted; default: the config's word.
-            kwargs: `output_hidden_states` and `output_attentions`, for the vision tower; anything else is ignored.
+            return_dict: Whether to return an output object or a tuple; default: the config's setting.
+            kwargs: `output_hidden_states` and `output_attentions` for the vision tower; others are ignored.
 
         Returns:
             Features and, as `pooler_output`, one `[T, D_lm]` per panorama.
 
         Raises:
-            ValueError: The number of views is not the plan's and no `view_rays` say where they look.
+            ValueError: The number of views differs from the plan's and no `view_rays` were given.
         """
         _check_views(pixel_values)
         views = pixel_values.shape[1]
@@ -188,10 +188,10 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             view_rays = self._plan_rays
             if views != view_rays.shape[0] and self.projector.positional_encoding == "spherical":
                 raise ValueError(
-                    f"pixel_values hold {views} views, the config's plan ({self.config.crop_strategy}) has "
-                    f"{view_rays.shape[0]}: cut the panorama with the checkpoint's own processor, or pass view_rays"
+                    f"pixel_values hold {views} views, but the config's plan ({self.config.crop_strategy}) has "
+                    f"{view_rays.shape[0]}; cut the panorama with the checkpoint's own processor, or pass view_rays"
                 )
-        # Not named above: `generate` keeps named arguments from the language model.
+        # Not in the signature: `generate` does not pass named arguments on to the language model.
         options = tower_options(kwargs.get("output_hidden_states"), kwargs.get("output_attentions"))
         features, latents = self.encode_views(pixel_values, **options)
         rays = view_rays.to(latents.device, latents.dtype)
@@ -202,7 +202,7 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             hidden_states=features.hidden_states,
             attentions=features.attentions,
         )
-        return as_asked(output, return_dict, self.config)
+        return as_requested(output, return_dict, self.config)
 
     def forward(
         self,
@@ -230,7 +230,7 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             inputs_embeds: Embeddings `[batch, sequence, D_lm]` in place of `input_ids`.
             view_rays: Unit directions of the latent tokens, `[panoramas, views, H', W', 3]`.
             mm_encoder_outputs: `{"image": output of get_image_features}` instead of `pixel_values`.
-            return_dict: Whether an output object or a tuple is wanted; default: the config's word.
+            return_dict: Whether to return an output object or a tuple; default: the config's setting.
             kwargs: For the language model; `output_hidden_states` and `output_attentions` for both towers.
 
         Raises:
@@ -249,12 +249,12 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
         if features is not None:
             tokens = tuple(t.to(inputs_embeds.device, inputs_embeds.dtype) for t in features.pooler_output)
             placeholders = self._placeholder_ids(input_ids, inputs_embeds)
-            # The mask stays out of it: `generate` may have made a 4-D one, and expanded prompts keep theirs anyway.
+            # Without the mask: `generate` may have made a 4-D one, and expanded prompts keep theirs.
             fused: Any = self.language_fusion.fuse(tokens, placeholders, inputs_embeds=inputs_embeds)["inputs_embeds"]
             if fused.shape[1] != inputs_embeds.shape[1]:
                 raise ValueError(
                     "Image features and image tokens do not match: the prompt has one placeholder per panorama instead "
-                    f"of {len(tokens[0])}; PanoLLaVaProcessor expands it, or call language_fusion.fuse yourself and "
+                    f"of {len(tokens[0])}; use PanoLLaVaProcessor, which expands it, or call language_fusion.fuse and "
                     "pass inputs_embeds with its attention_mask and labels"
                 )
             inputs_embeds = fused
@@ -266,10 +266,10 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             **take_cache(cache, past_key_values),
             **kwargs,
         )
-        return as_asked(PanoLLaVaModelOutput(**outputs, image_outputs=features), return_dict, self.config)
+        return as_requested(PanoLLaVaModelOutput(**outputs, image_outputs=features), return_dict, self.config)
 
     def _placeholder_ids(self, input_ids: Tensor | None, inputs_embeds: Tensor) -> Tensor:
-        """Ids from which placeholders can be told; embeddings alone show them by equality with the token's own."""
+        """Ids that show the placeholders; without ids, an embedding equal to the placeholder's own marks one."""
         if input_ids is not None:
             return input_ids
         token = torch.full((), self.config.image_token_id, dtype=torch.long, device=inputs_embeds.device)
@@ -301,7 +301,7 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
         super().__init__(config)
         self.panollava = PanoLLaVaModel(config)
         self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
-        # Families call their embedding differently (GPT-2: wte).
+        # The name of the embedding depends on the family (GPT-2: wte).
         embedding = self.panollava.get_input_embeddings()
         name = next(name for name, module in self.panollava.named_modules() if module is embedding)
         self._tied_weights_keys = {"lm_head.weight": f"panollava.{name}.weight"}
@@ -311,7 +311,7 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
-        """As of every model; with `use_lora`, the folder's adapter is put on too, or a fresh one if it has none."""
+        """Load a checkpoint; with `use_lora`, also the folder's adapter, or a fresh one if it has none."""
         where = {name: kwargs[name] for name in WHERE if kwargs.get(name) is not None}
         with built_plain():
             loaded = super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
@@ -321,8 +321,8 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
         return loaded
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
-        """As of every model; adapters go into `adapter/`, beside the base that they belong to."""
-        self.config.use_lora = carries_adapters(self)  # those merged, or wrapped by peft, are no part of the folder
+        """Save a checkpoint; adapters go into `adapter/`, next to their base."""
+        self.config.use_lora = carries_adapters(self)  # merged adapters, and those of peft's class, are not saved
         if not self.config.use_lora:
             super().save_pretrained(save_directory, *args, **kwargs)
             return
@@ -428,11 +428,11 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
             past_key_values: Key-value cache (its name before transformers 5.24).
             cache: Key-value cache.
             inputs_embeds: Embeddings `[batch, sequence, D_lm]` in place of `input_ids`.
-            labels: `[batch, sequence]`, -100 where nothing is to be learnt; placeholders are never learnt.
-            logits_to_keep: Last positions whose logits are wanted (0: all), or an index tensor or mask.
+            labels: `[batch, sequence]`, -100 at positions without a loss; placeholders never have one.
+            logits_to_keep: Last positions whose logits are computed (0: all), or an index tensor or mask.
             view_rays: Unit directions of the latent tokens, `[panoramas, views, H', W', 3]`.
             mm_encoder_outputs: `{"image": output of get_image_features}` instead of `pixel_values`.
-            return_dict: Whether an output object or a tuple is wanted; default: the config's word.
+            return_dict: Whether to return an output object or a tuple; default: the config's setting.
             kwargs: For the language model and the loss (`num_items_in_batch`).
         """
         outputs = self.panollava(
@@ -462,10 +462,10 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
             image_outputs=outputs.image_outputs,
             **{CACHE_NAME: outputs.get(CACHE_NAME)},
         )
-        return as_asked(result, return_dict, self.config)
+        return as_requested(result, return_dict, self.config)
 
     def _head(self, hidden_states: Tensor) -> Tensor:
-        """Logits as the language model's own head makes them, with the scale and soft cap that its config names."""
+        """Logits of the language model's head, with the scale and soft cap of its config."""
         logits = self.lm_head(hidden_states)
         text: PretrainedConfig = self.config.text_config
         if getattr(text, "logit_scale", None) is not None:  # Cohere
@@ -478,16 +478,16 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
     def prepare_inputs_for_generation(
         self, input_ids: Tensor, *args: Any, inputs_embeds: Tensor | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """One step's inputs; panoramas go in with their placeholders, and not again when the cache holds them."""
+        """Inputs of one step; panoramas are passed with their placeholders, and not again once the cache holds them."""
         model_inputs = super().prepare_inputs_for_generation(input_ids, *args, inputs_embeds=inputs_embeds, **kwargs)
         given = [name for name in IMAGE_INPUTS if model_inputs.get(name) is not None]
-        if given and self._knows_panoramas(model_inputs, kwargs):
+        if given and self._has_cached_panoramas(model_inputs, kwargs):
             for name in given:
                 del model_inputs[name]
         return model_inputs
 
-    def _knows_panoramas(self, model_inputs: dict[str, Any], arguments: dict[str, Any]) -> bool:
-        """Whether the panoramas are in the cache already: after the prompt, or when a cached one is gone on with."""
+    def _has_cached_panoramas(self, model_inputs: dict[str, Any], arguments: dict[str, Any]) -> bool:
+        """Whether the panoramas are in the cache already: after the prompt, or when a cached prompt is continued."""
         if not GENERATE_DROPS_IMAGES and not is_prefill(model_inputs, arguments):
             return True
         cache, ids = model_inputs.get(CACHE_NAME), model_inputs.get("input_ids")

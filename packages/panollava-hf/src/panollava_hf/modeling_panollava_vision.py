@@ -1,4 +1,4 @@
-"""PanoLLaVA's vision side alone: trained on overlapping views with VICReg, used to turn panoramas into vectors."""
+"""The vision side of PanoLLaVA: trained with VICReg on overlapping views, used to turn panoramas into vectors."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from panollava_losses import (
 )
 from torch import Tensor, nn
 
-from panollava_hf._outputs import PanoLLaVaFeatureOutput, PanoLLaVaVICRegOutput, as_asked, tower_options
+from panollava_hf._outputs import PanoLLaVaFeatureOutput, PanoLLaVaVICRegOutput, as_requested, tower_options
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.modeling_panollava import PanoLLaVaModel, PanoLLaVaPreTrainedModel
 
@@ -22,7 +22,7 @@ __all__ = ["PanoLLaVaForFeatureExtraction", "PanoLLaVaForVICReg"]
 
 Pooling = Literal["mean", "max", "first"]
 
-#: Parts of a whole checkpoint that the vision side leaves alone.
+#: Parts of a full checkpoint that the vision side does not load.
 LANGUAGE_SIDE = [r"^lm_head\.", r"^(panollava\.)?(language_model|projector)\."]
 
 
@@ -42,20 +42,20 @@ class _Pairs:
 
 
 def overlap_pairs(config: PanoLLaVaConfig, is_spatial: bool) -> GroupedCorrespondences:
-    """Which tokens of which views are compared, as the config says, grouped by pair of views.
+    """Pairs of tokens that are compared, from the config, grouped by pair of views.
 
     Raises:
-        ValueError: Views do not overlap, or tokens have no place on the sphere; the message names the fields to change.
+        ValueError: The views do not overlap, or the tokens have no direction; the message names the fields to change.
     """
-    # Not config.view_plan(): loaded from a local export, config is of a copy of its class, and so would be its views.
+    # Not config.view_plan(): from a local export, config and its views would be instances of copied classes.
     plan, grid = PanoLLaVaConfig.view_plan(config), config.token_grid()
     if config.vicreg_pairs == "columns":
         columns = column_correspondences(len(plan), grid, config.overlap_ratio)
         return group_correspondences(columns, len(plan), grid)
     if not is_spatial:
         raise ValueError(
-            f"the tokens of a {config.resampler_type!r} resampler look in no direction of their own, so they cannot be "
-            "paired on the sphere: set vicreg_pairs='columns' or choose a resampler that keeps the grid"
+            f"the tokens of resampler {config.resampler_type!r} have no viewing direction and cannot be paired on the "
+            "sphere; set vicreg_pairs='columns' or choose a resampler that keeps the grid"
         )
     try:
         return group_correspondences(find_correspondences(plan, grid, pairs="adjacent"), len(plan), grid)
@@ -95,8 +95,8 @@ class PanoLLaVaForVICReg(PanoLLaVaPreTrainedModel):
             covariance_weight=config.vicreg_covariance_weight,
             mode=config.vicreg_mode,
         )
-        # Grouped here and not in forward, for grouping looks at values and a compiled graph cannot. On the CPU: real
-        # tensors whatever the default device, and none of the checkpoint's.
+        # Grouped here and not in forward: grouping depends on values, which a compiled graph cannot. On the CPU: real
+        # tensors whatever the default device, and not part of the checkpoint.
         with torch.device("cpu"):
             self._pairs = overlap_pairs(config, self.panollava.resampler.is_spatial)
         self.post_init()
@@ -115,22 +115,22 @@ class PanoLLaVaForVICReg(PanoLLaVaPreTrainedModel):
         Args:
             pixel_values: Normalised views, `[panoramas, views, 3, h, w]`.
             correspondences: Pairs of tokens to compare; default: those of the config's plan.
-            output_hidden_states: Whether the vision tower's hidden states are wanted.
-            output_attentions: Whether the vision tower's attentions are wanted.
-            return_dict: Whether an output object or a tuple is wanted; default: the config's word.
+            output_hidden_states: Whether to return the vision tower's hidden states.
+            output_attentions: Whether to return the vision tower's attentions.
+            return_dict: Whether to return an output object or a tuple; default: the config's setting.
             kwargs: Ignored trainer arguments.
 
         Raises:
-            ValueError: The number of views is not the plan's.
+            ValueError: The number of views differs from the plan's.
         """
         panoramas, views = pixel_values.shape[:2]
         expected = len(self.config.view_plan())
         if correspondences is None and views != expected and self.config.vicreg_pairs == "columns":
-            # The original paired columns round a ring of any number of views.
+            # The original paired columns in a ring of any number of views.
             correspondences = column_correspondences(views, self.panollava.token_grid, self.config.overlap_ratio)
         if correspondences is None and views != expected:
             raise ValueError(
-                f"pixel_values hold {views} views, the config's plan has {expected}: cut the panorama with the "
+                f"pixel_values hold {views} views, but the config's plan has {expected}; cut the panorama with the "
                 "checkpoint's own processor, or pass correspondences"
             )
         options = tower_options(output_hidden_states, output_attentions)
@@ -153,20 +153,20 @@ class PanoLLaVaForVICReg(PanoLLaVaPreTrainedModel):
             hidden_states=features.hidden_states,
             attentions=features.attentions,
         )
-        return as_asked(output, return_dict, self.config)
+        return as_requested(output, return_dict, self.config)
 
     def _plan_pairs(self, device: torch.device) -> GroupedCorrespondences:
-        """The plan's pairs, carried to a device once."""
+        """The plan's pairs, moved to a device once."""
         if self._pairs.weight.device == device:
             return self._pairs
         moved = self._pairs.to(device)
-        if device.type != "meta":  # from there they would not come back
+        if device.type != "meta":  # they could not be moved back from there
             self._pairs = moved
         return moved
 
     def to_feature_extractor(self, pooling: Pooling | None = None) -> "PanoLLaVaForFeatureExtraction":
-        """The same weights without the VICReg projector, which is only for training."""
-        with torch.device("meta"):  # its own weights are not needed
+        """The same weights without the VICReg projector, which is needed for training only."""
+        with torch.device("meta"):  # its weights are replaced below
             extractor = PanoLLaVaForFeatureExtraction(self.config, pooling=pooling)
         extractor.panollava = self.panollava
         return extractor.train(self.training)
@@ -180,7 +180,7 @@ class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
         pooling: `mean`, `max` or `first` over all latent tokens; default: the config's.
 
     Raises:
-        ValueError: `pooling` is none of the three.
+        ValueError: `pooling` has another value.
     """
 
     main_input_name = "pixel_values"
@@ -191,7 +191,7 @@ class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
         super().__init__(config)
         self.pooling = config.pooling if pooling is None else pooling
         if self.pooling not in ("mean", "max", "first"):
-            raise ValueError(f"pooling must be 'mean', 'max' or 'first', got {self.pooling!r}")
+            raise ValueError(f"expected pooling 'mean', 'max' or 'first', got {self.pooling!r}")
         self.panollava = PanoLLaVaModel(config, add_language_model=False)
         self.post_init()
 
@@ -207,10 +207,10 @@ class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
 
         Args:
             pixel_values: Normalised views, `[panoramas, views, 3, h, w]`.
-            output_hidden_states: Whether the vision tower's hidden states are wanted.
-            output_attentions: Whether the vision tower's attentions are wanted.
-            return_dict: Whether an output object or a tuple is wanted; default: the config's word.
-            kwargs: Ignored: what a processor may pass besides.
+            output_hidden_states: Whether to return the vision tower's hidden states.
+            output_attentions: Whether to return the vision tower's attentions.
+            return_dict: Whether to return an output object or a tuple; default: the config's setting.
+            kwargs: Ignored; a processor may pass more than the model needs.
         """
         panoramas, views = pixel_values.shape[:2]
         options = tower_options(output_hidden_states, output_attentions)
@@ -226,4 +226,4 @@ class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
             hidden_states=features.hidden_states,
             attentions=features.attentions,
         )
-        return as_asked(output, return_dict, self.config)
+        return as_requested(output, return_dict, self.config)

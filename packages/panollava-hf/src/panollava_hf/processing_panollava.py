@@ -1,4 +1,4 @@
-"""Panoramas and text → model inputs, with as many placeholders as the model makes tokens."""
+"""Panoramas and text → model inputs, with one placeholder per image token."""
 
 from typing import Any, Self
 
@@ -14,22 +14,22 @@ from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor, fla
 
 
 class PanoLLaVaProcessor(ProcessorMixin):
-    """An image processor and a tokenizer that agree with the model on the number of tokens of a panorama.
+    """An image processor and a tokenizer that use the model's number of tokens per panorama.
 
     Args:
-        image_processor: A `PanoLLaVaImageProcessor` that knows its `token_grid`.
-        tokenizer: The language model's tokenizer; the placeholder is added when it lacks it.
-        chat_template: Jinja template; default: the tokenizer's own, taught about images.
+        image_processor: A `PanoLLaVaImageProcessor` with a `token_grid`.
+        tokenizer: The language model's tokenizer; the placeholder is added if it is missing.
+        chat_template: Jinja template; default: the tokenizer's own, extended by images.
         image_token: The placeholder of a panorama.
         stitching_mode: As in the model's config.
         stitch_target_to_view_width: As in the model's config.
     """
 
-    if not PROCESSOR_EXPANDS_PLACEHOLDERS:  # older releases are told the parts; newer ones read the constructor
+    if not PROCESSOR_EXPANDS_PLACEHOLDERS:  # newer releases read the parts from the constructor
         attributes = ["image_processor", "tokenizer"]
         image_processor_class = "AutoImageProcessor"
         tokenizer_class = "AutoTokenizer"
-    # Generation continues at the right end of a prompt, so a batch is padded on the left.
+    # Generation continues at the end of a prompt, so a batch is padded on the left.
     text_kwargs = {"padding": False, "padding_side": "left", "return_token_type_ids": False}  # noqa: RUF012 - merged as a plain dict
 
     def __init__(
@@ -57,7 +57,7 @@ class PanoLLaVaProcessor(ProcessorMixin):
 
     @classmethod
     def from_config(cls, config: PanoLLaVaConfig, tokenizer: Any, image_mean: Any, image_std: Any) -> Self:
-        """The processor that goes with a model's config."""
+        """The processor for a model's config."""
         return cls(
             PanoLLaVaImageProcessor.from_config(config, image_mean, image_std),
             tokenizer,
@@ -70,7 +70,7 @@ class PanoLLaVaProcessor(ProcessorMixin):
         """The processor for `PanoLLaVaForConditionalGeneration.from_towers(vision, text)` and its config.
 
         Raises:
-            ValueError: The vision tower does not say its mean and standard deviation.
+            ValueError: The vision tower does not give its mean and standard deviation.
         """
         mean, std = tower_normalisation(vision)
         return cls.from_config(config, load_tokenizer(text), mean, std)
@@ -103,7 +103,7 @@ class PanoLLaVaProcessor(ProcessorMixin):
     def _tokens(self, views: int) -> int:
         grid = self.image_processor.token_grid
         if grid is None:
-            raise ValueError("the image processor has no token_grid: make it with PanoLLaVaImageProcessor.from_config")
+            raise ValueError("the image processor has no token_grid; use PanoLLaVaImageProcessor.from_config")
         return num_image_tokens(
             views,
             tuple(grid),
@@ -113,7 +113,7 @@ class PanoLLaVaProcessor(ProcessorMixin):
         )
 
     def _get_num_multimodal_tokens(self, image_sizes: Any = None, **kwargs: Any) -> MultiModalData:
-        """Tokens and patches of panoramas of the given (height, width); every size makes the same views."""
+        """Tokens and patches of panoramas of the given (height, width); every size gives the same views."""
         if image_sizes is None:
             return MultiModalData()
         tokens = self._tokens(len(self.image_processor.view_plan()))

@@ -45,8 +45,19 @@ def test_empty_folder_is_filled(make_original, tmp_path):
 
 
 def test_others_may_read_the_weights(make_original, tmp_path):
+    pair = {"model.layers.0.self_attn.q_proj": (torch.ones(2, 32), torch.ones(32, 2))}
+    folder = make_original(lora={"rank": 2, "alpha": 4, "modules": pair}).convert(tmp_path / "out").folder
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert folder / "adapter" / "adapter_model.safetensors" in files
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o644}
+
+
+def test_card_names_the_checkpoint(make_original, tmp_path):
     folder = make_original().convert(tmp_path / "out").folder
-    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
+    card = (folder / "README.md").read_text()
+    assert "`last.ckpt` (stage `finetune`)" in card
+    assert "pip install panollava-hf" in card
+    assert "trust_remote_code" not in card
 
 
 def test_shards_and_progress(make_original, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 
 
 def load(name):
-    """A module of this folder; the files are no package, and some are run as scripts by others."""
+    """Load a module of this folder. The files are not a package, and some also run as scripts in other environments."""
     spec = importlib.util.spec_from_file_location(f"panollava_hub_tests_{name}", HERE / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -31,9 +31,9 @@ def panorama_jpeg(tmp_path_factory, material):
 
 @pytest.fixture(scope="session", params=[pytest.param("embedded", marks=pytest.mark.slow), "siglip"])
 def exported(request, tmp_path_factory, panorama_jpeg, material):
-    """An exported folder and the installed package's results for its checkpoint."""
+    """An exported folder, and the outputs of the installed package for its checkpoint."""
     from panollava_hf import default_checkpoint
-    from panollava_hf.hub._export import export_checkpoint
+    from panollava_hf.hub import export_checkpoint
 
     folder = tmp_path_factory.mktemp(request.param)
     source = default_checkpoint() if request.param == "embedded" else material.tiny_checkpoint(folder / "checkpoint")
@@ -44,7 +44,7 @@ def exported(request, tmp_path_factory, panorama_jpeg, material):
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory, panorama_jpeg, material):
-    """The installed package's results for the embedded checkpoint."""
+    """The outputs of the installed package for the embedded checkpoint."""
     from panollava_hf import default_checkpoint
 
     path = tmp_path_factory.mktemp("reference") / "reference.pt"
@@ -55,14 +55,14 @@ def reference(tmp_path_factory, panorama_jpeg, material):
 @pytest.fixture(scope="session")
 def embedded_export(tmp_path_factory):
     from panollava_hf import default_checkpoint
-    from panollava_hf.hub._export import export_checkpoint
+    from panollava_hf.hub import export_checkpoint
 
     return export_checkpoint(default_checkpoint(), tmp_path_factory.mktemp("embedded") / "export")
 
 
 @pytest.fixture
 def hub():
-    """A Hub that runs while the test does; `hub.token` may write."""
+    """A local Hub that runs during the test; `hub.token` has write permission."""
     module = load("loopback")
     with module.Hub() as running:
         running.token = module.TOKEN
@@ -76,7 +76,7 @@ def make_checkpoint(material):
 
 @pytest.fixture
 def clean_run(tmp_path):
-    """Run a script as a stranger does: a process without our packages, with an empty cache."""
+    """Run a script in a process without our packages and with an empty cache."""
 
     def run(script, *arguments, endpoint=None, home=None, token=None):
         environment = client_environment(home or tmp_path / "home", endpoint, token)
@@ -90,7 +90,7 @@ def clean_run(tmp_path):
 
 @pytest.fixture
 def probe(clean_run):
-    """Run `probe.py` as a stranger and return what it reports."""
+    """Run `probe.py` without our packages and return its report."""
 
     def run(*arguments, **client):
         done = clean_run(HERE / "probe.py", *arguments, **client)
@@ -105,10 +105,10 @@ def client_environment(home, endpoint=None, token=None):
     settings = {
         **kept,
         "HF_HOME": str(home),
-        "HF_HUB_DISABLE_XET": "1",  # it speaks another protocol
+        "HF_HUB_DISABLE_XET": "1",  # another protocol
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "NO_PROXY": "127.0.0.1",
-        "OMP_NUM_THREADS": "1",  # for models this small, more threads only wait for each other
+        "OMP_NUM_THREADS": "1",  # faster for models this small
     }
     settings.update({"HF_ENDPOINT": endpoint} if endpoint else {"HF_HUB_OFFLINE": "1"})
     settings.update({"HF_TOKEN": token} if token else {})
@@ -117,7 +117,7 @@ def client_environment(home, endpoint=None, token=None):
 
 @pytest.fixture(scope="session")
 def served(embedded_export, tmp_path_factory):
-    """A Hub to which the command has pushed the embedded checkpoint, and what the command said."""
+    """A Hub to which the command has pushed the embedded checkpoint, and the finished command."""
     module = load("loopback")
     with module.Hub() as running:
         running.token = module.TOKEN
@@ -130,13 +130,13 @@ def served(embedded_export, tmp_path_factory):
 
 @pytest.fixture
 def own_copy(tmp_path):
-    """A copy of a folder that a test may spoil."""
+    """A copy of a folder that a test may change."""
     return lambda folder: Path(shutil.copytree(folder, tmp_path / "copy"))
 
 
 @pytest.fixture
 def client_run(tmp_path):
-    """Run code with the installed packages in a process of its own against an endpoint."""
+    """Run code with the installed packages in a separate process against an endpoint."""
 
     def run(code, *arguments, endpoint, token):
         environment = client_environment(tmp_path / "home", endpoint, token)

@@ -1,4 +1,4 @@
-"""Run a script as if our packages, and what only they need, were not installed: `python hide.py SCRIPT ARGUMENTS…`."""
+"""Run a script as if our packages and their own requirements were not installed: `python hide.py SCRIPT ARGUMENTS…`."""
 
 import runpy
 import sys

@@ -1,8 +1,8 @@
-"""A Hub on the loopback interface: what `huggingface_hub` asks of the real one to create, push and pull models.
+"""A local Hub with the requests that `huggingface_hub` sends to create, push and download models.
 
 It keeps repositories in memory, has branches, tags, private repositories and large files, checks hashes and parents,
-answers errors with the real one's codes, and remembers what it was asked. `python loopback.py FOLDER SCRIPT ARGUMENTS…`
-serves a folder as `owner/export` to a Python script, twice with one cache: cold and warm.
+uses the error codes of the real Hub, and records the requests. `python loopback.py FOLDER SCRIPT ARGUMENTS…` serves a
+folder as `owner/export` to a Python script, twice with one cache: first empty, then filled.
 """
 
 import base64
@@ -53,7 +53,7 @@ class Refused(Exception):
 
 
 class Hub:
-    """The server and what it holds; use as a context manager."""
+    """The server and its repositories; a context manager."""
 
     def __init__(self):
         self.repositories = {}
@@ -81,7 +81,7 @@ class Hub:
         self.server.server_close()
 
     def asked(self, method, fragment=""):
-        """The requests of one method whose path holds a fragment."""
+        """The requests of one method whose path contains a fragment."""
         return [path for verb, path in self.requests if verb == method and fragment in path]
 
 
@@ -108,9 +108,9 @@ class Handler(BaseHTTPRequestHandler):
         self.hub.requests.append((self.command, self.path))
         try:
             if self.hub.broken and self.hub.broken in self.path:
-                raise Refused(500, "Broken", "the loopback hub was told to fail here")
+                raise Refused(500, "Broken", "the loopback hub is set to fail here")
             if "chunked" in (self.headers.get("Transfer-Encoding") or ""):
-                raise Refused(411, "LengthRequired", "say the length")
+                raise Refused(411, "LengthRequired", "Content-Length is required")
             status, headers, data = self.route()
         except Refused as refused:
             data = json.dumps({"error": str(refused), **refused.details}).encode()
@@ -145,7 +145,7 @@ class Handler(BaseHTTPRequestHandler):
                 return self.model(owner, name, rest)
             case [owner, name, "resolve", revision, *path]:
                 return self.file(self.repository(owner, name), revision, "/".join(path))
-        raise Refused(404, "NotImplemented", f"the loopback hub does not know {self.command} {self.path}")
+        raise Refused(404, "NotImplemented", f"the loopback hub does not support {self.command} {self.path}")
 
     def model(self, owner, name, rest):
         match self.command, rest:
@@ -163,9 +163,9 @@ class Handler(BaseHTTPRequestHandler):
                 return self.commit(self.repository(owner, name, write=True), revision, f"{owner}/{name}")
             case "POST", ["tag", revision]:
                 return self.tag(self.repository(owner, name, write=True), revision)
-        raise Refused(404, "NotImplemented", f"the loopback hub does not know {self.command} {self.path}")
+        raise Refused(404, "NotImplemented", f"the loopback hub does not support {self.command} {self.path}")
 
-    # Who may do what.
+    # Permissions.
 
     def writer(self):
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
@@ -241,7 +241,7 @@ class Handler(BaseHTTPRequestHandler):
             elif entry["key"] == "deletedFile":
                 del files[value["path"]]
             else:
-                raise Refused(400, "BadRequest", f"no operation {entry['key']}")
+                raise Refused(400, "BadRequest", f"unknown operation {entry['key']}")
         oid = repository.commit(revision, files, message)
         url = f"{self.hub.endpoint}/{name}/commit/{oid}"
         return as_json({"success": True, "commitOid": oid, "commitUrl": url, "hookOutput": ""})
@@ -298,7 +298,7 @@ def as_json(content, status=200, kind="application/json"):
 
 
 def serve(folder, *command):
-    """Serve a folder to a script, cold and warm; return the first exit code that is not 0."""
+    """Serve a folder to a script, with an empty and a filled cache; return the first exit code that is not 0."""
     with Hub() as hub, tempfile.TemporaryDirectory() as home:
         repository = hub.repositories["owner/export"] = Repository(private=True)
         repository.commit("main", {path.name: path.read_bytes() for path in Path(folder).iterdir()}, "all")

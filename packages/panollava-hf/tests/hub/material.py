@@ -1,4 +1,4 @@
-"""Checkpoints, a panorama, and what the installed package makes of them, for those who load exports elsewhere.
+"""Checkpoints, a panorama, and the outputs of the installed package for them, for tests that load exports elsewhere.
 
 `python material.py FOLDER` writes `panorama.png`, and for `embedded` and `siglip` an exported folder and its `.pt`.
 """
@@ -14,7 +14,7 @@ from panollava_hf import (
     PanoLLaVaProcessor,
     default_checkpoint,
 )
-from panollava_hf.hub._export import export_checkpoint
+from panollava_hf.hub import export_checkpoint
 from PIL import Image
 from torch.nn.functional import interpolate
 from transformers import AutoConfig, AutoTokenizer, Qwen2Config
@@ -24,13 +24,13 @@ def write_panorama(path):
     """A panorama with structure at three scales."""
     generator = torch.Generator().manual_seed(0)
     grids = [torch.rand(1, 3, 128 // k, 256 // k, generator=generator) for k in (1, 4, 16)]
-    picture = sum(interpolate(grid, size=(128, 256)) for grid in grids)[0] / 3
-    Image.fromarray((picture * 255).byte().permute(1, 2, 0).numpy()).save(path)
+    image = sum(interpolate(grid, size=(128, 256)) for grid in grids)[0] / 3
+    Image.fromarray((image * 255).byte().permute(1, 2, 0).numpy()).save(path)
     return path
 
 
 def tiny_checkpoint(folder, kind="PanoLLaVaForConditionalGeneration", vision_type="siglip_vision_model", **settings):
-    """A checkpoint with random towers: tied embeddings, a rotary base that is nobody's default, real tokenizer."""
+    """A checkpoint with random towers, tied embeddings, a rotary base that is no default, and a real tokenizer."""
     torch.manual_seed(1)
     vision = AutoConfig.for_model(
         vision_type,
@@ -70,7 +70,7 @@ def tiny_checkpoint(folder, kind="PanoLLaVaForConditionalGeneration", vision_typ
 
 @torch.no_grad()
 def write_reference(checkpoint, panorama, path):
-    """What the installed package makes of a checkpoint and a panorama."""
+    """Store the outputs of the installed package for a checkpoint and a panorama."""
     processor = PanoLLaVaProcessor.from_pretrained(checkpoint)
     model = PanoLLaVaForConditionalGeneration.from_pretrained(checkpoint).eval()
     content = [{"type": "image"}, {"type": "text", "text": "What is ahead?"}]
@@ -92,7 +92,7 @@ def write_reference(checkpoint, panorama, path):
 
 
 def write_all(folder):
-    """Everything `probe.py` wants, for both checkpoints."""
+    """Write everything that `probe.py` reads, for both checkpoints."""
     folder.mkdir(parents=True, exist_ok=True)
     panorama = write_panorama(folder / "panorama.png")
     for name in ("embedded", "siglip"):

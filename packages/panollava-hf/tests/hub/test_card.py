@@ -1,19 +1,15 @@
-"""The model card and the command that writes it."""
+"""The model card of exports, converted folders and checkpoints."""
 
 import json
-import os
+import re
 
 import pytest
-from huggingface_hub import ModelCard
+from huggingface_hub import EvalResult, ModelCard
+from panollava_hf import PanoLLaVaConfig, PanoLLaVaForConditionalGeneration, default_checkpoint
+from panollava_hf._errors import ExportError
 from panollava_hf.cli import run
+from panollava_hf.hub import CardFacts, export_checkpoint, read_results, write_card
 from panollava_hf.hub._card import point_card
-
-
-def results_file(tmp_path, entries):
-    path = tmp_path / "results.json"
-    path.write_text(entries if isinstance(entries, str) else json.dumps(entries))
-    return path
-
 
 ENTRY = {
     "dataset_type": "owner/panoshapes",
@@ -24,10 +20,22 @@ ENTRY = {
 }
 
 
-def test_what_the_card_says(make_checkpoint, tmp_path, capsys):
+def card_of(folder, **facts):
+    """Write the card of a saved model, and read it."""
+    write_card(folder, PanoLLaVaConfig.from_pretrained(folder), CardFacts(**{"model_id": str(folder), **facts}))
+    return ModelCard.load(folder / "README.md")
+
+
+def python_example(card):
+    (example,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    return example
+
+
+def test_card_of_an_export(make_checkpoint, tmp_path, capsys):
     source = make_checkpoint(tmp_path / "checkpoint", connector_trained=True)
     arguments = ["--repo-id", "owner/pano", "--license", "apache-2.0", "--dataset", "owner/panoshapes"]
-    results = results_file(tmp_path, [ENTRY])
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps([ENTRY]))
     output = tmp_path / "export"
     assert run(["export", str(output), "--model", str(source), *arguments, "--results", str(results)]) == 0
     out, err = capsys.readouterr()
@@ -43,65 +51,99 @@ def test_what_the_card_says(make_checkpoint, tmp_path, capsys):
     assert (result.dataset_type, result.metric_type, result.metric_value) == ("owner/panoshapes", "accuracy", 0.75)
     assert "| visual-question-answering | PanoShapes (test) | accuracy | 0.75 |" in card.text
     assert 'model_id, revision = "owner/pano", "main"' in card.text
-    assert "untrained" not in card.text
+    assert "--model owner/pano\n" in card.text
     assert "7 views of 32x32 pixels" in card.text
+    for absent in ("untrained", "converted", "adapter", "\n\n\n"):
+        assert absent not in card.text
 
 
-def test_an_untrained_connector_is_said(make_checkpoint, tmp_path):
+def test_an_untrained_connector_is_mentioned(make_checkpoint, tmp_path):
     source = make_checkpoint(tmp_path / "checkpoint")
-    assert run(["export", str(tmp_path / "export"), "--model", str(source)]) == 0
-    assert "connector between the towers is untrained" in (tmp_path / "export" / "README.md").read_text()
+    assert "vision tower and the language model is untrained" in card_of(source).text
 
 
-def test_how_it_was_trained_is_told(make_checkpoint, tmp_path):
+def test_training_history(make_checkpoint, tmp_path):
     made = {"stage": "vicreg", "steps": 20, "panoramas_per_step": 16, "mean_loss": 17.25, "seconds": 90}
     source = make_checkpoint(tmp_path / "checkpoint", training_history=[made, {**made, "stage": "finetune"}])
-    assert run(["export", str(tmp_path / "export"), "--model", str(source)]) == 0
-    lines = (tmp_path / "export" / "README.md").read_text().splitlines()
-    place = lines.index("## Training")
-    assert lines[place + 4 : place + 6] == ["| vicreg | 20 | 16 | 17.2 | 1.5 |", "| finetune | 20 | 16 | 17.2 | 1.5 |"]
+    lines = card_of(source).text.splitlines()
+    start = lines.index("## Training")
+    assert lines[start + 4 : start + 6] == ["| vicreg | 20 | 16 | 17.2 | 1.5 |", "| finetune | 20 | 16 | 17.2 | 1.5 |"]
 
 
-def test_only_the_examples_model_line_is_pointed_elsewhere(embedded_export):
+def test_card_of_a_converted_folder(make_checkpoint, tmp_path):
+    source = make_checkpoint(tmp_path / "checkpoint", connector_trained=True)
+    card = card_of(source, converted_from="last.ckpt", stage="finetune")
+    assert "converted from the Lightning checkpoint `last.ckpt` (stage `finetune`)" in card.text
+    assert "custom_code" not in card.data.tags
+    assert "trust_remote_code" not in card.text
+    assert "pip install panollava-hf" in card.text
+    assert "adapter" not in card.text
+    assert "stage" not in card_of(source, converted_from="last.ckpt").text.split("## Use")[0]
+
+
+def test_an_adapter_is_mentioned(make_checkpoint, tmp_path):
+    source = make_checkpoint(tmp_path / "checkpoint")
+    PanoLLaVaForConditionalGeneration.from_pretrained(source, use_lora=True).save_pretrained(source)
+    assert "The LoRA adapter is in the folder `adapter/`" in card_of(source).text
+
+
+@pytest.mark.parametrize("kind", ["PanoLLaVaForConditionalGeneration", "PanoLLaVaForVICReg"])
+def test_example_of_a_checkpoint_without_code_runs(make_checkpoint, client_run, panorama_jpeg, tmp_path, kind):
+    source = make_checkpoint(tmp_path / "checkpoint", kind=kind)
+    code = python_example(card_of(source).text).replace('"panorama.jpg"', repr(str(panorama_jpeg)))
+    done = client_run(code, endpoint=None, token=None)
+    features = "torch.Size([1, 24])"
+    assert done.stdout.strip() == features if kind.endswith("VICReg") else done.stdout
+
+
+def test_example_of_an_exported_feature_model_runs(make_checkpoint, clean_run, panorama_jpeg, tmp_path):
+    source = make_checkpoint(tmp_path / "checkpoint", kind="PanoLLaVaForVICReg")
+    folder = export_checkpoint(source, tmp_path / "export", facts=CardFacts(model_id=str(tmp_path / "export")))
+    card = ModelCard.load(folder / "README.md")
+    assert card.data.base_model is None  # its config has a language model, but the weights do not
+    assert "language model" not in card.text
+    example = tmp_path / "example.py"
+    example.write_text(python_example(card.text).replace('"panorama.jpg"', repr(str(panorama_jpeg))))
+    assert clean_run(example).stdout.strip() == "torch.Size([1, 24])"
+
+
+def test_point_card_changes_the_model_of_the_examples_only(embedded_export):
     card = (embedded_export / "README.md").read_text()
     pointed = point_card(card, "owner/pano", "v1")
     changed = [line for line in pointed.splitlines() if line not in card.splitlines()]
-    assert changed == ['model_id, revision = "owner/pano", "v1"']
+    assert changed == [
+        'model_id, revision = "owner/pano", "v1"',
+        '$ panollava ask panorama.jpg "What is in front of me?" --model owner/pano',
+    ]
+    assert len(pointed.splitlines()) == len(card.splitlines())
+
+
+def test_the_embedded_checkpoints_card_is_what_write_card_writes(tmp_path):
+    """So that a change of the template also reaches the card in the package."""
+    folder = default_checkpoint()
+    stored = ModelCard.load(folder / "README.md")
+    facts = CardFacts("panollava-panoshapes", license="mit", results=tuple(stored.data.eval_results))
+    write_card(tmp_path, PanoLLaVaConfig.from_pretrained(folder), facts)
+    assert (tmp_path / "README.md").read_text() == (folder / "README.md").read_text()
+
+
+def test_read_results(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([ENTRY]))
+    assert read_results(path) == (EvalResult(task_type="visual-question-answering", **ENTRY),)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("content", "message"),
     [
-        (["--model", "no/such"], "cannot export no/such"),
-        (["--model", "CHECKPOINTLESS"], "cannot export"),
-        (["--results", "MISSING"], "--results"),
-        (["--results", "BROKEN"], "is no JSON"),
-        (["--results", "OBJECT"], "must hold a JSON list"),
-        (["--results", "SHORT"], "result 0: missing 4 required positional arguments"),
+        ("{", r"results\.json is not valid JSON: .* line 1"),
+        ("{}", "expected the results.json of `panollava eval`, or a JSON list with one object for each result"),
+        ("[1]", "a JSON list with one object"),
+        ("[{}]", "result 0: missing 4 required positional arguments"),
     ],
 )
-def test_mistakes_are_one_line_and_leave_nothing(tmp_path, capsys, arguments, message):
-    made = {
-        "CHECKPOINTLESS": str(tmp_path),
-        "MISSING": str(tmp_path / "nothing.json"),
-        "BROKEN": str(results_file(tmp_path, "{")),
-    }
-    contents = {"OBJECT": {}, "SHORT": [{}], "BROKEN": "{"}
-    name = arguments[1]
-    if name in contents:
-        made[name] = str(results_file(tmp_path, contents[name]))
-    before = sorted(os.listdir(tmp_path))
-    assert run(["export", str(tmp_path / "export"), *[made.get(a, a) for a in arguments]]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    (line,) = [line for line in err.strip().splitlines() if line.startswith("panollava: ")]
-    assert message in line
-    assert sorted(os.listdir(tmp_path)) == before
-
-
-def test_a_folder_with_something_in_it_is_refused(tmp_path, capsys):
-    (tmp_path / "export").mkdir()
-    (tmp_path / "export" / "mine").touch()
-    assert run(["export", str(tmp_path / "export")]) == 2
-    assert "exists already: name a new folder" in capsys.readouterr().err
-    assert os.listdir(tmp_path / "export") == ["mine"]
+def test_unreadable_results_are_refused(tmp_path, content, message):
+    path = tmp_path / "results.json"
+    path.write_text(content)
+    with pytest.raises(ExportError, match=message):
+        read_results(path)

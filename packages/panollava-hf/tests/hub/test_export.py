@@ -1,22 +1,25 @@
-"""An export, loaded where none of our packages is installed, against the installed package."""
+"""An export loaded without our packages, compared with the installed package."""
 
+import ast
 import json
 import os
 
 import pytest
 import torch
 from panollava_hf import PanoLLaVaForConditionalGeneration
-from panollava_hf.hub._export import export_checkpoint
+from panollava_hf._auto import AUTO_CLASSES
+from panollava_hf._errors import ExportError, OutputExistsError
+from panollava_hf.hub import export_checkpoint
 from safetensors.torch import load_file
 
 
 def assert_as_installed(report):
-    """Everything a probe reports is what the installed package does."""
+    """The report of a probe shows no difference from the installed package."""
     assert report["complaints"] == []
     assert report["pixels"] == 0  # both have the same libraries here
 
 
-def test_a_stranger_gets_what_the_installed_package_computes(exported, probe, panorama_jpeg, tmp_path):
+def test_export_computes_what_the_installed_package_computes(exported, probe, panorama_jpeg, tmp_path):
     from panollava_core import RESAMPLERS
 
     folder, reference = exported
@@ -24,15 +27,25 @@ def test_a_stranger_gets_what_the_installed_package_computes(exported, probe, pa
     assert_as_installed(report)
     assert report["resamplers"] == sorted(RESAMPLERS)
     again = report["saved_again"]
-    assert again["pretraining"] == "PanoLLaVaForVICReg"
     config = json.loads((folder / "config.json").read_text())
     assert again["auto_map"] == config["auto_map"]
-    # 4.57 writes parts of the processor as files of their own; nobody but us writes a card.
+    # 4.57 writes parts of the processor to files of their own; only `export` writes a card
     optional = {"preprocessor_config.json", "special_tokens_map.json", "README.md"}
     assert set(again["files"]) - optional == {*os.listdir(folder)} - optional
 
 
-def test_a_hub_serves_it_cold_and_warm(served, probe, panorama_jpeg, tmp_path, reference):
+def test_each_class_is_defined_in_the_file_that_auto_map_names(embedded_export):
+    """So that `save_pretrained` of a loaded model, which follows `__module__`, copies the right file."""
+    config = json.loads((embedded_export / "config.json").read_text())
+    assert config["auto_map"] == AUTO_CLASSES
+    for entry in {*AUTO_CLASSES.values(), "modeling_panollava_vision.PanoLLaVaForFeatureExtraction"}:
+        module, name = entry.split(".")
+        body = ast.parse((embedded_export / f"{module}.py").read_text()).body
+        assert name in {node.name for node in body if isinstance(node, ast.ClassDef)}, entry
+        assert not any("__module__" in ast.unparse(node) for node in body), entry
+
+
+def test_export_loads_from_a_hub_with_an_empty_and_a_filled_cache(served, probe, panorama_jpeg, tmp_path, reference):
     hub, pushed = served
     assert pushed.returncode == 0, pushed.stderr
     client = {"endpoint": hub.endpoint, "token": hub.token, "home": tmp_path / "cache"}
@@ -44,8 +57,8 @@ def test_a_hub_serves_it_cold_and_warm(served, probe, panorama_jpeg, tmp_path, r
     assert [path for path in hub.asked("GET", "/resolve/") if path.endswith((".py", ".safetensors"))] == []
 
 
-def test_old_names_of_towers_are_written(make_checkpoint, tmp_path):
-    """The names that transformers 4.57 gives them; it reads no others."""
+def test_vision_towers_are_written_under_old_names(make_checkpoint, tmp_path):
+    """The names of transformers 4.57, which reads no others."""
     wanted = {
         "clip_vision_model": "vision_model.pre_layrnorm.weight",
         "dinov2": "encoder.layer.0.attention.attention.query.weight",
@@ -58,7 +71,7 @@ def test_old_names_of_towers_are_written(make_checkpoint, tmp_path):
         assert f"panollava.vision_backbone.encoder.{name}" in weights, tower
 
 
-def test_a_stage_one_checkpoint_is_exported_too(make_checkpoint, clean_run, tmp_path):
+def test_a_stage_one_checkpoint_can_be_exported(make_checkpoint, clean_run, tmp_path):
     source = make_checkpoint(tmp_path / "stage-one", kind="PanoLLaVaForVICReg")
     folder = export_checkpoint(source, tmp_path / "export")
     assert "pipeline_tag: image-feature-extraction" in (folder / "README.md").read_text()
@@ -75,7 +88,7 @@ def test_a_stage_one_checkpoint_is_exported_too(make_checkpoint, clean_run, tmp_
     clean_run(script, folder)
 
 
-def test_an_export_exports_again(embedded_export, tmp_path):
+def test_an_export_can_be_exported_again(embedded_export, tmp_path):
     again = export_checkpoint(embedded_export, tmp_path / "again")
     for name in os.listdir(embedded_export):
         if name.endswith((".json", ".jinja")):
@@ -85,26 +98,26 @@ def test_an_export_exports_again(embedded_export, tmp_path):
     assert all(torch.equal(old[name], new[name]) for name in old)
 
 
-def test_a_folder_of_somebodys_disk_is_not_told(make_checkpoint, tmp_path):
+def test_local_paths_are_not_exported(make_checkpoint, tmp_path):
     source = make_checkpoint(tmp_path / "checkpoint")
     config = json.loads((source / "config.json").read_text())
     config["vision_config"]["_name_or_path"] = str(tmp_path / "towers")
     config["text_config"]["_name_or_path"] = "Qwen/Qwen2.5-0.5B-Instruct"
     (source / "config.json").write_text(json.dumps(config))
     folder = export_checkpoint(source, tmp_path / "export")
-    told = [name for name in os.listdir(folder) if str(tmp_path).encode() in (folder / name).read_bytes()]
-    assert told == []
+    leaks = [name for name in os.listdir(folder) if str(tmp_path).encode() in (folder / name).read_bytes()]
+    assert leaks == []
     assert "base_model:\n- Qwen/Qwen2.5-0.5B-Instruct\n" in (folder / "README.md").read_text()
 
 
-def test_nothing_is_left_when_an_export_fails(make_checkpoint, tmp_path):
+def test_a_failed_export_leaves_nothing(make_checkpoint, tmp_path):
     source = make_checkpoint(tmp_path / "checkpoint")
     weights = load_file(source / "model.safetensors")
     del weights["panollava.projector.linear.weight"]
     from safetensors.torch import save_file
 
     save_file(weights, source / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ValueError, match=r"do not fit its config: missing keys: panollava\.projector\.linear\.weight"):
+    with pytest.raises(ExportError, match=r"do not fit its config: missing keys: panollava\.projector\.linear\.weight"):
         export_checkpoint(source, tmp_path / "export")
     assert sorted(os.listdir(tmp_path)) == ["checkpoint"]
 
@@ -112,21 +125,21 @@ def test_nothing_is_left_when_an_export_fails(make_checkpoint, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "llava"}, "is no PanoLLaVA checkpoint: its config.json says llava"),
-        ({"architectures": ["PanoLLaVaModel"]}, "holds a PanoLLaVaModel; only"),
+        ({"model_type": "llava"}, "is not a PanoLLaVA checkpoint: model_type in its config.json is 'llava'"),
+        ({"architectures": ["PanoLLaVaModel"]}, "contains a PanoLLaVaModel, which cannot be exported"),
     ],
 )
-def test_what_is_no_checkpoint_is_refused(make_checkpoint, tmp_path, change, message):
+def test_other_checkpoints_are_refused(make_checkpoint, tmp_path, change, message):
     source = make_checkpoint(tmp_path / "checkpoint")
     config = json.loads((source / "config.json").read_text())
     (source / "config.json").write_text(json.dumps({**config, **change}))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ExportError, match=message):
         export_checkpoint(source, tmp_path / "export")
 
 
-def test_a_folder_that_is_there_is_not_touched(embedded_export):
+def test_an_existing_folder_is_not_changed(embedded_export):
     before = sorted(os.listdir(embedded_export))
-    with pytest.raises(FileExistsError, match="exists already"):
+    with pytest.raises(OutputExistsError, match="already exists; choose a new folder"):
         export_checkpoint("anything", embedded_export)
     assert sorted(os.listdir(embedded_export)) == before
 
@@ -149,8 +162,8 @@ def test_an_adapter_is_merged_into_an_export(make_checkpoint, tmp_path):
         torch.testing.assert_close(exported(input_ids=ids).logits, model(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
 
 
-def test_a_stale_adapter_folder_stays_behind(make_checkpoint, tmp_path):
-    # use_lora is false: whatever lies in adapter/ is merged already, as after the finetune stage
+def test_a_merged_adapter_is_not_exported(make_checkpoint, tmp_path):
+    # use_lora is False: the adapter in adapter/ is already merged, as after the finetune stage
     source = make_checkpoint(tmp_path / "checkpoint")
     (source / "adapter").mkdir()
     (source / "adapter" / "adapter_config.json").write_text("{}")

@@ -1,4 +1,4 @@
-"""The flattener on toy packages: what it must follow, rewrite, guard and refuse."""
+"""`flatten` on toy packages: what it must follow, rewrite, guard and refuse."""
 
 import ast
 import subprocess
@@ -30,7 +30,7 @@ def toy(tmp_path):
 
 
 def run(files, folder, code):
-    """Run code in a process where the flat files are the modules of a package `flat`."""
+    """Run code in a process in which the flat files are the modules of a package `flat`."""
     package = folder / "flat"
     package.mkdir()
     for name, text in files.items():
@@ -74,19 +74,129 @@ def test_imports_of_every_shape_are_followed_and_still_work(toy, tmp_path):
     assert run(files, tmp_path, "from flat.entry import result; print(result)") == "(42, 1, 1, 1, ['x'])"
 
 
-def test_an_entry_names_every_other_file_for_releases_that_copy_only_those(toy):
+def test_an_entry_imports_all_other_files_since_some_releases_copy_only_those(toy):
     files = toy({"lib._a": "from lib._b import b\n", "lib._b": "b = 1\n", "app.entry": "from lib._a import b\n"})
     named = [node.module for node in ast.walk(ast.parse(files["entry.py"])) if isinstance(node, ast.ImportFrom)]
     assert sorted(named) == ["lib_a", "lib_b"]
 
 
-def test_a_facade_adopts_the_classes_it_re_exports(toy, tmp_path):
-    facade = "from app.inner import Thing\n__all__ = ['Thing']\n"
-    files = toy({"app.inner": "class Thing:\n    pass\n", "app.entry": facade})
-    assert run(files, tmp_path, "from flat.entry import Thing; print(Thing.__module__)") == "flat.entry"
+LAZY = """
+    from importlib import import_module
+    from typing import TYPE_CHECKING
+
+    if TYPE_CHECKING:
+        from lib._first import first
+        from lib._second import Second as Renamed
+
+    __all__ = ["Renamed", "first"]
+    _MODULES = {"first": "_first", "Renamed": "_second"}
 
 
-def test_jaxtyping_goes_and_everything_else_stays(toy):
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(name)
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+    def __dir__() -> list[str]:
+        return sorted(_MODULES)
+    """
+#: The same with the functions in the `else:` of `if TYPE_CHECKING:`.
+LAZY_ELSE = """
+    import typing
+    from importlib import import_module
+
+    if typing.TYPE_CHECKING:
+        from lib._first import first
+        from lib._second import Second as Renamed
+    else:
+
+        def __getattr__(name):
+            return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+    _MODULES: dict[str, str] = {"first": "_first", "Renamed": "_second"}
+    """
+
+
+@pytest.mark.parametrize("init", [LAZY, LAZY_ELSE], ids=["functions", "else"])
+def test_a_lazy_package_is_followed_to_the_modules_that_define_its_names(toy, tmp_path, init):
+    files = toy(
+        {
+            "lib": init,
+            "lib._first": "first = 1\n",
+            "lib._second": "class Second:\n    value = 2\n",
+            "lib._unused": "unused = 3\n",
+            "app.entry": "from lib import Renamed, first\nresult = first, Renamed.value\n",
+        }
+    )
+    assert set(files) == {"entry.py", "lib_first.py", "lib_second.py"}
+    assert "from .lib_second import Second as Renamed" in files["entry.py"]
+    assert run(files, tmp_path, "from flat.entry import result; print(result)") == "(1, 2)"
+
+
+@pytest.mark.parametrize(
+    "init",
+    [
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from lib._first import first\nelse:\n    print(1)\n",
+        "from lib._first import first\n\ndef __getattr__(name, homes=dict(x=1)):\n    return homes\n",
+        "from lib._first import first\nimport functools\n\n@functools.cache\ndef __getattr__(name):\n    return 1\n",
+        "from lib._first import first\n_MODULES = dict(first=1)\n",
+        "from lib._first import first\nclass Thing:\n    x = print(1)\n",
+    ],
+    ids=["else", "default", "decorator", "assignment", "class"],
+)
+def test_a_package_whose_init_runs_code_is_refused(toy, init):
+    with pytest.raises(ExportError, match=r"^lib/__init__\.py:\d+: lib runs code at import"):
+        toy({"lib": init, "lib._first": "first = 1\n", "app.entry": "from lib import first\n"})
+
+
+def test_a_registry_filled_by_decorators_is_complete(toy, tmp_path):
+    """As resamplers register: the sub-package imports its modules, and their classes register themselves."""
+    files = toy(
+        {
+            "lib": "from lib.sub import build\n",
+            "lib.sub": """\
+                from lib.sub._registry import build, register
+                from lib.sub.linear import Linear
+
+                __all__ = ["Linear", "build", "register"]
+                """,
+            "lib.sub._registry": """\
+                KINDS = {}
+
+                def register(name):
+                    def add(kind):
+                        KINDS[name] = kind
+                        return kind
+                    return add
+
+                def build(name, **options):
+                    return KINDS[name](**options)
+                """,
+            "lib.sub.linear": """\
+                from dataclasses import dataclass
+
+                from jaxtyping import Float
+                from lib.sub._registry import register
+
+                @register("linear")
+                @dataclass(frozen=True, kw_only=True)
+                class Linear:
+                    size: int = 3
+
+                    def forward(self, x: Float[list, "n"]) -> Float[list, "n"]:
+                        return x * self.size
+                """,
+            "app.entry": "from lib import build\nmade = build('linear', size=2)\n",
+        }
+    )
+    assert set(files) == {"entry.py", "lib_sub.py", "lib_sub_linear.py", "lib_sub_registry.py"}
+    assert "from .lib_sub import build" in files["entry.py"]
+    found = run(files, tmp_path, "from flat.entry import made; print(made, made.forward([1]))")
+    assert found == "Linear(size=2) [1, 1]"
+
+
+def test_jaxtyping_is_removed_and_everything_else_kept(toy):
     files = toy(
         {
             "app.entry": '''\
@@ -109,7 +219,7 @@ def test_jaxtyping_goes_and_everything_else_stays(toy):
                 '''
         }
     )
-    assert files["entry.py"].split("change it there.\n")[1] == textwrap.dedent('''\
+    assert files["entry.py"].split("edit the original instead.\n")[1] == textwrap.dedent('''\
         """Degrees: 90°."""
 
         from numpy import ndarray
@@ -128,7 +238,7 @@ def test_jaxtyping_goes_and_everything_else_stays(toy):
         ''')
 
 
-def test_optional_packages_are_guarded_where_transformers_would_demand_them(toy):
+def test_optional_packages_are_guarded_where_transformers_would_require_them(toy):
     files = toy(
         {
             "app.entry": """\
@@ -165,38 +275,38 @@ def test_optional_packages_are_guarded_where_transformers_would_demand_them(toy)
         ("import lib.other\n", 1, "`import lib.other` cannot be flattened"),
         ("from lib.other import *\n", 1, "star import"),
         ("from lib.nothing import x\n", 1, "there is no module lib.nothing"),
-        ("from lib import x\n", 1, "lib does not bind 'x'"),
-        ("from lib.other import missing\n", None, "does not bind 'missing'"),
+        ("from lib import x\n", 1, "lib does not define 'x'"),
+        ("from lib.other import missing\n", None, "does not define 'missing'"),
         ("\nimport cv2\n", 2, "needs 'cv2' at import"),
-        ("from importlib.resources import files\n", 1, "looks beside the code"),
-        ("import importlib\nx = importlib.import_module('lib.other')\n", 2, "computed name"),
+        ("from importlib.resources import files\n", 1, "needs an installed package"),
+        ("import importlib\nx = importlib.import_module('lib.other')\n", 2, "not a literal"),
         ("x = 1\ny = __file__\n", 2, "__file__"),
-        ("import jaxtyping\n", 1, "imported whole"),
+        ("import jaxtyping\n", 1, "`import jaxtyping` cannot be removed"),
         ("from jaxtyping import Float\nx: Float\n", 2, "used as a value"),
         ("from jaxtyping import Float\nx: 'Float[int, \"a\"]'\n", 2, "in quotes"),
         ("from jaxtyping import Float\nx: Float[int]\n", 2, r"expected Float\[array"),
-        ('"""Text.\n\nfrom .x import y\n"""\n', 3, "takes this line of text for an import"),
-        ("x = 1; from lib.other import x\n", 1, "a line of its own"),
+        ('"""Text.\n\nfrom .x import y\n"""\n', 3, "would read this line of text as an import"),
+        ("x = 1; from lib.other import x\n", 1, "move it to its own line"),
         ("from a.b import c\n", 1, "needs 'a' at import"),
     ],
 )
-def test_what_cannot_be_flattened_is_refused_with_file_and_line(toy, text, line, message):
+def test_code_that_cannot_be_flattened_is_refused_with_file_and_line(toy, text, line, message):
     with pytest.raises(ExportError, match=message) as caught:
         toy({"lib.other": "x = 1\n", "app.entry": text})
     assert line is None or str(caught.value).startswith(f"app/entry.py:{line}: ")
 
 
-def test_two_modules_of_one_flat_name_are_refused(toy):
+def test_two_modules_with_the_same_flat_name_are_refused(toy):
     modules = {
         "app.lib_x": "a = 1\n",
         "lib.x": "a = 1\n",
         "app.entry": "from app.lib_x import a\nfrom lib.x import a\n",
     }
-    with pytest.raises(ExportError, match=r"would both be lib_x\.py"):
+    with pytest.raises(ExportError, match=r"would both be written to lib_x\.py"):
         toy(modules)
 
 
-def test_names_behind_code_that_runs_at_import_are_refused(toy):
+def test_re_exports_of_a_package_that_runs_code_at_import_are_refused(toy):
     modules = {"lib": "from lib.other import x\nprint('side effect')\n", "lib.other": "x = 1\n"}
     with pytest.raises(ExportError, match="runs code at import"):
         toy({**modules, "app.entry": "from lib import x\n"})

@@ -1,4 +1,4 @@
-"""`panollava push` against a real HTTP server that speaks the Hub's protocol."""
+"""`panollava push` against a local HTTP server with the protocol of the Hub."""
 
 import json
 import re
@@ -6,7 +6,9 @@ import re
 import pytest
 
 
-def test_one_private_tagged_commit_and_a_card_that_works(served, embedded_export, clean_run, tmp_path, panorama_jpeg):
+def test_push_makes_one_private_tagged_commit_whose_card_works(
+    served, embedded_export, clean_run, tmp_path, panorama_jpeg
+):
     hub, done = served
     assert done.returncode == 0, done.stderr
     repository = hub.repositories["owner/pano.v1"]
@@ -33,19 +35,19 @@ import sys
 from pathlib import Path
 from huggingface_hub import CommitOperationAdd, HfApi
 from panollava_hf._errors import PushError
-from panollava_hf.hub._push import prepare, push
+from panollava_hf.hub import plan_push, push
 
 folder = Path(sys.argv[1])
 (folder / "chat_old.py").write_text("")
-print(push(prepare(folder, "owner/pano", tag="v1")))
+print(push(plan_push(folder, "owner/pano", tag="v1")))
 (folder / "chat_old.py").unlink()
-somebodys = [CommitOperationAdd(name, b"...") for name in ("picture.png", "old-00001.safetensors", "notes.txt")]
-print(HfApi().create_commit("owner/pano", somebodys, commit_message="somebody's").oid)
+others = [CommitOperationAdd(name, b"...") for name in ("image.png", "old-00001.safetensors", "notes.txt")]
+print(HfApi().create_commit("owner/pano", others, commit_message="other files").oid)
 try:
-    push(prepare(folder, "owner/pano", tag="v1"))
+    push(plan_push(folder, "owner/pano", tag="v1"))
 except PushError as error:
     print(error)
-print(push(prepare(folder, "owner/pano", tag="v2")))
+print(push(plan_push(folder, "owner/pano", tag="v2")))
 """
 
 
@@ -55,10 +57,10 @@ def test_a_second_push_replaces_code_and_weights_and_keeps_the_rest(own_copy, em
     first, between, refusal, second = done.stdout.strip().splitlines()
     repository = hub.repositories["owner/pano"]
     assert list(repository.commits)[1:] == [first, between, second]
-    assert "has a tag v1 already" in refusal
-    assert {"picture.png", "old-00001.safetensors", "chat_old.py"} <= set(repository.commits[between])
-    assert set(repository.commits[second]) & {"picture.png", "notes.txt", "old-00001.safetensors", "chat_old.py"} == {
-        *("picture.png", "notes.txt")
+    assert "already has a tag v1" in refusal
+    assert {"image.png", "old-00001.safetensors", "chat_old.py"} <= set(repository.commits[between])
+    assert set(repository.commits[second]) & {"image.png", "notes.txt", "old-00001.safetensors", "chat_old.py"} == {
+        *("image.png", "notes.txt")
     }
     assert repository.tags == {"v1": first, "v2": second}
 
@@ -67,37 +69,37 @@ REFUSED = """
 import os, sys
 from panollava_hf.cli import run
 
-good, os.environ["HF_TOKEN"] = os.environ["HF_TOKEN"], "hf_wrongTokenOfSomebody"
+good, os.environ["HF_TOKEN"] = os.environ["HF_TOKEN"], "hf_wrongToken"
 print(run(["push", sys.argv[1], "owner/pano"]))
 os.environ["HF_TOKEN"] = good
 print(run(["push", sys.argv[1], "owner/pano", "--public"]))
 """
 
 
-def test_who_may_not_write_and_what_fails_change_nothing_and_tell_no_token(embedded_export, client_run, hub):
+def test_a_refused_or_failed_push_changes_nothing_and_prints_no_token(embedded_export, client_run, hub):
     hub.broken = "/commit/"
     done = client_run(REFUSED, embedded_export, endpoint=hub.endpoint, token=hub.token)
     assert done.stdout.split() == ["2", "2"]
-    told = [line for line in done.stderr.splitlines() if line.startswith("panollava: cannot push to owner/pano: ")]
-    assert len(told) == 2
-    assert "401" in told[0]
-    assert "500" in told[1]
+    errors = [line for line in done.stderr.splitlines() if line.startswith("panollava: cannot push to owner/pano: ")]
+    assert len(errors) == 2
+    assert "401" in errors[0]
+    assert "500" in errors[1]
     for secret in (hub.token, "hf_wrong", "Traceback"):
         assert secret not in done.stderr
     assert not hub.repositories["owner/pano"].private
     assert hub.repositories["owner/pano"].messages == ["initial commit"]
 
 
-def test_a_hub_that_is_not_there(embedded_export, client_run):
+def test_a_hub_that_cannot_be_reached(embedded_export, client_run):
     code = "import sys; from panollava_hf.cli import run; print(run(['push', sys.argv[1], 'owner/pano']))"
-    done = client_run(code, embedded_export, endpoint="http://127.0.0.1:9", token="hf_secretOfMine")
+    done = client_run(code, embedded_export, endpoint="http://127.0.0.1:9", token="hf_secretToken")
     assert done.stdout.strip() == "2"
     assert "panollava: cannot push to owner/pano: " in done.stderr
     assert "Traceback" not in done.stderr
     assert "hf_secret" not in done.stderr
 
 
-def test_what_stopped_an_upload_is_told_without_the_token(embedded_export, monkeypatch):
+def test_the_cause_of_a_failed_upload_is_reported_without_the_token(embedded_export, monkeypatch):
     from panollava_hf.hub import _push as module
 
     class Api:
@@ -105,11 +107,11 @@ def test_what_stopped_an_upload_is_told_without_the_token(embedded_export, monke
             pass
 
         def create_repo(self, *arguments, **options):
-            raise RuntimeError("Error while uploading 'model.safetensors'") from OSError("refused hf_secretOfMine")
+            raise RuntimeError("Error while uploading 'model.safetensors'") from OSError("refused hf_secretToken")
 
     monkeypatch.setattr(module, "HfApi", Api)
     with pytest.raises(module.PushError, match=r"uploading 'model.safetensors' \(refused \*\*\*\)"):
-        module.push(module.prepare(embedded_export, "owner/pano"), token="hf_secretOfMine")
+        module.push(module.plan_push(embedded_export, "owner/pano"), token="hf_secretToken")
 
 
 def test_a_dry_run_sends_nothing(embedded_export, capsys, monkeypatch):
@@ -129,17 +131,18 @@ def test_a_dry_run_sends_nothing(embedded_export, capsys, monkeypatch):
     ("spoil", "arguments", "message"),
     [
         (lambda f: (f / "config.json").unlink(), ["owner/pano"], "has no config.json"),
+        (lambda f: (f / "config.json").write_text("{"), ["owner/pano"], "config.json is not valid JSON"),
         (lambda f: (f / "config.json").write_text("{}"), ["owner/pano"], "run `panollava export` first"),
         (lambda f: (f / "modeling_panollava.py").unlink(), ["owner/pano"], "it lacks modeling_panollava.py"),
-        (lambda f: (f / "model.safetensors").unlink(), ["owner/pano"], "it lacks weights"),
-        (lambda f: (f / "notes").mkdir(), ["owner/pano"], "holds what no export holds: notes"),
-        (lambda f: (f / "key").symlink_to("/etc/hosts"), ["owner/pano"], "holds what no export holds: key"),
+        (lambda f: (f / "model.safetensors").unlink(), ["owner/pano"], "it lacks the weights (*.safetensors)"),
+        (lambda f: (f / "notes").mkdir(), ["owner/pano"], "contains notes: remove subfolders and links"),
+        (lambda f: (f / "key").symlink_to("/etc/hosts"), ["owner/pano"], "contains key: remove subfolders and links"),
         (lambda f: None, ["pano"], "write owner/name"),
         (lambda f: None, ["owner/a b"], "owner/a b"),
-        (lambda f: None, ["owner/pano", "--tag", "v 1"], "'v 1' is no tag"),
+        (lambda f: None, ["owner/pano", "--tag", "v 1"], "'v 1' is not a valid tag"),
     ],
 )
-def test_what_cannot_be_pushed_is_said_in_one_line(own_copy, embedded_export, capsys, spoil, arguments, message):
+def test_what_cannot_be_pushed_is_reported_in_one_line(own_copy, embedded_export, capsys, spoil, arguments, message):
     from panollava_hf.cli import run
 
     folder = own_copy(embedded_export)
@@ -167,7 +170,7 @@ print(json.dumps([type(model).__name__, type(processor).__name__, any(info.value
 
 
 def test_push_to_hub_of_the_three_parts(hub, client_run):
-    """transformers' own `push_to_hub`, for people who have the package on both sides."""
+    """transformers' own `push_to_hub`, between two users who both have the package."""
     done = client_run(PARTS, endpoint=hub.endpoint, token=hub.token)
     answer = json.loads(done.stdout.splitlines()[-1])
     assert answer == ["PanoLLaVaForConditionalGeneration", "PanoLLaVaProcessor", False]

@@ -1,4 +1,4 @@
-"""Pictures: the seam, the poles, turning, who hides whom, and that colours can be told."""
+"""Images: the seam, the poles, rotation, occlusion, and colours."""
 
 import colorsys
 import dataclasses
@@ -8,8 +8,9 @@ import pytest
 import torch
 from panollava_geometry import PerspectiveView, ViewPlan, extract_views
 from panollava_hf._errors import PanoShapesError
-from panollava_hf.panoshapes import COLOURS, render_ids, render_scene, sample_scene, visible_shares
-from panollava_hf.panoshapes._cover import object_frame
+from panollava_hf.panoshapes import COLOURS, render_scene, sample_scene
+from panollava_hf.panoshapes._coverage import object_frame
+from panollava_hf.panoshapes._render import object_ids, solid_angles
 from panollava_hf.panoshapes._solids import intersect
 
 TEXTURES = ("plain", "checker", "stripes", "noise")
@@ -24,7 +25,7 @@ def directions(width):
 
 
 def brute_force_ids(scene, width):
-    """The nearest object along each ray; every ray against every object, in no order."""
+    """The nearest object along each ray, from intersecting every ray with every object."""
     rays = directions(width).reshape(-1, 3)
     nearest, ids = np.full(len(rays), np.inf), np.full(len(rays), -1)
     for index, item in enumerate(scene.objects):
@@ -32,7 +33,7 @@ def brute_force_ids(scene, width):
         centre = np.array([np.cos(pitch) * np.sin(yaw), np.sin(pitch), np.cos(pitch) * np.cos(yaw)]) * item.distance
         frame = object_frame(item)
         local = tuple((rays @ frame.T).T.astype(np.float32))
-        # The ball around the object is what intersect() expects rays to be near of.
+        # intersect() expects rays close to the bounding ball.
         close = rays @ centre > np.sqrt(np.maximum(centre @ centre - (1.4 * item.radius) ** 2, 0))
         hit, distance, _ = intersect(item.shape, tuple(-(frame @ centre) / item.radius), local)
         distance = np.where(hit & close, distance * item.radius, np.inf)
@@ -42,51 +43,50 @@ def brute_force_ids(scene, width):
 
 
 def test_smoke(scenes):
-    picture = render_scene(scenes[0], 256)
-    assert picture.shape == (128, 256, 3)
-    assert picture.dtype == np.uint8
-    assert picture.std() > 5
+    image = render_scene(scenes[0], 256)
+    assert image.shape == (128, 256, 3)
+    assert image.dtype == np.uint8
+    assert image.std() > 5
 
 
 @pytest.mark.parametrize("width", [513, 1022, 0, -4, 32, 100_000])
 def test_impossible_widths(scenes, width):
-    for draw in (render_scene, render_ids):
-        with pytest.raises(PanoShapesError, match=f"width {width}: expected a multiple of 4"):
-            draw(scenes[0], width)
+    with pytest.raises(PanoShapesError, match=f"width {width}: expected a multiple of 4"):
+        render_scene(scenes[0], width)
 
 
 @pytest.mark.parametrize("texture", TEXTURES)
 def test_first_and_last_column_are_neighbours(scenes, texture):
-    """The step over the seam is no larger than steps elsewhere, in every row."""
+    """The step across the seam is not larger than steps between other columns."""
     for scene in scenes[:12]:
         scene = dataclasses.replace(scene, ground=dataclasses.replace(scene.ground, texture=texture))
-        picture = render_scene(scene, 512).astype(float)
-        over = abs(picture[:, 0] - picture[:, -1])
-        inside = abs(np.diff(picture, axis=1))
+        image = render_scene(scene, 512).astype(float)
+        over = abs(image[:, 0] - image[:, -1])
+        inside = abs(np.diff(image, axis=1))
         assert over.mean() <= np.quantile(inside.mean((0, 2)), 1.0) + 1e-9
-        shifted = render_scene(scene.rotated(90), 512).astype(float)  # the seam's place, now inside the picture
+        shifted = render_scene(scene.rotated(90), 512).astype(float)  # the seam is now inside the image
         again = abs(shifted[:, 128] - shifted[:, 127])
         assert abs(again - over).max() <= 2
 
 
-def test_poles_are_of_one_colour(scenes):
-    """Around a pole all columns look at nearly the same point."""
+def test_poles_have_one_colour(scenes):
+    """Close to a pole all columns look at nearly the same point."""
     for scene in scenes[:40]:
         bare = dataclasses.replace(scene, objects=())
-        picture = render_scene(bare, 512).astype(float)
-        for row in (picture[0], picture[-1]):
-            assert np.ptp(row, axis=0).max() < 40  # a tile's border may run through
+        image = render_scene(bare, 512).astype(float)
+        for row in (image[0], image[-1]):
+            assert np.ptp(row, axis=0).max() < 40  # a border between tiles may cross the pole
             assert abs(row - np.roll(row, 1, 0)).mean() < 2
 
 
 @pytest.mark.parametrize("columns", [1, 64, 255, 389])
-def test_turning_a_scene_rolls_its_picture(scenes, columns):
+def test_rotating_a_scene_rolls_its_image(scenes, columns):
     width = 512
     for scene in scenes[:25]:
         rolled = np.roll(render_scene(scene, width), columns, axis=1).astype(int)
         turned = render_scene(scene.rotated(columns * 360 / width), width).astype(int)
         difference = abs(rolled - turned).max(-1)
-        assert (difference > 1).mean() < 1e-4  # a sample on an edge may fall to the other side
+        assert (difference > 1).mean() < 1e-4  # a sample on an edge may change sides
         assert difference.mean() < 0.05
 
 
@@ -94,18 +94,18 @@ def test_nearest_object_is_seen(scenes):
     several = [scene for scene in scenes if min(item.visible_share for item in scene.objects) < 0.95][:15]
     assert len(several) >= 10
     for scene in several + scenes[:15]:
-        ids = render_ids(scene, 256)
+        ids, _ = object_ids(scene.objects, 256)
         assert (ids != brute_force_ids(scene, 256)).mean() < 5e-4
 
 
-def test_shares_are_those_of_an_id_picture(scenes):
+def test_visible_shares_match_an_image_of_ids(scenes):
     width = 512
     weight = np.cos(np.radians(90 - (np.arange(width // 2) + 0.5) / (width // 2) * 180))
     for scene in scenes[:60]:
-        ids = render_ids(scene, width)
-        measured = visible_shares(scene)
+        ids, _ = object_ids(scene.objects, width)
+        measured = [seen / whole for seen, whole in solid_angles(scene.objects)]
         for index, item in enumerate(scene.objects):
-            alone = render_ids(dataclasses.replace(scene, objects=(item,)), width)
+            alone, _ = object_ids((item,), width)
             share = (weight @ (ids == index)).sum() / (weight @ (alone == 0)).sum()
             assert share == pytest.approx(measured[index], abs=0.025)
             assert item.visible_share == pytest.approx(measured[index], abs=1e-4)
@@ -117,20 +117,20 @@ def test_every_object_can_be_seen(scenes):
     rows = np.cos(np.radians(90 - (np.arange(width // 2) + 0.5) / (width // 2) * 180)) * 2 * np.pi**2
     for scene in scenes[:120]:
         assert min(item.visible_share for item in scene.objects) >= 0.6
-        ids = render_ids(scene, width)
+        ids, _ = object_ids(scene.objects, width)
         for index in range(len(scene.objects)):
             solid_angle = (rows @ (ids == index)).sum() / (width * width // 2)
             assert solid_angle > 2 * np.pi * (1 - np.cos(np.radians(6)))
 
 
-def test_colours_can_be_told(scenes):
-    """The hue that most pixels of an object have is nearest to the colour it is called by."""
+def test_colours_are_distinguishable(scenes):
+    """The median hue of an object is closest to the colour that names it."""
     hues = {"red": 0, "orange": 30, "yellow": 55, "green": 131, "blue": 229, "purple": 284}
     assert set(hues) == set(COLOURS)
     for scene in scenes[:120]:
-        picture, ids = render_scene(scene, 512) / 255.0, render_ids(scene, 512)
+        image, (ids, _) = render_scene(scene, 512) / 255.0, object_ids(scene.objects, 512)
         for index, item in enumerate(scene.objects):
-            red, green, blue = np.median(picture[ids == index], axis=0)
+            red, green, blue = np.median(image[ids == index], axis=0)
             hue, saturation, value = colorsys.rgb_to_hsv(red, green, blue)
             away = {name: abs((hue * 360 - angle + 180) % 360 - 180) for name, angle in hues.items()}
             assert min(away, key=away.get) == item.colour
@@ -142,15 +142,15 @@ def test_colours_can_be_told(scenes):
 def test_objects_stand_out_from_the_backdrop(scenes):
     for scene in scenes[:60]:
         bare = render_scene(dataclasses.replace(scene, objects=()), 512).astype(float)
-        picture, ids = render_scene(scene, 512).astype(float), render_ids(scene, 512)
+        image, (ids, _) = render_scene(scene, 512).astype(float), object_ids(scene.objects, 512)
         for index in range(len(scene.objects)):
             shown = ids == index
-            difference = np.linalg.norm(picture[shown] - bare[shown], axis=-1)
+            difference = np.linalg.norm(image[shown] - bare[shown], axis=-1)
             assert np.quantile(difference, 0.1) > 30
 
 
 def test_views_of_the_geometry_find_the_objects(scenes):
-    """An independent reader of panoramas, pointed at an object, has it in the middle of its view."""
+    """A view of panollava_geometry in the direction of an object shows it in its centre."""
     for scene in scenes[:25]:
         panorama = torch.from_numpy(render_scene(scene, 512)).permute(2, 0, 1)
         for item in scene.objects:
@@ -162,7 +162,7 @@ def test_views_of_the_geometry_find_the_objects(scenes):
             assert np.corrcoef(middle, tint)[0, 1] > 0.97
 
 
-def test_pictures_vary(scenes):
+def test_images_vary(scenes):
     small = np.stack([render_scene(scene, 64) for scene in scenes[:40]]).astype(float)
     sky, ground = small[:, 4:12].mean((1, 2)), small[:, 20:28].mean((1, 2))
     assert sky.std(0).min() > 8
@@ -170,6 +170,6 @@ def test_pictures_vary(scenes):
     assert {scene.ground.texture for scene in scenes} == set(TEXTURES)
 
 
-def test_same_scene_same_picture():
+def test_same_scene_same_image():
     first, second = (render_scene(sample_scene(3, "train", 4), 256) for _ in range(2))
     assert np.array_equal(first, second)

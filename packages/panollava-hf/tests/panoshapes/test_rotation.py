@@ -1,4 +1,4 @@
-"""Questions turn with the panorama: their answers stay true of the turned scene."""
+"""Questions rotate with the panorama, and their answers are correct for the rotated scene."""
 
 import dataclasses
 
@@ -7,12 +7,12 @@ import pytest
 from panollava_hf._errors import PanoShapesError
 from panollava_hf.panoshapes import DIRECTIONS, answer, rotate_question
 
-#: What has nothing to do with where the picture is cut.
+#: Families whose questions and answers do not depend on the position of the seam.
 UNMOVED = ("count", "attribute", "existence", "relative", "distance")
 
 
 @pytest.mark.parametrize("yaw_deg", [-170.0, -33.3, 0.5, 90.0, 123.0, 359.0])
-def test_turned_questions_are_answered_by_the_turned_scene(asked, yaw_deg):
+def test_answers_of_rotated_questions(asked, yaw_deg):
     kept = 0
     for scene, question in asked:
         turned = rotate_question(question, scene, yaw_deg)
@@ -31,10 +31,10 @@ def test_turned_questions_are_answered_by_the_turned_scene(asked, yaw_deg):
 
 @pytest.mark.parametrize("steps", range(-3, 5))
 def test_eighths_of_a_turn_move_directions_by_one(asked, steps):
-    """By whole sectors nothing becomes unclear, so every question is kept."""
+    """A rotation by whole sectors makes no answer ambiguous, so every question is kept."""
     for scene, question in asked[:1200]:
         turned = rotate_question(question, scene, 45.0 * steps)
-        if question.family == "caption":  # two objects of a sector keep their order; sectors may begin elsewhere
+        if question.family == "caption":  # two objects of a sector keep their order; another sector may come first
             words = [set(part.split()) - set(" ".join(DIRECTIONS).split()) for part in question.answer.split(", ")]
             again = [set(part.split()) - set(" ".join(DIRECTIONS).split()) for part in turned.answer.split(", ")]
             assert sorted(map(sorted, words)) == sorted(map(sorted, again))
@@ -66,14 +66,14 @@ def test_there_and_back(asked):
             assert rotate_question(turned, scene.rotated(yaw_deg), -yaw_deg) == question
 
 
-def test_a_question_that_does_not_read_as_its_program(asked):
+def test_question_that_is_not_a_wording_of_its_program(asked):
     scene, question = asked[0]
-    with pytest.raises(PanoShapesError, match="'Well\\?' is no wording of"):
+    with pytest.raises(PanoShapesError, match="'Well\\?' is not a wording of the program"):
         rotate_question(dataclasses.replace(question, question="Well?"), scene, 10.0)
 
 
 def test_a_question_about_another_scene(asked, scenes):
     question = next(each for _, each in asked if each.family == "what")
     stranger = next(scene for scene in scenes if answer(scene, question.program) is None)
-    with pytest.raises(PanoShapesError, match="is no question about scene"):
+    with pytest.raises(PanoShapesError, match="has no unambiguous answer to"):
         rotate_question(question, stranger, 10.0)

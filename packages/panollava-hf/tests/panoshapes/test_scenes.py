@@ -1,4 +1,4 @@
-"""Sampling: seeds, splits, JSON, and the promises about where objects are."""
+"""Sampling: seeds, splits, JSON, and the guarantees about the positions of objects."""
 
 import json
 from collections import Counter
@@ -6,8 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 from panollava_hf._errors import PanoShapesError
-from panollava_hf.panoshapes import COLOURS, DIRECTIONS, SHAPES, SPLITS, Scene, sample_scene
-from panollava_hf.panoshapes._vocabulary import direction_name
+from panollava_hf.panoshapes import COLOURS, DIRECTIONS, SHAPES, Scene, sample_scene
+from panollava_hf.panoshapes._vocabulary import SPLITS, direction_name
 
 
 def objects(scenes):
@@ -18,14 +18,14 @@ def test_same_seed_same_scene_and_others_differ():
     assert sample_scene(1, "test", 2) == sample_scene(1, "test", 2)
     keys = [(seed, split, index) for seed in range(3) for split in SPLITS for index in range(20)]
     drawn = {json.dumps([item.yaw_deg for item in sample_scene(*key).objects]) for key in keys}
-    assert len(drawn) == len(keys)  # splits share no scene
+    assert len(drawn) == len(keys)  # no scene is in two splits
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ((0, "dev", 0), "unknown split 'dev': expected one of train, validation, test"),
-        ((-1, "test", 0), "seed -1, index 0: expected no negative numbers"),
+        ((-1, "test", 0), "seed -1, index 0: expected integers of at least 0"),
         ((0, "test", -5), "index -5"),
     ],
 )
@@ -42,12 +42,12 @@ def test_json_round_trip(scenes):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"objects": None}, "this is no scene"),
+        ({"objects": None}, "not a PanoShapes scene"),
         ({"weather": "fine"}, "unexpected keyword argument 'weather'"),
         ({"sky": {}}, "missing"),
     ],
 )
-def test_what_is_no_scene(scenes, change, message):
+def test_invalid_scenes(scenes, change, message):
     with pytest.raises(PanoShapesError, match=message):
         Scene.from_dict({**scenes[0].to_dict(), **change})
 
@@ -83,8 +83,8 @@ def test_objects_do_not_touch(scenes):
                 assert np.linalg.norm(centre - other) > 0.9
 
 
-def test_everything_is_about_as_likely():
-    """Chi-squared at 0.1 % (scipy's tables): numbers of objects, colours, shapes; sectors among what is horizontal."""
+def test_uniform_distributions():
+    """Chi-squared at 0.1 % (tables of scipy) for numbers of objects and sectors of horizontal objects."""
     scenes = [sample_scene(9, "train", index) for index in range(700)]
     counts = Counter(len(scene.objects) for scene in scenes)
     assert chi_squared([counts[number] for number in range(1, 7)]) < 20.5
@@ -92,7 +92,7 @@ def test_everything_is_about_as_likely():
     horizontal = [item for item in everything if item.horizontal]
     sectors = Counter(item.direction for item in horizontal)
     assert chi_squared([sectors[name] for name in DIRECTIONS[:8]]) < 24.3
-    # Scenes of two colours, or two shapes, make these counts vary more: a plain bound on the shares.
+    # Scenes with only two colours or shapes increase the variance of these counts: compare with a fixed bound.
     for kinds, values in (
         (COLOURS, [item.colour for item in everything]),
         (SHAPES, [item.shape for item in everything]),
@@ -101,7 +101,7 @@ def test_everything_is_about_as_likely():
         assert abs(shares - 1).max() < 0.15
     assert 0.03 < np.mean([item.visible_share < 0.99 for item in everything]) < 0.3
     seam = np.mean([abs(item.yaw_deg) > 170 for item in horizontal]) * 18
-    assert 0.75 < seam < 1.45  # across the seam as often as ahead; a little more, clear of borders
+    assert 0.75 < seam < 1.45  # across the seam about as often as in front
     poles = Counter(item.direction for item in everything if not item.horizontal)
     assert min(poles["above"], poles["below"]) > 0.07 * len(everything)
 
@@ -132,11 +132,11 @@ def test_directions(yaw, pitch, name):
     assert direction_name(yaw, pitch) == name
 
 
-def test_turned_scene(scenes):
+def test_rotated_scene(scenes):
     scene = scenes[3]
-    turned = scene.rotated(100)
-    for before, after in zip(scene.objects, turned.objects, strict=True):
+    rotated = scene.rotated(100)
+    for before, after in zip(scene.objects, rotated.objects, strict=True):
         assert (after.yaw_deg - before.yaw_deg - 100) % 360 == pytest.approx(0, abs=1e-6)
         assert after.pitch_deg == before.pitch_deg
-    assert turned.rotated(-100) == scene
+    assert rotated.rotated(-100) == scene
     assert scene.rotated(360) == scene

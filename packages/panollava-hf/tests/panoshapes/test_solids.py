@@ -1,4 +1,4 @@
-"""Rays against solids, compared with a march in small steps through the solids' own inequalities."""
+"""Intersections, compared with small steps along each ray through the inequalities that define the solids."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from panollava_hf.panoshapes._solids import BOUNDING_RADIUS, intersect
 
 
 def inside(shape, point):
-    """Negative inside, zero on the surface: written from the definition of each solid, in float64."""
+    """Negative inside and zero on the surface, from the definition of each solid, in float64."""
     x, y, z = point
     axial = np.hypot(x, z)
     if shape == "sphere":
@@ -18,12 +18,12 @@ def inside(shape, point):
         return np.maximum(axial - 0.78, abs(y) - 0.88)
     if shape == "torus":
         return np.hypot(axial - 0.86, y) - 0.34
-    apex = (2.1**2 + 1.1**2) / (2 * 2.1)  # above the middle of the ball around it
+    apex = (2.1**2 + 1.1**2) / (2 * 2.1)  # above the centre of its bounding ball
     return np.maximum(axial - (apex - y) * 1.1 / 2.1, (apex - 2.1) - y)
 
 
 def some_rays(seed, count=1200):
-    """Rays from a point 2.6 to 6.7 away, spread over the ball around the solid."""
+    """Rays from a point at a distance of 2.6 to 6.7, towards the bounding ball of the solid."""
     rng = np.random.default_rng(seed)
     origin = rng.normal(size=3)
     origin *= rng.uniform(2.6, 6.7) / np.linalg.norm(origin)
@@ -35,14 +35,14 @@ def some_rays(seed, count=1200):
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("shape", SHAPES)
-def test_first_hit_is_where_a_march_enters(shape, seed):
+def test_first_hit_is_where_small_steps_enter(shape, seed):
     origin, rays = some_rays(seed)
     hit, distance, _ = intersect(shape, tuple(origin), tuple(rays.astype(np.float32)))
     steps = np.linspace(1, 9, 5334)
     value = inside(shape, origin[:, None, None] + rays[:, :, None] * steps)
     entered = value.min(1) < 0
     first = steps[np.argmax(value < 0, axis=1)]
-    grazing = abs(value.min(1)) < 6e-3  # less than the march, or the tracing of the torus, can tell
+    grazing = abs(value.min(1)) < 6e-3  # below the accuracy of the steps and of the traced torus
     assert 0.2 < entered.mean() < 0.95
     assert np.array_equal(hit[~grazing], entered[~grazing])
     both = hit & entered & ~grazing
@@ -60,7 +60,7 @@ def test_normals_are_the_gradient(shape):
     point = origin[:, None] + rays[:, hit] * distance[hit]
     normal = np.stack(normals)[:, hit]
     assert np.allclose(np.linalg.norm(normal, axis=0), 1, atol=2e-2)
-    assert (np.einsum("ij,ij->j", normal, rays[:, hit]) < 1e-3).mean() > 0.999  # they look back at the camera
+    assert (np.einsum("ij,ij->j", normal, rays[:, hit]) < 1e-3).mean() > 0.999  # normals point to the camera
     step = 1e-4
     shifts = step * np.eye(3)
     gradient = np.stack(
@@ -72,7 +72,7 @@ def test_normals_are_the_gradient(shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_ball_around_it_is_tight(shape):
+def test_bounding_ball_is_tight(shape):
     rng = np.random.default_rng(0)
     points = rng.uniform(-1.6, 1.6, (3, 400_000))
     within = points[:, inside(shape, points) < 0]
@@ -82,7 +82,7 @@ def test_ball_around_it_is_tight(shape):
 
 
 def test_shapes_look_about_as_large():
-    """So that nearer is larger, whatever the shapes: the areas of their shadows, seen as scenes show them."""
+    """Areas of their silhouettes in the poses of scenes: a nearer object looks larger, whatever its shape."""
     areas = {}
     for shape in SHAPES:
         tilt = np.radians(55 if shape == "torus" else 27)

@@ -1,4 +1,4 @@
-"""Folders: whole or not at all, the same whatever the number of workers, readable by `datasets`."""
+"""Datasets: complete or not written, independent of the number of workers, readable by `datasets`."""
 
 import hashlib
 import json
@@ -10,8 +10,9 @@ import pytest
 from panollava_hf import panoshapes
 from panollava_hf._errors import PanoShapesError
 from panollava_hf.cli import run
-from panollava_hf.panoshapes import Scene, answer, render_scene, sample_scene, summarise, write_panoshapes
-from panollava_hf.panoshapes import _write as writing
+from panollava_hf.panoshapes import _writing as writing
+from panollava_hf.panoshapes import answer, read_scenes, render_scene, sample_scene, write_panoshapes
+from panollava_hf.panoshapes._dataset import summarise
 from PIL import Image
 
 
@@ -39,26 +40,18 @@ def test_inventory():
     assert sorted(panoshapes.__all__) == [
         "COLOURS",
         "DIRECTIONS",
-        "FAMILIES",
-        "FamilySummary",
-        "Ground",
-        "PanoShapesError",
+        "Place",
         "Question",
         "SHAPES",
-        "SPLITS",
         "Scene",
-        "SceneObject",
-        "Sky",
+        "WORDS",
         "answer",
-        "aside",
         "questions",
-        "render_ids",
+        "read_scenes",
         "render_scene",
         "rotate_question",
         "sample_scene",
-        "summarise",
-        "visible_shares",
-        "wordings",
+        "scene_rotation",
         "write_panoshapes",
     ]
     assert all(hasattr(panoshapes, name) for name in panoshapes.__all__)
@@ -77,7 +70,7 @@ def test_contents(folder):
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["README.md", "images", "scenes-test.jsonl", "scenes-train.jsonl", "test.jsonl", "train.jsonl"]
     assert len(list((folder / "images").iterdir())) == 25
-    scenes = {scene["name"]: Scene.from_dict(scene) for scene in rows_of(folder / "scenes-test.jsonl")}
+    scenes = read_scenes(folder / "scenes-test.jsonl")
     assert list(scenes) == [f"test-{index:06d}" for index in range(20)]
     rows = rows_of(folder / "test.jsonl")
     assert {row["scene"] for row in rows} == set(scenes)
@@ -104,13 +97,13 @@ def test_contents(folder):
         assert answer(scenes[row["scene"]], json.loads(row["program"])) == row["answer"]
 
 
-def test_pictures_are_those_of_the_scenes(folder):
+def test_images_show_the_scenes(folder):
     scene = sample_scene(0, "train", 2)
-    with Image.open(folder / "images" / "train-000002.png") as picture:
-        assert np.array_equal(np.asarray(picture), render_scene(scene, 128))
-    with Image.open(folder / "images" / "test-000003.jpg") as picture:
+    with Image.open(folder / "images" / "train-000002.png") as image:
+        assert np.array_equal(np.asarray(image), render_scene(scene, 128))
+    with Image.open(folder / "images" / "test-000003.jpg") as image:
         drawn = render_scene(sample_scene(0, "test", 3), 128).astype(float)
-        assert abs(np.asarray(picture) - drawn).mean() < 3
+        assert abs(np.asarray(image) - drawn).mean() < 3
 
 
 def test_workers_make_no_difference(folder, tmp_path):
@@ -186,7 +179,7 @@ def test_summary(tmp_path):
         ({"width": 511}, "width 511: expected a multiple of 4"),
         ({"image_format": "gif"}, "unknown image format 'gif': expected one of jpg, png"),
         ({"workers": 0}, "0 workers"),
-        ({"seed": -1}, "no negative numbers"),
+        ({"seed": -1}, "expected integers of at least 0"),
         ({"questions_per_family": 0}, "0 questions per family"),
     ],
 )
@@ -211,11 +204,11 @@ def test_command(tmp_path, capsys):
         (["--n", "0"], "cannot write PanoShapes: 0 scenes: expected at least 1"),
         (["--split", "dev"], "'dev' is not one of 'train', 'validation', 'test'"),
         (["--width", "127"], "cannot write PanoShapes: width 127: expected a multiple of 4"),
-        (["--seed", "-2"], "no negative numbers"),
+        (["--seed", "-2"], "expected integers of at least 0"),
         (["--workers", "0"], "0 workers: expected at least 1"),
     ],
 )
-def test_mistakes_are_one_line(tmp_path, capsys, options, message):
+def test_usage_errors_are_one_line(tmp_path, capsys, options, message):
     assert run(["data", "panoshapes", *options, str(tmp_path / "out")]) == 2
     shown = capsys.readouterr()
     assert message in shown.err
@@ -224,13 +217,13 @@ def test_mistakes_are_one_line(tmp_path, capsys, options, message):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_existing_things_are_not_touched(folder, tmp_path, capsys):
+def test_existing_files_are_not_changed(folder, tmp_path, capsys):
     (tmp_path / "photo.txt").write_text("mine")
     before = digests(folder)
     for place, message in (
-        (folder, "holds the split test already"),
-        (tmp_path, "holds something other than PanoShapes"),
-        (tmp_path / "photo.txt", "is a file: name a folder"),
+        (folder, "already contains the split test"),
+        (tmp_path, "contains files that are not a PanoShapes dataset"),
+        (tmp_path / "photo.txt", "is a file; choose a folder"),
     ):
         assert run(["data", "panoshapes", "--n", "2", "--width", "64", str(place)]) == 2
         error = capsys.readouterr().err

@@ -1,9 +1,14 @@
-"""Resamplers: a view's tokens to latent tokens, each in its own file, built by name from a config."""
+"""Resamplers: the tokens of a view to latent tokens. One file per resampler, built by name from a config."""
 
-from panollava_core.resamplers._base import RESAMPLERS, Resampler, near_square_grid
-from panollava_core.resamplers._build import (
+from panollava_core.resamplers._base import Resampler
+from panollava_core.resamplers._grids import near_square_grid
+from panollava_core.resamplers._layers import CheckpointedLayer
+from panollava_core.resamplers._options import ResamplerOptions
+from panollava_core.resamplers._registry import (
+    RESAMPLERS,
     build_resampler,
-    convert_original_resampler,
+    register_resampler,
+    resampler_class,
     resampler_is_spatial,
     resampler_output_grid,
 )
@@ -18,14 +23,17 @@ __all__ = [
     "RESAMPLERS",
     "BiMambaResampler",
     "CAbstractorResampler",
+    "CheckpointedLayer",
     "MLPResampler",
     "PerceiverResampler",
     "QFormerResampler",
     "Resampler",
+    "ResamplerOptions",
     "SpatialPoolResampler",
     "build_resampler",
-    "convert_original_resampler",
     "near_square_grid",
+    "register_resampler",
+    "resampler_class",
     "resampler_is_spatial",
     "resampler_output_grid",
 ]

@@ -1,77 +1,82 @@
-"""`bimamba`: Mamba-1 over a view's tokens in both directions.
+"""`bimamba`: Mamba-1 along the tokens of a view, in both directions.
 
 Source: Gu & Dao 2023, https://arxiv.org/abs/2312.00752; both directions over image tokens as in Vision Mamba (Zhu et
-al. 2024, https://arxiv.org/abs/2401.09417). The blocks' parameters are named as in the public mamba-ssm package.
+al. 2024, https://arxiv.org/abs/2401.09417). The blocks' parameters have the names of the public mamba-ssm package.
 """
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pad, silu, softplus
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from panollava_core._selective_scan import selective_scan
-from panollava_core.resamplers._base import Grid, Resampler
-from panollava_core.resamplers._pooling import pool_tokens
+from panollava_core.resamplers._base import Resampler
+from panollava_core.resamplers._grids import Grid
+from panollava_core.resamplers._layers import CheckpointedLayer, pool_tokens
+from panollava_core.resamplers._options import ResamplerOptions, check_positive_integers, check_positive_numbers
+from panollava_core.resamplers._registry import register_resampler
 
 
+@dataclass(frozen=True, kw_only=True)
+class BiMambaOptions(ResamplerOptions):
+    """Options of `BiMambaResampler`.
+
+    Attributes:
+        num_latent_tokens: None keeps one token per token of the view. A number average-pools the result to that many
+            tokens, on the grid with that many cells whose aspect ratio is nearest to the view's.
+        hidden_dim: width of the blocks; None is the larger of `input_dim` and `latent_dimension`.
+        num_layers: number of blocks.
+        d_state: states per channel.
+        d_conv: taps of the causal convolution.
+        expand: inner width over the width of the block.
+        norm_first: normalise the input of a block instead of its output.
+    """
+
+    d_state: int = 64
+    d_conv: int = 4
+    expand: float | int = 2
+    norm_first: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        super().__post_init__()
+        check_positive_integers(self, "d_state", "d_conv")
+        check_positive_numbers(self, "expand")
+
+
+@register_resampler("bimamba")
 class BiMambaResampler(Resampler):
     """`num_layers` bidirectional Mamba blocks between two Linear layers.
 
     Args:
-        input_dim: D_in.
-        latent_dimension: D_latent.
-        num_latent_tokens: None keeps a token per cell; a number average-pools the result to so many tokens, on the
-            grid of that many cells whose aspect is nearest to the view's.
-        hidden_dim: width of the blocks; None takes the larger of input and latent size.
-        num_layers: number of blocks.
-        d_state: states per channel.
-        d_conv: taps of the causal convolution.
-        expand: inner width over block width.
-        norm_first: normalise what goes into a block, not what comes out of the residual sum.
+        options: the fields of `BiMambaOptions`.
     """
 
-    resampler_type = "bimamba"
+    options_class = BiMambaOptions
+    options: BiMambaOptions
     keeps_tokens = True
+    no_split_modules = ("BiMambaBlock",)
 
-    def __init__(
-        self,
-        *,
-        input_dim: int,
-        latent_dimension: int,
-        num_latent_tokens: int | None = None,
-        hidden_dim: int | None = None,
-        num_layers: int = 2,
-        d_state: int = 64,
-        d_conv: int = 4,
-        expand: float | int = 2,
-        norm_first: bool = True,
-    ) -> None:
-        super().__init__(
-            input_dim=input_dim,
-            latent_dimension=latent_dimension,
-            num_latent_tokens=num_latent_tokens,
-            hidden_dim=hidden_dim,
-            num_layers=num_layers,
-            d_state=d_state,
-            d_conv=d_conv,
-            expand=expand,
-            norm_first=norm_first,
-        )
-        hidden = hidden_dim or max(input_dim, latent_dimension)
-        self.input_proj = nn.Linear(input_dim, hidden)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        given = self.options
+        hidden = given.hidden_dim or max(given.input_dim, given.latent_dimension)
+        self.input_proj = nn.Linear(given.input_dim, hidden)
         self.blocks = nn.ModuleList(
-            BiMambaBlock(hidden, d_state, d_conv, expand, norm_first=norm_first) for _ in range(num_layers)
+            BiMambaBlock(hidden, given.d_state, given.d_conv, given.expand, norm_first=given.norm_first)
+            for _ in range(given.num_layers)
         )
         self.final_norm = nn.LayerNorm(hidden)
-        self.output_proj = nn.Linear(hidden, latent_dimension)
+        self.output_proj = nn.Linear(hidden, given.latent_dimension)
 
     def forward(
         self, tokens: Float[Tensor, "views tokens features"], *, grid: Grid | None = None
     ) -> Float[Tensor, "views latents latent_features"]:
-        """Run the blocks along the tokens of a view's `grid` (default: near-square), row by row."""
+        """Run the blocks along the tokens of each view, row by row on `grid` (default: near-square)."""
         grid = self._grid_of_tokens(tokens, grid)
         hidden = self.input_proj(tokens)
         for block in self.blocks:
@@ -80,8 +85,8 @@ class BiMambaResampler(Resampler):
         return pool_tokens(latents, grid, self.output_grid(grid))
 
 
-class BiMambaBlock(GradientCheckpointingLayer):
-    """`x + (forward(x') + backward(x')) / 2`, `x'` the normalised input (`norm_first`), or the sum normalised."""
+class BiMambaBlock(CheckpointedLayer):
+    """`x + (forward(x') + backward(x')) / 2` with the normalised input `x'` (`norm_first`), or that sum normalised."""
 
     def __init__(self, width: int, d_state: int, d_conv: int, expand: float | int, *, norm_first: bool = True) -> None:
         super().__init__()
@@ -90,8 +95,8 @@ class BiMambaBlock(GradientCheckpointingLayer):
         self.forward_block = MambaMixer(width, d_state, d_conv, expand)
         self.backward_block = MambaMixer(width, d_state, d_conv, expand)
 
-    def forward(self, hidden: Float[Tensor, "views tokens width"]) -> Float[Tensor, "views tokens width"]:
-        """Mix tokens along the sequence, in both directions at once: one scan with a group of channels for each."""
+    def compute(self, hidden: Float[Tensor, "views tokens width"]) -> Float[Tensor, "views tokens width"]:
+        """Mix tokens along the sequence in one scan, with one group of channels per direction."""
         inputs = self.norm(hidden) if self.norm_first else hidden
         ahead = self.forward_block(inputs)
         back = self.backward_block(inputs.flip(1))
@@ -107,7 +112,7 @@ class BiMambaBlock(GradientCheckpointingLayer):
 
 
 class MambaMixer(nn.Module):
-    """A Mamba-1 block around its scan: parameters as in mamba-ssm's `Mamba`, initialised as there."""
+    """A Mamba-1 block without its scan: parameters and initial values as in `Mamba` of mamba-ssm."""
 
     def __init__(self, width: int, d_state: int, d_conv: int, expand: float | int) -> None:
         super().__init__()
@@ -123,19 +128,19 @@ class MambaMixer(nn.Module):
 
     @torch.no_grad()
     def init_parameters(self) -> None:
-        """Decay rates 1, 2, … per channel, step sizes spread evenly on a log scale from 0.001 to 0.1."""
+        """Initialise decay rates to 1, 2, … per channel, and step sizes log-uniformly between 0.001 and 0.1."""
         rank, states = self.dt_proj.in_features, self.A_log.shape[1]
         self.A_log.copy_(
             torch.arange(1, states + 1, dtype=torch.float32, device=self.A_log.device).log().expand_as(self.A_log)
         )
         self.D.fill_(1.0)
         self.dt_proj.weight.uniform_(-(rank**-0.5), rank**-0.5)
-        place = torch.rand_like(self.dt_proj.bias, dtype=torch.float32)
-        step = torch.exp(place * math.log(0.1 / 0.001) + math.log(0.001))
+        uniform = torch.rand_like(self.dt_proj.bias, dtype=torch.float32)
+        step = torch.exp(uniform * math.log(0.1 / 0.001) + math.log(0.001))
         self.dt_proj.bias.copy_(step + torch.log(-torch.expm1(-step)))  # softplus of this is the step
 
     def forward(self, hidden: Tensor) -> tuple[Tensor, ...]:
-        """What comes before the scan: its `u, delta, A, D, B, C`, and the gate."""
+        """Return the inputs of the scan, `u, delta, A, D, B, C`, and the gate."""
         rank, states = self.dt_proj.in_features, self.A_log.shape[1]
         u, gate = self.in_proj(hidden).chunk(2, dim=-1)
         u = silu(self.conv1d(u))
@@ -144,18 +149,18 @@ class MambaMixer(nn.Module):
         return u, delta, -torch.exp(self.A_log.float()), self.D, B, C, gate
 
     def after_scan(self, scanned: Tensor, gate: Tensor) -> Tensor:
-        """Gate and project back."""
+        """Gate the output of the scan and project it back to the block's width."""
         return self.out_proj(scanned * silu(gate))
 
 
 class CausalConv1d(nn.Conv1d):
-    """Depthwise convolution of `[B, L, D]` tokens along L, each seeing itself and those before.
+    """Depthwise convolution of `[B, L, D]` tokens along L; a token sees itself and the `d_conv - 1` before it.
 
-    A sum of shifted products: a handful of channel-last passes, with no transposition to what `conv1d` wants.
+    Computed as a sum of shifted products on channels-last tokens, which needs no transposition as `conv1d` would.
     """
 
     def forward(self, input: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch tokens width"]:
-        """Convolve, and keep the length."""
+        """Convolve without changing the length."""
         taps, length = self.weight.shape[-1], input.shape[1]
         padded = pad(input, (0, 0, taps - 1, 0))
         out = torch.zeros_like(self.weight[:, 0, 0]) if self.bias is None else self.bias

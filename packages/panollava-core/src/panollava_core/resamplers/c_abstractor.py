@@ -1,60 +1,64 @@
-"""`c_abstractor`: convolutions before and after pooling, so that a token knows its surroundings and keeps its place.
+"""`c_abstractor`: convolutions before and after pooling, so that each latent mixes neighbours and keeps its position.
 
-Source: the C-Abstractor of Honeybee (Cha et al. 2023, https://arxiv.org/abs/2312.06742), of RegNet blocks (Radosavovic
-et al. 2020, https://arxiv.org/abs/2003.13678) with squeeze-and-excitation. Its learned position per input token is
-left out: vision towers add positions already, and views may come on any grid.
+Source: the C-Abstractor of Honeybee (Cha et al. 2023, https://arxiv.org/abs/2312.06742), built from RegNet blocks
+(Radosavovic et al. 2020, https://arxiv.org/abs/2003.13678) with squeeze-and-excitation. Its learned position per input
+token is left out: vision towers add positions already, and views may have any grid.
 """
+
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import silu
-from transformers.modeling_layers import GradientCheckpointingLayer
 
-from panollava_core.resamplers._base import Grid, Resampler
-from panollava_core.resamplers._pooling import pool_tokens
+from panollava_core.resamplers._base import Resampler
+from panollava_core.resamplers._grids import Grid
+from panollava_core.resamplers._layers import CheckpointedLayer, pool_tokens
+from panollava_core.resamplers._options import ResamplerOptions
+from panollava_core.resamplers._registry import register_resampler
 
 
-class CAbstractorResampler(Resampler):
-    """`num_layers` convolution blocks, adaptive average pooling, as many blocks again, and an MLP.
+@dataclass(frozen=True, kw_only=True)
+class CAbstractorOptions(ResamplerOptions):
+    """Options of `CAbstractorResampler`: those that every resampler has.
 
-    Args:
-        input_dim: D_in.
-        latent_dimension: D_latent.
-        num_latent_tokens: tokens after pooling, on the grid of so many cells whose aspect is nearest to the view's;
-            None takes 64.
-        hidden_dim: width of the blocks; None takes the larger of input and latent size.
-        num_layers: blocks on either side of the pooling.
+    Attributes:
+        num_latent_tokens: tokens after pooling, on the grid with that many cells whose aspect ratio is nearest to the
+            view's; None is 64.
+        hidden_dim: width of the blocks; None is the larger of `input_dim` and `latent_dimension`.
+        num_layers: number of blocks before the pooling, and again after it.
     """
 
-    resampler_type = "c_abstractor"
+    num_layers: int = 3
 
-    def __init__(
-        self,
-        *,
-        input_dim: int,
-        latent_dimension: int,
-        num_latent_tokens: int | None = None,
-        hidden_dim: int | None = None,
-        num_layers: int = 3,
-    ) -> None:
-        super().__init__(
-            input_dim=input_dim,
-            latent_dimension=latent_dimension,
-            num_latent_tokens=num_latent_tokens,
-            hidden_dim=hidden_dim,
-            num_layers=num_layers,
-        )
-        width = hidden_dim or max(input_dim, latent_dimension)
+
+@register_resampler("c_abstractor")
+class CAbstractorResampler(Resampler):
+    """`num_layers` convolution blocks, adaptive average pooling, `num_layers` more blocks, and an MLP.
+
+    Args:
+        options: the fields of `CAbstractorOptions`.
+    """
+
+    options_class = CAbstractorOptions
+    options: CAbstractorOptions
+    no_split_modules = ("ConvBlock",)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        input_dim, latent, blocks = self.options.input_dim, self.options.latent_dimension, self.options.num_layers
+        width = self.options.hidden_dim or max(input_dim, latent)
         self.input_proj = nn.Linear(input_dim, width)
-        self.before = nn.ModuleList(ConvBlock(width) for _ in range(num_layers))
-        self.after = nn.ModuleList(ConvBlock(width) for _ in range(num_layers))
-        self.readout = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, latent_dimension))
+        self.before = nn.ModuleList(ConvBlock(width) for _ in range(blocks))
+        self.after = nn.ModuleList(ConvBlock(width) for _ in range(blocks))
+        self.readout = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, latent))
 
     def forward(
         self, tokens: Float[Tensor, "views tokens features"], *, grid: Grid | None = None
     ) -> Float[Tensor, "views latents latent_features"]:
-        """Abstract the tokens of a view's `grid` (default: near-square)."""
+        """Pool the tokens of each view, laid out row by row on `grid` (default: near-square)."""
         grid = self._grid_of_tokens(tokens, grid)
         hidden = self.input_proj(tokens)
         for block in self.before:
@@ -66,8 +70,8 @@ class CAbstractorResampler(Resampler):
         return self.readout(hidden)
 
 
-class ConvBlock(GradientCheckpointingLayer):
-    """Pointwise, depthwise 3x3, squeeze-and-excitation, pointwise; normalised per place, so no view meets another."""
+class ConvBlock(CheckpointedLayer):
+    """Pointwise, depthwise 3x3, squeeze-and-excitation, pointwise; normalised per token, so that views do not mix."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -81,10 +85,10 @@ class ConvBlock(GradientCheckpointingLayer):
         self.leave = nn.Linear(width, width, bias=False)
         self.leave_norm = nn.LayerNorm(width)
 
-    def forward(self, tokens: Float[Tensor, "views tokens width"], grid: Grid) -> Float[Tensor, "views tokens width"]:
+    def compute(self, tokens: Float[Tensor, "views tokens width"], grid: Grid) -> Float[Tensor, "views tokens width"]:
         """Mix neighbours on `grid`."""
         hidden = silu(self.enter_norm(self.enter(tokens)))
-        # Tokens are channels last already, so no copy is made on the way to the convolution and back.
+        # Tokens are in channels-last order already, so the permutations around the convolution copy nothing.
         image = self.around(hidden.unflatten(1, grid).permute(0, 3, 1, 2))
         hidden = silu(self.around_norm(image.permute(0, 2, 3, 1).flatten(1, 2)))
         gate = self.excite(silu(self.squeeze(hidden.mean(dim=1, keepdim=True))))

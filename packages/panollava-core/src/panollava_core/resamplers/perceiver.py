@@ -1,81 +1,100 @@
-"""`perceiver`: learned latents that look at the view and themselves at once.
+"""`perceiver`: learned latents that attend to the tokens of the view and to themselves in one attention.
 
 Source: the Perceiver resampler of Flamingo (Alayrac et al. 2022, https://arxiv.org/abs/2204.14198, appendix A.1.1).
 """
+
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import gelu
-from transformers.modeling_layers import GradientCheckpointingLayer
 
-from panollava_core.resamplers._base import DEFAULT_LATENTS, Grid, Resampler
-from panollava_core.resamplers._heads import attend, check_heads
+from panollava_core.resamplers._base import Resampler
+from panollava_core.resamplers._grids import Grid
+from panollava_core.resamplers._layers import CheckpointedLayer, attend
+from panollava_core.resamplers._options import (
+    DEFAULT_LATENTS,
+    ResamplerOptions,
+    check_heads,
+    check_positive_integers,
+    check_positive_numbers,
+)
+from panollava_core.resamplers._registry import register_resampler
 
 
-class PerceiverResampler(Resampler):
-    """`num_latent_tokens` latents through blocks of attention over tokens and latents together, and an MLP.
+@dataclass(frozen=True, kw_only=True)
+class PerceiverOptions(ResamplerOptions):
+    """Options of `PerceiverResampler`.
 
-    Args:
-        input_dim: D_in.
-        latent_dimension: D_latent.
-        num_latent_tokens: number of latents; None takes 64.
-        hidden_dim: width of the latents; None takes D_in.
+    Attributes:
+        num_latent_tokens: number of latents; None is 64.
+        hidden_dim: width of the latents; None is `input_dim`.
         num_layers: number of blocks.
-        num_heads: attention heads.
+        num_heads: number of attention heads; divides `hidden_dim`.
         mlp_ratio: inner width of the MLP over `hidden_dim`.
     """
 
-    resampler_type = "perceiver"
-    is_spatial = False
+    num_layers: int = 6
+    num_heads: int = 8
+    mlp_ratio: float | int = 4
 
-    def __init__(
-        self,
-        *,
-        input_dim: int,
-        latent_dimension: int,
-        num_latent_tokens: int | None = None,
-        hidden_dim: int | None = None,
-        num_layers: int = 6,
-        num_heads: int = 8,
-        mlp_ratio: float | int = 4,
-    ) -> None:
-        super().__init__(
-            input_dim=input_dim,
-            latent_dimension=latent_dimension,
-            num_latent_tokens=num_latent_tokens,
-            hidden_dim=hidden_dim,
-            num_layers=num_layers,
-            num_heads=num_heads,
-            mlp_ratio=mlp_ratio,
-        )
-        width = hidden_dim or input_dim
-        check_heads(width, num_heads)
-        self.latents = nn.Parameter(torch.empty(1, num_latent_tokens or DEFAULT_LATENTS, width))
+    def __post_init__(self) -> None:
+        """Check the values."""
+        super().__post_init__()
+        check_positive_integers(self, "num_heads")
+        check_positive_numbers(self, "mlp_ratio")
+        check_heads(self.width, self.num_heads)
+
+    @property
+    def width(self) -> int:
+        """Width of the latents."""
+        return self.hidden_dim or self.input_dim
+
+
+@register_resampler("perceiver")
+class PerceiverResampler(Resampler):
+    """`num_latent_tokens` latents through `num_layers` blocks of attention over tokens and latents, and an MLP.
+
+    Args:
+        options: the fields of `PerceiverOptions`.
+    """
+
+    options_class = PerceiverOptions
+    options: PerceiverOptions
+    is_spatial = False
+    no_split_modules = ("PerceiverResampler",)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        width, input_dim, heads = self.options.width, self.options.input_dim, self.options.num_heads
+        inner = int(self.options.mlp_ratio * width)
+        self.latents = nn.Parameter(torch.empty(1, self.options.num_latent_tokens or DEFAULT_LATENTS, width))
         self.init_parameters()
         self.blocks = nn.ModuleList(
-            PerceiverBlock(width, input_dim, num_heads, int(mlp_ratio * width)) for _ in range(num_layers)
+            PerceiverBlock(width, input_dim, heads, inner) for _ in range(self.options.num_layers)
         )
         self.final_norm = nn.LayerNorm(width)
-        self.output_proj = nn.Linear(width, latent_dimension)
+        self.output_proj = nn.Linear(width, self.options.latent_dimension)
 
     @torch.no_grad()
     def init_parameters(self) -> None:
-        """Start the latents small and different from each other."""
+        """Initialise the latents with small, different values."""
         self.latents.normal_(std=0.02)
 
     def forward(
         self, tokens: Float[Tensor, "views tokens features"], *, grid: Grid | None = None
     ) -> Float[Tensor, "views latents latent_features"]:
-        """Let the latents read a view's tokens; `grid` is not needed."""
+        """Let the latents attend to the tokens of each view; `grid` is not used."""
         hidden = self.latents.expand(tokens.shape[0], -1, -1)
         for block in self.blocks:
             hidden = block(hidden, tokens)
         return self.output_proj(self.final_norm(hidden))
 
 
-class PerceiverBlock(GradientCheckpointingLayer):
-    """Attention of the latents over tokens and latents, and an MLP; both normalise what goes in."""
+class PerceiverBlock(CheckpointedLayer):
+    """Attention of the latents over tokens and latents, then an MLP; both normalise their input."""
 
     def __init__(self, width: int, context_dim: int, heads: int, inner: int) -> None:
         super().__init__()
@@ -89,7 +108,7 @@ class PerceiverBlock(GradientCheckpointingLayer):
         self.up = nn.Linear(width, inner, bias=False)
         self.down = nn.Linear(inner, width, bias=False)
 
-    def forward(
+    def compute(
         self, hidden: Float[Tensor, "views latents width"], context: Float[Tensor, "views tokens features"]
     ) -> Float[Tensor, "views latents width"]:
         """Update the latents."""

@@ -1,55 +1,56 @@
-"""`spatial_pool`: neighbours averaged on the grid, then an MLP per token.
+"""`spatial_pool`: average-pool neighbouring tokens on the grid, then apply an MLP to every token.
 
 Source: DeCo (Yao et al. 2024, https://arxiv.org/abs/2405.20985), which finds that plain 2-D adaptive average pooling
-compresses as well as learned queries and keeps the place of every token.
+compresses as well as learned queries and keeps the position of every token.
 """
 
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from panollava_core.resamplers._base import CheckpointedSequential, Grid, Resampler
-from panollava_core.resamplers._pooling import pool_tokens
+from panollava_core.resamplers._base import Resampler
+from panollava_core.resamplers._grids import Grid
+from panollava_core.resamplers._layers import CheckpointedSequential, pool_tokens
+from panollava_core.resamplers._options import ResamplerOptions
+from panollava_core.resamplers._registry import register_resampler
 
 
-class SpatialPoolResampler(Resampler):
-    """Adaptive average pooling to `num_latent_tokens`, then `num_layers` Linear layers with GELU between.
+@dataclass(frozen=True, kw_only=True)
+class SpatialPoolOptions(ResamplerOptions):
+    """Options of `SpatialPoolResampler`: those that every resampler has.
 
-    Args:
-        input_dim: D_in.
-        latent_dimension: D_latent.
-        num_latent_tokens: tokens after pooling, on the grid of so many cells whose aspect is nearest to the view's;
-            None takes 64.
-        hidden_dim: width between the layers; None takes D_latent.
+    Attributes:
+        num_latent_tokens: tokens after pooling, on the grid with that many cells whose aspect ratio is nearest to the
+            view's; None is 64.
+        hidden_dim: width between the layers; None is `latent_dimension`.
         num_layers: number of Linear layers.
     """
 
-    resampler_type = "spatial_pool"
 
-    def __init__(
-        self,
-        *,
-        input_dim: int,
-        latent_dimension: int,
-        num_latent_tokens: int | None = None,
-        hidden_dim: int | None = None,
-        num_layers: int = 2,
-    ) -> None:
-        super().__init__(
-            input_dim=input_dim,
-            latent_dimension=latent_dimension,
-            num_latent_tokens=num_latent_tokens,
-            hidden_dim=hidden_dim,
-            num_layers=num_layers,
-        )
-        widths = [input_dim, *[hidden_dim or latent_dimension] * (num_layers - 1)]
+@register_resampler("spatial_pool")
+class SpatialPoolResampler(Resampler):
+    """Adaptive average pooling to `num_latent_tokens`, then `num_layers` Linear layers with GELU between them.
+
+    Args:
+        options: the fields of `SpatialPoolOptions`.
+    """
+
+    options_class = SpatialPoolOptions
+    options: SpatialPoolOptions
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        latent = self.options.latent_dimension
+        widths = [self.options.input_dim, *[self.options.hidden_dim or latent] * (self.options.num_layers - 1)]
         layers = [layer for before, after in pairwise(widths) for layer in (nn.Linear(before, after), nn.GELU())]
-        self.mlp = CheckpointedSequential(*layers, nn.Linear(widths[-1], latent_dimension))
+        self.mlp = CheckpointedSequential(*layers, nn.Linear(widths[-1], latent))
 
     def forward(
         self, tokens: Float[Tensor, "views tokens features"], *, grid: Grid | None = None
     ) -> Float[Tensor, "views latents latent_features"]:
-        """Pool the tokens of a view's `grid` (default: near-square) and map them."""
+        """Pool the tokens of each view, laid out row by row on `grid` (default: near-square), and map them."""
         grid = self._grid_of_tokens(tokens, grid)
         return self.mlp(pool_tokens(tokens, grid, self.output_grid(grid)))

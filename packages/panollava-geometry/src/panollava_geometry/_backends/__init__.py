@@ -1,1 +1,1 @@
-"""Who samples: each module turns a panorama and one recipe (or view) into one picture."""
+"""The backends. Each module reads one view from a panorama with a resampling map (or from the view itself)."""

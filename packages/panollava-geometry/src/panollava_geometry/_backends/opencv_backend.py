@@ -1,7 +1,7 @@
-"""uint8 panoramas on the CPU through OpenCV's remap, channels last.
+"""The OpenCV backend: uint8 panoramas on the CPU, channels last, read by `cv2.remap`.
 
-OpenCV 5 reads at float32 coordinates; OpenCV 4 rounds them to 1/32 pixel, which on a hard edge is up to 4 grey levels.
-`is_exact` measures which of the two is installed.
+OpenCV 5 reads at float32 coordinates. OpenCV 4 rounds them to 1/32 pixel, which changes a hard edge by up to 4 grey
+levels. `is_exact` measures which of the two is installed.
 """
 
 import functools
@@ -12,20 +12,26 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from panollava_geometry._errors import PanoramaError
-from panollava_geometry._patches import cut_array
-from panollava_geometry._recipe import Patch, PointRecipe, Recipe, SeparableRecipe
+from panollava_geometry._patch import Patch
+from panollava_geometry._resampling import ResamplingMap
+from panollava_geometry._sampled_grid import SampledGrid
+from panollava_geometry._separable_filter import SeparableFilter
+from panollava_geometry._wraparound import cut_array
 
 _import_lock = threading.Lock()
-#: remap addresses its source with 16-bit integers.
+#: `cv2.remap` addresses its source with 16-bit integers.
 MAX_SIDE = 32766
 
 
 @functools.cache
 def is_installed() -> bool:
-    """Whether OpenCV can be imported; imports it, in one thread, because its start replaces its own module."""
+    """Whether OpenCV can be imported. Imports it.
+
+    The lock is needed because `import cv2` replaces its own module while it runs.
+    """
     with _import_lock:
         try:
-            import cv2  # noqa: F401  # only to see that it is there
+            import cv2  # noqa: F401  # only tests that the import works
         except ImportError:
             return False
     return True
@@ -33,7 +39,7 @@ def is_installed() -> bool:
 
 @functools.cache
 def is_exact() -> bool:
-    """Whether OpenCV is installed and its remap reads where it is told to."""
+    """Whether OpenCV is installed and its remap reads at the given coordinates, without rounding them."""
     if not is_installed():
         return False
     import cv2
@@ -44,9 +50,9 @@ def is_exact() -> bool:
     return bool((np.abs(read[0].astype(float) - np.arange(256)) <= 0.51).all())
 
 
-def fits(recipe: Recipe) -> bool:
-    """Whether the reduced patch is small enough for remap."""
-    patch = recipe.patch
+def fits(resampling: ResamplingMap) -> bool:
+    """Whether the reduced patch is small enough for `cv2.remap`."""
+    patch = resampling.patch
     sides = (
         (patch.rows[1] - patch.rows[0]) // patch.reduce_rows,
         (patch.columns[1] - patch.columns[0]) // patch.reduce_columns + 2,
@@ -66,12 +72,12 @@ def _halve(image: UInt8[ndarray, "rows columns channels"], rows: int, columns: i
 
 
 def _with_channels(image: UInt8[ndarray, "..."]) -> UInt8[ndarray, "rows columns channels"]:
-    """OpenCV drops a single channel's axis."""
+    """Restore the channel axis, which OpenCV drops for a single channel."""
     return image[..., None] if image.ndim == 2 else image
 
 
 def _reduce(image: UInt8[ndarray, "rows columns channels"], patch: Patch) -> UInt8[ndarray, "_ _ channels"]:
-    """Block means, polar smoothing, and the wrap of a full turn."""
+    """Apply block means, polar smoothing, and the extension of a full turn."""
     import cv2
 
     image = _halve(image, patch.reduce_rows, patch.reduce_columns)
@@ -98,50 +104,52 @@ def _mean_of_points(read: UInt8[ndarray, "..."], points: int) -> UInt8[ndarray, 
 
     if points == 2:
         return np.asarray(cv2.resize(read, (read.shape[1] // 2, read.shape[0] // 2), interpolation=cv2.INTER_AREA))
-    # Faster than INTER_AREA, which has a quick path for 2 only.
+    # Faster than INTER_AREA, which is only fast for 2 x 2 blocks.
     return np.asarray(cv2.blur(read, (points, points), anchor=(0, 0))[::points, ::points])
 
 
-def _read_points(
-    image: UInt8[ndarray, "rows columns channels"], recipe: PointRecipe
+def _read_grid(
+    image: UInt8[ndarray, "rows columns channels"], grid: SampledGrid
 ) -> UInt8[ndarray, "height width channels"]:
     import cv2
 
     channels = image.shape[2]
-    if channels == 3 and recipe.points > 1:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)  # four channels are read faster than three
-    read = cv2.remap(image, recipe.x, recipe.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    if recipe.points > 1:
-        read = _mean_of_points(read, recipe.points)
+    if channels == 3 and grid.points > 1:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)  # remap reads four channels faster than three
+    read = cv2.remap(image, grid.x, grid.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if grid.points > 1:
+        read = _mean_of_points(read, grid.points)
     return _with_channels(read)[..., :channels]
 
 
-def _read_windows(
-    image: UInt8[ndarray, "rows columns channels"], recipe: SeparableRecipe
+def _read_separable(
+    image: UInt8[ndarray, "rows columns channels"], separable: SeparableFilter
 ) -> UInt8[ndarray, "height width channels"]:
-    rows = np.zeros((recipe.row_index.shape[0], *image.shape[1:]), np.float32)
-    for tap in range(recipe.row_index.shape[1]):
-        rows += image[recipe.row_index[:, tap]] * recipe.row_weight[:, tap, None, None]
-    total = np.zeros((rows.shape[0], recipe.column_index.shape[0], image.shape[2]), np.float32)
-    for tap in range(recipe.column_index.shape[1]):
-        total += rows[:, recipe.column_index[:, tap]] * recipe.column_weight[:, tap, None]
+    rows = np.zeros((separable.row_index.shape[0], *image.shape[1:]), np.float32)
+    for tap in range(separable.row_index.shape[1]):
+        rows += image[separable.row_index[:, tap]] * separable.row_weight[:, tap, None, None]
+    total = np.zeros((rows.shape[0], separable.column_index.shape[0], image.shape[2]), np.float32)
+    for tap in range(separable.column_index.shape[1]):
+        total += rows[:, separable.column_index[:, tap]] * separable.column_weight[:, tap, None]
     return np.rint(total).clip(0, 255).astype(np.uint8)
 
 
 def sample(
-    image: UInt8[ndarray, "erp_height erp_width channels"], recipe: Recipe, anchor: int
+    image: UInt8[ndarray, "erp_height erp_width channels"], resampling: ResamplingMap, anchor: int
 ) -> UInt8[ndarray, "height width channels"]:
-    """One view of one panorama.
+    """Read one view of one panorama.
 
     Raises:
-        PanoramaError: The part of the panorama that is needed exceeds what remap can address.
+        PanoramaError: The view needs a larger part of the panorama than `cv2.remap` can address.
     """
-    patch = recipe.patch
-    if not fits(recipe):
+    patch = resampling.patch
+    if not fits(resampling):
         raise PanoramaError(
-            f"opencv's remap reads at most {MAX_SIDE} pixels a side, this view needs more of a "
+            f"cv2.remap reads at most {MAX_SIDE} pixels per side, and this view needs more of the "
             f"{image.shape[1]}x{image.shape[0]} panorama: use backend='torch' or antialias=True"
         )
     image = cut_array(image, patch.rows, (patch.columns[0] + anchor, patch.columns[1] + anchor))
     image = _reduce(image, patch)
-    return _read_points(image, recipe) if isinstance(recipe, PointRecipe) else _read_windows(image, recipe)
+    if isinstance(resampling, SampledGrid):
+        return _read_grid(image, resampling)
+    return _read_separable(image, resampling)

@@ -1,9 +1,9 @@
-"""Through py360convert, to compare with it and to reproduce what was trained on its views.
+"""The py360convert backend, for comparison with that library and for models that were trained on its views.
 
-Without `antialias`, perspective views are the library's own `e2p`. Its field of view spans the centres of the outer
-pixels, so for `align_corners=False` it is asked for a slightly smaller one, which makes the same grid. Otherwise its
-sampler reads our plan's points; the library itself has no low-pass filter. With OpenCV 4 or 5 installed the sampler
-rounds coordinates to 1/32 pixel.
+Without `antialias`, perspective views come from the library's `e2p`. Its field of view spans the centres of the outer
+pixels, so for `align_corners=False` we pass a slightly smaller field of view, which gives the same grid. In all other
+cases its sampler reads the points of our sampled grid, because the library has no low-pass filter. If OpenCV 4 or 5 is
+installed, the sampler rounds coordinates to 1/32 pixel.
 """
 
 import math
@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from panollava_geometry._recipe import PointRecipe
+from panollava_geometry._perspective_view import PerspectiveView
+from panollava_geometry._sampled_grid import SampledGrid
 from panollava_geometry._sphere import Degrees
-from panollava_geometry._views import PerspectiveView
 
 
 def _inner_fov(fov_deg: Degrees, pixels: int) -> float:
-    """The field of view between the centres of the outer pixels of one that spans their edges."""
+    """The field of view between the centres of the outer pixels, given the one between their edges."""
     return math.degrees(2 * math.atan(math.tan(math.radians(fov_deg) / 2) * (pixels - 1) / pixels))
 
 
@@ -28,7 +28,7 @@ def perspective(
     size: tuple[int, int],
     align_corners: bool,
 ) -> Shaped[ndarray, "height width channels"]:
-    """One view of one panorama by `e2p`, one point per pixel."""
+    """Read one view of one panorama with `e2p`, one point per pixel."""
     from py360convert import e2p
 
     fov = view.fov_deg
@@ -38,14 +38,14 @@ def perspective(
     return np.asarray(e2p(image, fov, yaw_deg, view.pitch_deg, size, in_rot_deg=view.roll_deg, mode="bilinear"))
 
 
-def read_points(
-    image: Shaped[ndarray, "channels rows columns"], recipe: PointRecipe
+def read_grid(
+    image: Shaped[ndarray, "channels rows columns"], grid: SampledGrid
 ) -> Shaped[ndarray, "channels height width"]:
-    """One view from its reduced patch: the library's sampler at the plan's points, averaged."""
+    """Read one view from its reduced patch with the library's sampler, and average the points of each pixel."""
     from py360convert.utils import EquirecSampler
 
-    sampler = EquirecSampler(np.asarray(recipe.x), np.asarray(recipe.y), 1)
+    sampler = EquirecSampler(np.asarray(grid.x), np.asarray(grid.y), 1)
     read = np.stack([sampler(channel) for channel in image])
-    points, (channels, rows, columns) = recipe.points, read.shape
+    points, (channels, rows, columns) = grid.points, read.shape
     blocks = read.reshape(channels, rows // points, points, columns // points, points)
     return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float32))

@@ -1,16 +1,19 @@
-"""Any floating dtype, any device, differentiable with respect to the image."""
+"""The torch backend: any floating-point dtype and any device, differentiable with respect to the image."""
 
 import torch
 import torch.nn.functional as functional
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from panollava_geometry._patches import cut_tensor
-from panollava_geometry._recipe import Patch, PointRecipe, Recipe, SeparableRecipe
+from panollava_geometry._patch import Patch
+from panollava_geometry._resampling import ResamplingMap
+from panollava_geometry._sampled_grid import SampledGrid
+from panollava_geometry._separable_filter import SeparableFilter
+from panollava_geometry._wraparound import cut_tensor
 
 
 def _reduce(image: Float[Tensor, "batch channels rows columns"], patch: Patch) -> Float[Tensor, "batch channels _ _"]:
-    """Block means, polar smoothing, and the wrap of a full turn."""
+    """Apply block means, polar smoothing, and the extension of a full turn."""
     if patch.reduce_rows > 1 or patch.reduce_columns > 1:
         image = functional.avg_pool2d(image, (patch.reduce_rows, patch.reduce_columns))
     if patch.polar_bands:
@@ -32,23 +35,23 @@ def _reduce(image: Float[Tensor, "batch channels rows columns"], patch: Patch) -
     return image
 
 
-def _read_points(
-    image: Float[Tensor, "batch channels rows columns"], recipe: PointRecipe
+def _read_grid(
+    image: Float[Tensor, "batch channels rows columns"], grid: SampledGrid
 ) -> Float[Tensor, "batch channels height width"]:
     rows, columns = image.shape[-2:]
-    x, y = (torch.as_tensor(a).to(image.device, image.dtype) for a in (recipe.x, recipe.y))
-    grid = torch.stack([(2 * x + 1) / columns - 1, (2 * y + 1) / rows - 1], dim=-1)
-    grid = grid.expand(image.shape[0], -1, -1, -1)
-    read = functional.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return functional.avg_pool2d(read, recipe.points) if recipe.points > 1 else read
+    x, y = (torch.as_tensor(a).to(image.device, image.dtype) for a in (grid.x, grid.y))
+    places = torch.stack([(2 * x + 1) / columns - 1, (2 * y + 1) / rows - 1], dim=-1)
+    places = places.expand(image.shape[0], -1, -1, -1)
+    read = functional.grid_sample(image, places, mode="bilinear", padding_mode="border", align_corners=False)
+    return functional.avg_pool2d(read, grid.points) if grid.points > 1 else read
 
 
-def _read_windows(
-    image: Float[Tensor, "batch channels rows columns"], recipe: SeparableRecipe
+def _read_separable(
+    image: Float[Tensor, "batch channels rows columns"], separable: SeparableFilter
 ) -> Float[Tensor, "batch channels height width"]:
     for axis, index, weight in (
-        (-2, recipe.row_index, recipe.row_weight),
-        (-1, recipe.column_index, recipe.column_weight),
+        (-2, separable.row_index, separable.row_weight),
+        (-1, separable.column_index, separable.column_weight),
     ):
         taps = torch.as_tensor(index).to(image.device)
         weights = torch.as_tensor(weight).to(image.device, image.dtype)
@@ -64,14 +67,16 @@ def _read_windows(
 def reduced_patch(
     erp: Shaped[Tensor, "batch channels erp_height erp_width"], patch: Patch, anchor: int
 ) -> Float[Tensor, "batch channels rows columns"]:
-    """The patch, low-passed and decimated, in float32, or float64 for float64 panoramas."""
+    """The reduced patch, in float32, or in float64 for float64 panoramas."""
     image = cut_tensor(erp, patch.rows, (patch.columns[0] + anchor, patch.columns[1] + anchor))
     return _reduce(image if image.dtype == torch.float64 else image.float(), patch)
 
 
 def sample(
-    erp: Shaped[Tensor, "batch channels erp_height erp_width"], recipe: Recipe, anchor: int
+    erp: Shaped[Tensor, "batch channels erp_height erp_width"], resampling: ResamplingMap, anchor: int
 ) -> Float[Tensor, "batch channels height width"]:
-    """One view of every panorama, in float32, or float64 for float64 panoramas."""
-    image = reduced_patch(erp, recipe.patch, anchor)
-    return _read_points(image, recipe) if isinstance(recipe, PointRecipe) else _read_windows(image, recipe)
+    """Read one view of every panorama, in float32, or in float64 for float64 panoramas."""
+    image = reduced_patch(erp, resampling.patch, anchor)
+    if isinstance(resampling, SampledGrid):
+        return _read_grid(image, resampling)
+    return _read_separable(image, resampling)

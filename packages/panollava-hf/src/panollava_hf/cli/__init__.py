@@ -1,6 +1,7 @@
 """The command `panollava`.
 
-Answers go to stdout, everything else to stderr; a user's mistake is one line and exit code 2.
+Results go to stdout, everything else to stderr; an error that the user can fix is one line and exit code 2. Nothing
+here imports torch: `--help`, usage errors and missing files are reported at once.
 """
 
 import sys
@@ -18,6 +19,8 @@ from panollava_hf.cli._export import export
 from panollava_hf.cli._join import join
 from panollava_hf.cli._push import push
 from panollava_hf.cli._train import train
+
+__all__ = ["app", "main", "run"]
 
 app = typer.Typer(
     add_completion=False,
@@ -38,7 +41,7 @@ app.command()(train)
 
 @app.callback()
 def version_option(
-    version: bool = typer.Option(False, "--version", is_eager=True, help="Print the installed version and stop."),
+    version: bool = typer.Option(False, "--version", is_eager=True, help="Print the installed version and exit."),
 ) -> None:
     """Ask questions about 360° panoramas."""
     if version:
@@ -50,7 +53,7 @@ def version_option(
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command with these arguments (default: the process's own) and return its exit code."""
-    return run_app(app, arguments, program="panollava", mistakes=(PanoramaError, PanoLLaVaError))
+    return run_app(app, arguments, program="panollava", errors=(PanoramaError, PanoLLaVaError))
 
 
 def main() -> None:

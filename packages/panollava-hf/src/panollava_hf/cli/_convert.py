@@ -69,10 +69,10 @@ def convert(
     from transformers.utils import logging
 
     from panollava_hf.conversion._convert import convert_lightning_checkpoint, push_converted
-    from panollava_hf.hub._push import check_repository
+    from panollava_hf.hub import check_repository
 
     if push_to_hub is not None:
-        with usage_errors(f"--push-to-hub {push_to_hub}", ValueError, PushError):
+        with usage_errors(f"--push-to-hub {push_to_hub}", PushError):
             check_repository(push_to_hub)
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # the report says what matters
@@ -98,9 +98,7 @@ def convert(
     adapter = ", and the LoRA adapter in adapter/" if conversion.adapter else ""
     say(f"Wrote {conversion.folder}/ ({len(conversion.files)} weight files{adapter}).")
     if push_to_hub is not None:
-        with usage_errors(
-            f"--push-to-hub {push_to_hub}: the folder is written, but not uploaded", ValueError, PushError
-        ):
+        with usage_errors(f"--push-to-hub {push_to_hub}: the folder is written, but not uploaded", PushError):
             typer.echo(push_converted(conversion.folder, push_to_hub))
 
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from panollava_hf._console import progress, say
 from panollava_hf.cli._usage import usage_errors
 
 stderr = Console(stderr=True, highlight=False)
@@ -23,7 +23,7 @@ class Split(enum.StrEnum):
 
 
 class ImageFormat(enum.StrEnum):
-    """Formats of its pictures."""
+    """Image formats of PanoShapes."""
 
     JPG = "jpg"
     PNG = "png"
@@ -71,24 +71,24 @@ def check(
 
 @data.command()
 def panoshapes(
-    output: Annotated[Path, typer.Argument(metavar="OUT", help="Folder; it may hold other splits already.")],
-    split: Annotated[Split, typer.Option(help="Which split; splits share no scene.")] = Split.TEST,
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="Folder; it may contain other splits of PanoShapes.")],
+    split: Annotated[Split, typer.Option(help="Name of the split; no scene is in two splits.")] = Split.TEST,
     n: Annotated[int, typer.Option("--n", help="Number of scenes.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the data set.")] = 0,
-    width: Annotated[int, typer.Option(help="Of the pictures, in pixels.")] = 1024,
-    image_format: Annotated[ImageFormat, typer.Option("--format", help="Of the pictures.")] = ImageFormat.JPG,
-    questions: Annotated[int, typer.Option(help="Most questions of one family about one scene.")] = 2,
-    workers: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the dataset.")] = 0,
+    width: Annotated[int, typer.Option(help="Width of the images in pixels.")] = 1024,
+    image_format: Annotated[ImageFormat, typer.Option("--format", help="Format of the images.")] = ImageFormat.JPG,
+    questions: Annotated[int, typer.Option(help="Maximum number of questions per family and scene.")] = 2,
+    workers: Annotated[int | None, typer.Option(help="Number of processes; default: one per core.")] = None,
 ) -> None:
     """Write PanoShapes: rendered panoramas, and questions about them with exact answers.
 
-    Prints how many questions of each family there are, and what always giving the commonest answer would score.
+    Prints the number of questions of each family, and the score of always giving the most common answer (prior).
     """
-    from panollava_hf.panoshapes import PanoShapesError, summarise, write_panoshapes
+    from panollava_hf._errors import PanoShapesError
+    from panollava_hf.panoshapes import write_panoshapes
+    from panollava_hf.panoshapes._dataset import summarise, table_file
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    what = "cannot write PanoShapes"
-    with usage_errors(what, PanoShapesError, OSError), Progress(*columns, console=stderr, transient=True) as bar:
+    with usage_errors("cannot write PanoShapes", PanoShapesError, OSError), progress() as bar:
         task = bar.add_task("Drawing scenes", total=n)
         write_panoshapes(
             output,
@@ -101,14 +101,14 @@ def panoshapes(
             questions_per_family=questions,
             progress=lambda done: bar.update(task, completed=done),
         )
-    families = summarise(output / f"{split.value}.jsonl")
-    typer.echo(f"{'family':<10} {'questions':>9} {'answers':>8} {'prior':>6}  commonest answer")
+    families = summarise(table_file(output, split.value))
+    typer.echo(f"{'family':<10} {'questions':>9} {'answers':>8} {'prior':>6}  most common answer")
     for row in families:
         typer.echo(
             f"{row.family:<10} {row.questions:>9} {row.answers:>8} {row.prior:>6.1%}  {_short(row.commonest, 60)}"
         )
     asked = sum(row.questions for row in families)
-    stderr.print(f"Wrote {output}/: {n} scenes, {asked} questions ({split.value}).", soft_wrap=True)
+    say(f"Wrote {output}/: {n} scenes, {asked} questions ({split.value}).")
 
 
 def _short(text: str, width: int = 160) -> str:

@@ -1,61 +1,72 @@
-"""`panollava export FOLDER`: a checkpoint → a folder that anyone with transformers alone can load."""
+"""`panollava export FOLDER`."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from panollava_hf import _console
 from panollava_hf._errors import UsageError
 from panollava_hf.cli._usage import usage_errors
 
-stderr = Console(stderr=True, highlight=False)
-
 
 def export(
-    output: Annotated[Path, typer.Argument(help="Folder to write; it appears whole or not at all.")],
+    output: Annotated[Path, typer.Argument(help="Folder to write; it must not exist, or be empty.")],
     model: Annotated[
         str | None, typer.Option(help="Checkpoint folder or Hub id; default: the embedded checkpoint.")
     ] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
     model_id: Annotated[
-        str | None, typer.Option("--repo-id", help="Name in the model card's example; `panollava push` sets it too.")
+        str | None,
+        typer.Option("--repo-id", help="Model name in the card's examples; `panollava push` fills it in too."),
     ] = None,
     licence: Annotated[
-        str | None, typer.Option("--license", help="Licence of the weights, as the Hub spells it.")
+        str | None, typer.Option("--license", help="Licence of the weights, as the Hub spells it: apache-2.0, mit …")
     ] = None,
     dataset: Annotated[
-        list[str] | None, typer.Option(help="Hub id of training data, for the card; repeatable.")
+        list[str] | None, typer.Option(help="Hub id of training data, for the model card; repeatable.")
     ] = None,
     results: Annotated[
-        Path | None, typer.Option(help="results.json of an evaluation, or a JSON list of results, for the card.")
+        Path | None,
+        typer.Option(help="Evaluation results for the model card: results.json of `panollava eval`, or a JSON list."),
     ] = None,
 ) -> None:
-    """Write a self-contained folder: code, weights, processor and model card."""
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise UsageError(f"{output} exists already: name a new folder")
-    with stderr.status("Exporting …"):
+    """Export a checkpoint to a folder that loads with transformers alone: code, weights, processor and model card."""
+    from panollava_hf._files import require_new
+    from panollava_hf.hub import CardFacts, read_results
+
+    require_new(output)
+    if model is not None:
+        _check_model(model)
+    with usage_errors(f"--results {results}", OSError):
+        facts = CardFacts(
+            model_id=model_id or output.absolute().name,
+            license=licence or ("mit" if model is None else None),
+            datasets=tuple(dataset or ()),
+            results=read_results(results) if results else (),
+        )
+    with (
+        _console.status("Exporting …"),
+        usage_errors(f"cannot export {model or 'the embedded checkpoint'}", OSError, ValueError),
+    ):
         from transformers.utils import logging
 
-        from panollava_hf.asking._answerer import default_checkpoint
-        from panollava_hf.hub._card import CardFacts
-        from panollava_hf.hub._export import export_checkpoint
-        from panollava_hf.hub._results import read_results
+        from panollava_hf.asking import default_checkpoint
+        from panollava_hf.hub import export_checkpoint
 
         logging.disable_progress_bar()
-        with usage_errors(f"--results {results}", OSError, ValueError):
-            facts = CardFacts(
-                model_id=model_id or output.absolute().name,
-                license=licence or ("mit" if model is None else None),
-                datasets=tuple(dataset or ()),
-                results=read_results(results) if results else (),
-            )
-        with usage_errors(f"cannot export {model or 'the embedded checkpoint'}", OSError, ValueError):
-            export_checkpoint(model or default_checkpoint(), output, facts=facts, **_given(revision=revision))
+        given = {} if revision is None else {"revision": revision}
+        export_checkpoint(model or default_checkpoint(), output, facts=facts, **given)
     files = list(output.iterdir())
     size = sum(file.stat().st_size for file in files) / 1e6
-    stderr.print(f"Wrote {output}/: {len(files)} files, {size:.1f} MB.", soft_wrap=True)
+    _console.say(f"Wrote {output}/: {len(files)} files, {size:.1f} MB.")
 
 
-def _given(**options: str | None) -> dict[str, str]:
-    return {name: value for name, value in options.items() if value is not None}
+def _check_model(model: str) -> None:
+    """Report a missing checkpoint folder before torch is imported; Hub ids are left to the Hub."""
+    folder = Path(model)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise UsageError(f"--model {model}: this folder has no config.json; expected a PanoLLaVA checkpoint")
+    if not folder.is_dir() and not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", model):
+        raise UsageError(f"--model {model}: there is no such folder, and it is not a Hub id (owner/name)")

@@ -11,10 +11,10 @@ import torch
 from transformers import PretrainedConfig, PreTrainedModel
 
 from panollava_hf._files import require_new, staged_folder
-from panollava_hf._lora import ADAPTER_FOLDER
+from panollava_hf._lora import ADAPTER_FOLDER, write_adapter
 from panollava_hf.conversion._checkpoint import read_checkpoint
 from panollava_hf.conversion._config import infer_config
-from panollava_hf.conversion._lora import fit_adapters, write_adapter
+from panollava_hf.conversion._lora import fit_adapters
 from panollava_hf.conversion._parts import ModelType, split_parts
 from panollava_hf.conversion._report import ConversionReport
 from panollava_hf.conversion._settings import read_settings
@@ -23,9 +23,7 @@ from panollava_hf.conversion._towers import find_towers
 from panollava_hf.conversion._verify import verify, vision_prefix
 from panollava_hf.conversion._weights import map_weights
 from panollava_hf.conversion._write import Progress, plan_weights, widest_dtype, write_processor, write_weights
-from panollava_hf.hub._card import CardFacts, write_card
-from panollava_hf.hub._portable import make_portable
-from panollava_hf.hub._push import prepare, push
+from panollava_hf.hub import CardFacts, make_portable, plan_push, push, write_card
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.modeling_panollava_vision import PanoLLaVaForFeatureExtraction, PanoLLaVaForVICReg
 
@@ -150,7 +148,8 @@ def convert_lightning_checkpoint(
             write_adapter(folder / ADAPTER_FOLDER, kept.state, kept.settings)
         config.save_pretrained(str(folder))
         make_portable(folder)
-        write_card(folder, config, CardFacts(model_id=output.name))
+        facts = CardFacts(output.name, converted_from=checkpoint.path.name, stage=settings.stage)
+        write_card(folder, config, facts)
     conversion = replace(
         conversion, config=config, folder=output, adapter=output / ADAPTER_FOLDER if kept else None, files=files
     )
@@ -170,10 +169,9 @@ def push_converted(folder: Path, repository: str) -> str:
         The id of the commit.
 
     Raises:
-        ValueError: The repository's name is not valid.
-        PushError: The Hub refused, or could not be reached.
+        PushError: The repository's name is not valid, or the Hub refused or could not be reached.
     """
-    return push(prepare(folder, repository, message="Convert from a Lightning checkpoint", exported=False))
+    return push(plan_push(folder, repository, message="Convert from a Lightning checkpoint", exported=False))
 
 
 def _dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:

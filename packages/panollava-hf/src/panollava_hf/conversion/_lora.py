@@ -3,11 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
@@ -29,7 +27,7 @@ class PeftAdapter:
         transposed: Whether the adapted layers store their weights transposed, as GPT-2's do.
     """
 
-    state: Mapping[str, Tensor]
+    state: dict[str, Tensor]
     settings: "LoraConfig"
     transposed: bool
 
@@ -116,18 +114,3 @@ def merged(weight: Tensor, adapter: Adapter, alpha: float, *, transposed: bool) 
     """
     change = (adapter.up.float() @ adapter.down.float()) * (alpha / adapter.down.shape[0])
     return (weight.float() + (change.T if transposed else change)).to(weight.dtype)
-
-
-def write_adapter(folder: Path, state: Mapping[str, Tensor], settings: "LoraConfig") -> None:
-    """Write the folder that `PeftModel.from_pretrained(model, folder)` reads.
-
-    Args:
-        folder: A folder that does not exist yet.
-        state: Tensors by name, with or without `base_model.model.` in front.
-        settings: What `peft` needs to know about them.
-    """
-    folder.mkdir()
-    prefix = "base_model.model."
-    tensors = {prefix + name.removeprefix(prefix): tensor.contiguous() for name, tensor in state.items()}
-    save_file(tensors, str(folder / "adapter_model.safetensors"), metadata={"format": "pt"})
-    settings.save_pretrained(str(folder))

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from panollava_core import convert_original_resampler
 from torch import Tensor
 from transformers import PretrainedConfig
 
 from panollava_hf._errors import CheckpointError
+from panollava_hf.conversion._original_resamplers import convert_original_resampler
 from panollava_hf.conversion._parts import Adapter, Part, Parts, equal
 from panollava_hf.conversion._report import KeyReport
 from panollava_hf.conversion._towers import LanguageNames, Towers

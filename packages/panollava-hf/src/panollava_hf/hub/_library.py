@@ -1,4 +1,4 @@
-"""The source text of the packages that are exported, found and read without running any of it."""
+"""Find and read the source of the exported packages without running any of it."""
 
 import ast
 import importlib.util
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from panollava_hf._errors import ExportError
 
-#: The packages whose code travels with an exported model; modules of the last one keep their own names.
+#: The packages whose code is exported with a model; modules of the last one keep their own names.
 PACKAGES = ("panollava_geometry", "panollava_losses", "panollava_core", "panollava_hf")
 
 
@@ -20,7 +20,7 @@ class Source:
     Attributes:
         name: Dotted name.
         path: Its file.
-        is_package: Whether it is an `__init__`.
+        is_package: Whether the file is an `__init__.py`.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Source:
 
     @cached_property
     def text(self) -> str:
-        """The file's contents."""
+        """The text of the file."""
         return self.path.read_text(encoding="utf-8")
 
     @cached_property
@@ -39,17 +39,17 @@ class Source:
 
     @property
     def relative_path(self) -> str:
-        """The file as it is called in messages and headers: `package/module.py`."""
+        """The file as messages and headers name it: `package/module.py`."""
         depth = self.name.count(".") + self.is_package
         return "/".join(self.path.parts[-1 - depth :])
 
     def error(self, node: ast.AST, problem: str) -> ExportError:
-        """What to raise about a place in this module."""
+        """The error to raise about a statement of this module."""
         return ExportError(f"{self.relative_path}:{getattr(node, 'lineno', 1)}: {problem}")
 
 
 def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Statements run at import, those inside `if` and `try` included."""
+    """The statements of a module's top level, including those inside `if`, `try` and `with`."""
     for statement in body:
         yield statement
         for field in ("body", "orelse", "finalbody"):
@@ -60,7 +60,7 @@ def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def bound_names(tree: ast.Module) -> dict[str, ast.stmt]:
-    """Names that a module binds when imported, and the statements that do it."""
+    """The names that a module binds at its top level, each with the statement that binds it."""
     bound: dict[str, ast.stmt] = {}
     for statement in statements(tree.body):
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -76,7 +76,7 @@ def bound_names(tree: ast.Module) -> dict[str, ast.stmt]:
 
 
 class Library:
-    """The modules of some packages.
+    """The modules of some packages, read from their files.
 
     Args:
         roots: Folder of each package by its name; default: the four installed PanoLLaVA packages.
@@ -91,7 +91,7 @@ class Library:
         return name.split(".")[0] in self.roots
 
     def find(self, name: str) -> Source | None:
-        """A module by its dotted name, None when there is no such module."""
+        """A module by its dotted name; None if it does not exist."""
         if name not in self._found:
             package, *parts = name.split(".")
             folder = self.roots[package].joinpath(*parts)
@@ -104,16 +104,23 @@ class Library:
         return self._found[name]
 
     def resolve(self, module: str, name: str, asked_by: Source, node: ast.AST) -> tuple[str, str | None]:
-        """Where `from module import name` gets the name from.
+        """Find the module that `from module import name` takes the name from.
 
-        Re-exports of a top-level package are followed to the module that defines the name, so that an export holds no
-        more files than it needs. Sub-packages are kept as they are: importing one may register what it holds.
+        Re-exports of a top-level package are followed to the module that defines the name, so that an export contains
+        only the files it needs. The package may import its names eagerly, or lazily: under `if TYPE_CHECKING:`, with a
+        module `__getattr__` (PEP 562). Sub-packages are kept as they are, because importing one may register things.
+
+        Args:
+            module: The module named in the import statement.
+            name: The imported name.
+            asked_by: The module that contains the import statement, for messages.
+            node: The import statement, for messages.
 
         Returns:
-            The module to import from, and the name there (None: the module itself is what is imported).
+            The module to import from, and the name there; None as name means that the module itself is imported.
 
         Raises:
-            ExportError: Nothing of that name is there to be seen without running code.
+            ExportError: The name cannot be found without running code.
         """
         source = self.find(module)
         if source is None:
@@ -122,20 +129,18 @@ class Library:
             return module, name
         statement = bound_names(source.tree).get(name)
         if isinstance(statement, ast.ImportFrom) and absolute_module(source, statement) == module:
-            statement = None  # a package that imports its own module
+            statement = None  # a package that imports one of its own modules
         if statement is None:
             if self.find(f"{module}.{name}") is not None:
                 return f"{module}.{name}", None
-            raise asked_by.error(node, f"{module} does not bind {name!r} itself: import it from the module that does")
+            raise asked_by.error(node, f"{module} does not define {name!r}: import it from the module that does")
         if "." in module or not isinstance(statement, ast.ImportFrom):
             return module, name
-        for other in source.tree.body:
-            if not _is_plain(other):
-                raise source.error(other, f"{module} runs code at import, so its names cannot be followed")
+        require_plain_init(source)
         target = absolute_module(source, statement)
         original = next(alias.name for alias in statement.names if (alias.asname or alias.name) == name)
         if not self.owns(target):
-            raise asked_by.error(node, f"{module} re-exports {name!r} from {target}: import it from there")
+            raise asked_by.error(node, f"{module} re-exports {name!r} from {target}: import it from {target}")
         return self.resolve(target, original, asked_by, node)
 
 
@@ -148,21 +153,45 @@ def absolute_module(source: Source, node: ast.ImportFrom) -> str:
     return ".".join([*base, node.module] if node.module else base)
 
 
-def is_docstring(statement: ast.stmt) -> bool:
-    """Whether a statement is a string and nothing else."""
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+def require_plain_init(source: Source) -> None:
+    """Check that nothing is lost if the `__init__.py` of a package does not run.
+
+    Raises:
+        ExportError: It runs code at import: anything other than docstrings, imports, assignments without calls, and
+            plain functions (`__getattr__` of a lazy package), also inside `if TYPE_CHECKING:` and its `else:`.
+    """
+    for statement in source.tree.body:
+        inner = [statement]
+        if is_type_checking(statement):
+            assert isinstance(statement, ast.If)
+            inner = [*statement.body, *statement.orelse]
+        for part in inner:
+            if not _is_plain(part):
+                raise source.error(part, f"{source.name} runs code at import, so its re-exports cannot be followed")
+
+
+def is_type_checking(statement: ast.stmt) -> bool:
+    """Whether a statement is `if TYPE_CHECKING:`."""
+    names = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+    return isinstance(statement, ast.If) and ast.unparse(statement.test) in names
 
 
 def _is_plain(statement: ast.stmt) -> bool:
-    """Docstrings, imports and assignments without calls: nothing is lost when they are not run."""
-    if isinstance(statement, (ast.Import, ast.ImportFrom)) or is_docstring(statement):
+    if isinstance(statement, (ast.Import, ast.ImportFrom)):
         return True
-    calls = any(isinstance(node, ast.Call) for node in ast.walk(statement))
-    return isinstance(statement, (ast.Assign, ast.AnnAssign)) and not calls
+    if isinstance(statement, ast.Expr):
+        return isinstance(statement.value, ast.Constant)  # a docstring
+    if isinstance(statement, ast.FunctionDef):  # its defaults, annotations and decorators run at import, its body not
+        return not statement.decorator_list and not _has_call(statement.args) and not _has_call(statement.returns)
+    return isinstance(statement, (ast.Assign, ast.AnnAssign)) and not _has_call(statement)
+
+
+def _has_call(node: ast.AST | None) -> bool:
+    return node is not None and any(isinstance(inner, ast.Call) for inner in ast.walk(node))
 
 
 def _folder(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise ExportError(f"the source of {package} cannot be found: install it as ordinary files (not zipped)")
+        raise ExportError(f"the source of {package} cannot be found: install the package as ordinary files, not zipped")
     return Path(spec.origin).parent

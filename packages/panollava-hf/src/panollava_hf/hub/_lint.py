@@ -1,4 +1,4 @@
-"""What must be true of a flat folder, checked on its text as transformers will read it."""
+"""Check the text of a flat folder the way transformers reads it."""
 
 import ast
 from collections.abc import Mapping
@@ -15,7 +15,8 @@ def check_flat(files: Mapping[str, str]) -> None:
         files: Text by file name.
 
     Raises:
-        ExportError: A file does not parse, imports what is not there, or needs a package that users may not have.
+        ExportError: A file does not parse, imports a name that does not exist, or needs a package that users may not
+            have.
     """
     trees = {}
     for name, text in files.items():
@@ -29,17 +30,17 @@ def check_flat(files: Mapping[str, str]) -> None:
 
 
 def _check(name: str, node: ast.AST, bound: Mapping[str, set[str]]) -> None:
-    if isinstance(node, ast.Try):  # transformers does not look inside either
+    if isinstance(node, ast.Try):  # transformers does not check these imports either
         return
     line = f"{name}.py:{getattr(node, 'lineno', 1)}"
     if isinstance(node, ast.ImportFrom) and node.level:
         if node.level > 1 or "." in (node.module or ""):
-            raise ExportError(f"{line}: only `from .module import name` reaches a file of a flat folder")
+            raise ExportError(f"{line}: only `from .module import name` works in a flat folder")
         for alias in node.names:
             if node.module is None and alias.name not in bound:
-                raise ExportError(f"{line}: there is no file {alias.name}.py in the export")
+                raise ExportError(f"{line}: the export has no file {alias.name}.py")
             if node.module is not None and alias.name not in bound.get(node.module, ()):
-                raise ExportError(f"{line}: {node.module}.py of the export does not bind {alias.name!r}")
+                raise ExportError(f"{line}: {node.module}.py of the export does not define {alias.name!r}")
     elif isinstance(node, (ast.Import, ast.ImportFrom)):
         modules = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
         for module in modules:

@@ -1,4 +1,4 @@
-"""An exported folder → a repository on the Hub, in one commit that holds everything or nothing."""
+"""Push a folder to a repository on the Hub, in one commit."""
 
 import json
 import re
@@ -7,13 +7,13 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from panollava_hf._errors import PushError
 from panollava_hf.hub._card import point_card
 
-#: Whatever the client raises: its own errors, and their bases in httpx or (before 1.0) requests, which also tell of
-#: connections that fail; what it says of arguments, and of a file that could not be sent (RuntimeError).
+#: Everything that the client raises: its own errors and their base classes in httpx or (before 1.0) requests, which
+#: also cover failed connections; ValueError for arguments, RuntimeError for a file that could not be sent.
 CLIENT_ERRORS: tuple[type[Exception], ...] = (
     OSError,
     RuntimeError,
@@ -21,21 +21,21 @@ CLIENT_ERRORS: tuple[type[Exception], ...] = (
     *(kind for kind in HfHubHTTPError.__mro__ if issubclass(kind, Exception) and kind is not Exception),
 )
 
-#: Files of an earlier export that must not stay beside the new ones: code and weights.
+#: Code and weights. Such files of an earlier push are deleted if the new folder does not have them.
 REPLACED = (".py", ".safetensors", ".safetensors.index.json")
 
 
 @dataclass(frozen=True)
-class Push:
-    """What will be pushed where.
+class PushPlan:
+    """A checked folder and the repository it will be pushed to.
 
     Attributes:
-        folder: The exported folder.
+        folder: The folder.
         repo_id: `owner/name`.
         tag: Tag of the new commit, if any.
-        private: Whether a repository that does not exist yet is made private.
+        private: Whether a new repository is made private.
         message: Commit message.
-        files: The files of the folder, by name.
+        files: The files to push, relative to the folder.
     """
 
     folder: Path
@@ -47,11 +47,11 @@ class Push:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Size of all files in bytes."""
         return sum((self.folder / name).stat().st_size for name in self.files)
 
     def content(self, name: str) -> str | bytes:
-        """What is uploaded as a file: its path, or the model card with the repository in its example."""
+        """What is uploaded for a file: its path, or the model card with the repository's name in its examples."""
         path = self.folder / name
         if name != "README.md":
             return str(path)
@@ -59,17 +59,20 @@ class Push:
 
 
 def check_repository(repo_id: str) -> None:
-    """See that a repository is named as the Hub wants it.
+    """Check the name of a repository.
 
     Raises:
-        ValueError: It is not.
+        PushError: The name is not `owner/name`, or has characters that the Hub does not allow.
     """
-    validate_repo_id(repo_id)
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise PushError(str(error)) from error
     if repo_id.count("/") != 1:
-        raise ValueError(f"the repository {repo_id!r} has no owner: write owner/name")
+        raise PushError(f"the repository {repo_id!r} has no owner: write owner/name")
 
 
-def prepare(
+def plan_push(
     folder: Path,
     repo_id: str,
     *,
@@ -77,90 +80,98 @@ def prepare(
     private: bool = True,
     message: str | None = None,
     exported: bool = True,
-) -> Push:
-    """Look a folder over before anything is sent; touches no network.
+) -> PushPlan:
+    """Check a folder before it is pushed. Nothing is sent.
 
     Args:
-        folder: A folder that `export_checkpoint` wrote, or a plain checkpoint.
+        folder: An exported folder, or a checkpoint.
         repo_id: `owner/name`.
         tag: Tag of the new commit.
-        private: Whether a new repository is private.
-        message: Commit message.
-        exported: Whether it must be an export. A plain checkpoint has no code and may have folders (`adapter/`).
+        private: Whether a new repository is made private.
+        message: Commit message; default: "Upload" and the tag.
+        exported: Whether the folder must contain exported code. A checkpoint without code may have subfolders
+            (`adapter/`), an export may not.
 
     Raises:
-        ValueError: The folder is not complete, or a name is none that the Hub takes.
+        PushError: The folder is incomplete or contains other things, or a name is not valid on the Hub.
+        OSError: The folder cannot be read.
     """
     check_repository(repo_id)
     if tag is not None and not re.fullmatch(r"\w[\w.+-]*", tag):
-        raise ValueError(f"{tag!r} is no tag: use letters, digits, '.', '-', '_' and '+', as in v1.0.0")
+        raise PushError(f"{tag!r} is not a valid tag: use letters, digits, '.', '-', '_' and '+', as in v1.0.0")
     if not (folder / "config.json").is_file():
-        raise ValueError(f"{folder} has no config.json: push a folder that `panollava export` wrote")
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        raise PushError(f"{folder} has no config.json: push a folder that `panollava export` wrote")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise PushError(f"{folder / 'config.json'} is not valid JSON: {error}") from error
     references = config.get("auto_map", {}).values()
     if exported and not references:
-        raise ValueError(f"{folder} holds no code (no auto_map in its config.json): run `panollava export` first")
+        raise PushError(f"{folder} contains no code (no auto_map in its config.json): run `panollava export` first")
     files = _files(folder, nested=not exported)
     needed = {f"{reference.split('.')[0]}.py" for reference in references} | {"README.md"}
     missing = sorted(needed - set(files))
     if missing or not any(name.endswith(".safetensors") for name in files):
-        raise ValueError(f"{folder} is not complete, it lacks {', '.join(missing) or 'weights'}: export it again")
-    return Push(folder, repo_id, tag, private, message or f"Upload {tag or 'model'}", files)
+        missing = missing or ["the weights (*.safetensors)"]
+        raise PushError(f"{folder} is incomplete: it lacks {', '.join(missing)}; export it again")
+    return PushPlan(folder, repo_id, tag, private, message or f"Upload {tag or 'model'}", files)
 
 
 def _files(folder: Path, *, nested: bool) -> tuple[str, ...]:
-    """Names of what is in the folder, but for hidden files; nothing but files may be there."""
+    """The files of a folder without hidden ones; links, and subfolders unless `nested`, are refused."""
     found = [path.relative_to(folder) for path in (folder.rglob("*") if nested else folder.iterdir())]
     names = sorted(path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
     if nested:
         names = [name for name in names if (folder / name).is_symlink() or not (folder / name).is_dir()]
-    odd = [name for name in names if (folder / name).is_symlink() or not (folder / name).is_file()]
-    if odd:
-        kind = "model" if nested else "export"
-        raise ValueError(f"{folder} holds what no {kind} holds: {', '.join(odd)}; remove folders and links")
+    unexpected = [name for name in names if (folder / name).is_symlink() or not (folder / name).is_file()]
+    if unexpected:
+        kinds = "links" if nested else "subfolders and links"
+        raise PushError(f"{folder} contains {', '.join(unexpected)}: remove {kinds} before pushing")
     return tuple(names)
 
 
-def push(what: Push, *, token: str | None = None, endpoint: str | None = None) -> str:
-    """Create the repository if need be, commit everything at once, and tag the commit.
+def push(plan: PushPlan, *, token: str | None = None, endpoint: str | None = None) -> str:
+    """Create the repository if it does not exist, commit all files at once, and tag the commit.
 
     Args:
-        what: From `prepare`.
-        token: A token that may write; default: the one huggingface_hub finds (`HF_TOKEN`, a login, or CI's OIDC).
+        plan: From `plan_push`.
+        token: A token with write permission; default: the one that huggingface_hub finds (`HF_TOKEN`, a login, or the
+            OIDC identity of a CI job).
         endpoint: Address of the Hub; default: huggingface_hub's own.
 
     Returns:
-        Id of the commit.
+        The id of the commit.
 
     Raises:
-        PushError: The Hub refused or cannot be reached. Without a commit nothing has changed.
+        PushError: The Hub refused, or could not be reached. The message contains no token. If there is no commit, the
+            files of the repository have not changed.
     """
     try:
-        return _push(HfApi(endpoint=endpoint, token=token), what)
+        return _push(HfApi(endpoint=endpoint, token=token), plan)
     except CLIENT_ERRORS as error:
         cause = f" ({error.__cause__})" if error.__cause__ is not None and isinstance(error, RuntimeError) else ""
         raise PushError(_without_token(f"{error}{cause}", token)) from error
 
 
-def _push(api: HfApi, what: Push) -> str:
-    api.create_repo(what.repo_id, private=what.private, exist_ok=True)
-    if what.tag is not None and what.tag in {tag.name for tag in api.list_repo_refs(what.repo_id).tags}:
-        raise PushError(f"{what.repo_id} has a tag {what.tag} already: a release is never overwritten, choose another")
-    before = api.model_info(what.repo_id)
-    there = [entry.rfilename for entry in before.siblings or []]
-    stale = [name for name in there if name.endswith(REPLACED) and name not in what.files]
-    # With `parent_commit` the Hub refuses if somebody else has committed since we looked.
+def _push(api: HfApi, plan: PushPlan) -> str:
+    api.create_repo(plan.repo_id, private=plan.private, exist_ok=True)
+    if plan.tag is not None and plan.tag in {tag.name for tag in api.list_repo_refs(plan.repo_id).tags}:
+        raise PushError(f"{plan.repo_id} already has a tag {plan.tag}: tags are never moved, choose another one")
+    before = api.model_info(plan.repo_id)
+    present = [entry.rfilename for entry in before.siblings or []]
+    stale = [name for name in present if name.endswith(REPLACED) and name not in plan.files]
+    # With `parent_commit`, the Hub refuses the commit if there has been another one since `before`.
     commit = api.create_commit(
-        what.repo_id,
+        plan.repo_id,
         operations=[
-            *(CommitOperationAdd(name, what.content(name)) for name in what.files),
+            *(CommitOperationAdd(name, plan.content(name)) for name in plan.files),
             *(CommitOperationDelete(name) for name in stale),
         ],
-        commit_message=what.message,
+        commit_message=plan.message,
         parent_commit=before.sha,
     )
-    if what.tag is not None:
-        api.create_tag(what.repo_id, tag=what.tag, revision=commit.oid)
+    if plan.tag is not None:
+        api.create_tag(plan.repo_id, tag=plan.tag, revision=commit.oid)
     return str(commit.oid)
 
 

@@ -1,4 +1,4 @@
-"""Evaluation results for a model card, from a file."""
+"""Read evaluation results for a model card from a file."""
 
 import json
 from collections.abc import Iterator
@@ -7,42 +7,54 @@ from typing import Any
 
 from huggingface_hub import EvalResult
 
+from panollava_hf._errors import ExportError
+
 TASK = "visual-question-answering"
 CAPTIONS = {"bleu4": "BLEU-4", "meteor": "METEOR", "rouge_l": "ROUGE-L", "cider": "CIDEr"}
 
 
 def read_results(path: Path) -> tuple[EvalResult, ...]:
-    """Results from the `results.json` of `panollava eval`, or from a list of your own.
+    """Read evaluation results for `CardFacts`.
 
-    A list holds objects with the fields of `huggingface_hub.EvalResult`: needed are `dataset_name`, `dataset_type`,
-    `metric_type` and `metric_value`; `task_type` is `visual-question-answering` unless given.
+    Args:
+        path: The `results.json` of `panollava eval`, or a JSON list of objects with the fields of
+            `huggingface_hub.EvalResult`. `dataset_name`, `dataset_type`, `metric_type` and `metric_value` are required;
+            the default of `task_type` is `visual-question-answering`.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is neither.
+        ExportError: The file is neither of the two.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "results.json"
+        >>> result = {"dataset_name": "PanoShapes", "dataset_type": "owner/panoshapes"}
+        >>> _ = path.write_text(json.dumps([{**result, "metric_type": "accuracy", "metric_value": 0.75}]))
+        >>> read_results(path)[0].metric_value
+        0.75
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
+        raise ExportError(f"{path} is not valid JSON: {error}") from error
     if isinstance(found, dict) and {"exact_match", "families", "data"} <= found.keys():
         return tuple(_of_evaluation(found))
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-        raise ValueError(
-            f"{path} must hold a JSON list of objects, one for each result, or be the results.json of `panollava eval`"
+        raise ExportError(
+            f"{path}: expected the results.json of `panollava eval`, or a JSON list with one object for each result"
         )
     results = []
     for number, entry in enumerate(found):
         try:
             results.append(EvalResult(**{"task_type": TASK, **entry}))
         except TypeError as error:
-            raise ValueError(f"{path}, result {number}: {str(error).split('__init__() ')[-1]}") from error
+            raise ExportError(f"{path}, result {number}: {str(error).split('__init__() ')[-1]}") from error
     return tuple(results)
 
 
 def _of_evaluation(found: dict[str, Any]) -> Iterator[EvalResult]:
-    """Exact match of everything and of each family, and captions' metrics; what was not asked is left out."""
-    name = Path(found["data"]["source"]).name  # where a folder lies is nobody's business
+    """Exact match overall and by question family, and caption metrics; metrics that were not computed are left out."""
+    name = Path(found["data"]["source"]).name  # without the path, which is private
     common: dict[str, Any] = {
         "dataset_type": name.lower(),
         "dataset_name": name,

@@ -1,4 +1,4 @@
-"""One module, rewritten for a flat folder: only the changed spans differ, comments and layout stay."""
+"""Rewrite one module for a flat folder. Only the changed spans differ; comments and layout stay."""
 
 import ast
 import re
@@ -6,29 +6,30 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from panollava_hf.hub._library import Library, Source, absolute_module
+from panollava_hf.hub._library import Library, Source, absolute_module, is_type_checking
 
-#: Third-party packages that exported code may import: what everyone who has transformers with torch has.
+#: Third-party packages that exported code may import: they are installed wherever transformers and torch are.
 ALLOWED = frozenset({"torch", "numpy", "PIL", "transformers", "huggingface_hub", "safetensors", "tokenizers"})
-#: Standard modules that look for files or packages beside the code; there are none in an export.
-PLACE_BOUND = ("importlib.resources", "importlib.metadata", "pkgutil")
+#: Standard modules that look for files next to the code, or for installed packages; an export has neither.
+NEEDS_INSTALLATION = ("importlib.resources", "importlib.metadata", "pkgutil")
 LINE = 120
 
 
 def is_allowed(module: str) -> bool:
-    """Whether exported code may import a module when it is itself imported."""
+    """Whether exported code may import a module at its top level."""
     top = module.split(".")[0]
     return top in ALLOWED or top in sys.stdlib_module_names
 
 
 @dataclass
 class Rewritten:
-    """A module's new text and what it needs.
+    """A rewritten module.
 
     Attributes:
         text: The new text.
         needs: Dotted names of the modules it imports.
-        hinted: Those it imports as modules, which transformers only copies when another line names them.
+        hinted: The modules among them that are imported as modules (`from . import module`). transformers does not see
+            such imports, so another line must name these modules.
     """
 
     text: str = ""
@@ -37,15 +38,15 @@ class Rewritten:
 
 
 def rewrite(library: Library, source: Source, flat_name: Callable[[str], str]) -> Rewritten:
-    """Rewrite a module's imports to one-dot ones and take its jaxtyping annotations away.
+    """Rewrite a module's imports to one-dot imports and remove its jaxtyping annotations.
 
     Args:
-        library: The packages being exported.
+        library: The packages that are exported.
         source: The module.
-        flat_name: Dotted name → name in the flat folder.
+        flat_name: Maps a dotted module name to its name in the flat folder.
 
     Raises:
-        ExportError: The module does something that a flat folder cannot do.
+        ExportError: The module contains something that does not work in a flat folder.
     """
     visitor = _Rewriter(library, source, flat_name)
     visitor.visit(source.tree)
@@ -71,7 +72,7 @@ class _Rewriter(ast.NodeVisitor):
         }
         self.quoted_array = re.compile(rf"\b({'|'.join(map(re.escape, self.array_types)) or '(?!)'})\[")
 
-    # Spans. Columns of the syntax tree count bytes, so all editing is done on bytes.
+    # Spans. The syntax tree counts columns in bytes, so all edits are made on bytes.
 
     def span(self, node: ast.stmt | ast.expr) -> tuple[int, int]:
         end_line, end_column = node.end_lineno or node.lineno, node.end_col_offset or 0  # the parser sets both
@@ -87,11 +88,11 @@ class _Rewriter(ast.NodeVisitor):
     def indent(self, node: ast.stmt) -> str:
         before = self.lines[node.lineno - 1][: node.col_offset].decode()
         if before.strip():
-            raise self.source.error(node, "an import shares its line with other code: give it a line of its own")
+            raise self.source.error(node, "an import shares its line with other code: move it to its own line")
         return before
 
     def drop(self, node: ast.stmt) -> None:
-        """Remove a statement; inside a block something has to stay."""
+        """Remove a statement; inside a block, write `pass` instead, since the block may not be empty."""
         if node.col_offset:
             self.replace(node, "pass")
         else:
@@ -103,7 +104,7 @@ class _Rewriter(ast.NodeVisitor):
             data = data[:start] + text + data[end:]
         return data.decode()
 
-    # Where an import stands decides what becomes of it.
+    # Blocks: an import is treated differently inside functions, `try` and `if TYPE_CHECKING:`.
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self.functions += 1
@@ -121,7 +122,7 @@ class _Rewriter(ast.NodeVisitor):
             self.visit(rest)
 
     def visit_If(self, node: ast.If) -> None:
-        if ast.unparse(node.test) not in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+        if not is_type_checking(node):
             self.generic_visit(node)
         elif not node.orelse and not node.col_offset:
             self.drop(node)
@@ -138,13 +139,13 @@ class _Rewriter(ast.NodeVisitor):
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
             if alias.name.split(".")[0] == "jaxtyping":
-                raise self.source.error(node, "jaxtyping is imported whole: use `from jaxtyping import …`")
+                raise self.source.error(node, "`import jaxtyping` cannot be removed: use `from jaxtyping import …`")
             if not self.library.owns(alias.name):
                 continue
             if alias.asname is None:
                 raise self.source.error(node, f"`import {alias.name}` cannot be flattened: use `from … import …`")
             if len(node.names) > 1:
-                raise self.source.error(node, "several modules in one import statement: write one a line")
+                raise self.source.error(node, "one statement imports several modules: write one statement for each")
             if self.checking:
                 return self.drop(node)
             if self.library.find(alias.name) is None:
@@ -164,13 +165,13 @@ class _Rewriter(ast.NodeVisitor):
             self.own(node, module)
 
     def own(self, node: ast.ImportFrom, module: str) -> None:
-        """One statement for each module that the names come from."""
+        """Write one import statement for each module that the names come from."""
         indent = self.indent(node)
         names: dict[str, list[str]] = {}
         lines: list[str] = []
         for alias in node.names:
             if alias.name == "*":
-                raise self.source.error(node, f"star import from {module}: name what is wanted")
+                raise self.source.error(node, f"star import from {module}: list the names instead")
             target, name = self.library.resolve(module, alias.name, self.source, node)
             if name is None:
                 lines.append(self.module_import(target, alias.asname or alias.name))
@@ -189,10 +190,10 @@ class _Rewriter(ast.NodeVisitor):
         return f"from . import {flat}" + ("" if flat == shown else f" as {shown}")
 
     def external(self, node: ast.Import | ast.ImportFrom, modules: list[str]) -> None:
-        """Imports of other people's packages: free, guarded by `try`, or refused."""
+        """Imports of third-party packages: kept, guarded by `try`, or refused."""
         for module in modules:
-            if module in PLACE_BOUND:
-                raise self.source.error(node, f"{module} looks beside the code, where an export has nothing")
+            if module in NEEDS_INSTALLATION:
+                raise self.source.error(node, f"{module} needs an installed package; exported code cannot use it")
         if all(is_allowed(module) for module in modules) or self.guards:
             return
         if self.checking:
@@ -200,9 +201,9 @@ class _Rewriter(ast.NodeVisitor):
         name = next(module for module in modules if not is_allowed(module)).split(".")[0]
         if not self.functions:
             raise self.source.error(
-                node, f"needs {name!r} at import, which users of an export may not have: import it where it is used"
+                node, f"needs {name!r} at import, which users of an export may not have: import it in a function"
             )
-        # transformers demands every import that it sees outside of `try`, even one inside a function.
+        # transformers requires every package that is imported outside of `try`, even inside a function.
         indent = self.indent(node)
         guarded = f"try:\n{indent}    {self.text_of(node)}\n{indent}except ImportError:\n{indent}    raise"
         return self.replace(node, guarded)
@@ -217,36 +218,38 @@ class _Rewriter(ast.NodeVisitor):
         if len(parts) != 2 or not isinstance(parts[1], ast.Constant):
             raise self.source.error(node, f"expected {node.value.id}[array, 'axes']")
         if any(isinstance(n, ast.Name) and n.id in self.array_types for n in ast.walk(parts[0])):
-            raise self.source.error(node, "a jaxtyping annotation inside another: write one")
+            raise self.source.error(node, "one jaxtyping annotation contains another: write a single one")
         self.replace(node, self.text_of(parts[0]))
 
     def visit_Name(self, node: ast.Name) -> None:
         if node.id in self.array_types:
-            raise self.source.error(node, f"jaxtyping's {node.id} is used as a value: exports have no jaxtyping")
+            raise self.source.error(node, f"jaxtyping's {node.id} is used as a value; exports have no jaxtyping")
         if node.id == "__file__":
-            raise self.source.error(node, "__file__ is another place in an export: do without")
+            raise self.source.error(node, "__file__ is a different path in an export: avoid it")
 
     def visit_Constant(self, node: ast.Constant) -> None:
         if not isinstance(node.value, str):
             return
         if "\n" not in node.value and self.quoted_array.search(node.value):
-            raise self.source.error(node, "a jaxtyping annotation in quotes cannot be taken away: unquote it")
+            raise self.source.error(node, "a jaxtyping annotation in quotes cannot be removed: remove the quotes")
         for offset, line in enumerate(node.value.split("\n")):
             if re.match(r"\s*(from\s+\.\S+\s+import|import\s+\.\S)", line):
                 at = ast.Constant("", lineno=node.lineno + offset)
-                raise self.source.error(at, "transformers takes this line of text for an import: reword it")
+                raise self.source.error(at, "transformers would read this line of text as an import: reword it")
 
     def visit_Call(self, node: ast.Call) -> None:
         if ast.unparse(node.func) in ("importlib.import_module", "import_module", "__import__"):
             argument = node.args[0] if node.args else None
             name = argument.value if isinstance(argument, ast.Constant) else None
             if not isinstance(name, str) or self.library.owns(name) or name.startswith("."):
-                raise self.source.error(node, "a module is imported by a computed name: write an import statement")
+                raise self.source.error(
+                    node, "a module is imported by a name that is not a literal: write an import statement"
+                )
         self.generic_visit(node)
 
 
 def from_import(module: str, names: list[str], indent: str = "") -> str:
-    """`from .module import names`, on several lines when one is too short."""
+    """`from .module import names`, on several lines if it does not fit on one."""
     line = f"from .{module} import {', '.join(names)}"
     if len(indent) + len(line) <= LINE:
         return line

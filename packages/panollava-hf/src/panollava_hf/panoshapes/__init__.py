@@ -1,41 +1,32 @@
-"""PanoShapes: a procedural benchmark of questions about 360° panoramas, with exact answers.
+"""PanoShapes: rendered 360° panoramas of simple solids, and questions about them with exact answers.
 
-Scenes are sampled, drawn and asked about from a seed alone; questions turn with the panorama.
+Scenes, images and questions depend on a seed only. Questions rotate with their panorama. A new family of questions is a
+`panollava_hf.panoshapes.families.Family`.
 """
 
-from panollava_hf._errors import PanoShapesError
-from panollava_hf.panoshapes._ask import Question, questions, rotate_question
-from panollava_hf.panoshapes._programs import answer, aside
-from panollava_hf.panoshapes._render import render_ids, render_scene, visible_shares
-from panollava_hf.panoshapes._sample import sample_scene
-from panollava_hf.panoshapes._scene import Ground, Scene, SceneObject, Sky
-from panollava_hf.panoshapes._summary import FamilySummary, summarise
-from panollava_hf.panoshapes._vocabulary import COLOURS, DIRECTIONS, FAMILIES, SHAPES, SPLITS
-from panollava_hf.panoshapes._wording import wordings
-from panollava_hf.panoshapes._write import write_panoshapes
+from panollava_hf.panoshapes._dataset import read_scenes
+from panollava_hf.panoshapes._questions import Place, Question, answer, questions
+from panollava_hf.panoshapes._render import render_scene
+from panollava_hf.panoshapes._rotation import rotate_question, scene_rotation
+from panollava_hf.panoshapes._sampling import sample_scene
+from panollava_hf.panoshapes._scene import Scene
+from panollava_hf.panoshapes._vocabulary import COLOURS, DIRECTIONS, SHAPES, WORDS
+from panollava_hf.panoshapes._writing import write_panoshapes
 
 __all__ = [
     "COLOURS",
     "DIRECTIONS",
-    "FAMILIES",
     "SHAPES",
-    "SPLITS",
-    "FamilySummary",
-    "Ground",
-    "PanoShapesError",
+    "WORDS",
+    "Place",
     "Question",
     "Scene",
-    "SceneObject",
-    "Sky",
     "answer",
-    "aside",
     "questions",
-    "render_ids",
+    "read_scenes",
     "render_scene",
     "rotate_question",
     "sample_scene",
-    "summarise",
-    "visible_shares",
-    "wordings",
+    "scene_rotation",
     "write_panoshapes",
 ]

@@ -1,4 +1,4 @@
-"""Sky and ground: seamless, because both are functions of directions, not of pixels."""
+"""Sky and ground. Both are functions of directions, not of pixels, so there is no edge at the seam."""
 
 import functools
 import math
@@ -6,20 +6,20 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from panollava_hf.panoshapes._cover import patch_around, pixel_grid
+from panollava_hf.panoshapes._coverage import patch_around, pixel_grid
 from panollava_hf.panoshapes._scene import Ground, Scene, SceneObject, Sky
 
-Picture = NDArray[np.float32]
+FloatImage = NDArray[np.float32]
 
 _NOISE_SIZE = 1024
-_GROUND_TURN = 24.0  # units of distance after which the noise of the ground repeats
-_SKY_TURN = 7.0
+_GROUND_PERIOD = 24.0  # units of distance after which the noise of the ground repeats
+_SKY_PERIOD = 7.0
 _SHADOW_REACH = 2.2  # in radii
 
 
 @functools.cache
 def noise_table() -> NDArray[np.uint16]:
-    """Smooth periodic noise with a falling spectrum, [1024, 1024], its values spread evenly over 16 bits."""
+    """Smooth periodic noise, `[1024, 1024]`; its values are uniformly distributed over 16 bits."""
     rng = np.random.default_rng(360)
     frequency = np.hypot(np.fft.fftfreq(_NOISE_SIZE)[:, None], np.fft.rfftfreq(_NOISE_SIZE)[None]) * _NOISE_SIZE
     spectrum = np.fft.rfft2(rng.standard_normal((_NOISE_SIZE, _NOISE_SIZE)))
@@ -30,42 +30,42 @@ def noise_table() -> NDArray[np.uint16]:
     return (ranks * (65535 / field.size)).astype(np.uint16).reshape(field.shape)
 
 
-def draw_backdrop(scene: Scene, width: int) -> Picture:
-    """Sky above, ground below the horizon, without objects: [width / 2, width, 3], sRGB in 0…1."""
-    picture = np.empty((width // 2, width, 3), np.float32)
+def draw_backdrop(scene: Scene, width: int) -> FloatImage:
+    """Draw sky and ground without objects: `[width / 2, width, 3]`, sRGB from 0 to 1."""
+    image = np.empty((width // 2, width, 3), np.float32)
     half = width // 4
-    picture[:half] = _sky(scene.sky, scene.heading_deg, width)
-    picture[half:] = _ground(scene, width)
-    return picture
+    image[:half] = _sky(scene.sky, scene.heading_deg, width)
+    image[half:] = _ground(scene, width)
+    return image
 
 
-def add_shadows(picture: Picture, scene: Scene, light: NDArray[np.float64]) -> None:
-    """Darken the ground around the foot of each object, the more the nearer the object is to the ground."""
+def add_shadows(image: FloatImage, scene: Scene, light: NDArray[np.float64]) -> None:
+    """Darken the ground below each object; objects close to the ground have darker shadows."""
     for item in scene.objects:
-        _add_shadow(picture, item, scene.camera_height, light)
+        _add_shadow(image, item, scene.camera_height, light)
 
 
-def _sky(sky: Sky, heading_deg: float, width: int) -> Picture:
+def _sky(sky: Sky, heading_deg: float, width: int) -> FloatImage:
     grid = pixel_grid(width)
     height = grid.sin_latitude[: width // 4]
     blend = height[:, None] ** np.float32(0.55)
     base = _mix(sky.horizon, sky.zenith, blend)[:, None, :]
     if not sky.cloud_cover:
         return np.broadcast_to(base, (len(height), width, 3))
-    # Clouds on a curved layer: the plane coordinate stays finite at the horizon and is smooth at the zenith.
+    # The layer of clouds is curved: its coordinates stay finite at the horizon and are smooth at the zenith.
     along = grid.cos_latitude[: width // 4] / (height + np.float32(0.3))
-    cloud = _noise(along, _turned(width, heading_deg), sky.offset, _SKY_TURN)
+    cloud = _noise(along, _turned(width, heading_deg), sky.offset, _SKY_PERIOD)
     cloud -= np.float32(0.55)
     np.maximum(cloud, 0, out=cloud)
     cloud *= np.minimum(height * 5, 1)[:, None] * np.float32(sky.cloud_cover * 2.2)
     return base + cloud[..., None] * (np.float32(1) - base)
 
 
-def _ground(scene: Scene, width: int) -> Picture:
+def _ground(scene: Scene, width: int) -> FloatImage:
     ground = scene.ground
     grid = pixel_grid(width)
     sine, cosine = -grid.sin_latitude[width // 4 :], grid.cos_latitude[width // 4 :]
-    reach = np.float32(scene.camera_height) * cosine / sine  # from the foot of the camera
+    reach = np.float32(scene.camera_height) * cosine / sine  # from the point below the camera
     haze = np.exp(-reach / np.float32(14))[:, None]
     near, far = np.asarray(ground.colour, np.float32), np.asarray(scene.sky.horizon, np.float32)
     first = far + haze * (near - far)
@@ -77,15 +77,16 @@ def _ground(scene: Scene, width: int) -> Picture:
 
 
 def _pattern(
-    ground: Ground, reach: Picture, sine: Picture, camera_height: float, heading_deg: float, width: int
-) -> Picture:
-    """The texture, 0…1, low-passed by what a pixel of each row covers on the ground."""
+    ground: Ground, reach: FloatImage, sine: FloatImage, camera_height: float, heading_deg: float, width: int
+) -> FloatImage:
+    """The texture, 0 to 1, low-pass filtered by the area of the ground that a pixel of each row covers."""
     waves = _turned(width, heading_deg + ground.angle_deg)
     if ground.texture == "noise":
-        return _noise(reach, waves, ground.offset, _GROUND_TURN)
+        return _noise(reach, waves, ground.offset, _GROUND_PERIOD)
     pixel = np.float32(2 * math.pi / width)
     footprint = pixel * np.maximum(reach, np.float32(camera_height) / (sine * sine))
-    # A square wave is a clipped sine: its slope fits a pixel's footprint, and it fades out where pixels hold a period.
+    # A square wave is a clipped sine. Its slope matches the footprint of a pixel; it fades out where a pixel covers a
+    # whole period.
     steep = np.minimum(np.float32(2 * ground.scale / math.pi) / footprint, 40)[:, None]
     fade = np.clip(np.float32(1.5) - footprint / np.float32(ground.scale), 0, 1)[:, None]
     steps = [
@@ -97,8 +98,8 @@ def _pattern(
     return np.float32(0.5) + np.float32(0.5) * fade * wave
 
 
-def _add_shadow(picture: Picture, item: SceneObject, camera_height: float, light: NDArray[np.float64]) -> None:
-    width = picture.shape[1]
+def _add_shadow(image: FloatImage, item: SceneObject, camera_height: float, light: NDArray[np.float64]) -> None:
+    width = image.shape[1]
     yaw, pitch = math.radians(item.yaw_deg), math.radians(item.pitch_deg)
     drop = item.distance * math.sin(pitch) + camera_height
     strength = 0.6 * math.exp(-max(drop - item.radius, 0) / 1.2)
@@ -122,18 +123,20 @@ def _add_shadow(picture: Picture, item: SceneObject, camera_height: float, light
     across = reach[:, None] * grid.sin_longitude[patch.columns] - np.float32(x)
     ahead = reach[:, None] * grid.cos_longitude[patch.columns] - np.float32(z)
     falloff = np.maximum(1 - (across * across + ahead * ahead) / np.float32((_SHADOW_REACH * size) ** 2), 0)
-    picture[rows, patch.columns] *= 1 - np.float32(strength) * (falloff * falloff)[..., None]
+    image[rows, patch.columns] *= 1 - np.float32(strength) * (falloff * falloff)[..., None]
 
 
-def _turned(width: int, angle_deg: float) -> tuple[Picture, Picture]:
-    """Sine and cosine of the longitude of each column, seen from a world that is turned."""
+def _turned(width: int, angle_deg: float) -> tuple[FloatImage, FloatImage]:
+    """Sine and cosine of the longitude of each column, in a world that is turned to the right by `angle_deg`."""
     longitude = ((np.arange(width) + 0.5) / width - 0.5) * (2 * math.pi) - math.radians(angle_deg)
     return np.sin(longitude).astype(np.float32), np.cos(longitude).astype(np.float32)
 
 
-def _noise(along: Picture, waves: tuple[Picture, Picture], offset: tuple[float, float], turn: float) -> Picture:
-    """The table at `along` × (sine, cosine), nearest entry: its finest detail is six entries wide."""
-    scale = np.float32(_NOISE_SIZE / turn)
+def _noise(
+    along: FloatImage, waves: tuple[FloatImage, FloatImage], offset: tuple[float, float], period: float
+) -> FloatImage:
+    """The nearest entry of the noise table at `along` × (sine, cosine); its finest detail is six entries wide."""
+    scale = np.float32(_NOISE_SIZE / period)
     column, row = (
         ((along[:, None] * (wave * scale) + np.float32(shift * _NOISE_SIZE)).astype(np.int32) & (_NOISE_SIZE - 1))
         for wave, shift in zip(waves, offset, strict=True)
@@ -141,6 +144,6 @@ def _noise(along: Picture, waves: tuple[Picture, Picture], offset: tuple[float, 
     return noise_table()[row, column] * np.float32(1 / 65536)
 
 
-def _mix(first: tuple[float, ...], second: tuple[float, ...], share: Picture) -> Picture:
+def _mix(first: tuple[float, ...], second: tuple[float, ...], share: FloatImage) -> FloatImage:
     start = np.asarray(first, np.float32)
     return start + share * (np.asarray(second, np.float32) - start)

@@ -1,4 +1,4 @@
-"""Pictures of scenes, and what of each object can be seen in them."""
+"""Images of scenes, and how much of each object is visible in them."""
 
 import math
 from collections.abc import Sequence
@@ -8,37 +8,37 @@ from numpy.typing import NDArray
 
 from panollava_hf._errors import PanoShapesError
 from panollava_hf.panoshapes._backdrop import add_shadows, draw_backdrop
-from panollava_hf.panoshapes._cover import cover, direction_vector, pixel_grid
+from panollava_hf.panoshapes._coverage import Coverage, cover, direction_vector, pixel_grid
 from panollava_hf.panoshapes._scene import Scene, SceneObject
 from panollava_hf.panoshapes._solids import BOUNDING_RADIUS
 
-#: Narrower pictures do not show shapes, wider ones do not fit in memory.
+#: Narrower images do not show the shapes, wider ones do not fit in memory.
 WIDTHS = (64, 8192)
 _SHARE_WIDTH = 256
 
 
 def check_width(width: int) -> None:
-    """Refuse a width that cannot be drawn.
+    """Check the width of an image.
 
     Raises:
-        PanoShapesError: It is no multiple of 4, or outside of 64…8192.
+        PanoShapesError: The width is not a multiple of 4 from 64 to 8192.
     """
     if width % 4 or not WIDTHS[0] <= width <= WIDTHS[1]:
-        raise PanoShapesError(f"width {width}: expected a multiple of 4 from {WIDTHS[0]} to {WIDTHS[1]}, as in 1024")
+        raise PanoShapesError(f"width {width}: expected a multiple of 4 from {WIDTHS[0]} to {WIDTHS[1]}")
 
 
 def render_scene(scene: Scene, width: int = 1024) -> NDArray[np.uint8]:
     """Draw a scene as an equirectangular panorama.
 
     Args:
-        scene: What to draw.
-        width: Of the picture, a multiple of 4.
+        scene: The scene.
+        width: Width of the image in pixels, a multiple of 4.
 
     Returns:
-        `[width / 2, width, 3]`, sRGB; yaw 0 is in the middle.
+        `[width / 2, width, 3]`, sRGB; yaw 0 is the centre column.
 
     Raises:
-        PanoShapesError: The width cannot be drawn.
+        PanoShapesError: The width is not a multiple of 4 from 64 to 8192.
 
     Example:
         >>> from panollava_hf.panoshapes import sample_scene
@@ -47,53 +47,51 @@ def render_scene(scene: Scene, width: int = 1024) -> NDArray[np.uint8]:
     """
     check_width(width)
     light = direction_vector(scene.light_yaw_deg, scene.light_pitch_deg)
-    picture = draw_backdrop(scene, width)
-    add_shadows(picture, scene, light)
+    image = draw_backdrop(scene, width)
+    add_shadows(image, scene, light)
     for index in farthest_first(scene.objects):
         item = scene.objects[index]
         (rows, columns), share, bright = cover(item, width, light=light)
-        behind = picture[rows, columns]
+        behind = image[rows, columns]
         behind *= (1 - share)[..., None]
         behind += bright[..., None] * np.asarray(item.tint, np.float32)
-        picture[rows, columns] = behind
-    np.clip(picture, 0, 1, out=picture)
-    picture *= 255
-    picture += 0.5
-    return picture.astype(np.uint8)
+        image[rows, columns] = behind
+    np.clip(image, 0, 1, out=image)
+    image *= 255
+    image += 0.5
+    return image.astype(np.uint8)
 
 
-def render_ids(scene: Scene, width: int = 1024) -> NDArray[np.int8]:
-    """Which object the middle of each pixel shows: `[width / 2, width]`, its index, -1 where there is none."""
-    check_width(width)
+def object_ids(objects: Sequence[SceneObject], width: int) -> tuple[NDArray[np.int8], list[Coverage]]:
+    """Which object each pixel shows.
+
+    Returns:
+        The index of the object at the centre of each pixel, `[width / 2, width]`, -1 where there is no object; and what
+        each object would cover if nothing were in front of it.
+    """
     ids = np.full((width // 2, width), -1, np.int8)
-    for index in farthest_first(scene.objects):
-        (rows, columns), share, _ = cover(scene.objects[index], width, samples=1)
+    covers = [cover(item, width, samples=1) for item in objects]
+    for index in farthest_first(objects):
+        (rows, columns), share, _ = covers[index]
         ids[rows, columns] = np.where(share > 0, np.int8(index), ids[rows, columns])
-    return ids
-
-
-def visible_shares(scene: Scene, width: int = _SHARE_WIDTH) -> tuple[float, ...]:
-    """For each object the visible part of the solid angle that it covers."""
-    return tuple(seen / whole if whole else 0.0 for seen, whole in solid_angles(scene.objects, width))
+    return ids, covers
 
 
 def solid_angles(objects: Sequence[SceneObject], width: int = _SHARE_WIDTH) -> list[tuple[float, float]]:
-    """For each object the solid angle that is seen of it, and what it would be with nothing in front, in steradians."""
+    """Solid angle of each object in steradians: its visible part, and all of it as if nothing were in front of it."""
     weights = pixel_grid(width).cos_latitude * np.float32(2 * math.pi * math.pi / (width * (width // 2)))
-    ids = np.full((width // 2, width), -1, np.int8)
-    whole = [0.0] * len(objects)
-    for index in farthest_first(objects):
-        (rows, columns), share, _ = cover(objects[index], width, samples=1)
-        whole[index] = float(weights[rows] @ share.sum(1))
-        ids[rows, columns] = np.where(share > 0, np.int8(index), ids[rows, columns])
-    return [(float(weights @ (ids == index).sum(1)), whole[index]) for index in range(len(objects))]
+    ids, covers = object_ids(objects, width)
+    return [
+        (float(weights @ (ids == index).sum(1)), float(weights[patch.rows] @ share.sum(1)))
+        for index, (patch, share, _) in enumerate(covers)
+    ]
 
 
 def farthest_first(objects: Sequence[SceneObject]) -> list[int]:
-    """The order to paint in.
+    """Indices of objects in the order in which to paint them.
 
-    Balls that do not touch are met by every ray in the order of their power |c|² - r²: it is the product of the two
-    distances at which the ray enters and leaves.
+    A ray meets bounding balls that do not touch in the order of their power |c|² - r², because the power is the product
+    of the distances at which the ray enters and leaves a ball.
     """
 
     def power(index: int) -> float:

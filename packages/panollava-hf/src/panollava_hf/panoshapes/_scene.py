@@ -1,4 +1,4 @@
-"""What a scene is made of: plain frozen data that goes through JSON unchanged."""
+"""The records that describe a scene: frozen dataclasses that survive a round trip through JSON unchanged."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,14 +7,17 @@ from typing import Any, Self
 
 from panollava_hf._errors import PanoShapesError
 from panollava_hf.panoshapes._vocabulary import (
+    CLEARANCE_DEG,
     COLOURS,
     HORIZONTAL_PITCH_DEG,
+    SECTOR_WIDTH_DEG,
     SHAPES,
+    degrees_from_sector_centre,
     direction_name,
     wrap_degrees,
 )
 
-#: Places after the point of everything stored, so that files stay small.
+#: Decimals of every stored number, to keep files small.
 DECIMALS = 4
 TEXTURES = ("plain", "checker", "stripes", "noise")
 
@@ -23,20 +26,20 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class SceneObject:
-    """A solid somewhere around the camera.
+    """One solid.
 
     Attributes:
         colour: One of `COLOURS`.
         shape: One of `SHAPES`.
-        yaw_deg: Azimuth of its centre, in [-180, 180); 0 is the middle of the picture, positive to the right.
+        yaw_deg: Azimuth of its centre, in [-180, 180); 0 is the centre column of the image, positive to the right.
         pitch_deg: Elevation of its centre, positive up.
-        distance: From the camera to its centre.
-        radius: Its size: half the width of a sphere; the other shapes look about as large.
-        tilt_deg: How far its top leans towards the camera.
-        roll_deg: How far its top leans to the right, in the picture.
-        spin_deg: How far it is turned about its own axis.
-        tint: Its exact colour, sRGB in 0…1.
-        visible_share: Visible part of the solid angle that it would cover if nothing hid it.
+        distance: Distance from the camera to its centre.
+        radius: Radius of a sphere; the other shapes look about as large as a sphere of this radius.
+        tilt_deg: Angle by which its top leans towards the camera.
+        roll_deg: Angle by which its top leans to the right in the image.
+        spin_deg: Angle by which it is turned about its own axis.
+        tint: Its exact colour, sRGB from 0 to 1.
+        visible_share: Visible part of the solid angle that it would cover if nothing were in front of it.
     """
 
     colour: str
@@ -59,29 +62,37 @@ class SceneObject:
 
     @property
     def name(self) -> str:
-        """Colour and shape, as questions and answers say it."""
+        """Colour and shape, as in questions and answers."""
         return f"{self.colour} {self.shape}"
 
     @property
     def direction(self) -> str:
-        """One of `DIRECTIONS`."""
+        """The name of its direction, one of `DIRECTIONS`."""
         return direction_name(self.yaw_deg, self.pitch_deg)
 
     @property
     def horizontal(self) -> bool:
-        """Whether its direction is a sector, not above or below."""
+        """Whether its direction is one of the eight sectors, not "above" or "below"."""
         return abs(self.pitch_deg) <= HORIZONTAL_PITCH_DEG
+
+    @property
+    def clear_of_borders(self) -> bool:
+        """Whether its direction is unambiguous: "above", "below", or not close to a border of its sector."""
+        if not self.horizontal:
+            return True
+        offset = abs(degrees_from_sector_centre(self.yaw_deg, self.direction))
+        return offset <= SECTOR_WIDTH_DEG / 2 - CLEARANCE_DEG
 
 
 @dataclass(frozen=True)
 class Sky:
-    """A gradient with clouds.
+    """The upper half of the image: a gradient with clouds.
 
     Attributes:
-        zenith: Colour overhead.
+        zenith: Colour straight above.
         horizon: Colour at the horizon; the ground fades into it.
-        cloud_cover: Opacity of the clouds, 0 for none.
-        offset: Where the clouds lie in the table of noise, in turns of the table.
+        cloud_cover: Opacity of the clouds; 0 for no clouds.
+        offset: Position of the clouds in the noise table, as a fraction of its size.
     """
 
     zenith: Colour
@@ -92,15 +103,15 @@ class Sky:
 
 @dataclass(frozen=True)
 class Ground:
-    """A plane below the camera.
+    """The lower half of the image: a plane below the camera.
 
     Attributes:
         texture: One of `TEXTURES`.
-        colour: First colour.
-        second_colour: The other colour of the texture.
-        scale: Width of a checker or stripe, in units of distance.
-        angle_deg: How the texture is turned.
-        offset: How it is shifted.
+        colour: First colour of the texture.
+        second_colour: Second colour of the texture.
+        scale: Width of a tile or stripe, in units of distance.
+        angle_deg: Rotation of the texture.
+        offset: Shift of the texture.
     """
 
     texture: str
@@ -117,17 +128,17 @@ class Ground:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that is in a picture.
+    """Everything that an image shows.
 
     Attributes:
-        name: Such as `test-000012`; names the picture's file.
-        objects: In no particular order.
+        name: For example `test-000012`; also the name of the image file.
+        objects: The solids, in no particular order.
         sky: The upper half.
         ground: The lower half.
-        camera_height: Of the camera above the ground.
-        light_yaw_deg: Where the light comes from.
-        light_pitch_deg: Its elevation.
-        heading_deg: How far sky and ground are turned to the right.
+        camera_height: Height of the camera above the ground.
+        light_yaw_deg: Azimuth of the light.
+        light_pitch_deg: Elevation of the light.
+        heading_deg: Angle by which sky and ground are turned to the right.
     """
 
     name: str
@@ -140,10 +151,13 @@ class Scene:
     heading_deg: float = 0.0
 
     def rotated(self, yaw_deg: float) -> Self:
-        """The scene as it is seen when the panorama is rolled to the right: what was at yaw y is at y + yaw_deg."""
+        """The scene whose image is this scene's image, rolled to the right by `yaw_deg`.
+
+        What was at yaw y is at y + `yaw_deg` afterwards.
+        """
 
         def turned(angle_deg: float) -> float:
-            angle_deg = round(wrap_degrees(angle_deg + yaw_deg), 9)  # there and back is the same scene
+            angle_deg = round(wrap_degrees(angle_deg + yaw_deg), 9)  # rotating back restores the same scene
             return angle_deg if angle_deg < 180 else -180.0
 
         return dataclasses.replace(
@@ -153,16 +167,25 @@ class Scene:
             heading_deg=turned(self.heading_deg),
         )
 
+    def matching(self, colour: str | None = None, shape: str | None = None) -> list[SceneObject]:
+        """The objects of a colour, of a shape, or of both."""
+        return [item for item in self.objects if colour in (None, item.colour) and shape in (None, item.shape)]
+
+    def only(self, colour: str | None = None, shape: str | None = None) -> SceneObject | None:
+        """The object of a colour, of a shape, or of both; None if there is none or more than one."""
+        found = self.matching(colour, shape)
+        return found[0] if len(found) == 1 else None
+
     def to_dict(self) -> dict[str, Any]:
-        """The scene as JSON takes it."""
+        """Convert to a dictionary that can be written as JSON."""
         return _plain(dataclasses.asdict(self))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The scene that `to_dict` wrote.
+        """Convert back from the dictionary that `to_dict` returned.
 
         Raises:
-            PanoShapesError: Something is missing, superfluous or unknown.
+            PanoShapesError: A field is missing or unknown, or has an unknown value.
         """
         try:
             parts = dict(values)
@@ -171,7 +194,9 @@ class Scene:
             parts["ground"] = Ground(**_tuples(parts["ground"]))
             return cls(**parts)
         except (KeyError, TypeError, AttributeError) as error:
-            raise PanoShapesError(f"this is no scene of PanoShapes: {error}") from error
+            raise PanoShapesError(
+                f"not a PanoShapes scene: {error}; expected an object that Scene.to_dict wrote"
+            ) from error
 
 
 def _plain(value: Any) -> Any:

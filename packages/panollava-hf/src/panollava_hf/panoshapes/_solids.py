@@ -1,6 +1,6 @@
-"""Rays against solids of about unit size, in the solid's own frame: its axis is y.
+"""Intersections of rays with solids of about unit size, in the frame of the solid: its axis is y.
 
-All rays start at one point outside; their directions are unit vectors, given as three arrays of one length.
+All rays start at one point outside of the solid. Their directions are unit vectors, given as three arrays (x, y, z).
 """
 
 from collections.abc import Callable
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 Vector = tuple[float | np.float32, float | np.float32, float | np.float32]
 Rays = tuple[Array, Array, Array]
-#: Which rays hit, where (distance), and the outward normals there; the arrays are sound only where they hit.
+#: Which rays hit, the distance of the hit, and the outward normal there; the last two are valid only for rays that hit.
 Hits = tuple[NDArray[np.bool_], Array, Rays]
 
-# Proportions, chosen so that all shapes cover about as much of a picture as the unit sphere does.
+# Proportions: every shape covers about as much of an image as the unit sphere does.
 CUBE_HALF = 0.76
 CYLINDER_RADIUS, CYLINDER_HALF = 0.78, 0.88
 CONE_RADIUS, CONE_HEIGHT = 1.1, 2.1
 TORUS_MAJOR, TORUS_MINOR = 0.86, 0.34
 
-_CONE_CENTRE_TO_APEX = (CONE_HEIGHT**2 + CONE_RADIUS**2) / (2 * CONE_HEIGHT)  # centre of the ball around it
-#: Radius of the smallest ball around the frame's origin that holds the solid.
+_CONE_CENTRE_TO_APEX = (CONE_HEIGHT**2 + CONE_RADIUS**2) / (2 * CONE_HEIGHT)  # from the centre of its bounding ball
+#: Radius of the smallest ball around the origin of the frame that contains the solid.
 BOUNDING_RADIUS = {
     "sphere": 1.0,
     "cube": CUBE_HALF * 3**0.5,
@@ -30,13 +30,19 @@ BOUNDING_RADIUS = {
     "cylinder": (CYLINDER_RADIUS**2 + CYLINDER_HALF**2) ** 0.5,
     "torus": TORUS_MAJOR + TORUS_MINOR,
 }
-_TRACING_STEPS = 160  # few rays need more than 20: those that pass the surface closely on their way
+_TRACING_STEPS = 160  # most rays need fewer than 20; rays that pass close to the surface need more
 _TRACING_CLOSE = 2e-3
 
 
 def intersect(shape: str, origin: Vector, rays: Rays) -> Hits:
-    """Where rays from `origin` first meet the solid."""
-    single = np.float32  # a float64 scalar of numpy would make everything double
+    """First intersection of each ray from `origin` with a solid.
+
+    Args:
+        shape: One of `SHAPES`.
+        origin: Start of all rays, outside of the solid.
+        rays: Unit directions.
+    """
+    single = np.float32  # a float64 scalar would turn all arrays into float64
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return _INTERSECTIONS[shape]((single(origin[0]), single(origin[1]), single(origin[2])), rays)
 
@@ -71,12 +77,12 @@ def _cylinder(origin: Vector, rays: Rays) -> Hits:
     distance = np.maximum(side, cap)
     on_cap = cap > side
     x, _, z = _along(origin, rays, distance)
-    nothing = np.float32(0)
+    zero = np.float32(0)
     scale = np.float32(1 / CYLINDER_RADIUS)
     normal = (
-        np.where(on_cap, nothing, x * scale),
-        np.where(on_cap, -np.sign(dy), nothing),
-        np.where(on_cap, nothing, z * scale),
+        np.where(on_cap, zero, x * scale),
+        np.where(on_cap, -np.sign(dy), zero),
+        np.where(on_cap, zero, z * scale),
     )
     return (inside > 0) & (distance < np.minimum(side_leave, cap_leave)), distance, normal
 
@@ -84,37 +90,40 @@ def _cylinder(origin: Vector, rays: Rays) -> Hits:
 def _cone(origin: Vector, rays: Rays) -> Hits:
     (ox, oy, oz), (dx, dy, dz) = origin, rays
     slope = np.float32((CONE_RADIUS / CONE_HEIGHT) ** 2)
-    below = np.float32(_CONE_CENTRE_TO_APEX) - oy  # how far under the apex the rays start
+    below = np.float32(_CONE_CENTRE_TO_APEX) - oy  # height of the apex above the start of the rays
     square = dx * dx + dz * dz - slope * dy * dy
     half = ox * dx + oz * dz + slope * below * dy
     inside = half * half - square * (ox * ox + oz * oz - slope * below * below)
     root = np.sqrt(np.maximum(inside, 0))
-    never = np.float32(np.inf)
-    distance = np.full(dx.shape, never)
+    nowhere = np.float32(np.inf)
+    distance = np.full(dx.shape, nowhere)
     for sign in (-1, 1):
         candidate = (-half + np.float32(sign) * root) / square
         depth = below - candidate * dy
-        sound = (inside > 0) & (candidate > 0) & (depth >= 0) & (depth <= CONE_HEIGHT)
-        distance = np.minimum(distance, np.where(sound, candidate, never))
+        valid = (inside > 0) & (candidate > 0) & (depth >= 0) & (depth <= CONE_HEIGHT)
+        distance = np.minimum(distance, np.where(valid, candidate, nowhere))
     base = (below - np.float32(CONE_HEIGHT)) / dy
     x, z = ox + base * dx, oz + base * dz
     on_base = (base > 0) & (x * x + z * z < CONE_RADIUS**2) & (base < distance)
     distance = np.where(on_base, base, distance)
-    hit = distance < never
+    hit = distance < nowhere
     x, y, z = _along(origin, rays, np.where(hit, distance, 0))
     lean = slope * (np.float32(_CONE_CENTRE_TO_APEX) - y)
     length = np.sqrt(x * x + lean * lean + z * z) + np.float32(1e-9)
-    nothing = np.float32(0)
+    zero = np.float32(0)
     normal = (
-        np.where(on_base, nothing, x / length),
+        np.where(on_base, zero, x / length),
         np.where(on_base, np.float32(-1), lean / length),
-        np.where(on_base, nothing, z / length),
+        np.where(on_base, zero, z / length),
     )
     return hit, distance, normal
 
 
 def _torus(origin: Vector, rays: Rays) -> Hits:
-    """By sphere tracing: step by the distance to the surface until there, or past it (Hart 1996)."""
+    """Sphere tracing: step by the distance to the surface until the ray has reached it or left the bounding ball.
+
+    Hart 1996, "Sphere tracing", https://doi.org/10.1007/s003710050084.
+    """
     half = _dot(origin, rays)
     outer = np.float32(sum(value * value for value in origin) - BOUNDING_RADIUS["torus"] ** 2)
     root = np.sqrt(np.maximum(half * half - outer, 0))

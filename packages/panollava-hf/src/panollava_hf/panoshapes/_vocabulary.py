@@ -1,8 +1,8 @@
-"""The words of PanoShapes, and which direction is called what."""
+"""The words of PanoShapes: colours, shapes, splits, and the names of directions."""
 
 from types import MappingProxyType
 
-#: Colours of objects, as sRGB: six hues that stay apart under every light of the renderer.
+#: Colours of objects as sRGB: six hues that stay distinguishable under every light of the renderer.
 COLOUR_VALUES = MappingProxyType(
     {
         "red": (0.86, 0.07, 0.09),
@@ -16,23 +16,25 @@ COLOUR_VALUES = MappingProxyType(
 COLOURS = tuple(COLOUR_VALUES)
 SHAPES = ("sphere", "cube", "cone", "cylinder", "torus")
 
-#: Sectors of 45°, clockwise from the centre of the picture; then what is overhead and underfoot.
+#: Sectors of 45°, clockwise from the centre of the image.
 SECTORS = ("front", "front right", "right", "back right", "back", "back left", "left", "front left")
 DIRECTIONS = (*SECTORS, "above", "below")
-FAMILIES = ("what", "where", "count", "attribute", "existence", "relative", "distance", "caption")
 
-#: Order matters: a split's number is part of the seed of its scenes.
+#: All words that questions fill in; what remains of a question is its template.
+WORDS = (*COLOURS, *SHAPES, *DIRECTIONS)
+
+#: The order matters: the number of a split is part of the seed of its scenes.
 SPLITS = ("train", "validation", "test")
 
 SECTOR_WIDTH_DEG = 45.0
-#: Up to this pitch a direction is called by its sector, beyond it is above or below.
+#: Up to this pitch a direction has the name of its sector; beyond it is "above" or "below".
 HORIZONTAL_PITCH_DEG = 40.0
-#: Directions are asked about only where objects keep this distance to the borders of sectors.
+#: Questions about a direction are asked only if the object is at least this far from the borders of its sector.
 CLEARANCE_DEG = 8.0
 
 
 def wrap_degrees(angle_deg: float) -> float:
-    """The same angle in [-180, 180).
+    """Wrap an angle to [-180, 180).
 
     >>> wrap_degrees(190.0), wrap_degrees(180.0), wrap_degrees(-540.0)
     (-170.0, -180.0, -180.0)
@@ -41,7 +43,7 @@ def wrap_degrees(angle_deg: float) -> float:
 
 
 def direction_name(yaw_deg: float, pitch_deg: float) -> str:
-    """What the direction is called.
+    """The name of a direction, one of `DIRECTIONS`.
 
     >>> direction_name(-170.0, 5.0), direction_name(40.0, -20.0), direction_name(40.0, 70.0)
     ('back', 'front right', 'above')
@@ -54,7 +56,7 @@ def direction_name(yaw_deg: float, pitch_deg: float) -> str:
 
 
 def degrees_from_sector_centre(yaw_deg: float, sector: str) -> float:
-    """How far to the right of a sector's middle the yaw lies, in [-180, 180).
+    """How far a yaw is to the right of the centre of a sector, in [-180, 180).
 
     >>> degrees_from_sector_centre(-170.0, "back")
     10.0

@@ -1,0 +1,165 @@
+"""Load panoramas and views from files, URLs, bytes, images, arrays and tensors."""
+
+import math
+from typing import Literal, overload
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from numpy import ndarray
+from PIL import Image
+from torch import Tensor
+
+from panollava_geometry._decoding import check_shape, decode
+from panollava_geometry._errors import PanoramaError
+from panollava_geometry._extraction import extract_views
+from panollava_geometry._plan import ViewPlan
+from panollava_geometry._rgb import scale_16_bit
+from panollava_geometry._sizes import Size
+from panollava_geometry._source import FileSource, check_pixels, open_image, source_name
+
+Source = FileSource | Image.Image | ndarray | Tensor
+#: Share of a plan's required width that a scaled decode must reach. Only pixels in the corners of views are finer.
+_ENOUGH = 0.95
+Panorama = UInt8[Tensor, "3 height width"]
+Mask = Bool[Tensor, "height width"]
+
+
+@overload
+def load_equirectangular(
+    source: Source, *, max_width: int | None = None, return_mask: Literal[False] = False
+) -> Panorama: ...
+@overload
+def load_equirectangular(
+    source: Source, *, max_width: int | None = None, return_mask: Literal[True]
+) -> tuple[Panorama, Mask]: ...
+def load_equirectangular(
+    source: Source, *, max_width: int | None = None, return_mask: bool = False
+) -> Panorama | tuple[Panorama, Mask]:
+    """Load a panorama as uint8 RGB.
+
+    The EXIF orientation is applied. Greyscale, palette, CMYK, 16-bit and transparent images are converted to 8-bit RGB
+    (transparency on black). A partial panorama with GPano metadata is placed on the full sphere. The rest of the sphere
+    is black, and False in the mask.
+
+    Args:
+        source: Path, http(s) URL, bytes, binary file object, Pillow image, uint8 or uint16 array `[H, 2H]` or
+            `[H, 2H, 1 | 3 | 4]`, or uint8 tensor `[1 | 3, H, 2H]`.
+        max_width: Maximum width of the result in pixels. A wider panorama is reduced by averaging. JPEG files are
+            decoded at the smallest scale that is at least this wide.
+        return_mask: Also return which pixels the source shows.
+
+    Returns:
+        The panorama `[3, H, 2H]`. With `return_mask`, also a boolean mask `[H, 2H]`, which is False where the source
+        does not cover the sphere (GPano) or is fully transparent.
+
+    Raises:
+        PanoramaError: The source is missing, damaged, too large, not 2:1, or its pixels have no known range.
+
+    Example:
+        >>> from panollava_geometry import load_equirectangular
+        >>> load_equirectangular(np.zeros((64, 128, 3), np.uint8), max_width=32).shape
+        torch.Size([3, 16, 32])
+    """
+    if max_width is not None and max_width < 2:
+        raise PanoramaError(f"max_width must be at least 2, got {max_width}")
+    panorama, mask = _load(source, max_width)
+    if max_width is not None and panorama.shape[1] > max_width:
+        width = max_width - max_width % 2
+        panorama, mask = _shrink(panorama, mask, width)
+    erp = torch.from_numpy(panorama).permute(2, 0, 1)
+    if not return_mask:
+        return erp
+    return erp, torch.ones(erp.shape[1:], dtype=torch.bool) if mask is None else torch.from_numpy(mask)
+
+
+@overload
+def load_views(
+    source: Source, plan: ViewPlan, size: Size, *, return_mask: Literal[False] = False
+) -> UInt8[Tensor, "views 3 height width"]: ...
+@overload
+def load_views(
+    source: Source, plan: ViewPlan, size: Size, *, return_mask: Literal[True]
+) -> tuple[UInt8[Tensor, "views 3 height width"], Bool[Tensor, "views height width"]]: ...
+def load_views(
+    source: Source, plan: ViewPlan, size: Size, *, return_mask: bool = False
+) -> UInt8[Tensor, "views 3 height width"] | tuple[Tensor, Tensor]:
+    """Load the views of a plan. The panorama is decoded no finer than the views need (`plan.required_width(size)`).
+
+    A JPEG file is scaled by a power of two while it is decoded, any other file by a whole factor afterwards. The scaled
+    width may be up to 5 % below the required width. The views are then extracted with antialiasing, as by
+    `extract_views`.
+
+    Args:
+        source: As in `load_equirectangular`.
+        plan: The views.
+        size: Height and width of every view in pixels, or one number for both.
+        return_mask: Also return which pixels of the views the source shows (at least half of the pixel).
+
+    Returns:
+        The views `[V, 3, h, w]`, uint8. With `return_mask`, also a boolean mask `[V, h, w]`.
+
+    Raises:
+        PanoramaError: As in `load_equirectangular`.
+
+    Example:
+        >>> from panollava_geometry import load_views, plan_views
+        >>> load_views(np.zeros((64, 128, 3), np.uint8), plan_views("cubemap"), 16).shape
+        torch.Size([6, 3, 16, 16])
+    """
+    panorama, mask = _load(source, math.ceil(_ENOUGH * plan.required_width(size)))
+    views = extract_views(torch.from_numpy(panorama).permute(2, 0, 1), plan, size)
+    if not return_mask:
+        return views
+    if mask is None:
+        return views, torch.ones(views.shape[0], *views.shape[2:], dtype=torch.bool)
+    shown = torch.from_numpy(mask.astype(np.uint8) * np.uint8(255))[None]
+    return views, extract_views(shown, plan, size)[:, 0] >= 128
+
+
+def _load(source: Source, width: int | None) -> tuple[UInt8[ndarray, "height width 3"], ndarray | None]:
+    """The panorama as an array, at least `width` wide if the source is, and its mask (None: the full sphere)."""
+    name = source_name(source)
+    if isinstance(source, Tensor):
+        return _from_tensor(source), None
+    if isinstance(source, ndarray):
+        source = _from_array(source)
+    if isinstance(source, Image.Image):
+        check_pixels(name, *source.size)
+        return decode(source, name, width, draft=False)
+    with open_image(source) as image:
+        return decode(image, name, width, draft=True)
+
+
+def _from_tensor(tensor: Tensor) -> UInt8[ndarray, "height width 3"]:
+    if tensor.dtype != torch.uint8 or tensor.ndim != 3 or tensor.shape[0] not in (1, 3):
+        raise PanoramaError(
+            f"a panorama tensor must be uint8 [3, H, 2H] (or one channel), got {tensor.dtype} {tuple(tensor.shape)}"
+        )
+    check_shape("the tensor", (tensor.shape[2], tensor.shape[1]))
+    if tensor.shape[2] != 2 * tensor.shape[1]:
+        raise PanoramaError(f"a panorama tensor must be twice as wide as high, got {tuple(tensor.shape)}")
+    return tensor.detach().cpu().expand(3, -1, -1).permute(1, 2, 0).numpy()
+
+
+def _from_array(array: ndarray) -> Image.Image:
+    values = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    if values.dtype == np.uint16:
+        values = scale_16_bit(values)
+    if values.dtype != np.uint8 or values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (3, 4)):
+        raise PanoramaError(
+            f"a panorama array must be uint8 or uint16 [H, 2H] or [H, 2H, 1 | 3 | 4], got {array.dtype} {array.shape}"
+        )
+    return Image.fromarray(np.ascontiguousarray(values))
+
+
+def _shrink(
+    panorama: UInt8[ndarray, "height width 3"], mask: ndarray | None, width: int
+) -> tuple[UInt8[ndarray, "_ _ 3"], ndarray | None]:
+    size = (width, width // 2)
+    small = np.array(Image.fromarray(panorama).resize(size, Image.Resampling.BOX))
+    if mask is not None:
+        mask = (
+            np.asarray(Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).resize(size, Image.Resampling.BOX)) >= 128
+        )
+    return small, mask

@@ -1,0 +1,89 @@
+"""The patch: the rectangle of the panorama that one view needs, and how it is reduced before it is read."""
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """A rectangle of the panorama in pixels. Columns count from the anchor, rows from the top.
+
+    Both ranges may exceed the image: columns wrap around, rows continue over the pole on the opposite meridian.
+    A patch of a full turn contains every column once and no row twice. It is extended after its reduction, which saves
+    a copy at full size.
+    """
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    #: Pixels per block mean, along each axis.
+    reduce_rows: int
+    reduce_columns: int
+    full_turn: bool = False
+    #: Extension of a full turn after the reduction: columns on both sides, and rows above and below.
+    wrap_columns: int = 0
+    pole_rows: tuple[int, int] = (0, 0)
+    #: Smoothing along the rows near a pole: (first row, last row, width), in reduced pixels.
+    polar_bands: tuple[tuple[int, int, int], ...] = ()
+
+
+def polar_width(cos_latitude: Float[ndarray, " rows"]) -> Int[ndarray, " rows"]:
+    """Odd number of columns that is about as wide as one row is high.
+
+    From 9 on it grows in steps, so that there are few bands.
+    """
+    width = 2 * np.floor(1 / (2 * np.maximum(cos_latitude, 1e-6))).astype(np.int64) + 1
+    steps = np.array([1, 3, 5, 7, 9] + [m * 2**e + 1 for e in range(2, 16) for m in (3, 4)])
+    return np.asarray(steps[np.searchsorted(steps, width, side="right") - 1])
+
+
+def patch_around(
+    x: Float[ndarray, "*grid"], y: Float[ndarray, "*grid"], erp: tuple[int, int], level: int, polar: bool
+) -> Patch:
+    """The smallest patch that contains every pixel read at the points (x, y), and the columns polar smoothing needs.
+
+    Args:
+        x: Columns of the points on the panorama, counted from the anchor.
+        y: Rows of the points on the panorama.
+        erp: Height and width of the panorama.
+        level: Pixels per block mean, along both axes.
+        polar: Smooth the rows near a pole.
+    """
+    height, width = erp
+    low_row = math.floor((float(y.min()) / level) - 0.5) * level
+    high_row = (math.floor((float(y.max()) / level) - 0.5) + 2) * level
+    bands: list[tuple[int, int, int]] = []
+    if polar:
+        latitude = ((np.arange(low_row, high_row, level) + level / 2) / height - 0.5) * np.pi
+        widths = polar_width(np.abs(np.cos(latitude)))
+        starts = [0, *(np.flatnonzero(np.diff(widths)) + 1).tolist(), len(widths)]
+        bands = [(first, last, int(widths[first])) for first, last in itertools.pairwise(starts) if widths[first] > 1]
+    margin = max((band_width // 2 for _, _, band_width in bands), default=0)
+    low = (math.floor(float(x.min()) / level - 0.5) - margin) * level
+    high = (math.floor(float(x.max()) / level - 0.5) + 2 + margin) * level
+    patch = Patch((low_row, high_row), (low, high), level, level, polar_bands=tuple(bands))
+    return as_full_turn(patch, erp, 1) if high - low > 0.75 * width and width % (2 * level) == 0 else patch
+
+
+def as_full_turn(patch: Patch, erp: tuple[int, int], wrap_columns: int) -> Patch:
+    """The same patch as a full turn, with every column once and `wrap_columns` added after its reduction."""
+    height, width = erp
+    rows = (max(patch.rows[0], 0), min(patch.rows[1], height))
+    pole_rows = ((rows[0] - patch.rows[0]) // patch.reduce_rows, (patch.rows[1] - rows[1]) // patch.reduce_rows)
+    bands = tuple(
+        (max(first - pole_rows[0], 0), min(last - pole_rows[0], (rows[1] - rows[0]) // patch.reduce_rows), band_width)
+        for first, last, band_width in patch.polar_bands
+    )
+    return replace(
+        patch,
+        rows=rows,
+        columns=(-(width // 2), width - width // 2),
+        full_turn=True,
+        wrap_columns=wrap_columns,
+        pole_rows=pole_rows,
+        polar_bands=tuple(band for band in bands if band[0] < band[1]),
+    )

@@ -1,0 +1,84 @@
+"""Resampling maps: which patch of the panorama a view needs, how far it is reduced, and where it is read.
+
+A map is planned once in float64 and cached. The yaw of a view is split into whole columns, which only move the patch,
+and a remainder, which is part of the plan. So rolling the panorama by k columns and turning the view by k columns are
+the same computation, and the views of a ring can share one map.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from panollava_geometry._bounded_cache import BoundedCache
+from panollava_geometry._equirectangular_view import EquirectangularView
+from panollava_geometry._perspective_view import PerspectiveView
+from panollava_geometry._sampled_grid import SampledGrid, plan_sampled_grid
+from panollava_geometry._separable_filter import SeparableFilter, plan_separable_filter
+from panollava_geometry._views import View
+
+ResamplingMap = SampledGrid | SeparableFilter
+_cache: BoundedCache[ResamplingMap] = BoundedCache(max_bytes=256 * 2**20)
+
+
+def find_resampling_maps(
+    views: Iterable[View],
+    size: tuple[int, int],
+    erp: tuple[int, int],
+    antialias: bool,
+    align_corners: bool,
+    precise: bool,
+) -> list[tuple[ResamplingMap, int]]:
+    """The map of every view and its anchor: the column of the panorama from which the patch's columns count.
+
+    Args:
+        views: The views.
+        size: Height and width of the output.
+        erp: Height and width of the panorama.
+        antialias: Average over the footprint of each pixel, or read one point at its centre.
+        align_corners: The field of view spans the centres of the outer pixels.
+        precise: Keep coordinates and weights in float64 instead of float32.
+    """
+    maps = []
+    for view in views:
+        canonical, anchor = _split_yaw(view, erp[1])
+        options = (canonical, size, erp, antialias, align_corners, precise)
+        maps.append((_cache.get(options, partial(_plan, *options)), anchor))
+    return maps
+
+
+def clear_cache() -> None:
+    """Drop all cached maps, to free their memory or to measure the planning."""
+    _cache.clear()
+
+
+def _split_yaw(view: View, width: int) -> tuple[View, int]:
+    """Turn a view by whole columns to a yaw of almost 0. Returns the turned view and the column it was turned from."""
+    if isinstance(view, PerspectiveView):
+        centre_deg = view.yaw_deg
+    else:
+        centre_deg = sum(view.longitude_range_deg) / 2
+    columns = centre_deg / 360 * width
+    whole = math.floor(columns + 0.5)
+    rest_deg = round(columns - whole, 6) * 360 / width + 0.0
+    anchor = (whole + width // 2) % width
+    if isinstance(view, PerspectiveView):
+        return replace(view, yaw_deg=rest_deg), anchor
+    left, right = view.longitude_range_deg
+    half = round((right - left) / 2, 9)
+    return replace(view, longitude_range_deg=(rest_deg - half, rest_deg + half)), anchor
+
+
+def _plan(
+    view: View, size: tuple[int, int], erp: tuple[int, int], antialias: bool, align_corners: bool, precise: bool
+) -> ResamplingMap:
+    if antialias and isinstance(view, EquirectangularView):
+        separable = plan_separable_filter(view, size, erp, align_corners)
+        if precise:
+            return separable
+        row_weight, column_weight = (w.astype(np.float32) for w in (separable.row_weight, separable.column_weight))
+        return replace(separable, row_weight=row_weight, column_weight=column_weight)
+    grid = plan_sampled_grid(view, size, erp, antialias, align_corners)
+    return grid if precise else replace(grid, x=grid.x.astype(np.float32), y=grid.y.astype(np.float32))

@@ -1,0 +1,14 @@
+"""Functions that torch.compile calls instead of tracing them.
+
+`torch.compiler.disable` imports torch._dynamo, which takes longer than importing all of this package. So this module is
+imported only while torch compiles.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from panollava_geometry._resampling import ResamplingMap
+from panollava_geometry._resampling import find_resampling_maps as _find
+
+find_resampling_maps: Callable[..., list[tuple[ResamplingMap, int]]] = torch.compiler.disable(_find)  # type: ignore[no-untyped-call]

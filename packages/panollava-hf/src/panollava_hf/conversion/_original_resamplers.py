@@ -1,0 +1,76 @@
+"""The resamplers of original PanoLLaVA checkpoints: their tensors under the names of panollava-core.
+
+The original's Q-Former was a BERT decoder (Devlin et al. 2019, https://arxiv.org/abs/1810.04805) with the names that
+transformers gives BERT. Its MLP and BiMamba have the names of panollava-core already.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+#: The resamplers that the original had.
+ORIGINAL_RESAMPLERS = ("mlp", "qformer", "bimamba")
+
+#: Layers of a Q-Former block, and the layers of BERT whose rows they join.
+_BLOCK = {
+    "self_qkv": ("attention.self.query", "attention.self.key", "attention.self.value"),
+    "self_out": ("attention.output.dense",),
+    "self_norm": ("attention.output.LayerNorm",),
+    "cross_q": ("crossattention.self.query",),
+    "cross_kv": ("crossattention.self.key", "crossattention.self.value"),
+    "cross_out": ("crossattention.output.dense",),
+    "cross_norm": ("crossattention.output.LayerNorm",),
+    "up": ("intermediate.dense",),
+    "down": ("output.dense",),
+    "norm": ("output.LayerNorm",),
+}
+
+
+def convert_original_resampler(kind: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of an original resampler.
+
+    Args:
+        kind: `mlp`, `qformer` or `bimamba`. The original's `qformer` is built with `causal=True` and without
+            `hidden_dim`.
+        state: tensors by the name that follows `model.resampler.`.
+
+    Returns:
+        The state dict of the resampler of that type in panollava-core.
+
+    Raises:
+        ValueError: the original had no such resampler.
+        KeyError: a tensor is missing; the argument is its name in `state`.
+    """
+    if kind not in ORIGINAL_RESAMPLERS:
+        raise ValueError(
+            f"the original PanoLLaVA had no resampler {kind!r}; expected one of {', '.join(ORIGINAL_RESAMPLERS)}"
+        )
+    return convert_original_qformer(state) if kind == "qformer" else dict(state)
+
+
+def convert_original_qformer(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of an original Q-Former.
+
+    BERT's position and type embeddings are added to the queries, and its query, key and value projections are joined.
+    Its word embeddings and its pooler, which the original never used, are left out.
+
+    Args:
+        state: tensors by the name that follows `model.resampler.`.
+
+    Raises:
+        KeyError: a tensor is missing; the argument is its name.
+    """
+    embeddings = "bert.embeddings."
+    positions = state[f"{embeddings}position_embeddings.weight"][: state["query"].shape[1]]
+    new = {"query": state["query"] + positions + state[f"{embeddings}token_type_embeddings.weight"][0]}
+    for part in ("weight", "bias"):
+        new[f"query_norm.{part}"] = state[f"{embeddings}LayerNorm.{part}"]
+        new[f"proj.{part}"] = state[f"proj.{part}"]
+    prefix = "bert.encoder.layer."
+    for layer in sorted({int(name.split(".")[3]) for name in state if name.startswith(prefix)}):
+        for name, sources in _BLOCK.items():
+            for part in ("weight", "bias"):
+                tensors = [state[f"{prefix}{layer}.{source}.{part}"] for source in sources]
+                new[f"blocks.{layer}.{name}.{part}"] = torch.cat(tensors) if len(tensors) > 1 else tensors[0]
+    return new
