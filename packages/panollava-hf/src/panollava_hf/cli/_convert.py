@@ -2,16 +2,13 @@
 
 import enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from panollava_hf._console import note, progress, say
 from panollava_hf._errors import PushError, UsageError
 from panollava_hf.cli._usage import usage_errors
-
-if TYPE_CHECKING:
-    from panollava_hf.conversion._report import ConversionReport
 
 
 class ModelType(enum.StrEnum):
@@ -68,8 +65,8 @@ def convert(
         raise UsageError(f"cannot convert: {lightning_ckpt}: no such file")
     from transformers.utils import logging
 
-    from panollava_hf.conversion._convert import convert_lightning_checkpoint, push_converted
-    from panollava_hf.hub import check_repository
+    from panollava_hf.conversion._convert import COMMIT_MESSAGE, convert_lightning_checkpoint
+    from panollava_hf.hub import check_repository, plan_push, push
 
     if push_to_hub is not None:
         with usage_errors(f"--push-to-hub {push_to_hub}", PushError):
@@ -91,7 +88,9 @@ def convert(
             dry_run=dry_run,
             progress=lambda written, total: bar.update(task, description="Writing", completed=written, total=total),
         )
-    _print_report(conversion.report, all_keys=all_keys)
+    typer.echo("\n".join(conversion.report.lines(all_keys=all_keys)))
+    for text in conversion.report.notes:
+        note(text)
     if conversion.folder is None:
         say("This was a dry run: nothing was written.")
         return
@@ -99,18 +98,5 @@ def convert(
     say(f"Wrote {conversion.folder}/ ({len(conversion.files)} weight files{adapter}).")
     if push_to_hub is not None:
         with usage_errors(f"--push-to-hub {push_to_hub}: the folder is written, but not uploaded", PushError):
-            typer.echo(push_converted(conversion.folder, push_to_hub))
-
-
-def _print_report(report: "ConversionReport", *, all_keys: bool) -> None:
-    """Print what was done with the keys on stdout, and notes on stderr."""
-    if all_keys:
-        for row in report.rows:
-            typer.echo(f"{row.status:<10} {row.key} {f'-> {row.target}' if row.target else f'({row.reason})'}")
-    else:
-        for status, place, count, message in report.summary():
-            typer.echo(f"{status:<10} {count:>5}  {place}  {'-> ' if status == 'mapped' else ''}{message}")
-    statuses = ("mapped", "dropped", "missing", "unexpected")
-    typer.echo(", ".join(f"{sum(row.status == status for row in report.rows)} {status}" for status in statuses))
-    for text in report.notes:
-        note(text)
+            plan = plan_push(conversion.folder, push_to_hub, message=COMMIT_MESSAGE, exported=False)
+            typer.echo(push(plan))

@@ -32,6 +32,8 @@ CLASSES: dict[str, type[PreTrainedModel]] = {
     "conditional-generation": PanoLLaVaForConditionalGeneration,
     "feature-extraction": PanoLLaVaForFeatureExtraction,
 }
+#: Message of the commit that uploads a converted folder.
+COMMIT_MESSAGE = "Convert from a Lightning checkpoint"
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def convert_lightning_checkpoint(
     Raises:
         CheckpointError: The checkpoint cannot be converted; the message says why, and what to do.
         OutputExistsError: `output_dir` exists and is not empty.
+        PushError: The Hub refused the folder, or could not be reached. The folder is written.
         ValueError: An argument has an impossible value.
 
     Example:
@@ -154,24 +157,8 @@ def convert_lightning_checkpoint(
         conversion, config=config, folder=output, adapter=output / ADAPTER_FOLDER if kept else None, files=files
     )
     if push_to_hub is not None:
-        push_converted(output, push_to_hub)
+        push(plan_push(output, push_to_hub, message=COMMIT_MESSAGE, exported=False))
     return conversion
-
-
-def push_converted(folder: Path, repository: str) -> str:
-    """Push a converted folder to the Hub in one commit; a new repository is private.
-
-    Args:
-        folder: The folder.
-        repository: `owner/name`.
-
-    Returns:
-        The id of the commit.
-
-    Raises:
-        PushError: The repository's name is not valid, or the Hub refused or could not be reached.
-    """
-    return push(plan_push(folder, repository, message="Convert from a Lightning checkpoint", exported=False))
 
 
 def _dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:

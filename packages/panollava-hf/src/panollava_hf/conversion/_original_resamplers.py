@@ -4,10 +4,14 @@ The original's Q-Former was a BERT decoder (Devlin et al. 2019, https://arxiv.or
 transformers gives BERT. Its MLP and BiMamba have the names of panollava-core already.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
+
+from panollava_hf._errors import CheckpointError
+from panollava_hf.conversion._parts import MappedPart, Part
+from panollava_hf.conversion._report import KeyReport
 
 #: The resamplers that the original had.
 ORIGINAL_RESAMPLERS = ("mlp", "qformer", "bimamba")
@@ -25,6 +29,63 @@ _BLOCK = {
     "down": ("output.dense",),
     "norm": ("output.LayerNorm",),
 }
+
+
+#: Tensors of the original's resampler that it never used.
+UNUSED = {
+    "bert.embeddings.word_embeddings.weight": "not used: the queries take the place of word embeddings",
+    "bert.pooler.dense.weight": "not used: the last hidden state is taken, not the pooled one",
+    "bert.pooler.dense.bias": "not used: the last hidden state is taken, not the pooled one",
+}
+
+
+def map_resampler(part: Part, kind: str) -> MappedPart:
+    """Give a resampler's tensors their names in the new model, and report on its keys.
+
+    Args:
+        part: The resampler.
+        kind: `mlp`, `qformer` or `bimamba`.
+
+    Raises:
+        CheckpointError: A tensor is missing.
+    """
+    recorded = _Recorded(part.tensors)
+    try:
+        converted = convert_original_resampler(kind, recorded)
+    except KeyError as error:
+        raise CheckpointError(
+            f"the {kind} resampler is incomplete: model.resampler_module.resampler.{error.args[0]} is missing"
+        ) from error
+    prefix = "panollava.resampler."
+    rows = []
+    for name, key in part.keys.items():
+        if name in UNUSED:
+            rows.append(KeyReport(key, "dropped", reason=UNUSED[name]))
+        elif name in recorded.used:
+            rows.append(KeyReport(key, "mapped", prefix + (name if name in converted else "*")))
+        else:
+            rows.append(KeyReport(key, "unexpected", reason=f"a {kind} resampler has no such key"))
+    same = [name for name, tensor in converted.items() if tensor is part.tensors.get(name)]
+    tensors = {prefix + name: tensor for name, tensor in converted.items()}
+    return MappedPart(tensors, {prefix + name: part.keys[name] for name in same}, tuple(rows))
+
+
+class _Recorded(Mapping[str, Tensor]):
+    """Tensors, and the names of those that were looked up."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors, self.used = tensors, set[str]()
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor = self._tensors[name]
+        self.used.add(name)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
 
 
 def convert_original_resampler(kind: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

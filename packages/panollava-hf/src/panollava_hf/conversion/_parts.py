@@ -56,6 +56,21 @@ class Part:
 
 
 @dataclass(frozen=True)
+class MappedPart:
+    """The tensors of one part under the names of the new model.
+
+    Attributes:
+        tensors: By name in the new model.
+        keys: The checkpoint's key of each, where there is exactly one.
+        rows: Reports on the part's keys.
+    """
+
+    tensors: Mapping[str, Tensor]
+    keys: Mapping[str, str]
+    rows: tuple[KeyReport, ...]
+
+
+@dataclass(frozen=True)
 class Adapter:
     """The LoRA factors of one layer.
 

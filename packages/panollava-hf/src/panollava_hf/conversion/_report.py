@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Literal, get_args
 
 from panollava_hf._errors import CheckpointError
 
@@ -73,6 +73,20 @@ class ConversionReport:
                 f"{len(wrong)} keys of the checkpoint and the model do not match: {listed}. Give the towers and the "
                 "model config of the run, or pass --allow-missing PATTERN for keys that may be missing or unexpected"
             )
+
+    def lines(self, *, all_keys: bool = False) -> list[str]:
+        """The report as text: one line per part, or one per key, and a last line with the number of keys by status."""
+        if all_keys:
+            lines = [
+                f"{row.status:<10} {row.key} {f'-> {row.target}' if row.target else f'({row.reason})'}"
+                for row in self.rows
+            ]
+        else:
+            lines = [
+                f"{status:<10} {count:>5}  {place}  {'-> ' if status == 'mapped' else ''}{message}"
+                for status, place, count, message in self.summary()
+            ]
+        return [*lines, ", ".join(f"{len(self.of(status))} {status}" for status in get_args(Status))]
 
     def summary(self) -> list[tuple[Status, str, int, str]]:
         """Rows grouped by status, place and reason: `(status, prefix, number of keys, target or reason)`."""

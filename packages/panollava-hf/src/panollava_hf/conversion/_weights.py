@@ -1,23 +1,17 @@
 """The tensors of a checkpoint under the names of a PanoLLaVA model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 from transformers import PretrainedConfig
 
 from panollava_hf._errors import CheckpointError
-from panollava_hf.conversion._original_resamplers import convert_original_resampler
-from panollava_hf.conversion._parts import Adapter, Part, Parts, equal
+from panollava_hf.conversion._original_resamplers import map_resampler
+from panollava_hf.conversion._parts import Adapter, MappedPart, Part, Parts, equal
 from panollava_hf.conversion._report import KeyReport
 from panollava_hf.conversion._towers import LanguageNames, Towers
 
-#: Tensors of the original's resampler that it never used.
-UNUSED = {
-    "bert.embeddings.word_embeddings.weight": "not used: the queries take the place of word embeddings",
-    "bert.pooler.dense.weight": "not used: the last hidden state is taken, not the pooled one",
-    "bert.pooler.dense.bias": "not used: the last hidden state is taken, not the pooled one",
-}
 LANGUAGE = "panollava.language_model."
 VISION = "panollava.vision_backbone.encoder."
 PROJECTOR = "panollava.projector.linear."
@@ -44,15 +38,6 @@ class MappedWeights:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Mapped:
-    """One part under new names."""
-
-    tensors: Mapping[str, Tensor]
-    keys: Mapping[str, str]
-    rows: tuple[KeyReport, ...]
-
-
 def map_weights(parts: Parts, towers: Towers, resampler_type: str, vision_prefix: str) -> MappedWeights:
     """Give the tensors of all parts their names in the new model.
 
@@ -69,7 +54,6 @@ def map_weights(parts: Parts, towers: Towers, resampler_type: str, vision_prefix
     mapped = [
         _renamed(parts.vision, VISION + vision_prefix, without="vision_model."),
         _renamed(parts.norm, "panollava.vision_backbone.norm."),
-        _resampler(parts.resampler, resampler_type),
         _renamed(parts.vicreg, "vicreg_projector."),
         _renamed(parts.projector, PROJECTOR),
     ]
@@ -79,6 +63,7 @@ def map_weights(parts: Parts, towers: Towers, resampler_type: str, vision_prefix
         adapters = {_layer(name, names): adapter for name, adapter in parts.adapters.items()}
         notes = _scale_note(text, names)
         mapped.append(_language_model(parts.language, names, tied=bool(getattr(text, "tie_word_embeddings", False))))
+    mapped.append(map_resampler(parts.resampler, resampler_type))
     rows = [row for part in mapped for row in part.rows]
     rows += [KeyReport(key, "mapped", f"{name} (LoRA)") for name, adapter in adapters.items() for key in adapter.keys]
     return MappedWeights(
@@ -91,55 +76,14 @@ def map_weights(parts: Parts, towers: Towers, resampler_type: str, vision_prefix
     )
 
 
-def _renamed(part: Part, prefix: str, *, without: str = "") -> _Mapped:
+def _renamed(part: Part, prefix: str, *, without: str = "") -> MappedPart:
     """A part that keeps its names, with another prefix."""
     tensors = {prefix + name.removeprefix(without): tensor for name, tensor in part.tensors.items()}
     keys = {prefix + name.removeprefix(without): key for name, key in part.keys.items()}
-    return _Mapped(tensors, keys, tuple(KeyReport(key, "mapped", name) for name, key in keys.items()))
+    return MappedPart(tensors, keys, tuple(KeyReport(key, "mapped", name) for name, key in keys.items()))
 
 
-class _Recorded(Mapping[str, Tensor]):
-    """Tensors, and the names of those that were looked up."""
-
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        self._tensors, self.used = tensors, set[str]()
-
-    def __getitem__(self, name: str) -> Tensor:
-        tensor = self._tensors[name]
-        self.used.add(name)
-        return tensor
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
-
-    def __len__(self) -> int:
-        return len(self._tensors)
-
-
-def _resampler(part: Part, kind: str) -> _Mapped:
-    """The resampler in the layout of panollava-core; some of its tensors are joined from several."""
-    recorded = _Recorded(part.tensors)
-    try:
-        converted = convert_original_resampler(kind, recorded)
-    except KeyError as error:
-        raise CheckpointError(
-            f"the {kind} resampler is incomplete: model.resampler_module.resampler.{error.args[0]} is missing"
-        ) from error
-    prefix = "panollava.resampler."
-    rows = []
-    for name, key in part.keys.items():
-        if name in UNUSED:
-            rows.append(KeyReport(key, "dropped", reason=UNUSED[name]))
-        elif name in recorded.used:
-            rows.append(KeyReport(key, "mapped", prefix + (name if name in converted else "*")))
-        else:
-            rows.append(KeyReport(key, "unexpected", reason=f"a {kind} resampler has no such key"))
-    same = [name for name, tensor in converted.items() if tensor is part.tensors.get(name)]
-    tensors = {prefix + name: tensor for name, tensor in converted.items()}
-    return _Mapped(tensors, {prefix + name: part.keys[name] for name in same}, tuple(rows))
-
-
-def _language_model(part: Part, names: LanguageNames, *, tied: bool) -> _Mapped:
+def _language_model(part: Part, names: LanguageNames, *, tied: bool) -> MappedPart:
     """The language model and its head; a head that is tied to the embedding is dropped."""
     tensors, keys, rows = {}, {}, []
     head, embedding = _head(part, names), part.tensors.get(names.embedding)
@@ -158,7 +102,7 @@ def _language_model(part: Part, names: LanguageNames, *, tied: bool) -> _Mapped:
             rows.append(KeyReport(key, "mapped", target))
         else:
             rows.append(KeyReport(key, "unexpected", reason="this language model has no such key"))
-    return _Mapped(tensors, keys, tuple(rows))
+    return MappedPart(tensors, keys, tuple(rows))
 
 
 def _head(part: Part, names: LanguageNames) -> str:
