@@ -56,6 +56,11 @@ ALLOWED: dict[str, set[str]] = {
     "packages/panollava-geometry/src/panollava_geometry/_command_line.py": {"mistakes"},
     "packages/panollava-geometry/tests/test_command_line.py": {"mistakes"},
     "packages/panollava-geometry/CHANGELOG.md": {"mistakes"},
+    "packages/panollava-hf/src/panollava_hf/conversion/__init__.py": {"account"},
+    "packages/panollava-hf/src/panollava_hf/conversion/_convert.py": {"account"},
+    "packages/panollava-hf/src/panollava_hf/conversion/_report.py": {"fate", "why"},
+    "packages/panollava-hf/tests/conversion/test_report.py": {"account", "accounts", "fate", "why"},
+    "packages/panollava-hf/CHANGELOG.md": {"account", "fate"},
 }
 
 _PROSE = [(re.compile(rf"(?<![a-z])(?:{word})(?![a-z])", re.IGNORECASE), better) for word, better in PROSE.items()]

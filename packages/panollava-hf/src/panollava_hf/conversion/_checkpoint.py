@@ -176,13 +176,13 @@ def _checked(path: Path, found: Any, names: set[str], sizes: Counter[int]) -> Ch
         notes.append(f"hyper_parameters is not read: it is a {foreign_object(parameters) or type(parameters).__name__}")
         parameters = {}
     values = {key: value for key, value in dict.items(parameters) if _is_text(key)}
-    reasons = {key: foreign_object(value) for key, value in values.items()}
-    notes += [f"hyper_parameters[{key!r}] is not read: it contains a {why}" for key, why in reasons.items() if why]
+    foreign = {key: foreign_object(value) for key, value in values.items()}
+    notes += [f"hyper_parameters[{key!r}] is not read: it contains a {kind}" for key, kind in foreign.items() if kind]
     unread = sorted(names - PLAIN_NAMES - READ_AS.keys())
     notes += [f"{name}: an object of this type is not read" for name in unread if name not in " ".join(notes)]
     others = sorted(set(filter(_is_text, top)) - {"state_dict", "hyper_parameters"})
     notes += [f"not needed, left out: {', '.join(others)}"] if others else []
-    return Checkpoint(path, tensors, {k: v for k, v in values.items() if not reasons[k]}, tuple(notes))
+    return Checkpoint(path, tensors, {k: v for k, v in values.items() if not foreign[k]}, tuple(notes))
 
 
 def _is_text(key: Any) -> bool:

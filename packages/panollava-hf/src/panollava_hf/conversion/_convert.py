@@ -15,10 +15,10 @@ from panollava_hf._lora import ADAPTER_FOLDER, write_adapter
 from panollava_hf.conversion._checkpoint import read_checkpoint
 from panollava_hf.conversion._config import infer_config
 from panollava_hf.conversion._lora import fit_adapters
+from panollava_hf.conversion._original_resamplers import map_resampler, settings_from_shapes
 from panollava_hf.conversion._parts import ModelType, split_parts
 from panollava_hf.conversion._report import ConversionReport
 from panollava_hf.conversion._settings import read_settings
-from panollava_hf.conversion._shapes import settings_from_shapes
 from panollava_hf.conversion._towers import find_towers
 from panollava_hf.conversion._verify import verify, vision_prefix
 from panollava_hf.conversion._weights import map_weights
@@ -121,11 +121,13 @@ def convert_lightning_checkpoint(
 
     checkpoint = read_checkpoint(lightning_ckpt)
     parts = split_parts(checkpoint.tensors, model_type)
-    settings = read_settings(checkpoint, model_config, settings_from_shapes(parts), model_type)
+    shapes = settings_from_shapes(parts)
+    resampler = map_resampler(parts.resampler, shapes["resampler_type"])
+    settings = read_settings(checkpoint, model_config, shapes, model_type)
     towers = find_towers(settings, vision_tower, text_tower, model_type)
     inferred = infer_config(parts, settings, towers, model_type)
     prefix = vision_prefix(parts.vision, towers.vision)
-    mapped = map_weights(parts, towers, inferred.config.resampler_type, prefix)
+    mapped = map_weights(parts, resampler, towers, prefix)
     verified = verify(CLASSES[model_type], inferred.config, mapped)
     adapter = fit_adapters(verified.model, mapped.adapters, inferred.config, stored_dtype)
     report = ConversionReport(

@@ -7,7 +7,6 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from panollava_hf._errors import CheckpointError
-from panollava_hf.conversion._original_resamplers import map_resampler
 from panollava_hf.conversion._parts import Adapter, MappedPart, Part, Parts, equal
 from panollava_hf.conversion._report import KeyReport
 from panollava_hf.conversion._towers import LanguageNames, Towers
@@ -38,22 +37,23 @@ class MappedWeights:
     notes: tuple[str, ...]
 
 
-def map_weights(parts: Parts, towers: Towers, resampler_type: str, vision_prefix: str) -> MappedWeights:
+def map_weights(parts: Parts, resampler: MappedPart, towers: Towers, vision_prefix: str) -> MappedWeights:
     """Give the tensors of all parts their names in the new model.
 
     Args:
         parts: The checkpoint's parts.
+        resampler: The resampler under its new names.
         towers: The towers.
-        resampler_type: `mlp`, `qformer` or `bimamba`.
         vision_prefix: What the vision tower's names begin with on disk.
 
     Raises:
-        CheckpointError: The resampler is incomplete, or the tied output head differs from the embedding.
+        CheckpointError: The output head is tied to the embedding and differs from it.
     """
     names, text = towers.names, towers.text
     mapped = [
         _renamed(parts.vision, VISION + vision_prefix, without="vision_model."),
         _renamed(parts.norm, "panollava.vision_backbone.norm."),
+        resampler,
         _renamed(parts.vicreg, "vicreg_projector."),
         _renamed(parts.projector, PROJECTOR),
     ]
@@ -63,7 +63,6 @@ def map_weights(parts: Parts, towers: Towers, resampler_type: str, vision_prefix
         adapters = {_layer(name, names): adapter for name, adapter in parts.adapters.items()}
         notes = _scale_note(text, names)
         mapped.append(_language_model(parts.language, names, tied=bool(getattr(text, "tie_word_embeddings", False))))
-    mapped.append(map_resampler(parts.resampler, resampler_type))
     rows = [row for part in mapped for row in part.rows]
     rows += [KeyReport(key, "mapped", f"{name} (LoRA)") for name, adapter in adapters.items() for key in adapter.keys]
     return MappedWeights(
