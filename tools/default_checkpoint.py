@@ -20,7 +20,7 @@ from huggingface_hub import EvalResult
 from panollava_hf import PanoLLaVaForConditionalGeneration
 from panollava_hf._files import edit_json, staged_folder
 from panollava_hf.hub import CardFacts, make_portable, read_results, write_card
-from panollava_hf.hub._portable import write_old_names
+from panollava_hf.hub._export import write_old_names
 from panollava_hf.training._start import copy_processor
 
 NAME = "panollava-panoshapes"

@@ -1,13 +1,13 @@
-"""The experiments of docs/log.md: one thing changed at a time, trained briefly and judged on unseen scenes.
+"""The experiments of docs/log.md: one change at a time, short training, evaluation on unseen scenes.
 
     panollava data panoshapes --split train --n 10000 --seed 1 --width 512 --questions 12 DATA
     panollava data panoshapes --split test --n 300 --width 512 DATA
     python -m tools.experiments DATA OUT [NAME …] [--seeds 3]
 
-As in the model's usual setting, the towers are pretrained, here those of the embedded checkpoint, and everything
-between them starts from nothing: projector and resampler are trained with both towers frozen, then with the language
-model. A variant that is finished is kept, so the command can be stopped and given again. Figures say which of two is
-better after a few minutes, not how good either can become.
+As usual for this model, the towers are pretrained (here those of the embedded checkpoint), and everything between them
+is new: projector and resampler are trained with both towers frozen, then together with the language model. Finished
+variants are kept, so the command can be stopped and repeated. The figures show which variant is better after a few
+minutes of training, not how good it can become.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from panollava_hf import PanoLLaVaForConditionalGeneration, PanoLLaVaProcessor, 
 from panollava_hf.cli import run as panollava
 from transformers import AutoModelForCausalLM
 
-#: Both towers are there already; all else as in the recipe, for fewer steps.
+#: Changes of the recipe `panoshapes`: pretrained towers, and fewer steps.
 SHORT = [
     "model.tokenizer=null",
     "model.config={view_size: 80, crop_strategy: cubemap, fov_deg: 104.0, resampler_type: spatial_pool, "
@@ -30,15 +30,15 @@ SHORT = [
     "stages.vicreg.trainable_vision_blocks=0",
     "stages.resampler.trainable_vision_blocks=0",
     "stages.resampler.steps=100",
-    "stages.resampler.data.easy_first=null",
+    "stages.resampler.data.curriculum=null",
     "stages.finetune.trainable_vision_blocks=0",
     "stages.finetune.steps=200",
-    "stages.finetune.data.easy_first=null",
+    "stages.finetune.data.curriculum=null",
 ]
-#: Without stage one, the second starts from nothing.
+#: Without the first stage, the second one starts with a new resampler.
 WITHOUT_STAGE_1 = ["stages.vicreg=null"]
 
-#: What is compared: question → variant → settings on top of SHORT.
+#: Comparison → variant → settings in addition to SHORT.
 COMPARISONS: dict[str, dict[str, list[str]]] = {
     "view strategy": {
         "cubemap": [],
@@ -71,7 +71,7 @@ COMPARISONS: dict[str, dict[str, list[str]]] = {
 
 
 def write_towers(folder: Path) -> list[str]:
-    """Write the towers of the embedded checkpoint as folders of their own, and say where they are."""
+    """Write the two towers of the embedded checkpoint to separate folders; returns the settings that name them."""
     vision, text = folder / "vision", folder / "text"
     if not folder.is_dir():
         source = default_checkpoint()
@@ -90,7 +90,7 @@ def write_towers(folder: Path) -> list[str]:
 
 
 def measure(data: Path, folder: Path, settings: list[str], seed: int) -> dict[str, float]:
-    """Train one variant and ask it about the test scenes; what is there already is not made again."""
+    """Train one variant and evaluate it on the test scenes, unless the results exist."""
     results = folder / "results" / "results.json"
     if not results.is_file():
         towers = write_towers(folder.parent / "towers")
@@ -108,7 +108,7 @@ def measure(data: Path, folder: Path, settings: list[str], seed: int) -> dict[st
 
 
 def table(comparison: str, rows: dict[str, list[dict[str, float]]]) -> str:
-    """A Markdown table: per variant the mean over seeds, and the spread of the overall figure."""
+    """A Markdown table: the mean over seeds of each variant, and the standard deviation of the overall figure."""
     families = [name for name in next(iter(rows.values()))[0] if name != "caption"]
     lines = [f"| {comparison} | {' | '.join(families)} | spread |", "|---" * (len(families) + 2) + "|"]
     for name, runs in rows.items():
@@ -119,7 +119,7 @@ def table(comparison: str, rows: dict[str, list[dict[str, float]]]) -> str:
 
 
 def main() -> None:
-    """Run the comparisons that are named, or all of them, and print their tables."""
+    """Run the given comparisons, or all of them, and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
@@ -128,7 +128,7 @@ def main() -> None:
     given = parser.parse_args()
     unknown = set(given.names) - COMPARISONS.keys()
     if unknown:
-        parser.error(f"no comparison {', '.join(sorted(unknown))}: choose from {', '.join(COMPARISONS)}")
+        parser.error(f"unknown comparison {', '.join(sorted(unknown))}: choose from {', '.join(COMPARISONS)}")
     for comparison in given.names or COMPARISONS:
         rows: dict[str, list[dict[str, float]]] = {}
         for name, settings in COMPARISONS[comparison].items():

@@ -61,6 +61,7 @@ ALLOWED: dict[str, set[str]] = {
     "packages/panollava-hf/src/panollava_hf/conversion/_report.py": {"fate", "why"},
     "packages/panollava-hf/tests/conversion/test_report.py": {"account", "accounts", "fate", "why"},
     "packages/panollava-hf/CHANGELOG.md": {"account", "fate"},
+    "packages/panollava-hf/src/panollava_hf/training/_trainer.py": {"beside"},  # a file name in checkpoints
 }
 
 _PROSE = [(re.compile(rf"(?<![a-z])(?:{word})(?![a-z])", re.IGNORECASE), better) for word, better in PROSE.items()]

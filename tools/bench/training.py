@@ -1,4 +1,4 @@
-"""Training: what the trainer adds to the bare modules, and whether the data keep up."""
+"""Training: the overhead of the trainer over the bare modules, and the time spent waiting for data."""
 
 import tempfile
 import time
@@ -15,7 +15,7 @@ STEPS, WARM_UP, SCENES = 24, 4, 48
 
 
 class _Clock(TrainerCallback):
-    """After each step of the trainer, the bare modules on the same batch: both see one machine."""
+    """Times the bare modules after each step of the trainer, on the same batch and in the same state of the machine."""
 
     def __init__(self, trainer: Any) -> None:
         self.trainer = trainer
@@ -38,7 +38,7 @@ class _Clock(TrainerCallback):
         return self.batch
 
     def on_train_begin(self, args: Any, state: Any, control: Any, optimizer: Any = None, **kwargs: Any) -> None:
-        """Time what the optimiser itself computes: Muon's products are no overhead of the trainer."""
+        """Time the computation of the optimizer: the matrix products of Muon are not overhead of the trainer."""
         update = optimizer.step
 
         def timed(*args: Any, **kwargs: Any) -> Any:
@@ -50,7 +50,7 @@ class _Clock(TrainerCallback):
         optimizer.step = timed
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Note the step, then time the bare modules."""
+        """Record the step, then time the bare modules."""
         self.steps.append(time.perf_counter() - self.began)
         began = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.trainer.args.bf16):
@@ -61,7 +61,7 @@ class _Clock(TrainerCallback):
 
 
 def _bare_loss(model: Any, batch: dict[str, Any]) -> torch.Tensor:
-    """The modules one after another, with nothing of transformers' or our wrappers round them."""
+    """The modules one after another, without the wrappers of transformers or PanoLLaVA."""
     whole = model.base_model
     pixels = batch["pixel_values"]
     features = whole.vision_backbone(pixels.flatten(0, 1))
@@ -84,13 +84,13 @@ def _bare_loss(model: Any, batch: dict[str, Any]) -> torch.Tensor:
 
 
 def _clock(folder: Path, workers: int) -> _Clock:
-    """Train some steps of the recipe with so many workers, the bare modules after each."""
+    """Train some steps of the recipe with this number of workers, the bare modules after each."""
     from panollava_hf.training import load_recipe, train
-    from panollava_hf.training._run import stage_trainer
+    from panollava_hf.training._stage import stage_trainer
 
     changes = [f"data.source={folder / 'shapes'}", f"data.cache={folder / 'cache'}", f"data.workers={workers}"]
-    changes += ["data.roll=false"]  # else panoramas are kept, not views
-    changes += ["stages.finetune.data.easy_first=null"]  # all questions, as in the recipe's second half
+    changes += ["data.yaw_augmentation=false"]  # otherwise panoramas are cached, not views
+    changes += ["stages.finetune.data.curriculum=null"]  # all questions, as in the second half of the recipe
     changes += [f"output={folder / f'run-{workers}'}", "stages.vicreg.steps=1", "stages.resampler.steps=1"]
     changes += [f"stages.{stage}.batch_size=8" for stage in ("vicreg", "resampler", "finetune")]
     changes += [f"stages.finetune.steps={STEPS}", "stages.finetune.save_every=999"]
@@ -108,22 +108,23 @@ def _clock(folder: Path, workers: int) -> _Clock:
 
 
 def run() -> str:
-    """Measure and return the section's Markdown."""
+    """Measure, and return the Markdown of the section."""
     from panollava_hf.panoshapes import write_panoshapes
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         write_panoshapes(folder / "shapes", "train", SCENES, width=512, questions_per_family=4)
         alone, fed = _clock(folder, 0), _clock(folder, 2)
-    rows = [["a step of `finetune`, data and the optimiser's own products taken off", *_step(alone, True), "≤ 1.10×"],
+    rows = [["a step of `finetune` without data and optimizer", *_step(alone, True), "≤ 1.10×"],
             ["the same with 2 workers on the same two cores", *_step(fed, True), ""],
-            ["the whole step with them (data, forward, backward, clipping, Muon)", *_step(fed, False), ""],
-            ["of it Muon", *_part(fed, fed.updates), ""],
-            ["of it waiting for data (2 workers, cached views)", *_part(fed, fed.waits), "≤ 5 %"]]  # fmt: skip
+            ["the whole step with 2 workers (data, forward, backward, clipping, Muon)", *_step(fed, False), ""],
+            ["share of Muon", *_part(fed, fed.updates), ""],
+            ["share of waiting for data (2 workers, cached views)", *_part(fed, fed.waits), "≤ 5 %"]]  # fmt: skip
     head = ["work", "trainer", "bare modules, forward and backward", "ratio", "goal"]
     note = (
-        "The recipe `panoshapes`: 8 panoramas of 6 views, up to 24 questions each; in turns on the same batches. The "
-        "first row makes its data in the main process: nothing else runs while a step does, as with a device."
+        "The recipe `panoshapes`: 8 panoramas of 6 views with up to 24 questions each; trainer and bare modules take "
+        "turns on the same batches. In the first row the main process makes the data, so nothing else runs during a "
+        "step, as on a GPU."
     )
     return f"## Training\n\n{note}\n\n{table(head, rows)}"
 

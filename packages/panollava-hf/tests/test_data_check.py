@@ -1,4 +1,4 @@
-"""Broken tables: faults found at their lines, repaired only where that can be told, nothing dropped in silence."""
+"""Broken tables: faults found at their lines, repaired only where that can be decided, no row lost."""
 
 import csv
 
@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from panollava_hf._errors import TableError
 from panollava_hf.cli import run
-from panollava_hf.data._tables import check_csv, read_table, write_csv
+from panollava_hf.data import check_csv, read_examples
+from panollava_hf.data._tables import write_csv
 
 QUERY = "url,query,annotation"
 INSTRUCTION = "url,instruction,response"
@@ -19,7 +20,7 @@ def table(tmp_path, *rows, header=QUERY, name="table.csv"):
     return path
 
 
-SOUND = (
+VALID = (
     'pano/1.jpg,what is ahead?,"A hall, with windows"',
     "https://x.org/2.jpg,What?,Nothing",
     '3.png,"Is it ""big""?","Yes,\nvery"',
@@ -28,14 +29,14 @@ SOUND = (
 
 
 @pytest.mark.parametrize("header", [QUERY, INSTRUCTION, "URL, Query ,Annotation", '"url","query","annotation"'])
-def test_sound_table_has_no_faults(tmp_path, header):
-    found = check_csv(table(tmp_path, *SOUND, "", header=header))
+def test_a_valid_table_has_no_faults(tmp_path, header):
+    found = check_csv(table(tmp_path, *VALID, "", header=header))
     assert found.faults == []
     assert found.rows[2] == ("3.png", 'Is it "big"?', "Yes,\nvery")
     assert len(found.rows) == 4
 
 
-#: A broken row, a part of the reason, and what it was meant to say (None: nobody can tell).
+#: A broken row, a part of the reason, and the fields that were meant (None: cannot be decided).
 BROKEN = {
     "comma in the answer": (
         "1.jpg,architecture,A hall, with high windows, and a door",
@@ -100,14 +101,14 @@ def test_broken_rows(tmp_path, name, header):
 
 
 def test_open_quote_swallows_no_other_row(tmp_path):
-    """A reader that trusts the quote would take the rows up to the next one for its text."""
+    """A reader that trusts the quote would read the rows up to the next quote as its text."""
     rows = ['1.jpg,sign,"A red sign', "2.jpg,sign,blue", '3.jpg,sign,"green, mostly"', '4.jpg,sign,end"']
     found = check_csv(table(tmp_path, *rows))
     assert [fault.line for fault in found.faults] == [2, 5]
     assert [row[2] for row in found.rows] == ["A red sign", "blue", "green, mostly", "end"]
 
 
-def test_tables_of_anything_but_pictures(tmp_path):
+def test_tables_whose_first_column_is_not_an_image(tmp_path):
     rows = ["id7,sign,red", 'id8,sign,"never closed', "id9,sign,blue", "id10,sign,A hall, with a door"]
     found = check_csv(table(tmp_path, *rows))
     assert [fault.line for fault in found.faults] == [3, 5]
@@ -131,7 +132,7 @@ text = st.text(st.characters(codec="utf-8", exclude_characters="\r", exclude_cat
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(st.sampled_from(["a.jpg", "https://x.org/p,1.png"]), text, text), max_size=6))
-def test_what_csv_writes_is_sound(tmp_path, rows):
+def test_what_csv_writes_is_valid(tmp_path, rows):
     path = tmp_path / "table.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([QUERY.split(","), *rows])
@@ -143,7 +144,7 @@ def test_what_csv_writes_is_sound(tmp_path, rows):
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(st.text('abc," ?\n', max_size=12).map("x.jpg,{}".format), max_size=5))
 def test_no_row_is_lost(tmp_path, lines):
-    """Every line that begins a row becomes a row or a fault, and a repaired file is sound."""
+    """Every line that begins a row becomes a row or a fault, and a repaired file is valid."""
     path = table(tmp_path, *lines)
     found = check_csv(path)
     assert len(found.rows) + len(found.undecided) >= len(lines)
@@ -168,20 +169,20 @@ def test_command(tmp_path, capsys):
     with fixed.open(newline="") as file:
         assert list(csv.reader(file))[1:] == [["0.jpg", "what", "a tree"], list(BROKEN["comma in the answer"][2])]
     assert run(["data", "check", str(fixed)]) == 0
-    assert "nothing to complain of" in capsys.readouterr().err
+    assert "no broken rows" in capsys.readouterr().err
 
 
-MISTAKES = {
+ERRORS = {
     "missing": (None, "cannot be read"),
     "columns": (b"image,text\n1,2\n", r"expected the columns url,query,annotation or url,instruction,response"),
-    "encoding": (b"url,query,annotation\n1.jpg,caf\xe9,b\n", "line 2: byte 0xe9 is no UTF-8"),
+    "encoding": (b"url,query,annotation\n1.jpg,caf\xe9,b\n", "line 2: byte 0xe9 is not UTF-8"),
     "empty": (b"", "expected the columns"),
 }
 
 
-@pytest.mark.parametrize("name", MISTAKES)
-def test_mistakes_are_one_line(tmp_path, capsys, name):
-    content, message = MISTAKES[name]
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_are_one_line(tmp_path, capsys, name):
+    content, message = ERRORS[name]
     path = tmp_path / "table.csv"
     if content is not None:
         path.write_bytes(content)
@@ -194,13 +195,13 @@ def test_mistakes_are_one_line(tmp_path, capsys, name):
 
 def test_the_file_itself_is_not_overwritten(tmp_path):
     path = table(tmp_path, "1.jpg,a,b, c")
-    with pytest.raises(TableError, match="give another name"):
+    with pytest.raises(TableError, match="choose another output name"):
         write_csv(check_csv(path), path)
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 @pytest.mark.parametrize("layout", [QUERY, INSTRUCTION])
-def test_reading_for_training(tmp_path, kind, layout, monkeypatch):
+def test_both_layouts_are_read_from_every_kind_of_file(tmp_path, kind, layout, monkeypatch):
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     columns = layout.split(",")
@@ -208,12 +209,8 @@ def test_reading_for_training(tmp_path, kind, layout, monkeypatch):
     path = tmp_path / f"table.{kind}"
     whole = datasets.Dataset.from_list(rows)
     {"csv": whole.to_csv, "jsonl": whole.to_json, "parquet": whole.to_parquet}[kind](str(path))
-    found = read_table(path)
-    assert found.column_names == ["url", "query", "annotation"]
-    assert found[0] == {"url": "1.jpg", "query": "a, b", "annotation": 'say "x"'}
-
-
-def test_training_refuses_rows_that_would_be_misread(tmp_path):
-    pytest.importorskip("datasets")
-    with pytest.raises(TableError, match=r"1 rows would be misread \(lines 2\).*--fix"):
-        read_table(table(tmp_path, "1.jpg,a,b, c"))
+    found = read_examples(path)[:]
+    assert [(e.image, e.question, e.answer) for e in found] == [
+        (tmp_path / "1.jpg", "a, b", 'say "x"'),
+        (tmp_path / "2.jpg", "c", "d"),
+    ]

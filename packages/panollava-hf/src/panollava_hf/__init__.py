@@ -4,10 +4,10 @@ Importing this package is cheap: torch and the models are imported when one of t
 the Auto classes of transformers able to load PanoLLaVA checkpoints, in whichever order the two are imported.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from panollava_hf._auto import register
+from panollava_hf._faces import lazy, moved
 
 if TYPE_CHECKING:
     from panollava_hf._errors import PanoLLaVaError
@@ -68,15 +68,34 @@ __all__ = [
     "merge_lora",
 ]
 
+__getattr__, __dir__ = lazy(__name__, _HOMES)
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
-
+#: Modules of 0.1 that README and documentation named.
+_MOVED = {
+    "answering": {name: name for name in ("Answer", "Answerer", "default_checkpoint")},
+    "lora": {
+        "add_lora": "add_lora",
+        "merge_lora": "merge_lora",
+        **{name: f"_lora.{name}" for name in ("lora_config", "lora_targets", "trainable_report")},
+    },
+    "data.panoshapes": {
+        name: f"panoshapes.{name}"
+        for name in (
+            "COLOURS",
+            "DIRECTIONS",
+            "SHAPES",
+            "Question",
+            "Scene",
+            "answer",
+            "questions",
+            "render_scene",
+            "rotate_question",
+            "sample_scene",
+            "write_panoshapes",
+        )
+    },
+}
+for _module, _names in _MOVED.items():
+    moved(f"{__name__}.{_module}", {old: f"{__name__}.{new}" for old, new in _names.items()})
 
 register()

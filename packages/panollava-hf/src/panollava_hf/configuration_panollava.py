@@ -19,6 +19,8 @@ from transformers import AutoConfig, PretrainedConfig
 
 from panollava_hf._pretrained import resolve
 
+__all__ = ["PanoLLaVaConfig"]
+
 #: Id of the placeholder in the default tower's tokenizer (the first free row of Qwen2.5's padded vocabulary).
 IMAGE_TOKEN_ID = 151665
 

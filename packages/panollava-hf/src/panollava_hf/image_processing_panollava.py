@@ -13,6 +13,8 @@ from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.processing_utils import ImagesKwargs
 
+__all__ = ["PanoLLaVaImageProcessor"]
+
 
 def flatten_images(images: Any) -> list[Any]:
     """One panorama, a list, or a list of lists (several per prompt) → a flat list, in order."""

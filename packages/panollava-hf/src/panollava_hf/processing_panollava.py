@@ -12,6 +12,8 @@ from panollava_hf._pretrained import load_tokenizer, tower_normalisation
 from panollava_hf.configuration_panollava import PanoLLaVaConfig, StitchingMode
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor, flatten_images
 
+__all__ = ["PanoLLaVaProcessor"]
+
 
 class PanoLLaVaProcessor(ProcessorMixin):
     """An image processor and a tokenizer that use the model's number of tokens per panorama.

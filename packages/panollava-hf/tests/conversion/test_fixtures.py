@@ -134,7 +134,7 @@ def test_folder_is_enough_for_ask(convert, panorama_file, capsys):
     assert {"README.md", "config.json", "generation_config.json", "processor_config.json", "tokenizer.json"} <= names
     assert run(["ask", str(panorama_file), "What is ahead?", "--model", str(done.folder), "--max-new-tokens", "3"]) == 0
     assert "untrained" not in capsys.readouterr().err
-    from panollava_hf.asking._answerer import Answerer
+    from panollava_hf import Answerer
 
     check_generation(Answerer.load(str(done.folder)).model, done.reference)
 

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory):
-    """Eight small scenes of PanoShapes, as PNG so that rolling a picture can be exact."""
+    """Eight small scenes of PanoShapes, as PNG so that rotating an image can be exact."""
     from panollava_hf.panoshapes import write_panoshapes
 
     folder = tmp_path_factory.mktemp("shapes") / "data"
@@ -14,29 +14,54 @@ def shapes(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def rows(shapes):
-    from panollava_hf.evaluation import read_rows
+def questions(shapes):
+    from panollava_hf.evaluation import read_questions
 
-    return read_rows(str(shapes))
-
-
-@pytest.fixture(scope="session")
-def scenes(rows):
-    from panollava_hf.evaluation._scenes import read_scenes
-
-    return read_scenes(rows.scenes)
+    return read_questions(shapes)
 
 
 @pytest.fixture(scope="session")
 def answerer():
-    from panollava_hf.asking._answerer import Answerer
+    from panollava_hf import Answerer
 
     return Answerer.load()
 
 
+@pytest.fixture(scope="session")
+def make_question():
+    from panollava_hf.evaluation import Question
+
+    def make(index=0, *, key="a", question="What?", answer="x", family="what", **fields):
+        return Question(index, f"row {index}", key, key, question, answer, family, **fields)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_questions():
+    from panollava_hf.evaluation import Questions
+
+    return lambda rows, **fields: Questions("table.jsonl", None, tuple(rows), "0", **fields)
+
+
+@pytest.fixture(scope="session")
+def predict_all():
+    """Predictions for questions, each answered by a function of the question."""
+    from panollava_hf.evaluation._predictions import predicted
+    from panollava_hf.evaluation._questions import Predictions
+
+    def predict(rows, answer, **probes):
+        return Predictions(
+            tuple(predicted(question, answer(question)) for question in rows),
+            {name: tuple(predicted(q, give(q)) for q in asked) for name, (asked, give) in probes.items()},
+        )
+
+    return predict
+
+
 @pytest.fixture
 def table(tmp_path, panorama_file):
-    """Writes a JSONL table beside a panorama, and returns its path."""
+    """Writes a JSONL table next to a panorama, and returns its path."""
 
     def write(*records):
         path = tmp_path / "table.jsonl"

@@ -1,14 +1,27 @@
 import io
 
 import numpy as np
-from panollava_hf.evaluation._directions import confusion, draw
+import pytest
+from panollava_hf.evaluation.metrics._directions import directions, draw
 from PIL import Image
 
 
-def test_counts():
-    found = confusion(["front", "front", "above", "left"], ["Front.", "left", "a cube", "left"])
-    place = {label: index for index, label in enumerate(found["columns"])}
-    counts = np.array(found["counts"])
+@pytest.fixture
+def count(make_question, make_questions, predict_all):
+    def count(answers, predictions):
+        rows = [make_question(i, answer=answer, family="where") for i, answer in enumerate(answers)]
+        other = make_question(len(rows), answer="front", family="relative")
+        predicted = [*predictions, "front"]
+        table = [*rows, other]
+        return directions(make_questions(table), predict_all(table, lambda question: predicted[question.index]))
+
+    return count
+
+
+def test_counts(count):
+    found = count(["front", "front", "above", "left"], ["Front.", "left", "a cube", "left"])
+    place = {label: index for index, label in enumerate(found.columns)}
+    counts = np.array(found.counts)
     assert counts.sum() == 4
     assert counts[place["front"], place["front"]] == 1
     assert counts[place["front"], place["left"]] == 1
@@ -16,21 +29,21 @@ def test_counts():
     assert counts[place["left"], place["left"]] == 1
 
 
-def test_expected_words_that_are_no_direction_get_a_row():
-    found = confusion(["north"], ["north"])
-    assert found["labels"][-1] == "north"
-    assert found["counts"][-1][-2] == 1
+def test_expected_words_that_are_not_a_direction_get_a_row(count):
+    found = count(["north"], ["north"])
+    assert found.labels[-1] == "north"
+    assert found.counts[-1][-2] == 1
 
 
-def test_nothing_asked_is_nothing_counted():
-    assert confusion([], []) is None
+def test_without_questions_there_is_no_result(count):
+    assert count([], []) is None
 
 
-def test_the_picture_shows_what_is_right():
-    right = confusion(["front", "left"] * 5, ["front", "left"] * 5)
+def test_the_figure_shows_the_counts(count):
+    right = count(["front", "left"] * 5, ["front", "left"] * 5)
     with (
         Image.open(io.BytesIO(draw(right, "right"))) as image,
-        Image.open(io.BytesIO(draw(confusion(["front"], ["left"]), "wrong"))) as other,
+        Image.open(io.BytesIO(draw(count(["front"], ["left"]), "wrong"))) as other,
     ):
         assert image.format == "PNG"
         assert min(image.size) > 600

@@ -9,7 +9,7 @@ ASKED = {"image": "panorama.png", "question": "What?", "answer": "A room."}
 
 
 def fails(capsys, *arguments):
-    """The one line that a mistake is told with."""
+    """The one line that reports a usage error."""
     assert run(["eval", *map(str, arguments)]) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -65,7 +65,7 @@ def test_captions_of_a_table(table, tmp_path, capsys):
 def test_a_bad_panorama_stops_with_file_and_row_or_is_counted(table, tmp_path, capsys, kind):
     bad = tmp_path / "bad.png"
     if kind == "broken":
-        bad.write_bytes(b"no picture")
+        bad.write_bytes(b"not an image")
     path = table(ASKED, {**ASKED, "image": "bad.png"}, {**ASKED, "image": "bad.png", "question": "Which?"})
     line = fails(capsys, "--data", path, "--output", tmp_path / "o", "--max-new-tokens", "2")
     assert "table.jsonl, row 2" in line
@@ -81,9 +81,11 @@ def test_a_bad_panorama_stops_with_file_and_row_or_is_counted(table, tmp_path, c
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        (["--data", "NOWHERE.jsonl"], "no such file or folder"),
+        (["--data", "NOWHERE.jsonl"], "nowhere.jsonl: no such file or folder"),
+        (["--data", "./nowhere"], "--data ./nowhere: no such file or folder"),
+        (["--data", "SHAPES", "--output", "TABLE"], "table.jsonl: this is a file, expected a folder"),
         (["--data", "SHAPES", "--split", "train"], "test.jsonl"),
         (["--data", "SHAPES", "--rotate", "sideways"], "--rotate sideways: expected a yaw"),
         (["--data", "SHAPES", "--rotate", "nan"], "--rotate nan: expected a yaw"),
@@ -92,25 +94,26 @@ def test_a_bad_panorama_stops_with_file_and_row_or_is_counted(table, tmp_path, c
         (["--data", "SHAPES", "--batch-size", "0"], "--batch-size"),
         (["--data", "SHAPES", "--model", "no/such/model"], "--model no/such/model"),
         (["--data", "SHAPES", "--device", "teapot"], "--device teapot"),
-        (["--data", "STRANGE"], "picture, text"),
+        (["--data", "STRANGE"], "photo, text"),
     ],
 )
-def test_mistakes_are_one_line_and_code_2(shapes, table, tmp_path, capsys, arguments, told):
+def test_usage_errors_are_one_line_and_code_2(shapes, table, tmp_path, capsys, arguments, message):
     strange = tmp_path / "strange.jsonl"
-    strange.write_text('{"picture": "a.png", "text": "What?"}\n')
+    strange.write_text('{"photo": "a.png", "text": "What?"}\n')
     names = {"SHAPES": shapes, "TABLE": table(ASKED), "STRANGE": strange, "NOWHERE.jsonl": tmp_path / "nowhere.jsonl"}
-    line = fails(capsys, *(names.get(a, a) for a in arguments), "--output", tmp_path / "out")
+    output = [] if "--output" in arguments else ["--output", tmp_path / "out"]
+    line = fails(capsys, *(names.get(a, a) for a in arguments), *output)
     assert line.startswith("panollava: ")
-    assert told in line
+    assert message in line
     assert not (tmp_path / "out").exists()
 
 
-def test_a_scene_that_is_missing_is_told(shapes, tmp_path, capsys):
+def test_a_missing_scene_is_reported(shapes, tmp_path, capsys):
     folder = tmp_path / "shapes"
     shutil.copytree(shapes, folder)
     lines = (folder / "scenes-test.jsonl").read_text().splitlines(keepends=True)
     (folder / "scenes-test.jsonl").write_text("".join(lines[:-1]))
     line = fails(capsys, "--data", folder, "--output", tmp_path / "out", "--max-new-tokens", "1")
-    assert "scene test-000007 is not in" in line
+    assert "scene 'test-000007' is not in" in line
     (folder / "scenes-test.jsonl").write_text("{}\n")
     assert "scenes-test.jsonl, line 1" in fails(capsys, "--data", folder, "--output", tmp_path / "new")

@@ -2,84 +2,75 @@ import json
 
 import pytest
 from panollava_hf._errors import EvaluationError
-from panollava_hf._files import write_whole
-from panollava_hf.evaluation._predictions import Predictions, claim
-
-BELONGS = {
-    "model": {"name": "m", "fingerprint": "1"},
-    "data": {"source": "d", "split": "test", "fingerprint": "2"},
-    "settings": {"max_new_tokens": 64, "dtype": "float32"},
-}
+from panollava_hf.evaluation._predictions import BATCHES_PER_CHUNK, PredictionFile, _batches, chunks, predicted
 
 
-def entry(row):
-    return {"row": row, "prediction": f"answer {row} ü"}
+@pytest.fixture
+def asked(make_question):
+    return [make_question(index, answer=f"answer {index} ü") for index in range(9)]
 
 
-def test_a_line_cut_short_is_dropped_and_the_file_goes_on(tmp_path):
+def entry(question, text=None):
+    return predicted(question, f"answer {question.index} ü" if text is None else text)
+
+
+def test_an_incomplete_last_line_is_removed_and_the_file_goes_on(tmp_path, asked):
     path = tmp_path / "p.jsonl"
-    Predictions(path, 9).append([entry(3), entry(1)])
+    PredictionFile(path, asked).append([entry(asked[3]), entry(asked[1])])
     with path.open("ab") as stream:
         stream.write(b'{"row": 2, "predic')
-    again = Predictions(path, 9)
-    assert sorted(again.by_row) == [1, 3]
-    again.append([entry(2)])
-    again.finish()
-    assert [json.loads(line)["row"] for line in path.read_text().splitlines()] == [1, 2, 3]
+    again = PredictionFile(path, asked)
+    assert sorted(again.by_index) == [1, 3]
+    again.append([entry(asked[2], "other")])
+    found = again.finish()
+    assert [prediction.question for prediction in found] == asked[1:4]
+    assert [prediction.correct for prediction in found] == [True, False, True]
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["row"] for line in lines] == [1, 2, 3]
+    assert lines[1] == {
+        "row": 2,
+        "image": "a",
+        "family": "what",
+        "question": "What?",
+        "answer": "answer 2 ü",
+        "prediction": "other",
+        "correct": False,
+    }
 
 
 @pytest.mark.parametrize(
-    "line", ["no json", '{"row": 9, "prediction": ""}', '{"row": 1}', "[]", '{"row":1,"prediction":2}']
+    "line", ["no json", '{"row": 9, "prediction": ""}', '{"row": 1}', "[]", '{"row":1,"prediction":2}', "3"]
 )
-def test_other_broken_lines_are_refused(tmp_path, line):
+def test_other_damaged_lines_are_refused(tmp_path, asked, line):
     path = tmp_path / "p.jsonl"
     path.write_text(line + "\n")
-    with pytest.raises(EvaluationError, match="line 1 is no prediction"):
-        Predictions(path, 9)
+    with pytest.raises(EvaluationError, match="line 1 is not a prediction"):
+        PredictionFile(path, asked)
 
 
-def test_a_batch_asked_again_replaces_what_was_there(tmp_path):
-    predictions = Predictions(tmp_path / "p.jsonl", 9)
-    predictions.append([entry(1)])
-    predictions.append([{**entry(1), "prediction": "new"}])
-    predictions.finish()
-    assert Predictions(predictions.path, 9).by_row[1]["prediction"] == "new"
-    assert len(predictions.path.read_text().splitlines()) == 1
+def test_a_second_prediction_replaces_the_first(tmp_path, asked):
+    file = PredictionFile(tmp_path / "p.jsonl", asked)
+    file.append([entry(asked[1])])
+    file.append([entry(asked[1], "new")])
+    file.finish()
+    assert PredictionFile(file.path, asked).by_index[1].text == "new"
+    assert len(file.path.read_text().splitlines()) == 1
 
 
-def test_a_folder_may_be_claimed_again_by_the_same(tmp_path):
-    claim(tmp_path / "out", BELONGS)
-    before = sorted(path.name for path in (tmp_path / "out").iterdir())
-    claim(tmp_path / "out", {**BELONGS, "model": {"name": "the same, called otherwise", "fingerprint": "1"}})
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == before
+def test_captions_are_neither_right_nor_wrong(make_question):
+    assert predicted(make_question(family="caption", answer="x"), "x").correct is None
 
 
-@pytest.mark.parametrize(
-    ("part", "change", "told"),
-    [
-        ("model", {"name": "n", "fingerprint": "9"}, r"other weights \(m, not n\)"),
-        ("model", {"fingerprint": "9"}, r"other weights \(m as it was then; it has changed\)"),
-        ("data", {"source": "e", "fingerprint": "9"}, r"other data \(d, not e\)"),
-        ("settings", {"max_new_tokens": 5}, r"other settings \(max_new_tokens 64, not 5\)"),
-    ],
-)
-def test_a_folder_of_another_evaluation_is_refused(tmp_path, part, change, told):
-    claim(tmp_path / "out", BELONGS)
-    with pytest.raises(EvaluationError, match=told):
-        claim(tmp_path / "out", {**BELONGS, part: {**BELONGS[part], **change}})
-
-
-def test_a_folder_of_other_things_is_refused(tmp_path):
-    (tmp_path / "photo.jpg").touch()
-    with pytest.raises(EvaluationError, match="holds other things"):
-        claim(tmp_path, BELONGS)
-    with pytest.raises(EvaluationError, match="is a file"):
-        claim(tmp_path / "photo.jpg", BELONGS)
-
-
-def test_a_file_appears_whole_or_not_at_all(tmp_path):
-    write_whole(tmp_path / "a", "old")
-    with pytest.raises(TypeError):
-        write_whole(tmp_path / "a", 5)
-    assert (tmp_path / "a").read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+def test_a_chunk_holds_whole_panoramas_and_captions_have_their_own_batches(make_question):
+    families = ["where", "caption", "count"]
+    asked = [make_question(i, key=str(i % 7), family=families[i % 3], question="?" * (i % 5)) for i in range(50)]
+    found = list(chunks(asked, 4))
+    assert sorted(q.index for chunk in found for group in chunk for q in group) == list(range(50))
+    assert len({group[0].key for chunk in found for group in chunk}) == sum(map(len, found)) == 7
+    assert all(sum(map(len, chunk)) >= 4 * BATCHES_PER_CHUNK for chunk in found[:-1])
+    for chunk in found:
+        batches = list(_batches(chunk, 4))
+        assert all(0 < len(batch) <= 4 for batch in batches)
+        assert all(len({question.is_caption for _, question in batch}) == 1 for batch in batches)
+        assert all(chunk[place][0].key == question.key for batch in batches for place, question in batch)
+        assert sum(map(len, batches)) == sum(map(len, chunk))

@@ -108,9 +108,7 @@ def test_inventory_of_the_hub_package():
     assert panollava_hf.hub.__all__ == [
         "CardFacts",
         "PushPlan",
-        "check_repository",
         "export_checkpoint",
-        "make_portable",
         "plan_push",
         "push",
         "read_results",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from panollava_hf._errors import PanoShapesError
 from panollava_hf.panoshapes import COLOURS, DIRECTIONS, SHAPES, Scene, sample_scene
-from panollava_hf.panoshapes._vocabulary import SPLITS, direction_name
+from panollava_hf.panoshapes._scene import SPLITS, direction_name
 
 
 def objects(scenes):

@@ -10,7 +10,7 @@ import pytest
 from panollava_hf import panoshapes
 from panollava_hf._errors import PanoShapesError
 from panollava_hf.cli import run
-from panollava_hf.panoshapes import _writing as writing
+from panollava_hf.panoshapes import _dataset as writing
 from panollava_hf.panoshapes import answer, read_scenes, render_scene, sample_scene, write_panoshapes
 from panollava_hf.panoshapes._dataset import summarise
 from PIL import Image

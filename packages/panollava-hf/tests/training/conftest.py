@@ -14,7 +14,7 @@ def shapes(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _caches(tmp_path_factory, monkeypatch):
-    """Tables are cached by `datasets`: not in anyone's home."""
+    """`datasets` caches tables in a temporary folder."""
     import datasets
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("datasets"))

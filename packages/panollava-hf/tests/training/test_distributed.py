@@ -1,4 +1,4 @@
-"""Two processes see and learn what one process with twice the batch does."""
+"""Two processes train on the same items, with the same losses, as one process with twice the batch size."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from panollava_hf.training import load_recipe, train
-from panollava_hf.training._run import LOG_FILE
+from panollava_hf.training._stage import LOG_FILE
 
 STAGES = ("vicreg", "resampler", "finetune")
 
@@ -37,7 +37,7 @@ def test_two_gloo_processes_are_one_with_twice_the_batch(shapes, tmp_path):
 
 
 @pytest.mark.slow
-def test_sharded_weights_are_written_whole(shapes, tmp_path):
+def test_sharded_weights_are_written_completely(shapes, tmp_path):
     changes = [f"data.source={shapes}", "model.config.lora_dropout=0", "fsdp=full_shard"]
     changes += [f"stages.{stage}.steps=3" for stage in STAGES] + ["stages.finetune.language_model=full"]
     launch(tmp_path / "run", [*changes, *(f"stages.{stage}.batch_size=1" for stage in STAGES)])

@@ -15,11 +15,11 @@ def test_matrices_move_by_orthogonal_steps():
     directions = values[values > 1e-2 * values[0]]
     assert len(directions) >= 8, "the gradient of eight rows has eight directions"
     assert directions[:8].max() / directions[:8].min() < 3, (
-        "and all are stepped along alike (to Newton-Schulz's accuracy)"
+        "all with steps of similar size (Newton-Schulz is approximate)"
     )
 
 
-def test_every_parameter_has_one_place(tiny_config):
+def test_every_parameter_is_in_one_group(tiny_config):
     model = PanoLLaVaForConditionalGeneration(tiny_config())
     frozen = model.panollava.projector.linear.bias
     frozen.requires_grad_(False)

@@ -1,27 +1,27 @@
-"""Packed questions must be learnt exactly as if each stood alone with its panorama."""
+"""Packed questions give the logits and gradients that each question gives alone."""
 
 import pytest
 import torch
 from panollava_hf import PanoLLaVaForConditionalGeneration
-from panollava_hf.training._packing import IGNORE, Turn, attention_mask_of, pack, pad, shared_prefix
+from panollava_hf.training._collator import IGNORE, Turn, attention_mask_of, pack, pad, shared_prefix
 
 TURNS = [Turn((5, 98, 98, 7, 8), (11, 12)), Turn((5, 98, 98, 9), (13,)), Turn((5, 98, 98, 7, 9, 10), (14, 15, 16))]
 
 
-def test_the_prefix_ends_where_prompts_part():
+def test_the_prefix_ends_where_prompts_differ():
     assert shared_prefix([turn.prompt for turn in TURNS]) == 3
-    assert shared_prefix([(1, 2, 3)]) == 2, "something must be left of the only prompt"
+    assert shared_prefix([(1, 2, 3)]) == 2, "one token of a single prompt is excluded"
     assert shared_prefix([(1, 2), (1, 2)]) == 1
 
 
-def test_labels_stand_at_answers_alone():
+def test_only_answers_have_labels():
     packed = pack(TURNS)
-    learnt = packed.labels != IGNORE
-    assert packed.input_ids[learnt].tolist() == [11, 12, 13, 14, 15, 16]
-    assert torch.equal(packed.labels[learnt], packed.input_ids[learnt])
+    trained = packed.labels != IGNORE
+    assert packed.input_ids[trained].tolist() == [11, 12, 13, 14, 15, 16]
+    assert torch.equal(packed.labels[trained], packed.input_ids[trained])
 
 
-def test_no_turn_sees_another():
+def test_no_turn_attends_to_another():
     packed = pack(TURNS)
     mask = attention_mask_of(packed.segments[None])[0, 0]
     for row, column in torch.cartesian_prod(torch.arange(len(mask)), torch.arange(len(mask))).tolist():
@@ -49,7 +49,7 @@ def test_logits_and_gradients_are_those_of_single_questions(tiny_config, attenti
     model.zero_grad()
 
     start = tokens + 1
-    total, learnt = 0.0, 0
+    total, trained = 0.0, 0
     for turn in turns:
         ids = torch.tensor([[*turn.prompt, *turn.answer]])
         labels = torch.where(torch.arange(ids.shape[1]) < len(turn.prompt), IGNORE, ids[0])[None]
@@ -57,9 +57,9 @@ def test_logits_and_gradients_are_those_of_single_questions(tiny_config, attenti
         length = ids.shape[1] - tokens - 1
         torch.testing.assert_close(packed.logits[0, start : start + length], alone.logits[0, tokens + 1 :])
         start += length
-        total, learnt = total + alone.loss * len(turn.answer), learnt + len(turn.answer)
-    (total / learnt).backward()
-    torch.testing.assert_close(packed.loss, total / learnt)
+        total, trained = total + alone.loss * len(turn.answer), trained + len(turn.answer)
+    (total / trained).backward()
+    torch.testing.assert_close(packed.loss, total / trained)
     for name, gradient in gradients.items():
         torch.testing.assert_close(gradient, model.get_parameter(name).grad, msg=lambda m, name=name: f"{name}: {m}")
 

@@ -1,19 +1,19 @@
-"""All three stages for a few steps: losses fall, only what shall learn learns, and every folder is a checkpoint."""
+"""All three stages for a few steps: losses fall, only the right weights change, and every folder is a checkpoint."""
 
 import json
 
 import pytest
 import torch
 from panollava_hf import (
+    Answerer,
     PanoLLaVaForConditionalGeneration,
     PanoLLaVaForFeatureExtraction,
     PanoLLaVaForVICReg,
     PanoLLaVaProcessor,
 )
 from panollava_hf._errors import TableError, TrainingError
-from panollava_hf.asking._answerer import Answerer
 from panollava_hf.training import load_recipe, train
-from panollava_hf.training._run import LOG_FILE
+from panollava_hf.training._stage import LOG_FILE
 from safetensors.torch import load_file
 
 STAGES = ("vicreg", "resampler", "finetune")
@@ -46,18 +46,18 @@ def changed(run, stage, before):
     return {name for name in first if not torch.equal(first[name], second[name])}
 
 
-def test_only_what_shall_learn_learns(run):
+def test_each_stage_trains_its_parts_only(run):
     vicreg = changed(run, "vicreg", "start")
     assert vicreg
     assert all(n.startswith(("panollava.resampler.", "panollava.vision_backbone.")) for n in vicreg)
-    assert not any("layers.0." in n or "embeddings" in n for n in vicreg), "only the last block of the tower learns"
+    assert not any("layers.0." in n or "embeddings" in n for n in vicreg), "only the last block of the tower is trained"
     assert any("layers.1." in n for n in vicreg)
     resampler = changed(run, "resampler", "vicreg")
     assert resampler
     assert {n.split(".")[1] for n in resampler} == {"resampler", "projector"}
     finetune = changed(run, "finetune", "resampler")
     assert {n.split(".")[1] for n in finetune} == {"projector", "language_model"}
-    assert not any("embed_tokens" in n or "norm" in n for n in finetune), "adapters sit on linear layers"
+    assert not any("embed_tokens" in n or "norm" in n for n in finetune), "adapters are on linear layers"
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -73,7 +73,7 @@ def test_each_folder_is_an_ordinary_checkpoint(run, stage, panorama):
         kind.from_pretrained(run / stage)
 
 
-def test_the_adapter_is_kept_beside_the_merged_weights(run):
+def test_the_adapter_is_kept_next_to_the_merged_weights(run):
     from peft import PeftModel
 
     base = PanoLLaVaForConditionalGeneration.from_pretrained(run / "resampler")
@@ -88,7 +88,7 @@ def test_the_adapter_is_kept_beside_the_merged_weights(run):
 
 def test_a_run_is_not_overwritten(run, shapes):
     changes = [f"output={run}", f"data.source={shapes}", *(f"stages.{s}.log_every=1" for s in STAGES)]
-    with pytest.raises(TrainingError, match="already holds the stage vicreg: go on with --resume"):
+    with pytest.raises(TrainingError, match="already contains the stage vicreg: continue with --resume"):
         train(load_recipe("tiny", changes))
     before = (run / "vicreg" / "model.safetensors").stat().st_mtime_ns
     train(load_recipe("tiny", changes), resume=True)  # nothing left to do
@@ -97,16 +97,19 @@ def test_a_run_is_not_overwritten(run, shapes):
         train(load_recipe("tiny", [*changes, "seed=1"]), resume=True)
 
 
-def test_nor_is_anything_else(tiny, tmp_path):
+def test_other_files_are_not_overwritten(tiny, tmp_path):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "thesis.tex").write_text("years of work")
-    with pytest.raises(TrainingError, match="holds something else"):
+    (tmp_path / "run" / "thesis.tex").write_text("text")
+    with pytest.raises(TrainingError, match="contains other files"):
         train(tiny())
 
 
-def test_a_stage_needs_the_one_before(tiny):
+def test_a_stage_needs_the_one_before(tiny, tmp_path):
     with pytest.raises(TrainingError, match="resampler starts from the stage vicreg, which has not been run"):
         train(tiny(), ["resampler"])
+    with pytest.raises(TrainingError, match="finetune starts from the stage resampler, which has not been run"):
+        train(tiny(), ["vicreg", "finetune"])
+    assert not (tmp_path / "run" / "start").exists(), "reported before anything is trained"
 
 
 def test_stages_one_by_one_are_stages_at_once(run, tiny, tmp_path):
@@ -118,7 +121,7 @@ def test_stages_one_by_one_are_stages_at_once(run, tiny, tmp_path):
         torch.testing.assert_close(alone[name], together[name], rtol=0, atol=1e-6)
 
 
-def test_the_whole_model_may_learn(tiny):
+def test_the_whole_model_can_be_trained(tiny):
     recipe = tiny(
         "stages.finetune.language_model=full",
         "stages.finetune.train_resampler=true",
@@ -134,7 +137,7 @@ def test_the_whole_model_may_learn(tiny):
 
 
 @pytest.mark.parametrize("change", ["gradient_checkpointing=true", "bf16=true", "stages.finetune.accumulation=2"])
-def test_settings_that_change_how_but_not_what(tiny, change):
+def test_settings_of_the_computation(tiny, change):
     short = [f"stages.{s}.steps=2" for s in STAGES]
     assert train(tiny(*short, change)).name == "finetune"
 
@@ -143,28 +146,30 @@ def test_epochs_count_panoramas(tiny):
     recipe = tiny("stages.vicreg.epochs=2", "stages.vicreg.steps=null", "stages.vicreg.batch_size=5")
     folder = train(recipe, ["vicreg"])
     record = PanoLLaVaForConditionalGeneration.from_pretrained(folder).config.training_history[0]
-    assert record["steps"] == 5, "two passes over 12 panoramas, five at a time"
+    assert record["steps"] == 5, "12 panoramas seen twice, five at a time"
 
 
-def test_a_loss_that_is_no_number_ends_the_run(tiny, tmp_path):
-    with pytest.raises(TrainingError, match=r"loss of stage vicreg is nan at step .*lower its learning_rate"):
+def test_a_loss_that_is_nan_ends_the_run(tiny, tmp_path):
+    with pytest.raises(TrainingError, match=r"loss of stage vicreg is nan at step .*lower stages.vicreg.learning_rate"):
         train(tiny("stages.vicreg.learning_rate=1e30", "stages.vicreg.log_every=1"), ["vicreg"])
     assert not (tmp_path / "run" / "vicreg").exists()
 
 
-def test_a_picture_that_is_missing(shapes, tiny, tmp_path):
+def test_a_missing_image_ends_the_run(shapes, tiny, tmp_path):
     (tmp_path / "train.jsonl").write_text((shapes / "train.jsonl").read_text())
     with pytest.raises(TrainingError, match=r"train\.jsonl, row .*--skip-bad"):
         train(tiny(f"data.source={tmp_path}"), ["vicreg"])
 
 
-def test_rows_that_do_not_fit(tiny):
+def test_rows_that_are_too_long(tiny):
     with pytest.raises((TrainingError, TableError), match="more than max_length=20"):
         train(tiny("data.max_length=20", "stages.vicreg.steps=1"))
 
 
-def test_starts_that_cannot_be(tiny):
-    with pytest.raises(TrainingError, match=r"cannot be made: .*text_config needs a full config"):
+def test_impossible_starts(tiny):
+    with pytest.raises(
+        TrainingError, match=r"cannot be made: .*text_config of a model from scratch must be a full config"
+    ):
         train(tiny("model.config.text_config={}"), ["vicreg"])
     with pytest.raises(TrainingError, match="cannot be made"):
         train(tiny("model={path: /nowhere}"), ["vicreg"])

@@ -1,6 +1,8 @@
-"""`panollava train`: one clear line for a mistake, the folder on stdout when all went well."""
+"""`panollava train`: one line for a usage error, the folder on stdout when training is complete."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 from panollava_hf.cli import run
@@ -11,22 +13,23 @@ def test_list_names_every_recipe_with_its_purpose(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["original", "panoshapes", "panoshapes-pairs", "tiny"]
     names = [re.match(r"\S+ +", line).end() for line in lines]
-    assert len(set(names)) == 1, "purposes stand below one another"
+    assert len(set(names)) == 1, "the purposes are aligned"
     assert all(len(line.split()) > 5 for line in lines)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "name a recipe with --config"),
+        ([], "choose a recipe with --config; --list shows those in this package"),
         (["--config", "tinny"], "did you mean 'tiny'"),
         (["--config", "tiny", "--stage", "vicrg"], "expected vicreg, resampler, finetune or all"),
         (["--config", "tiny", "--set", "data.sorce=x"], "did you mean 'source'"),
         (["--config", "tiny", "--set", "data.source=/nowhere/x.csv"], "no such file or folder"),
+        (["--config", "panoshapes-pairs", "--stage", "vicreg"], "the recipe has no stage 'vicreg'"),
         (["--confg", "tiny"], "No such option"),
     ],
 )
-def test_a_mistake_is_one_line(arguments, message, capsys, tmp_path, monkeypatch):
+def test_a_usage_error_is_one_line(arguments, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run(["train", *arguments]) == 2
     out, err = capsys.readouterr()
@@ -36,7 +39,7 @@ def test_a_mistake_is_one_line(arguments, message, capsys, tmp_path, monkeypatch
     assert "Traceback" not in err
 
 
-def test_a_bad_picture_is_one_line_too(shapes, tmp_path, capsys):
+def test_a_missing_image_is_one_line_too(shapes, tmp_path, capsys):
     (tmp_path / "train.jsonl").write_text((shapes / "train.jsonl").read_text())
     changes = ["--set", f"data.source={tmp_path}", "--set", f"output={tmp_path / 'run'}"]
     assert run(["train", "--config", "tiny", *changes]) == 2
@@ -45,7 +48,7 @@ def test_a_bad_picture_is_one_line_too(shapes, tmp_path, capsys):
     assert "--skip-bad" in last
 
 
-def test_a_stage_is_trained_and_named(shapes, tmp_path, capsys):
+def test_a_stage_is_trained_and_its_folder_printed(shapes, tmp_path, capsys):
     output = tmp_path / "run"
     changes = [f"data.source={shapes}", f"output={output}", "stages.vicreg.steps=2", "stages.vicreg.log_every=1"]
     words = [word for change in changes for word in ("--set", change)]
@@ -55,17 +58,56 @@ def test_a_stage_is_trained_and_named(shapes, tmp_path, capsys):
     assert "vicreg 2/2 loss" in err
 
 
-def test_bad_pictures_are_passed_over_and_counted(shapes, tmp_path, capsys):
+def test_unreadable_images_are_skipped_and_counted(shapes, tmp_path, capsys):
     folder = tmp_path / "spoilt"
     (folder / "images").mkdir(parents=True)
     for path in (shapes / "images").glob("train-*"):
         (folder / "images" / path.name).write_bytes(path.read_bytes())
     (folder / "train.jsonl").write_text((shapes / "train.jsonl").read_text())
     bad = sorted((folder / "images").iterdir())[3]
-    bad.write_bytes(b"no picture at all")
+    bad.write_bytes(b"not an image")
     changes = [f"data.source={folder}", f"output={tmp_path / 'run'}", "stages.vicreg.steps=6"]
     words = [word for change in changes for word in ("--set", change)]
     assert run(["train", "--config", "tiny", "--stage", "vicreg", "--skip-bad", *words]) == 0
     err = capsys.readouterr().err
-    assert f"passed over 1 bad pictures, the first: {folder / 'train.jsonl'}, row" in err
+    assert f"skipped 1 unreadable images, the first: {folder / 'train.jsonl'}, row" in err
     assert bad.name in err
+
+
+#: Runs the command alone, whatever the package of all commands imports.
+ALONE = """
+import sys, types
+import panollava_hf, typer
+sys.modules["panollava_hf.cli"] = package = types.ModuleType("panollava_hf.cli")
+package.__path__ = [panollava_hf.__path__[0] + "/cli"]
+from panollava_hf.cli._train import train
+app = typer.Typer()
+app.command()(train)
+try:
+    app(standalone_mode=False)
+except Exception as error:
+    print(error)
+sys.exit(" ".join(sys.modules.keys() & {"torch", "transformers"}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--list"], "panoshapes-pairs"),
+        (["--help"], "--skip-bad"),
+        (["--config", "tinny"], "did you mean 'tiny'"),
+        (["--config", "tiny", "--stage", "vicrg"], "expected vicreg, resampler, finetune or all"),
+        (["--config", "tiny", "--set", "data.source=missing.csv"], "missing.csv: no such file or folder"),
+    ],
+)
+def test_recipes_and_usage_errors_need_no_torch(arguments, message, tmp_path):
+    done = subprocess.run([sys.executable, "-c", ALONE, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stderr.strip() == "", "the heavy packages that were imported"
+    assert message in done.stdout
+
+
+def test_a_renamed_key_is_a_note(capsys):
+    assert run(["train", "--config", "tiny", "--set", "data.roll=true", "--set", "data.source=/nowhere/x.csv"]) == 2
+    err = capsys.readouterr().err
+    assert "Note: tiny.yaml: the key data.roll is now data.yaw_augmentation; rename it" in err

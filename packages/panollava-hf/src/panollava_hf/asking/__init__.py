@@ -1,4 +1,4 @@
-"""Ask questions about panoramas: one batched answerer for every kind of model."""
+"""Ask questions about panoramas: one answerer, for a single question and for batches."""
 
 from panollava_hf.asking._answerer import Answer, Answerer, default_checkpoint
 

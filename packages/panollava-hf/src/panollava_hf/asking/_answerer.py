@@ -1,5 +1,11 @@
-"""A loaded model and its processor: ask a question about a panorama, get text and the views that were looked at."""
+"""A loaded model and its processor: questions about panoramas in, text out, one by one or in batches.
 
+This file turns panoramas and questions into views and token ids, and new token ids into text. How a PanoLLaVA
+checkpoint generates in batches is in `_generation`; another kind of model gets its own file next to it.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -9,11 +15,13 @@ import torch
 from panollava_geometry import ViewPlan
 from torch import Tensor
 
-from panollava_hf._lora import ADAPTER_FOLDER as ADAPTER_FOLDER
+from panollava_hf.asking._generation import generate_batches
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
 
 DEFAULT_NAME = "embedded default"
+#: Files of a checkpoint folder that determine its answers.
+CHECKPOINT_FILES = (".json", ".safetensors", ".bin", ".jinja", ".model", ".txt")
 
 
 def default_checkpoint() -> Path:
@@ -23,14 +31,14 @@ def default_checkpoint() -> Path:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer and what it rests on.
+    """An answer and the views it is based on.
 
     Attributes:
-        text: What the model said.
-        views: The views it looked at, `[V, 3, h, w]` uint8.
-        plan: Where they look.
-        image_tokens: Tokens the panorama became.
-        new_tokens: Tokens the model wrote.
+        text: The generated text.
+        views: The views that the model received, `[V, 3, h, w]` uint8.
+        plan: Directions and fields of view of these views.
+        image_tokens: Number of tokens that the panorama became.
+        new_tokens: Number of generated tokens.
     """
 
     text: str
@@ -41,24 +49,48 @@ class Answer:
 
 
 class Answerer:
-    """Model and processor, ready for questions.
+    """Answers questions about panoramas.
 
     Args:
         model: The model, on its device.
         processor: Its processor.
-        name: How the checkpoint is called in reports.
+        name: Name of the checkpoint in reports.
+
+    Example:
+        >>> import numpy as np
+        >>> answerer = Answerer.load()
+        >>> panorama = np.full((64, 128, 3), 127, dtype=np.uint8)
+        >>> answerer.answer(panorama, "How many objects are there?", max_new_tokens=1).new_tokens
+        1
     """
 
     def __init__(self, model: PanoLLaVaForConditionalGeneration, processor: PanoLLaVaProcessor, name: str) -> None:
         self.model, self.processor, self.name = model, processor, name
 
     @classmethod
-    def load(cls, name: str | None = None, *, device: str | torch.device = "cpu") -> Self:
-        """Load a checkpoint folder or Hub id; None is the embedded default."""
+    def load(
+        cls,
+        name: str | None = None,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: str | torch.dtype | None = None,
+    ) -> Self:
+        """Load a checkpoint.
+
+        Args:
+            name: Checkpoint folder or Hub id; None is the embedded checkpoint.
+            device: Device of the model.
+            dtype: Floating-point type of the model, for example `"bfloat16"`; None keeps the stored type.
+
+        Raises:
+            OSError: `name` is neither a checkpoint folder nor a Hub id that can be read.
+        """
         source = str(default_checkpoint()) if name is None else name
         processor = PanoLLaVaProcessor.from_pretrained(source)
         model = PanoLLaVaForConditionalGeneration.from_pretrained(source)
         model = model.eval().to(device)
+        if dtype is not None:
+            model = model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
         return cls(model, processor, DEFAULT_NAME if name is None else name)
 
     @property
@@ -66,20 +98,107 @@ class Answerer:
         """Whether the connector between the towers has been trained."""
         return bool(self.model.config.connector_trained)
 
+    @property
+    def device(self) -> torch.device:
+        """Device of the model."""
+        return self.model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the model."""
+        return self.model.dtype
+
+    def fingerprint(self) -> str | None:
+        """Digest of the files of a checkpoint folder, or the commit of a Hub id; None if neither is known."""
+        folder = default_checkpoint() if self.name == DEFAULT_NAME else Path(self.name)
+        if not folder.is_dir():
+            commit: str | None = getattr(self.model.config, "_commit_hash", None)
+            return commit
+        digest = hashlib.sha256()
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in CHECKPOINT_FILES:
+                digest.update(str(path.relative_to(folder)).encode())
+                with path.open("rb") as stream:
+                    digest.update(hashlib.file_digest(stream, "sha256").digest())
+        return digest.hexdigest()
+
     @torch.no_grad()
     def answer(self, panorama: Any, question: str, **generation: Any) -> Answer:
-        """Answer one question about one panorama (path, URL, image or tensor), greedily unless told otherwise."""
-        content = [{"type": "image"}, {"type": "text", "text": question}]
-        prompt = self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        """Answer one question about one panorama.
+
+        Args:
+            panorama: Path, URL, bytes, PIL image, `[H, W, 3]` array or `[3, H, W]` tensor.
+            question: The question.
+            generation: Arguments of `generate`; decoding is greedy unless they say otherwise.
+
+        Raises:
+            PanoramaError: The panorama cannot be read.
+        """
+        prompt = self.processor.prompt(question)
         inputs = self.processor(images=[panorama], text=[prompt], return_tensors="pt").to(self.model.device)
-        settings = {"do_sample": False, **generation}
-        tokens = self.model.generate(**inputs, **settings)[0, inputs["input_ids"].shape[1] :]
-        text = self.processor.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+        ids = inputs["input_ids"]
+        new = self.model.generate(**inputs, **{"do_sample": False, **generation})[0, ids.shape[1] :]
         image_processor = self.processor.image_processor
         return Answer(
-            text=text,
+            text=self.processor.tokenizer.decode(new, skip_special_tokens=True).strip(),
             views=image_processor.denormalise(inputs["pixel_values"][0]),
             plan=image_processor.view_plan(),
-            image_tokens=int((inputs["input_ids"] == self.processor.image_token_id).sum()),
-            new_tokens=len(tokens),
+            image_tokens=int((ids == self.processor.image_token_id).sum()),
+            new_tokens=len(new),
         )
+
+    def views(self, panorama: Any) -> Tensor:
+        """Cut and normalise one panorama for `answer_all`: `[1, V, 3, h, w]` float32. Safe in another thread.
+
+        Raises:
+            PanoramaError: The panorama cannot be read.
+        """
+        views: Tensor = self.processor.image_processor([panorama])["pixel_values"]
+        return views
+
+    def answer_all(
+        self,
+        views: Tensor,
+        questions: Sequence[str],
+        which: Sequence[int],
+        *,
+        batches: Iterable[Sequence[int]] | None = None,
+        max_new_tokens: int = 64,
+    ) -> Iterator[list[str]]:
+        """Answer many questions about a few panoramas, greedily and in batches.
+
+        Each panorama is encoded once, and the language model reads it once for all of its questions.
+
+        Args:
+            views: The panoramas, `[P, V, 3, h, w]`: what `views` returns, concatenated.
+            questions: The questions.
+            which: For each question, the index of its panorama in `views`.
+            batches: Indices of the questions that are answered together; default: all in one batch. Questions in no
+                batch are not answered.
+            max_new_tokens: Maximum length of an answer, in tokens.
+
+        Yields:
+            The answers of each batch, as soon as they are there.
+
+        Example:
+            >>> import torch
+            >>> answerer = Answerer.load()
+            >>> views = answerer.views(torch.zeros(3, 64, 128, dtype=torch.uint8))
+            >>> questions = ["How many cubes are there?", "Where is the red cube?", "Is there a blue cone?"]
+            >>> answers = answerer.answer_all(views, questions, [0, 0, 0], batches=[[0, 1], [2]], max_new_tokens=2)
+            >>> [len(batch) for batch in answers]
+            [2, 1]
+        """
+        tokenizer = self.processor.tokenizer
+        padding = tokenizer.eos_token_id or 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        placeholders = [self.processor.image_token_id] * self.processor.num_image_tokens(views.shape[1])
+        prompts = []
+        for question in questions:
+            ids = tokenizer(self.processor.prompt(question))["input_ids"]
+            place = ids.index(self.processor.image_token_id)
+            prompts.append([*ids[:place], *placeholders, *ids[place + 1 :]])
+        batches = [range(len(questions))] if batches is None else batches
+        for new in generate_batches(
+            self.model, views, prompts, which, batches, max_new_tokens=max_new_tokens, pad_token_id=int(padding)
+        ):
+            yield [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]

@@ -20,7 +20,7 @@ from panollava_hf.cli._join import join
 from panollava_hf.cli._push import push
 from panollava_hf.cli._train import train
 
-__all__ = ["app", "main", "run"]
+__all__ = ["main", "run"]
 
 app = typer.Typer(
     add_completion=False,

@@ -38,7 +38,7 @@ def ask(
     with _console.status("Loading the model …"):
         from panollava_geometry import load_equirectangular
 
-        from panollava_hf.cli._loading import load
+        from panollava_hf.cli._usage import load
 
         image = load_equirectangular(panorama)  # before the model, which may take minutes
         answerer = load(model, device)

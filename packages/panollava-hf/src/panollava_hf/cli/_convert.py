@@ -66,7 +66,8 @@ def convert(
     from transformers.utils import logging
 
     from panollava_hf.conversion._convert import COMMIT_MESSAGE, convert_lightning_checkpoint
-    from panollava_hf.hub import check_repository, plan_push, push
+    from panollava_hf.hub import plan_push, push
+    from panollava_hf.hub._push import check_repository
 
     if push_to_hub is not None:
         with usage_errors(f"--push-to-hub {push_to_hub}", PushError):

@@ -1,17 +1,16 @@
-"""`panollava data`: look after tables of panoramas, questions and answers."""
+"""`panollava data`: check, repair and write tables of panoramas, questions and answers."""
 
 import enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from panollava_hf._console import progress, say
+from panollava_hf._errors import PanoShapesError, TableError
 from panollava_hf.cli._usage import usage_errors
 
-stderr = Console(stderr=True, highlight=False)
-data = typer.Typer(help="Look after tables of panoramas, questions and answers.", no_args_is_help=True)
+data = typer.Typer(help="Check, repair and write tables of panoramas, questions and answers.", no_args_is_help=True)
 
 
 class Split(enum.StrEnum):
@@ -31,7 +30,7 @@ class ImageFormat(enum.StrEnum):
 
 @data.callback()
 def _group() -> None:
-    """Look after tables of panoramas, questions and answers."""
+    """Check, repair and write tables of panoramas, questions and answers."""
 
 
 @data.command()
@@ -41,11 +40,11 @@ def check(
     ],
     fix: Annotated[Path | None, typer.Option(metavar="OUT.csv", help="Write a repaired file.")] = None,
 ) -> int:
-    """Find rows whose text holds unquoted commas or broken quotes.
+    """Find rows whose texts contain unquoted commas or broken quotes.
 
-    Prints a line for each; the exit code is 1 when rows are at fault (with --fix: when some could not be repaired).
+    Prints two lines for each. The exit code is 1 if there are broken rows (with --fix: if some could not be repaired).
     """
-    from panollava_hf.data._tables import TableError, check_csv, write_csv
+    from panollava_hf.data._tables import check_csv, write_csv
 
     with usage_errors("cannot check the table", TableError):
         found = check_csv(table)
@@ -59,13 +58,13 @@ def check(
         repaired = len(found.faults) - len(found.undecided)
         if fix is not None:
             write_csv(found, fix)
-            stderr.print(f"Wrote {fix}: {len(found.rows)} rows, {repaired} of them repaired.", soft_wrap=True)
+            say(f"Wrote {fix}: {len(found.rows)} rows, {repaired} of them repaired.")
     if found.undecided:
         lines = ", ".join(str(fault.line) for fault in found.undecided)
         left = f"are not in {fix}" if fix is not None else "cannot be repaired automatically"
-        stderr.print(f"{len(found.undecided)} rows {left}: lines {lines}. Quote their texts by hand.", soft_wrap=True)
+        say(f"{len(found.undecided)} rows {left}: lines {lines}. Quote their texts by hand.")
     if not found.faults:
-        stderr.print(f"{table}: {len(found.rows)} rows, nothing to complain of.", soft_wrap=True)
+        say(f"{table}: {len(found.rows)} rows, no broken rows.")
     return 1 if (found.undecided if fix is not None else found.faults) else 0
 
 
@@ -84,7 +83,6 @@ def panoshapes(
 
     Prints the number of questions of each family, and the score of always giving the most common answer (prior).
     """
-    from panollava_hf._errors import PanoShapesError
     from panollava_hf.panoshapes import write_panoshapes
     from panollava_hf.panoshapes._dataset import summarise, table_file
 

@@ -1,52 +1,61 @@
 """`panollava train --config RECIPE`."""
 
-from pathlib import Path
+import warnings
 from typing import Annotated
 
 import typer
 
-from panollava_hf._errors import UsageError
+from panollava_hf._console import note
+from panollava_hf._errors import RecipeError, TableError, TrainingError, UsageError
 from panollava_hf.cli._usage import usage_errors
 
 
 def train(
     config: Annotated[
-        str | None, typer.Option(help="Recipe: a YAML file, or the name of one that ships with panollava-hf.")
+        str | None, typer.Option(help="Recipe: a YAML file, or the name of a recipe in this package.")
     ] = None,
     stage: Annotated[str, typer.Option(help="vicreg, resampler, finetune, or all.")] = "all",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was ended.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was stopped.")] = False,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: stages.vicreg.steps=10. Repeatable."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting: stages.vicreg.steps=10. Repeatable."),
     ] = None,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Pass over pictures that cannot be read, and count them.")
+        bool, typer.Option("--skip-bad", help="Skip images that cannot be read, and report their number.")
     ] = False,
-    list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes that ship, and stop.")] = False,
+    list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes in this package, and exit.")] = False,
 ) -> None:
-    """Train in three stages: VICReg on view overlaps, resampler, finetuning."""
+    """Train in three stages: VICReg on overlapping views, resampler, finetuning."""
     try:
-        from panollava_hf.training import RecipeError, TrainingError, load_recipe, shipped
-        from panollava_hf.training import train as run
+        from panollava_hf.training._recipe import STAGES
+        from panollava_hf.training._recipe_file import load_recipe, shipped_recipes
     except ModuleNotFoundError as error:
-        if error.name not in ("pydantic", "datasets"):
+        if error.name != "pydantic":
             raise
-        raise UsageError(f"training needs the package {error.name}: pip install 'panollava-hf[train]'") from error
-    from panollava_hf.data._tables import TableError
-    from panollava_hf.training._recipe import STAGES
-
+        raise UsageError("training needs the package pydantic: pip install 'panollava-hf[train]'") from error
     if list_recipes:
-        recipes = shipped()
+        recipes = shipped_recipes()
         for name, path in recipes.items():
-            first = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
-            typer.echo(f"{name:{max(map(len, recipes))}}  {first}")
+            purpose = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+            typer.echo(f"{name:{max(map(len, recipes))}}  {purpose}")
         return
     if config is None:
-        raise UsageError("name a recipe with --config, or see those that ship with --list")
+        raise UsageError("choose a recipe with --config; --list shows those in this package")
     if stage not in (*STAGES, "all"):
         raise UsageError(f"--stage {stage}: expected {', '.join(STAGES)} or all")
     with usage_errors("cannot train", RecipeError, TrainingError, TableError):
-        recipe = load_recipe(config, changes or ())
-        chosen = [name for name in STAGES if name == stage] or None  # None: all that the recipe has
-        folder = run(recipe, chosen, resume=resume, skip_bad=skip_bad)
-    typer.echo(str(Path(folder)))
+        with warnings.catch_warnings(record=True) as renamed:
+            warnings.simplefilter("always")
+            recipe = load_recipe(config, changes or ())
+        for warning in renamed:
+            note(str(warning.message))
+        stages = recipe.select(None if stage == "all" else [stage])
+        from panollava_hf.data._examples import find_table
+
+        for name in stages:  # a missing table is reported before torch is imported
+            data = recipe.data_of(name)
+            find_table(data.source, data.split)
+        from panollava_hf.training._run import train as run_stages
+
+        folder = run_stages(recipe, stages, resume=resume, skip_bad=skip_bad)
+    typer.echo(str(folder))

@@ -23,7 +23,8 @@ from panollava_hf.conversion._towers import find_towers
 from panollava_hf.conversion._verify import verify, vision_prefix
 from panollava_hf.conversion._weights import map_weights
 from panollava_hf.conversion._write import Progress, plan_weights, widest_dtype, write_processor, write_weights
-from panollava_hf.hub import CardFacts, make_portable, plan_push, push, write_card
+from panollava_hf.hub import CardFacts, plan_push, push, write_card
+from panollava_hf.hub._export import make_portable
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.modeling_panollava_vision import PanoLLaVaForFeatureExtraction, PanoLLaVaForVICReg
 

@@ -1,7 +1,7 @@
-"""Panoramas with questions and answers from any table: files, folders, or a dataset of the Hub.
+"""Panoramas with questions and answers from any table: files, folders, or a dataset on the Hub.
 
-Rows are read through `datasets`, so a table of any size stays on the disk. Pictures are named by path or URL, or lie in
-the table itself; nothing is decoded here.
+Rows are read through `datasets`, so a table of any size stays on disk. A row names its image by path or URL, or
+contains the encoded image. Images are not decoded here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,15 +17,16 @@ from panollava_hf.data._tables import LAYOUTS, check_csv
 if TYPE_CHECKING:
     from datasets import Dataset
 
-#: Names a column may have, the likeliest first.
+#: Names that a column can have, the most likely first.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "image": ("image", "panorama", "url", "image_path", "path", "file_name"),
     "question": ("question", "query", "instruction", "prompt"),
     "answer": ("answer", "annotation", "response", "output", "caption"),
 }
-#: Further columns, used where they are there: what kind of question it is and which scene it belongs to.
+#: Optional columns: the kind of question, the scene it belongs to, and the question in a form for programs.
 OPTIONAL = ("family", "scene", "program")
-KINDS = {".csv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+#: The reader in `datasets` for each kind of file.
+READERS = {".csv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Example:
     """One row.
 
     Attributes:
-        image: Path, URL, bytes or picture of the panorama.
-        question: What is asked.
-        answer: What shall be answered.
+        image: The panorama: a path, a URL, the bytes of a file, or an image.
+        question: The question.
+        answer: The expected answer.
         where: File and row, for messages.
         extra: `family`, `scene` and `program` where the table has them.
     """
@@ -66,12 +67,12 @@ class Examples(Sequence[Example]):
         where = f"{self.name}, row {int(index) + 1}"
         question, answer = (row[self.columns[name]] for name in ("question", "answer"))
         if not isinstance(question, str) or not isinstance(answer, str) or not question.strip() or not answer.strip():
-            raise TableError(f"{where}: question and answer must be texts, got {question!r} and {answer!r}")
+            raise TableError(f"{where}: question and answer must be non-empty texts, got {question!r} and {answer!r}")
         extra = {name: row[name] for name in OPTIONAL if row.get(name) is not None}
         return Example(self._image(row[self.columns["image"]], where), question, answer, where, extra)
 
     def groups(self) -> list[list[int]]:
-        """Rows that ask about the same panorama, in the order in which panoramas first appear."""
+        """The rows of each panorama, in the order in which the panoramas first appear."""
         for name in ("scene", self.columns["image"]):
             if name in self.rows.column_names:
                 values = self.rows.select_columns([name])[name][:]
@@ -80,13 +81,13 @@ class Examples(Sequence[Example]):
                     for index, value in enumerate(values):
                         found.setdefault(value, []).append(index)
                     return list(found.values())
-        return [[index] for index in range(len(self))]  # embedded pictures without a name
+        return [[index] for index in range(len(self))]  # embedded images without a name
 
     def numbers(self, column: str) -> np.ndarray:
-        """A column of numbers.
+        """A column of numbers, `[rows]`.
 
         Raises:
-            TableError: There is no such column, or it holds something else.
+            TableError: The column does not exist, or it does not hold finite numbers.
         """
         values = np.asarray(self._column(column))
         if not np.issubdtype(values.dtype, np.number) or not np.isfinite(values).all():
@@ -94,40 +95,63 @@ class Examples(Sequence[Example]):
         return values
 
     def weights(self, column: str, given: Mapping[str, float]) -> np.ndarray:
-        """A weight for each row, by its value in a column; 1 where none is given.
+        """A weight for each row by its value in a column, `[rows]`; 1 for values that are not given.
 
         Raises:
-            TableError: There is no such column, or no row has one of the values.
+            TableError: The column does not exist, or no row has one of the given values.
         """
         values = self._column(column)
         unknown = sorted(set(given) - set(values))
         if unknown:
-            near = ", ".join(sorted({str(value) for value in values})[:20])
-            raise TableError(f"{self.name}: no row has {unknown[0]!r} in the column {column!r}; its values are {near}")
+            known = ", ".join(sorted({str(value) for value in values})[:20])
+            raise TableError(f"{self.name}: no row has {unknown[0]!r} in the column {column!r}; its values are {known}")
         return np.asarray([given.get(value, 1.0) for value in values])
 
     def _column(self, column: str) -> list[Any]:
         if column not in self.rows.column_names:
-            raise TableError(f"{self.name} has no column {column!r}; it has {', '.join(self.rows.column_names)}")
+            raise TableError(
+                f"{self.name} has no column {column!r}; its columns are {', '.join(self.rows.column_names)}"
+            )
         return list(self.rows.select_columns([column])[column][:])
 
     def _image(self, value: Any, where: str) -> Any:
-        if isinstance(value, Mapping):  # an undecoded picture of `datasets`
+        if isinstance(value, Mapping):  # an undecoded image of `datasets`
             value = value["bytes"] if value.get("bytes") is not None else value["path"]
         if not isinstance(value, str):
             if value is None:
-                raise TableError(f"{where}: no picture in the column {self.columns['image']!r}")
+                raise TableError(f"{where}: the column {self.columns['image']!r} holds no image")
             return value
         if value.startswith(("http://", "https://")):
             return value
         if self.folder is None:
-            raise TableError(f"{where}: a dataset of the Hub may not name files of this machine, got {value!r}")
+            raise TableError(f"{where}: a dataset on the Hub must not name files of this machine, got {value!r}")
         path = Path(value)
         if not path.is_absolute():
             path = self.folder / path
             if not path.resolve().is_relative_to(self.folder.resolve()):
-                raise TableError(f"{where}: {value!r} leads out of the table's folder {self.folder}")
+                raise TableError(f"{where}: the path {value!r} leads out of the table's folder {self.folder}")
         return path
+
+
+def find_table(source: str | Path, split: str = "train") -> Path | None:
+    """The file of a table, without reading it; None when `source` can only be a dataset on the Hub.
+
+    Raises:
+        TableError: The file or folder does not exist, or the folder has no such split.
+    """
+    path = Path(source)
+    if path.is_dir():
+        for suffix in READERS:
+            if (path / f"{split}{suffix}").is_file():
+                return path / f"{split}{suffix}"
+        tables = sorted(p.name for p in path.iterdir() if p.suffix in READERS)
+        hint = f"; its tables are {', '.join(tables)}: choose another split" if tables else ""
+        raise TableError(f"{path} contains no {split}.csv, {split}.jsonl or {split}.parquet{hint}")
+    if path.is_file():
+        return path
+    if path.suffix.lower() in READERS or str(source).startswith((".", "/", "~")):
+        raise TableError(f"{source}: no such file or folder")
+    return None
 
 
 def read_examples(
@@ -136,14 +160,14 @@ def read_examples(
     r"""Read a table of panoramas, questions and answers.
 
     Args:
-        source: A `.csv`, `.jsonl` or `.parquet` file, a folder that holds `<split>` as one of these, or the id of a
-            dataset of the Hub. Relative paths of pictures start at the table's folder and stay inside.
-        split: Which split of a folder or dataset.
-        columns: Names of the columns `image`, `question` and `answer` where they are not among `COLUMNS`.
-        limit: Read so many rows at most.
+        source: A `.csv`, `.jsonl` or `.parquet` file, a folder that contains `<split>` as one of these, or the id of a
+            dataset on the Hub. Relative paths of images start at the table's folder and must stay inside.
+        split: Split of a folder or dataset.
+        columns: Names of the columns `image`, `question` and `answer` if they differ from the usual ones.
+        limit: Largest number of rows to read.
 
     Raises:
-        TableError: No such table, or no such column; the message names those found.
+        TableError: The table or a column does not exist; the message names those that do.
 
     Example:
         >>> import tempfile
@@ -152,22 +176,11 @@ def read_examples(
         >>> read_examples(folder)[0].answer
         'A room.'
     """
-    path = Path(source)
-    if path.is_dir():
-        files = [path / f"{split}{suffix}" for suffix in KINDS if (path / f"{split}{suffix}").is_file()]
-        if not files:
-            tables = sorted(p.name for p in path.iterdir() if p.suffix in KINDS)
-            raise TableError(
-                f"{path} holds no {split}.csv, {split}.jsonl or {split}.parquet"
-                + (f"; its tables are {', '.join(tables)}: name another split" if tables else "")
-            )
-        path = files[0]
-    if path.is_file():
-        rows, name, folder = _read_file(path), str(path), path.parent
-    elif path.suffix.lower() in KINDS or str(source).startswith((".", "/", "~")):
-        raise TableError(f"{source}: no such file or folder")
-    else:
+    path = find_table(source, split)
+    if path is None:
         rows, name, folder = _read_hub(str(source), split), str(source), None
+    else:
+        rows, name, folder = _read_file(path), str(path), path.parent
     chosen = _choose(rows.column_names, dict(columns or {}), name)
     if limit is not None:
         rows = rows.select(range(min(limit, len(rows))))
@@ -185,14 +198,14 @@ def _datasets() -> Any:
 
 
 def _read_file(path: Path) -> Any:
-    datasets = _datasets()
-    kind = KINDS.get(path.suffix.lower())
-    if kind is None:
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
         raise TableError(f"{path}: expected .csv, .jsonl or .parquet")
-    if kind == "csv":
+    datasets = _datasets()
+    if reader == "csv":
         with path.open(encoding="utf-8-sig", errors="replace") as stream:
             header = tuple(name.strip().strip('"').lower() for name in stream.readline().split(","))
-        if header in LAYOUTS:  # these are often written without quotes
+        if header in LAYOUTS:  # files in these layouts are often written without quotes
             table = check_csv(path)
             if table.faults:
                 raise TableError(
@@ -201,9 +214,9 @@ def _read_file(path: Path) -> Any:
                 )
             return datasets.Dataset.from_dict({n: [row[i] for row in table.rows] for i, n in enumerate(table.columns)})
     try:
-        return datasets.load_dataset(kind, data_files=str(path), split="train")
+        return datasets.load_dataset(reader, data_files=str(path), split="train")
     except (datasets.exceptions.DatasetGenerationError, datasets.exceptions.DataFilesNotFoundError) as error:
-        raise TableError(f"{path} cannot be read as {kind}: {error.__cause__ or error}") from error
+        raise TableError(f"{path} cannot be read as {reader}: {error.__cause__ or error}") from error
 
 
 def _read_hub(name: str, split: str) -> Any:
@@ -217,7 +230,10 @@ def _read_hub(name: str, split: str) -> Any:
 def _choose(names: Sequence[str], given: dict[str, str], source: str) -> dict[str, str]:
     unknown = set(given) - set(COLUMNS)
     if unknown:
-        raise TableError(f"columns may be named for {', '.join(COLUMNS)}; got {', '.join(sorted(unknown))}")
+        raise TableError(
+            f"unknown role {', '.join(sorted(unknown))} in columns; the roles are {', '.join(COLUMNS)}, e.g. "
+            "columns: {image: panorama_file}"
+        )
     chosen = {}
     for role, candidates in COLUMNS.items():
         wanted = (given[role],) if role in given else candidates
@@ -225,7 +241,7 @@ def _choose(names: Sequence[str], given: dict[str, str], source: str) -> dict[st
         if found is None:
             raise TableError(
                 f"{source} has the columns {', '.join(names)}; expected one of {', '.join(wanted)} for the {role}"
-                " (name another with columns)"
+                f" (set columns.{role} to the name of another column)"
             )
         chosen[role] = found
     return chosen

@@ -1,16 +1,16 @@
-"""Where a broken CSV row should have been divided, decided only where one division explains it best.
+"""Finds the fields of a broken CSV row, only where one division into fields explains the row best.
 
-A row is an image, a question and an answer. Its text may hold commas that were not quoted and quotes that were not
-doubled or never closed.
+A row has an image, a question and an answer. Its texts may contain unquoted commas, and quotes that were not doubled or
+not closed.
 """
 
 import re
 from collections.abc import Callable, Set
 from enum import IntEnum
 
-#: A field as RFC 4180 has it, quoted or not, with what ends it.
+#: A field after RFC 4180, quoted or not, with the comma, line end or end of text after it.
 STRICT = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\n]*))(,|\n|\Z)')
-#: What the first column holds: a URL, or the path of a picture.
+#: What the first column usually holds: a URL, or the path of an image.
 REFERENCE = re.compile(
     r'^\s*"?(?:(?:https?|s3|gs|file|hf)://[^\s",]+|[^",\n]*\.(?:jpe?g|png|webp|tiff?|bmp|exr|hdr|avif))(?:\?[^\s",]*)?"?\s*$',
     re.IGNORECASE,
@@ -18,31 +18,31 @@ REFERENCE = re.compile(
 
 
 class Shape(IntEnum):
-    """How far a piece of text is from a proper field; the lower the better."""
+    """How far a piece of text is from a valid field; lower is better."""
 
-    PROPER = 0
-    BARE = 1  #: commas that are not quoted
-    LOOSE = 2  #: quotes that are not doubled
-    TORN = 3  #: a quote without its counterpart
+    VALID = 0
+    UNQUOTED_COMMA = 1
+    UNDOUBLED_QUOTE = 2
+    UNBALANCED_QUOTE = 3
 
 
 def shape_of(text: str) -> Shape:
     """Classify a piece of text as a field."""
     found = STRICT.match(text)
     if found is not None and found.end() == len(text) and found[3] == "":
-        return Shape.PROPER
+        return Shape.VALID
     if '"' not in text:
-        return Shape.BARE
+        return Shape.UNQUOTED_COMMA
     opens, closes = text.startswith('"'), len(text) > 1 and text.endswith('"')
     if opens and closes:
         inner = text[1:-1]
-        return Shape.BARE if '"' not in inner.replace('""', "") else Shape.LOOSE
-    return Shape.TORN if opens or closes or text.count('"') % 2 else Shape.LOOSE
+        return Shape.UNQUOTED_COMMA if '"' not in inner.replace('""', "") else Shape.UNDOUBLED_QUOTE
+    return Shape.UNBALANCED_QUOTE if opens or closes or text.count('"') % 2 else Shape.UNDOUBLED_QUOTE
 
 
 def text_of(field: str) -> str:
-    """The text of a field without its quotes, however broken they are."""
-    if shape_of(field) is Shape.TORN and field.count('"') == 1:
+    """The text of a field without its quotes, valid or broken."""
+    if shape_of(field) is Shape.UNBALANCED_QUOTE and field.count('"') == 1:
         return field.replace('"', "")
     if len(field) > 1 and field.startswith('"') and field.endswith('"'):
         return field[1:-1].replace('""', '"')
@@ -50,36 +50,36 @@ def text_of(field: str) -> str:
 
 
 def first_field(row: str, *, any_name: bool = False) -> tuple[str, str] | None:
-    """The image and the rest of a row, or None where there is no comma or no image.
+    """The image and the rest of a row, or None where no comma or no image is found.
 
     Args:
         row: A broken row.
-        any_name: Whether the table's images are called anything, not only paths and URLs of pictures.
+        any_name: Accept any text as an image, not only image paths and URLs.
     """
     found = STRICT.match(row)
     if found is not None and found[3] == "," and (any_name or REFERENCE.match(row[: found.end() - 1])):
         return text_of(row[: found.end() - 1]), row[found.end() :]
     commas = [i for i, letter in enumerate(row) if letter == ","]
-    for comma in commas:  # a path with commas ends where it becomes a picture's
+    for comma in commas:  # a path with commas ends after the extension of an image
         if re.search(r"\.(?:jpe?g|png|webp|tiff?|bmp|exr|hdr|avif)\"?$", row[:comma], re.IGNORECASE):
             return row[:comma].strip('"'), row[comma + 1 :]
     return None
 
 
 def split_texts(rest: str, known: Set[str]) -> tuple[str, str] | None:
-    """Question and answer, or None where more than one division is as good.
+    """Question and answer, or None where several divisions are equally good.
 
     Args:
         rest: The row without its image.
-        known: Questions of sound rows.
+        known: Questions of valid rows.
     """
     commas = [i for i, letter in enumerate(rest) if letter == ","]
     shapes = {i: max(shape_of(rest[:i]), shape_of(rest[i + 1 :])) for i in commas}
     best = min(shapes.values(), default=None)
     places = [i for i in commas if shapes[i] == best]
-    # Each rule is asked only where those before leave a choice, and only a rule that leaves one place decides.
+    # A rule is used only where the rules before it leave several places.
     rules: tuple[Callable[[int], bool], ...] = (
-        # Commas of prose have a space after them, or stand inside a number; commas of a table have neither.
+        # In prose a comma is followed by a space or is inside a number; between columns it is neither.
         lambda i: not rest[i + 1 : i + 2].isspace() and not re.match(r"\d,\d", rest[max(i - 1, 0) : i + 2]),
         lambda i: text_of(rest[:i]).strip() in known,
         lambda i: rest[:i].rstrip('"').endswith("?"),

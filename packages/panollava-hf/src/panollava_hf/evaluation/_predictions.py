@@ -1,97 +1,227 @@
-"""Predictions on disk, a line each, so that a run that was killed goes on where it stopped."""
+"""Ask the questions of each pass in batches, and keep the predictions on disk, to continue a run that was stopped."""
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import torch
+from panollava_geometry import PanoramaError, rotate_equirectangular
+from torch import Tensor
+
 from panollava_hf._errors import EvaluationError
 from panollava_hf._files import write_whole
+from panollava_hf.asking import Answerer
+from panollava_hf.evaluation._questions import Pass, Prediction, Predictions, Question
+from panollava_hf.evaluation._results import Options
+from panollava_hf.evaluation.metrics._exact_match import is_match
 
-#: What a folder of results belongs to.
-SETTINGS = "settings.json"
-#: How things were called, which decides nothing: their fingerprints do.
-NAMES = ("name", "source")
-PARTS = {"model": "weights", "data": "data", "settings": "settings"}
-
-
-def claim(folder: Path, belongs: dict[str, Any]) -> None:
-    """Make a folder of results, or check that it belongs to the same model, data and settings.
-
-    Raises:
-        EvaluationError: It belongs to others, or holds something else.
-    """
-    file = folder / SETTINGS
-    if folder.exists() and not folder.is_dir():
-        raise EvaluationError(f"--output {folder} is a file: name a folder")
-    if not file.exists():
-        if folder.is_dir() and any(not path.name.startswith(f".{SETTINGS}.") for path in folder.iterdir()):
-            raise EvaluationError(f"--output {folder} holds other things than an evaluation: name a new folder")
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(file, json.dumps(belongs, indent=2) + "\n")
-        return
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise EvaluationError(f"{file} is no JSON ({error}): name a new --output, or delete the folder") from error
-    for part in ("model", "data", "settings"):
-        mine, theirs = belongs[part], found.get(part, {}) if isinstance(found, dict) else {}
-        other = [name for name in mine if name not in NAMES and mine[name] != theirs.get(name)]
-        if not other:
-            continue
-        if part == "settings":
-            told = ", ".join(f"{name} {theirs.get(name)}, not {mine[name]}" for name in other)
-        else:
-            (ours,), (was,) = ([side[name] for name in NAMES if name in side] or ["?"] for side in (mine, theirs))
-            told = f"{was}, not {ours}" if was != ours else f"{was} as it was then; it has changed"
-        raise EvaluationError(
-            f"--output {folder} belongs to an evaluation with other {PARTS[part]} ({told}): "
-            "name a new folder, or delete this one to start again"
-        )
+#: Called with the name of a pass, how many of its questions are answered, and how many it has.
+Progress = Callable[[str, int, int], None]
+#: Questions grouped by panorama; one chunk of panoramas is in memory at a time, and the next one is being read.
+Chunk = list[list[Question]]
+#: Views of a panorama, or why it cannot be read.
+Views = Tensor | str
+#: A chunk holds the panoramas of about this many batches.
+BATCHES_PER_CHUNK = 2
 
 
-class Predictions:
-    """A file of predictions, by row.
+class PredictionFile:
+    """A JSONL file of predictions, one line each.
 
-    A batch is appended in one piece. A last line that was cut short is dropped when the file is opened again.
+    A batch is appended in one write. An incomplete last line is removed when the file is opened again.
 
     Args:
-        path: The file; it need not exist.
-        rows: How many rows there are.
+        path: The file; it does not have to exist.
+        questions: The questions as they are asked in this pass.
+
+    Raises:
+        EvaluationError: A line is not a prediction for one of the questions.
     """
 
-    def __init__(self, path: Path, rows: int) -> None:
+    def __init__(self, path: Path, questions: Sequence[Question]) -> None:
         self.path = path
-        self.by_row: dict[int, dict[str, Any]] = {}
-        if path.exists():
-            self._read(rows)
-
-    def _read(self, rows: int) -> None:
-        content = self.path.read_bytes()
+        self.by_index: dict[int, Prediction] = {}
+        if not path.exists():
+            return
+        asked = {question.index: question for question in questions}
+        content = path.read_bytes()
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
-            os.truncate(self.path, whole)
+            os.truncate(path, whole)
         for number, line in enumerate(content[:whole].decode("utf-8", errors="replace").splitlines(), 1):
             try:
                 entry = json.loads(line)
-                index = entry["row"]
-                sound = isinstance(index, int) and 0 <= index < rows and isinstance(entry["prediction"], str)
+                question, text = asked[entry["row"]], entry["prediction"]
             except (json.JSONDecodeError, KeyError, TypeError):
-                sound = False
-            if not sound:
-                raise EvaluationError(f"{self.path}, line {number} is no prediction: delete the file to start again")
-            self.by_row[index] = entry
+                text = None
+            if not isinstance(text, str):
+                raise EvaluationError(
+                    f"{path}, line {number} is not a prediction of this evaluation; delete the file to start again"
+                )
+            self.by_index[question.index] = predicted(question, text)
 
-    def append(self, entries: Iterable[dict[str, Any]]) -> None:
-        """Add the predictions of a batch."""
-        entries = list(entries)
-        text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+    def append(self, predictions: Iterable[Prediction]) -> None:
+        """Add the predictions of a batch; they replace earlier ones for the same questions."""
+        predictions = list(predictions)
         with self.path.open("ab") as stream:
-            stream.write(text.encode("utf-8"))
-        self.by_row.update((entry["row"], entry) for entry in entries)
+            stream.write("".join(map(_line, predictions)).encode("utf-8"))
+        self.by_index.update((prediction.question.index, prediction) for prediction in predictions)
 
-    def finish(self) -> None:
-        """Put the file into the order of the rows, one line for each."""
-        lines = (json.dumps(self.by_row[index], ensure_ascii=False) + "\n" for index in sorted(self.by_row))
-        write_whole(self.path, "".join(lines))
+    def finish(self) -> tuple[Prediction, ...]:
+        """Sort the file by row, with one line for each prediction, and return the predictions."""
+        predictions = tuple(self.by_index[index] for index in sorted(self.by_index))
+        write_whole(self.path, "".join(map(_line, predictions)))
+        return predictions
+
+
+def predicted(question: Question, text: str) -> Prediction:
+    """The prediction for a question, compared with the expected answer."""
+    return Prediction(question, text, None if question.is_caption else is_match(text, question.answer))
+
+
+def _line(prediction: Prediction) -> str:
+    question = prediction.question
+    entry: dict[str, Any] = {"row": question.index, "image": question.key, "family": question.family}
+    if question.yaw_deg:
+        entry["yaw_deg"] = question.yaw_deg
+    entry |= {"question": question.question, "answer": question.answer}
+    entry |= {"prediction": prediction.text, "correct": prediction.correct}
+    return json.dumps(entry, ensure_ascii=False) + "\n"
+
+
+def predict(
+    answerer: Answerer, passes: Sequence[Pass], folder: Path, options: Options, progress: Progress
+) -> Predictions:
+    """Ask the questions that have no prediction yet.
+
+    Args:
+        answerer: The model.
+        passes: The passes; the first one asks the questions as the table has them.
+        folder: Folder for the files of predictions.
+        options: Batch size, length of answers, and whether unreadable panoramas are left out.
+        progress: Called at the start of a pass and after each batch.
+
+    Raises:
+        EvaluationError: A panorama cannot be read, or a file of predictions is damaged.
+    """
+    found: dict[str, tuple[Prediction, ...]] = {}
+    unreadable: dict[str, dict[str, str]] = {}
+    answered_before = 0
+    for one in passes:
+        file = PredictionFile(folder / one.file, one.questions)
+        answered_before += len(file.by_index)
+        progress(one.name, len(file.by_index), len(one.questions))
+        unreadable[one.name] = {}
+        for chunk, views in _read_ahead(answerer, _open_chunks(one.questions, file.by_index, options.batch_size)):
+            bad = {group[0].key: reason for group, reason in zip(chunk, views, strict=True) if isinstance(reason, str)}
+            if bad and not options.skip_bad:
+                group = next(group for group in chunk if group[0].key in bad)
+                message = f"{group[0].place}: {bad[group[0].key]} (--skip-bad leaves out such panoramas)"
+                raise EvaluationError(message)
+            unreadable[one.name] |= bad
+            for batch in _answer(answerer, chunk, views, file.by_index, options):
+                file.append(batch)
+                progress(one.name, len(file.by_index), len(one.questions))
+        found[one.name] = file.finish()
+    plain, *probes = (one.name for one in passes)
+    return Predictions(
+        plain=found[plain],
+        probes={name: found[name] for name in probes},
+        unreadable=unreadable[plain],
+        left_out=sum(question.key in unreadable[plain] for question in passes[0].questions),
+        answered_before=answered_before,
+    )
+
+
+def chunks(questions: Iterable[Question], batch_size: int) -> Iterator[Chunk]:
+    """Questions grouped by panorama, with as many panoramas at a time as fill a few batches.
+
+    The chunks depend only on the questions, so a continued run has the same batches.
+    """
+    groups: dict[tuple[str, float], list[Question]] = {}
+    for question in questions:
+        groups.setdefault((question.key, question.yaw_deg), []).append(question)
+    chunk: Chunk = []
+    for group in groups.values():
+        chunk.append(group)
+        if sum(map(len, chunk)) >= batch_size * BATCHES_PER_CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _open_chunks(questions: Iterable[Question], answered: Mapping[int, Prediction], batch_size: int) -> list[Chunk]:
+    """The chunks in which a question has no prediction yet."""
+    return [
+        chunk
+        for chunk in chunks(questions, batch_size)
+        if any(question.index not in answered for group in chunk for question in group)
+    ]
+
+
+def _read_ahead(answerer: Answerer, waiting: Sequence[Chunk]) -> Iterator[tuple[Chunk, list[Views]]]:
+    """Each chunk with the views of its panoramas; the next chunk is read while the model answers."""
+    with ThreadPoolExecutor(1, thread_name_prefix="panorama") as pool:
+        following = [pool.submit(_read, answerer, chunk) for chunk in waiting[:1]]
+        try:
+            for index, chunk in enumerate(waiting):
+                views = following.pop().result()
+                following = [pool.submit(_read, answerer, later) for later in waiting[index + 1 : index + 2]]
+                yield chunk, views
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _read(answerer: Answerer, chunk: Chunk) -> list[Views]:
+    found: list[Views] = []
+    for question, *_ in chunk:
+        try:
+            panorama = answerer.processor.image_processor.fetch_images(question.image)
+            if question.yaw_deg:  # turning the camera to the right moves the content to the left
+                panorama = rotate_equirectangular(panorama, yaw_deg=-question.yaw_deg)
+            found.append(answerer.views(panorama))
+        except (PanoramaError, OSError) as error:
+            found.append(str(error).strip())
+    return found
+
+
+def _answer(
+    answerer: Answerer, chunk: Chunk, views: Sequence[Views], answered: Mapping[int, Prediction], options: Options
+) -> Iterator[list[Prediction]]:
+    """Predictions for the readable panoramas of a chunk, one batch at a time; finished batches are left out."""
+    readable = {place: value for place, value in enumerate(views) if not isinstance(value, str)}
+    numbers = {place: number for number, place in enumerate(readable)}
+    asked: list[tuple[int, Question]] = []
+    batches: list[range] = []
+    for batch in _batches(chunk, options.batch_size):
+        start = len(asked)
+        asked += [(numbers[place], question) for place, question in batch if place in numbers]
+        if any(question.index not in answered for _, question in asked[start:]):
+            batches.append(range(start, len(asked)))
+    if not batches:
+        return
+    answers = answerer.answer_all(
+        torch.cat(list(readable.values())),
+        [question.question for _, question in asked],
+        [number for number, _ in asked],
+        batches=batches,
+        max_new_tokens=options.max_new_tokens,
+    )
+    for indices, texts in zip(batches, answers, strict=True):
+        yield [predicted(asked[index][1], text) for index, text in zip(indices, texts, strict=True)]
+
+
+def _batches(chunk: Chunk, batch_size: int) -> Iterator[list[tuple[int, Question]]]:
+    """Batches of (position of the panorama in the chunk, question).
+
+    Captions have their own batches, because their answers are longer; questions of similar length are together.
+    """
+    pairs = [(place, question) for place, group in enumerate(chunk) for question in group]
+    pairs.sort(key=lambda pair: (pair[1].family, len(pair[1].question)))
+    for captions in (False, True):
+        part = [pair for pair in pairs if pair[1].is_caption == captions]
+        yield from (part[start : start + batch_size] for start in range(0, len(part), batch_size))

@@ -3,47 +3,25 @@
 The names are imported when they are first used: pushing needs no torch.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from panollava_hf._faces import lazy
 
 if TYPE_CHECKING:
-    from panollava_hf.hub._card import CardFacts, write_card
+    from panollava_hf.hub._card import CardFacts, read_results, write_card
     from panollava_hf.hub._export import export_checkpoint
-    from panollava_hf.hub._portable import make_portable
-    from panollava_hf.hub._push import PushPlan, check_repository, plan_push, push
-    from panollava_hf.hub._results import read_results
+    from panollava_hf.hub._push import PushPlan, plan_push, push
 
-#: Module of each public name.
-_MODULES = {
+_HOMES = {
     "CardFacts": "_card",
     "PushPlan": "_push",
-    "check_repository": "_push",
     "export_checkpoint": "_export",
-    "make_portable": "_portable",
     "plan_push": "_push",
     "push": "_push",
-    "read_results": "_results",
+    "read_results": "_card",
     "write_card": "_card",
 }
 
-__all__ = [
-    "CardFacts",
-    "PushPlan",
-    "check_repository",
-    "export_checkpoint",
-    "make_portable",
-    "plan_push",
-    "push",
-    "read_results",
-    "write_card",
-]
+__all__ = ["CardFacts", "PushPlan", "export_checkpoint", "plan_push", "push", "read_results", "write_card"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -4,20 +4,17 @@ Scenes, images and questions depend on a seed only. Questions rotate with their 
 `panollava_hf.panoshapes.families.Family`.
 """
 
-from panollava_hf.panoshapes._dataset import read_scenes
+from panollava_hf.panoshapes._dataset import read_scenes, write_panoshapes
 from panollava_hf.panoshapes._questions import Place, Question, answer, questions
 from panollava_hf.panoshapes._render import render_scene
 from panollava_hf.panoshapes._rotation import rotate_question, scene_rotation
 from panollava_hf.panoshapes._sampling import sample_scene
-from panollava_hf.panoshapes._scene import Scene
-from panollava_hf.panoshapes._vocabulary import COLOURS, DIRECTIONS, SHAPES, WORDS
-from panollava_hf.panoshapes._writing import write_panoshapes
+from panollava_hf.panoshapes._scene import COLOURS, DIRECTIONS, SHAPES, Scene
 
 __all__ = [
     "COLOURS",
     "DIRECTIONS",
     "SHAPES",
-    "WORDS",
     "Place",
     "Question",
     "Scene",

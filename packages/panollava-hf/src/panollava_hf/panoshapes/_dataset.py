@@ -5,16 +5,28 @@
 """
 
 import json
+import multiprocessing
+import os
+import pickle
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
 
 from panollava_hf._errors import PanoShapesError
-from panollava_hf.panoshapes._scene import Scene
-from panollava_hf.panoshapes._vocabulary import SPLITS
-from panollava_hf.panoshapes.families import family_names
+from panollava_hf._files import staged_folder
+from panollava_hf.panoshapes._questions import questions
+from panollava_hf.panoshapes._render import check_width, render_scene
+from panollava_hf.panoshapes._sampling import sample_scene, scene_seed
+from panollava_hf.panoshapes._scene import SPLITS, Scene
+from panollava_hf.panoshapes.families import Family, family_named, family_names, register_family
 
 _Parsed = TypeVar("_Parsed")
 
@@ -122,3 +134,188 @@ def summarise(table: Path) -> list[FamilySummary]:
             commonest, most = counts.most_common(1)[0]
             summaries.append(FamilySummary(family, total, len(counts), commonest, most / total))
     return summaries
+
+
+#: Options with which Pillow writes each format.
+_FORMATS: dict[str, dict[str, Any]] = {"jpg": {"quality": 92, "subsampling": 0}, "png": {"compress_level": 6}}
+_QUESTION_PURPOSE = 1
+_CHUNK = 16  # scenes per job of a worker process
+
+
+def write_panoshapes(
+    output: str | os.PathLike[str],
+    split: str,
+    count: int,
+    seed: int = 0,
+    width: int = 1024,
+    image_format: str = "jpg",
+    workers: int | None = None,
+    questions_per_family: int = 2,
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """Write one split of PanoShapes, readable by `datasets.load_dataset(output)`.
+
+    Args:
+        output: The folder. It may already contain other splits of PanoShapes.
+        split: One of `train`, `validation`, `test`.
+        count: Number of scenes.
+        seed: Seed of the dataset.
+        width: Width of the images in pixels, a multiple of 4.
+        image_format: `jpg` or `png`.
+        workers: Number of processes; None for one per core. The files do not depend on it.
+        questions_per_family: Maximum number of questions of one family about one scene.
+        progress: Called with the number of scenes that are finished.
+
+    Returns:
+        The folder.
+
+    Raises:
+        PanoShapesError: An argument is out of range, or the folder contains this split or other files.
+        OSError: The folder cannot be written.
+    """
+    folder, scenes = Path(output), _Scenes(split, seed, width, image_format, questions_per_family)
+    scenes.check()
+    if count < 1:
+        raise PanoShapesError(f"{count} scenes: expected at least 1")
+    if workers is not None and workers < 1:
+        raise PanoShapesError(f"{workers} workers: expected at least 1")
+    _check_folder(folder, split)
+    chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
+    workers = min(workers or os.cpu_count() or 1, len(chunks))
+    with _staged_split(folder, split) as staged:
+        (staged / "images").mkdir()
+        done = 0
+        with (
+            scenes_file(staged, split).open("w", encoding="utf-8", newline="\n") as scene_lines,
+            table_file(staged, split).open("w", encoding="utf-8", newline="\n") as lines,
+        ):
+            for written, rows in _run(scenes, staged / "images", chunks, workers):
+                scene_lines.writelines(f"{json.dumps(scene)}\n" for scene in written)
+                lines.writelines(f"{json.dumps(row)}\n" for row in rows)
+                done += len(written)
+                if progress is not None:
+                    progress(done)
+    return folder
+
+
+#: Scenes and rows of the tables, as they are written.
+_Written = tuple[list[dict[str, Any]], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class _Scenes:
+    """What decides the contents of a split."""
+
+    split: str
+    seed: int
+    width: int
+    image_format: str
+    questions_per_family: int
+
+    def check(self) -> None:
+        scene_seed(self.seed, self.split, 0)
+        check_width(self.width)
+        if self.questions_per_family < 1:
+            raise PanoShapesError(f"{self.questions_per_family} questions per family: expected at least 1")
+        if self.image_format not in _FORMATS:
+            raise PanoShapesError(f"unknown image format {self.image_format!r}: expected one of {', '.join(_FORMATS)}")
+
+    def write(self, images: Path, indices: range) -> _Written:
+        """Draw scenes into a folder; return the scenes and the rows of their questions."""
+        from PIL import Image
+
+        scenes: list[dict[str, Any]] = []
+        rows: list[dict[str, Any]] = []
+        for index in indices:
+            scene = sample_scene(self.seed, self.split, index)
+            image = f"{scene.name}.{self.image_format}"
+            Image.fromarray(render_scene(scene, self.width)).save(images / image, **_FORMATS[self.image_format])
+            scenes.append(scene.to_dict())
+            rng = np.random.default_rng(scene_seed(self.seed, self.split, index, _QUESTION_PURPOSE))
+            for asked in questions(scene, rng, self.questions_per_family):
+                family = family_named(asked.family)
+                rows.append(
+                    {
+                        "image": f"images/{image}",
+                        "question": asked.question,
+                        "answer": asked.answer,
+                        "family": asked.family,
+                        "scene": scene.name,
+                        "objects": len(scene.objects),
+                        "difficulty": family.difficulty(scene, asked.program),
+                        "aside": family.aside_deg(scene, asked.program),
+                        "program": json.dumps(asked.program, sort_keys=True),
+                    }
+                )
+        return scenes, rows
+
+
+def _check_folder(folder: Path, split: str) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise PanoShapesError(f"{folder} is a file; choose a folder")
+    if _is_new(folder):
+        return
+    if not is_card(folder / "README.md"):
+        raise PanoShapesError(f"{folder} contains files that are not a PanoShapes dataset; choose a new folder")
+    if table_file(folder, split).exists():
+        raise PanoShapesError(f"{folder} already contains the split {split}; choose a new folder or remove the split")
+
+
+def _is_new(folder: Path) -> bool:
+    return not folder.exists() or not any(folder.iterdir())
+
+
+@contextmanager
+def _staged_split(folder: Path, split: str) -> Iterator[Path]:
+    """A temporary folder for the files of a split, which appear in `folder` when the block ends without an error."""
+    if _is_new(folder):
+        with staged_folder(folder) as staged:
+            yield staged
+            write_card(staged / "README.md", [split])
+        return
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        staged = Path(scratch)
+        yield staged
+        splits = {*read_splits(folder / "README.md"), split}
+        write_card(staged / "README.md", [name for name in SPLITS if name in splits])
+        (folder / "images").mkdir(exist_ok=True)
+        # The table is moved after everything that it names, the card last.
+        for path in (*sorted(staged.glob("images/*")), scenes_file(staged, split), table_file(staged, split)):
+            os.replace(path, folder / path.relative_to(staged))
+        os.replace(staged / "README.md", folder / "README.md")
+
+
+def _run(scenes: _Scenes, images: Path, chunks: list[range], workers: int) -> Iterator[_Written]:
+    """Write the chunks in parallel; the results come in the order of the chunks."""
+    if workers == 1:
+        yield from (scenes.write(images, chunk) for chunk in chunks)
+        return
+    # New processes: forked ones would copy the locks of the caller's threads. They do not know the families that the
+    # caller registered.
+    added = [family_named(name) for name in family_names()]
+    try:
+        pickle.dumps(added)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise PanoShapesError(
+            f"a registered family cannot be sent to worker processes: {error}; define its functions at the top level "
+            "of a module, or use workers=1"
+        ) from error
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_register, initargs=(added,)) as pool:
+        pending: list[Future[_Written]] = [pool.submit(scenes.write, images, chunk) for chunk in chunks]
+        try:
+            for future in pending:
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise PanoShapesError(
+                "a worker process ended unexpectedly; if you registered families, their modules must be importable in "
+                "a new process; workers=1 uses no other process"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _register(families: list[Family]) -> None:
+    for family in families:
+        if family.name not in family_names():
+            register_family(family)

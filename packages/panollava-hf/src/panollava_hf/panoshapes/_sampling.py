@@ -9,17 +9,23 @@ import numpy as np
 from panollava_hf._errors import PanoShapesError
 from panollava_hf.panoshapes._coverage import angular_radius_deg, direction_vector
 from panollava_hf.panoshapes._render import solid_angles
-from panollava_hf.panoshapes._scene import DECIMALS, TEXTURES, Colour, Ground, Scene, SceneObject, Sky
-from panollava_hf.panoshapes._solids import BOUNDING_RADIUS
-from panollava_hf.panoshapes._vocabulary import (
+from panollava_hf.panoshapes._scene import (
     CLEARANCE_DEG,
     COLOUR_VALUES,
     COLOURS,
+    DECIMALS,
     SECTOR_WIDTH_DEG,
     SHAPES,
     SPLITS,
+    TEXTURES,
+    Colour,
+    Ground,
+    Scene,
+    SceneObject,
+    Sky,
     wrap_degrees,
 )
+from panollava_hf.panoshapes._solids import BOUNDING_RADIUS
 
 MAX_OBJECTS = 6
 RADIUS, RADIUS_JITTER = 0.48, 0.05

@@ -1,6 +1,7 @@
 """From panoramas with questions to the batches that a model's `forward` takes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,20 +9,103 @@ from torch import Tensor
 
 from panollava_hf.data._dataset import Item
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
-from panollava_hf.training._packing import Packed, Turn, pack, pad
 
-#: Entries of a batch that are for the trainer and not for the model.
+IGNORE = -100
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A question and its answer in tokens: the prompt, and the answer that is trained."""
+
+    prompt: Sequence[int]
+    answer: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A sequence of turns.
+
+    Attributes:
+        input_ids: `[length]`.
+        labels: `[length]`, `IGNORE` except for answers.
+        position_ids: `[length]`; every turn continues from the end of the prefix.
+        segments: `[length]`; 0 for the prefix, k for the k-th turn.
+    """
+
+    input_ids: Tensor
+    labels: Tensor
+    position_ids: Tensor
+    segments: Tensor
+
+
+def shared_prefix(sequences: Sequence[Sequence[int]]) -> int:
+    """Number of leading tokens that all sequences share; at least one token of each is excluded."""
+    shortest = min(len(sequence) for sequence in sequences) - 1
+    first = sequences[0]
+    for place in range(shortest):
+        if any(sequence[place] != first[place] for sequence in sequences):
+            return place
+    return shortest
+
+
+def pack(turns: Sequence[Turn]) -> Packed:
+    """Pack turns about the same panorama.
+
+    Example:
+        >>> packed = pack([Turn([1, 9, 9, 2], [5]), Turn([1, 9, 9, 3, 4], [6])])
+        >>> packed.input_ids.tolist(), packed.position_ids.tolist()
+        ([1, 9, 9, 2, 5, 3, 4, 6], [0, 1, 2, 3, 4, 3, 4, 5])
+        >>> packed.segments.tolist()
+        [0, 0, 0, 1, 1, 2, 2, 2]
+    """
+    start = shared_prefix([turn.prompt for turn in turns])
+    ids = list(turns[0].prompt[:start])
+    labels = [IGNORE] * start
+    positions = list(range(start))
+    segments = [0] * start
+    for number, turn in enumerate(turns, 1):
+        rest = list(turn.prompt[start:])
+        ids += [*rest, *turn.answer]
+        labels += [IGNORE] * len(rest) + list(turn.answer)
+        length = len(rest) + len(turn.answer)
+        positions += range(start, start + length)
+        segments += [number] * length
+    return Packed(*(torch.tensor(values) for values in (ids, labels, positions, segments)))
+
+
+def pad(packed: Sequence[Packed], pad_token_id: int) -> dict[str, Tensor]:
+    """Stack sequences, padded on the right; the padding has segment -1."""
+    length = max(len(one.input_ids) for one in packed)
+    fill = {"input_ids": pad_token_id, "labels": IGNORE, "position_ids": 0, "segments": -1}
+
+    def stacked(name: str) -> Tensor:
+        rows = [getattr(one, name) for one in packed]
+        return torch.stack([torch.nn.functional.pad(row, (0, length - len(row)), value=fill[name]) for row in rows])
+
+    return {name: stacked(name) for name in fill}
+
+
+def attention_mask_of(segments: Tensor) -> Tensor:
+    """Attention mask `[batch, 1, length, length]` from segments `[batch, length]`, True where a token may attend.
+
+    A token attends to the prefix and to its own segment, up to itself. Padding attends to itself, because an empty row
+    of the mask gives NaN.
+    """
+    length = segments.shape[1]
+    same = segments[:, :, None] == segments[:, None, :]
+    prefix = (segments == 0)[:, None, :]
+    before = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
+    return ((same | prefix) & before)[:, None]
+
+
+#: Entry of a batch that is for the trainer and not for the model: skipped images, and the error that ends the run.
 NOTES = "notes"
-
-
-def notes_of(items: Sequence[Item]) -> dict[str, Any]:
-    """What the workers have to tell: bad pictures passed over, and the mistake that ends the run."""
-    skipped = [message for item in items for message in item.skipped]
-    return {"skipped": skipped, "error": next((item.error for item in items if item.error), None)}
+#: Number of tokenised questions kept in memory.
+MAX_TURNS = 65536
 
 
 class ViewCollator:
-    """Views alone, normalised, for VICReg.
+    """Normalised views without questions, for VICReg.
 
     Args:
         processor: The checkpoint's processor.
@@ -31,39 +115,37 @@ class ViewCollator:
         self.processor = processor
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
-        """`pixel_values` `[panoramas, views, 3, h, w]` float32 and the workers' notes."""
-        notes = notes_of(items)
-        if notes["error"]:
+        """`pixel_values` `[panoramas, views, 3, h, w]` float32 (missing when an item has an error), and the notes."""
+        skipped = [message for item in items for message in item.skipped]
+        errors = [item.error for item in items if item.error]
+        notes = {"skipped": skipped, "error": errors[0] if errors else None}
+        if errors:
             return {NOTES: notes}
-        return {"pixel_values": self._pixels(items), NOTES: notes}
-
-    def _pixels(self, items: Sequence[Item]) -> Tensor:
         views = torch.stack([item.views for item in items if item.views is not None])
-        images = self.processor.image_processor
-        mean = torch.tensor(images.image_mean).view(-1, 1, 1) * 255
-        std = torch.tensor(images.image_std).view(-1, 1, 1) * 255
-        return (views.float() - mean) / std
+        return {"pixel_values": self.processor.image_processor.normalise(views), NOTES: notes}
 
 
 class AnswerCollator(ViewCollator):
-    """Views and packed questions, see `panollava_hf.training._packing`.
+    """Views and packed questions, see `panollava_hf.training._collator`.
 
     Args:
         processor: The checkpoint's processor.
-        max_length: Longest sequence; a panorama's later questions are left out where they would not fit.
+        max_length: Largest number of tokens in a sequence; questions that do not fit are left out, the last ones first.
     """
 
     def __init__(self, processor: PanoLLaVaProcessor, max_length: int | None = None) -> None:
         super().__init__(processor)
         self.max_length = max_length
-        views = len(processor.image_processor.view_plan())
-        self.image = processor.image_token * processor._tokens(views)
+        self.image = processor.image_token * processor.num_image_tokens()
         self._turns: dict[tuple[str, str], Turn] = {}
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
-        """`pixel_values`, `input_ids`, `labels`, `position_ids`, the workers' notes, and who may see whom.
+        """`pixel_values`, `input_ids`, `labels`, `position_ids`, a mask, and the notes.
 
-        That is `segments` where a panorama has several questions, a plain `attention_mask` otherwise.
+        The mask is `segments` if a panorama has several questions, otherwise an ordinary `attention_mask`.
+
+        Raises:
+            ValueError: A single question has more than `max_length` tokens, or the chat template is unsuitable.
         """
         batch = super().__call__(items)
         if "pixel_values" in batch:
@@ -73,43 +155,39 @@ class AnswerCollator(ViewCollator):
         return batch
 
     def _pack(self, item: Item) -> Packed:
-        turns = [self.turn(example.question, example.answer) for example in item.examples]
+        turns = [self._turn(example.question, example.answer) for example in item.examples]
         while True:
             packed = pack(turns)
             if self.max_length is None or len(packed.input_ids) <= self.max_length:
                 return packed
             if len(turns) == 1:
                 raise ValueError(
-                    f"{item.examples[0].where}: the question makes {len(packed.input_ids)} tokens with its panorama, "
+                    f"{item.examples[0].where}: the question and its panorama take {len(packed.input_ids)} tokens, "
                     f"more than max_length={self.max_length}"
                 )
             turns = turns[:-1]
 
-    def turn(self, question: str, answer: str) -> Turn:
-        """A question and its answer in tokens; those of short texts are kept, as a benchmark's come again and again."""
+    def _turn(self, question: str, answer: str) -> Turn:
+        """A question and its answer in tokens; they are kept, because the questions of a benchmark repeat."""
         key = (question, answer)
         if key not in self._turns:
-            if len(self._turns) >= 65536:
+            if len(self._turns) >= MAX_TURNS:
                 self._turns.clear()
             self._turns[key] = self._tokenised(question, answer)
         return self._turns[key]
 
     def _tokenised(self, question: str, answer: str) -> Turn:
-        content = [{"type": "image"}, {"type": "text", "text": question}]
-        messages = [{"role": "user", "content": content}]
-        prompt = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        reply = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
-        whole = self.processor.apply_chat_template([*messages, reply], tokenize=False)
+        prompt, whole = self.processor.prompt(question), self.processor.prompt(question, answer)
         if not whole.startswith(prompt):
             raise ValueError(
-                "the chat template writes a conversation differently once it has an answer, so the answer cannot be "
-                f"told from the prompt: {whole!r} does not begin with {prompt!r}"
+                "the chat template writes the prompt differently when an answer follows, so the answer cannot be "
+                f"separated from it: {whole!r} does not begin with {prompt!r}"
             )
         tokenizer = self.processor.tokenizer
-        asked = tokenizer(prompt.replace(self.processor.image_token, self.image))["input_ids"]
-        # Tokenised by itself, as `generate` continues after the tokens of the prompt.
-        told = tokenizer(whole[len(prompt) :], add_special_tokens=False)["input_ids"]
+        prompt_ids = tokenizer(prompt.replace(self.processor.image_token, self.image))["input_ids"]
+        # The answer is tokenised separately, because `generate` continues after the tokens of the prompt.
+        answer_ids = tokenizer(whole[len(prompt) :], add_special_tokens=False)["input_ids"]
         end = tokenizer.eos_token_id
-        if end is not None:  # what a template writes after the end is never said
-            told = [*told[: told.index(end)], end] if end in told else [*told, end]
-        return Turn(tuple(asked), tuple(told))
+        if end is not None:  # the model stops there, so tokens that the template writes after it are not trained
+            answer_ids = [*answer_ids[: answer_ids.index(end)], end] if end in answer_ids else [*answer_ids, end]
+        return Turn(tuple(prompt_ids), tuple(answer_ids))

@@ -1,15 +1,11 @@
-"""Recipes: everything that decides a training run, in YAML, checked before anything is loaded."""
+"""Recipes: all settings of a training run, checked before anything is loaded."""
 
-import difflib
-from collections.abc import Iterable, Sequence
-from importlib.resources import files
-from pathlib import Path
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from panollava_hf._errors import RecipeError
+from panollava_hf._errors import TrainingError
 
 StageName = Literal["vicreg", "resampler", "finetune"]
 #: The three stages, in order.
@@ -21,22 +17,22 @@ class _Strict(BaseModel):
 
 
 class TokenizerSettings(_Strict):
-    """A byte-level BPE tokenizer learnt from the training texts, for a model that starts from nothing."""
+    """A byte-level BPE tokenizer trained on the texts of the table, for a model that starts from scratch."""
 
     vocab_size: int = Field(512, ge=300)
 
 
 class ModelSettings(_Strict):
-    """What is trained: a checkpoint, two pretrained towers, or a model from nothing.
+    """Where training starts: a checkpoint, two pretrained towers, or a model from scratch.
 
     Attributes:
-        path: Checkpoint folder or Hub id to start from.
-        vision: Vision tower, folder or Hub id, to be joined with `text`.
+        path: Checkpoint folder or Hub id.
+        vision: Vision tower, folder or Hub id, to join with `text`.
         text: Causal language model, folder or Hub id.
-        config: Fields of `PanoLLaVaConfig`; with full `vision_config` and `text_config` the model starts from nothing.
-        tokenizer: Learn a tokenizer from the training texts (a model from nothing needs one).
-        image_mean: Per-channel mean, for a model from nothing.
-        image_std: Per-channel standard deviation, likewise.
+        config: Fields of `PanoLLaVaConfig`. A model from scratch needs a full `vision_config` and `text_config`.
+        tokenizer: Start from scratch, with a tokenizer trained on the texts of the table.
+        image_mean: Per-channel mean of the image processor, for a model from scratch.
+        image_std: Per-channel standard deviation of the image processor, for a model from scratch.
     """
 
     path: str | None = None
@@ -51,37 +47,33 @@ class ModelSettings(_Strict):
     def _one_start(self) -> Self:
         starts = [self.path is not None, self.vision is not None or self.text is not None, self.tokenizer is not None]
         if sum(starts) != 1:
-            raise ValueError("give exactly one start: path, or vision and text, or tokenizer (a model from nothing)")
+            raise ValueError("give exactly one start: path, or vision and text, or tokenizer (a model from scratch)")
         if (self.vision is None) != (self.text is None):
-            raise ValueError("vision and text go together")
+            raise ValueError("give both vision and text, or neither")
         return self
 
 
-class EasyFirst(_Strict):
-    """A curriculum: questions with small values of a column come first.
+class Curriculum(_Strict):
+    """Questions with small values in a column come first.
 
     Attributes:
-        column: A column of numbers, e.g. `difficulty` of PanoShapes.
-        share: Share of the stage after which all questions are alike; until then the largest value allowed rises.
-        start: Where it starts; None is the smallest value there is.
+        column: A column of numbers, e.g. `difficulty` in PanoShapes.
+        share: Share of the stage during which the largest allowed value rises linearly; later all are allowed.
+        start: The largest allowed value at the beginning; None is the smallest value in the column.
     """
 
     column: str = "difficulty"
     share: float = Field(gt=0, le=1)
     start: float | None = None
 
-    @property
-    def setting(self) -> tuple[str, float] | tuple[str, float, float]:
-        """As `PanoramaDataset` takes it."""
-        return (self.column, self.share) if self.start is None else (self.column, self.share, self.start)
 
-
-class Favour(_Strict):
-    """Questions of some kinds are asked more often than others.
+class SamplingWeights(_Strict):
+    """Some kinds of questions are asked more often than others.
 
     Attributes:
-        column: A column of texts, e.g. `family` of PanoShapes.
-        weights: How much likelier a question with that value is drawn; values not named have 1.
+        column: A column of texts, e.g. `family` in PanoShapes.
+        weights: Weight of each value: a question of weight 3 is three times as likely to be drawn as one of weight 1,
+            the weight of values that are not named.
     """
 
     column: str = "family"
@@ -89,29 +81,30 @@ class Favour(_Strict):
 
 
 class DataSettings(_Strict):
-    """The table, and what is made of its rows.
+    """The table, and how its rows are used.
 
     Attributes:
-        source: A file, a folder, or a dataset of the Hub, see `panollava_hf.data._examples.read_examples`.
-        split: Which split.
-        columns: Names of the columns `image`, `question`, `answer` where they are unusual.
-        questions_per_panorama: Questions about one panorama in one step; None takes all.
-        easy_first: A curriculum; None is none.
-        favour: Kinds of questions asked more often, and panoramas with many of them.
-        roll: Roll panoramas by a random yaw and turn the direction words of questions and answers (PanoShapes only).
+        source: A file, a folder, or a dataset on the Hub, see `panollava_hf.data.read_examples`.
+        split: Split of a folder or dataset.
+        columns: Names of the columns `image`, `question` and `answer` if they differ from the usual ones.
+        questions_per_panorama: Largest number of questions about one panorama in one step; None takes all.
+        curriculum: Which questions come first; None asks all from the start.
+        sampling_weights: Kinds of questions that are asked more often, and with them panoramas that have many of them.
+        yaw_augmentation: Rotate panoramas by a random yaw, and the directions in questions and answers with them
+            (PanoShapes only).
         cache: Folder for decoded and cut panoramas.
-        workers: Processes that decode and cut; 0 does it in the main one.
-        limit: Read so many rows at most.
-        max_length: Longest sequence in tokens.
+        workers: Processes that decode and cut; with 0 the main process does it.
+        limit: Largest number of rows to read.
+        max_length: Largest number of tokens in a sequence.
     """
 
     source: str
     split: str = "train"
     columns: dict[str, str] = Field(default_factory=dict)
     questions_per_panorama: int | None = Field(None, ge=1)
-    easy_first: EasyFirst | None = None
-    favour: Favour | None = None
-    roll: bool = False
+    curriculum: Curriculum | None = None
+    sampling_weights: SamplingWeights | None = None
+    yaw_augmentation: bool = False
     cache: str | None = None
     workers: int = Field(2, ge=0)
     limit: int | None = Field(None, ge=1)
@@ -122,22 +115,22 @@ class StageSettings(_Strict):
     """One stage.
 
     Attributes:
-        steps: Optimizer steps; None means `epochs`.
-        epochs: Passes over the panoramas.
-        batch_size: Panoramas per step and process.
+        steps: Number of optimizer steps; None if `epochs` is given.
+        epochs: How often each panorama is seen.
+        batch_size: Panoramas per batch and process.
         accumulation: Batches per optimizer step.
-        optimizer: `adamw`, or `muon` for a model that learns from nothing (see `panollava_hf.training._optimizers`).
+        optimizer: `adamw`, or `muon` for a model from scratch (see `panollava_hf.training._optimizers`).
         learning_rate: Peak learning rate.
-        weight_decay: Of AdamW.
-        beta2: Of AdamW.
-        warmup: Share of the steps in which the rate rises.
-        schedule: Shape of the learning rate, a name that transformers knows.
+        weight_decay: Weight decay of matrices.
+        beta2: Second moment decay of AdamW.
+        warmup: Share of the steps during which the learning rate rises.
+        schedule: Learning rate schedule, a name of transformers.
         max_grad_norm: Gradients are clipped to this norm.
-        trainable_vision_blocks: Last blocks of the vision tower that learn; 0 none, -1 all.
-        language_model: `frozen`, `lora` or `full`; the first two stages know only `frozen`.
-        train_resampler: Whether the resampler learns in the last stage.
+        trainable_vision_blocks: How many of the last blocks of the vision tower are trained; 0 none, -1 all.
+        language_model: `frozen`, `lora` or `full`; always `frozen` in the first two stages.
+        train_resampler: Whether the stage finetune trains the resampler.
         data: Fields of `DataSettings` that differ in this stage.
-        save_every: Steps between checkpoints to resume from.
+        save_every: Steps between the checkpoints that `--resume` starts from.
         log_every: Steps between reports.
     """
 
@@ -170,14 +163,14 @@ class Recipe(_Strict):
     """A whole training run.
 
     Attributes:
-        output: Folder of the run; each stage writes a checkpoint folder of its own name into it.
-        model: What is trained.
+        output: Folder of the run; each stage writes a checkpoint folder with its name there.
+        model: Where training starts.
         data: The table.
-        stages: Settings of the stages that are run, in their fixed order; one that is null is left out.
-        seed: Of everything random.
+        stages: Settings of the stages; they run in a fixed order, and a stage that is null is left out.
+        seed: Seed of everything random.
         bf16: Compute in bfloat16 (weights stay in float32).
         gradient_checkpointing: Trade time for memory.
-        report_to: Where transformers reports to: `none`, `wandb`, `tensorboard`, …
+        report_to: Reporting of transformers: `none`, `wandb`, `tensorboard`, …
         fsdp: Options of transformers' `--fsdp`, e.g. `full_shard auto_wrap`.
     """
 
@@ -203,110 +196,29 @@ class Recipe(_Strict):
             raise ValueError(f"no stage: give one or more of {', '.join(STAGES)}")
         for name in ("vicreg", "resampler"):
             if name in stages and stages[name].language_model != "frozen":
-                raise ValueError(f"{name}.language_model: the language model learns in the stage finetune only")
+                raise ValueError(
+                    f"{name}.language_model: only the stage finetune trains the language model; use frozen here"
+                )
         return {name: stages[name] for name in STAGES if name in stages}
 
     @model_validator(mode="after")
     def _whole_matrices(self) -> Self:
         for name, stage in self.stages.items():
             if self.fsdp and stage.optimizer == "muon":
-                raise ValueError(
-                    f"stages.{name}.optimizer: muon needs whole matrices, which fsdp takes apart; use adamw"
-                )
+                raise ValueError(f"stages.{name}.optimizer: muon needs whole matrices, but fsdp shards them; use adamw")
         return self
+
+    def select(self, stages: Collection[str] | None = None) -> list[StageName]:
+        """The given stages in the order in which they run; None selects all.
+
+        Raises:
+            TrainingError: The recipe does not have one of them.
+        """
+        missing = [name for name in stages or () if name not in self.stages]
+        if missing:
+            raise TrainingError(f"the recipe has no stage {missing[0]!r}; its stages are {', '.join(self.stages)}")
+        return [name for name in self.stages if stages is None or name in stages]
 
     def data_of(self, stage: StageName) -> DataSettings:
         """The data settings of a stage."""
         return DataSettings.model_validate({**self.data.model_dump(), **self.stages[stage].data})
-
-
-def shipped() -> dict[str, Path]:
-    """Recipes inside this package by name."""
-    folder = Path(str(files("panollava_hf") / "recipes"))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
-
-
-def load_recipe(source: str | Path, changes: Iterable[str] = ()) -> Recipe:
-    """Read and check a recipe.
-
-    Args:
-        source: A YAML file, or the name of a recipe that ships with this package.
-        changes: `key=value` settings that override it, keys with dots (`stages.vicreg.steps=10`), values in YAML.
-
-    Raises:
-        RecipeError: No such file, no YAML, an unknown key (the nearest valid one is named), or an impossible value.
-    """
-    path = Path(source)
-    if not path.is_file():
-        known = shipped()
-        if str(source) not in known:
-            near = difflib.get_close_matches(str(source), known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; shipped recipes: {', '.join(known)}"
-            raise RecipeError(f"no recipe {str(source)!r}: neither a file nor one of the shipped{hint}")
-        path = known[str(source)]
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise RecipeError(f"{path} is no recipe: expected keys such as output, model, data, stages")
-    for change in changes:
-        _set(values, change)
-    try:
-        recipe = Recipe.model_validate(values)
-    except ValidationError as error:
-        raise RecipeError(f"{path.name}: {_explained(error)}") from error
-    for stage in recipe.stages:
-        try:
-            recipe.data_of(stage)
-        except ValidationError as error:
-            raise RecipeError(f"{path.name}: {_explained(error, ('stages', stage, 'data'))}") from error
-    return recipe
-
-
-def _set(values: dict[str, Any], change: str) -> None:
-    key, equals, text = change.partition("=")
-    if not equals or not key.strip():
-        raise RecipeError(f"--set {change!r}: expected key=value, e.g. stages.vicreg.steps=10")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {change!r}: the value is no YAML: {' '.join(str(error).split())}") from error
-    *folders, last = key.strip().split(".")
-    for name in folders:
-        inner = values.setdefault(name, {})
-        if not isinstance(inner, dict):
-            raise RecipeError(f"--set {change!r}: {name} is a value and has no keys")
-        values = inner
-    values[last] = value
-
-
-def _explained(error: ValidationError, inside: tuple[str, ...] = ()) -> str:
-    """The first mistake in one line, with the nearest valid name where a key is unknown."""
-    first = error.errors()[0]
-    place = [*inside, *(str(part) for part in first["loc"])]
-    where = ".".join(part for part in place if part != "[key]")
-    if first["type"] == "extra_forbidden":
-        return f"unknown key {where!r}{_nearest(place[-1], _keys_at(place[:-1]))}"
-    if first["type"] == "literal_error" and place[0] == "stages" and place[-1] == "[key]":
-        return f"unknown stage {place[1]!r}{_nearest(place[1], STAGES)}"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {message}" if where else message
-
-
-def _keys_at(place: Sequence[str]) -> list[str]:
-    kinds: dict[str, type[BaseModel]] = {"model": ModelSettings, "data": DataSettings, "stages": StageSettings}
-    if not place:
-        return list(Recipe.model_fields)
-    if place[-1] == "easy_first":
-        return list(EasyFirst.model_fields)
-    if place[-1] == "data":
-        return list(DataSettings.model_fields)
-    if place[0] == "model" and len(place) > 1:
-        return list(TokenizerSettings.model_fields)
-    return list(kinds[place[0]].model_fields)
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"

@@ -1,16 +1,18 @@
 """The checkpoint folder that the first stage starts from."""
 
 import itertools
-import os
+import json
 import shutil
-import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, GenerationConfig, PretrainedConfig
 
 from panollava_hf._errors import TrainingError
+from panollava_hf._files import staged_folder
 from panollava_hf._lora import merge_lora
 from panollava_hf._pretrained import resolve
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
@@ -18,87 +20,121 @@ from panollava_hf.data._examples import Examples
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
 from panollava_hf.training._recipe import ModelSettings, TokenizerSettings
-from panollava_hf.training._tokenizer import SPECIAL, write_tokenizer
+
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision|>")
+CHAT_TEMPLATE = (
+    "{%- for message in messages -%}"
+    "{{- '<|im_start|>' ~ message['role'] ~ '\\n' ~ message['content'] ~ '<|im_end|>\\n' -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
+)
+
+
+def write_tokenizer(folder: Path, texts: Iterable[str], vocab_size: int = 512) -> None:
+    """Train a byte-level BPE tokenizer and write it in files that transformers 4.57 and 5.x both read.
+
+    It can represent every text, because all single bytes are in the vocabulary. Frequent words become one token.
+
+    Args:
+        folder: Where `tokenizer.json` and `tokenizer_config.json` are written.
+        texts: The training texts, e.g. all questions and answers.
+        vocab_size: Largest number of tokens; short texts may give fewer.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    # A word is the same token everywhere, also at the beginning of an answer.
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[AddedToken(token, special=True, normalized=False) for token in SPECIAL],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(itertools.chain(("user\n", "assistant\n", "\n") * 1000, texts), trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_input_names": ["input_ids", "attention_mask"],
+        "padding_side": "left",
+        "pad_token": "<|endoftext|>",
+        "eos_token": "<|im_end|>",
+        "clean_up_tokenization_spaces": False,
+        "add_prefix_space": True,
+        "model_max_length": 2048,
+        "chat_template": CHAT_TEMPLATE,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def write_start(settings: ModelSettings, examples: Examples, output: Path, seed: int) -> None:
-    """Make the folder a run starts from: a copy of a checkpoint, joined towers, or a model from nothing.
+    """Write the folder that a run starts from: a copy of a checkpoint, joined towers, or a model from scratch.
 
-    It appears whole or not at all.
+    Args:
+        settings: Where training starts.
+        examples: The table; a tokenizer is trained on its texts if the model starts from scratch.
+        output: The folder; it appears when it is complete.
+        seed: Seed of the new weights.
 
     Raises:
-        TrainingError: The checkpoint, a tower, or a field of the config is not as it should be.
+        TrainingError: The checkpoint or a tower cannot be loaded, or a field of the config is not valid.
     """
     torch.manual_seed(seed)
-    with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
-        folder = Path(scratch) / "start"
-        folder.mkdir()
-        try:
+    try:
+        with staged_folder(output) as folder:
             if settings.tokenizer is not None:
-                _from_nothing(settings, settings.tokenizer, examples, folder)
-            elif settings.path is not None:
-                _from_checkpoint(settings.path, settings.config, folder)
+                model, processor = _from_scratch(settings, settings.tokenizer, examples, folder)
+            elif settings.vision is not None and settings.text is not None:
+                model = PanoLLaVaForConditionalGeneration.from_towers(settings.vision, settings.text, **settings.config)
+                processor = PanoLLaVaProcessor.from_towers(settings.vision, settings.text, model.config)
             else:
-                _from_towers(settings, folder)
-        except (OSError, ValueError, TypeError) as error:
-            raise TrainingError(f"the model to start from cannot be made: {error}") from error
-        os.replace(folder, output)
+                model = merge_lora(PanoLLaVaForConditionalGeneration.from_pretrained(settings.path, **settings.config))
+                processor = PanoLLaVaProcessor.from_pretrained(settings.path)
+            kept = {file: file.read_bytes() for file in folder.iterdir()}
+            model.save_pretrained(folder)
+            processor.save_pretrained(folder)
+            for file, content in kept.items():  # transformers 5.x saves a tokenizer_config that 4.57 cannot read
+                file.write_bytes(content)
+    except (OSError, ValueError, TypeError) as error:
+        raise TrainingError(f"the model to start from cannot be made: {error}") from error
 
 
-def _from_checkpoint(path: str, changes: dict[str, Any], folder: Path) -> None:
-    model = merge_lora(PanoLLaVaForConditionalGeneration.from_pretrained(path, **changes))
-    processor = PanoLLaVaProcessor.from_pretrained(path)
-    _write(model, processor, folder)
-
-
-def _from_towers(settings: ModelSettings, folder: Path) -> None:
-    assert settings.vision is not None  # by the recipe's own check
-    assert settings.text is not None
-    model = PanoLLaVaForConditionalGeneration.from_towers(settings.vision, settings.text, **settings.config)
-    processor = PanoLLaVaProcessor.from_towers(settings.vision, settings.text, model.config)
-    _write(model, processor, folder)
-
-
-def _from_nothing(settings: ModelSettings, wanted: TokenizerSettings, examples: Examples, folder: Path) -> None:
+def _from_scratch(
+    settings: ModelSettings, wanted: TokenizerSettings, examples: Examples, folder: Path
+) -> tuple[PanoLLaVaForConditionalGeneration, PanoLLaVaProcessor]:
+    """A model with new weights, and a processor with a tokenizer trained on the table and written to `folder`."""
     questions, answers = (examples.rows[examples.columns[role]][:] for role in ("question", "answer"))
     texts = itertools.chain((f"\n{question}" for question in questions), answers)
     write_tokenizer(folder, texts, wanted.vocab_size)
-    kept = {path.name: path.read_bytes() for path in folder.iterdir()}
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    image_token_id = tokenizer.convert_tokens_to_ids(SPECIAL[-1])
+    vocabulary = {
+        "vocab_size": len(tokenizer),
+        "bos_token_id": None,
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
     fields = dict(settings.config)
-    text = _text_config(fields.pop("text_config", None), tokenizer)
-    vision = fields.pop("vision_config", None)
-    if not isinstance(vision, dict) or "model_type" not in vision:
-        raise ValueError("model.config.vision_config needs a full config with model_type, as nothing else is known")
-    token = tokenizer.convert_tokens_to_ids(SPECIAL[-1])
-    config = PanoLLaVaConfig(resolve(vision, "vision_config"), text, image_token_id=token, **fields)
+    text = _full_config(fields.pop("text_config", None), "text_config", vocabulary)
+    vision = _full_config(fields.pop("vision_config", None), "vision_config", {})
+    config = PanoLLaVaConfig(vision, text, image_token_id=image_token_id, **fields)
     model = PanoLLaVaForConditionalGeneration(config)
     model.generation_config = GenerationConfig(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        suppress_tokens=[token],
+        suppress_tokens=[image_token_id],
         max_new_tokens=64,
     )
-    processor = PanoLLaVaProcessor.from_config(config, tokenizer, list(settings.image_mean), list(settings.image_std))
-    _write(model, processor, folder)
-    for name, content in kept.items():  # 5.x saves a tokenizer_config that 4.57 does not read
-        (folder / name).write_bytes(content)
+    return model, PanoLLaVaProcessor.from_config(config, tokenizer, settings.image_mean, settings.image_std)
 
 
-def _text_config(given: Any, tokenizer: Any) -> PretrainedConfig:
+def _full_config(given: Any, name: str, changes: dict[str, Any]) -> PretrainedConfig:
     if not isinstance(given, dict) or "model_type" not in given:
-        raise ValueError("model.config.text_config needs a full config with model_type, as nothing else is known")
-    ids = {"bos_token_id": None, "pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
-    return resolve({**given, "vocab_size": len(tokenizer), **ids}, "text_config")
-
-
-def _write(model: PanoLLaVaForConditionalGeneration, processor: PanoLLaVaProcessor, folder: Path) -> None:
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
+        raise ValueError(f"model.config.{name} of a model from scratch must be a full config with a model_type")
+    return resolve({**given, **changes}, name)
 
 
 def copy_processor(source: Path, target: Path) -> None:
-    """Copy everything of a checkpoint folder but weights, config and adapters, byte for byte."""
+    """Copy every file of a checkpoint folder except weights, config and adapters."""
     for path in sorted(source.iterdir()):
         weights = path.suffix in (".safetensors", ".bin") or path.name.endswith(".index.json")
         if path.is_file() and not weights and path.name not in ("config.json", "generation_config.json"):

@@ -1,39 +1,125 @@
-"""transformers' Trainer for panoramas: order and masks by the data, and mistakes told in the main process."""
+"""The Trainer of transformers for panoramas: items in the order of the dataset, masks for packed questions, Muon."""
 
+import math
+import time
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from safetensors.torch import load_file, save_file
 from torch.utils.data import Sampler, SequentialSampler
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 
+from panollava_hf._console import console, progress, say
 from panollava_hf._errors import TrainingError
-from panollava_hf.training._callbacks import StageProgress
-from panollava_hf.training._collator import NOTES
+from panollava_hf.data._dataset import PanoramaDataset
+from panollava_hf.training._collator import NOTES, ViewCollator, attention_mask_of
 from panollava_hf.training._optimizers import muon
-from panollava_hf.training._packing import attention_mask_of
 from panollava_hf.training._recipe import Recipe, StageName
 
-#: Written into a checkpoint when all of it is there; a killed run may leave one without.
+
+def report(text: str) -> None:
+    """Print one line in the main process."""
+    if PartialState().is_main_process:
+        say(text)
+
+
+class StageProgress(TrainerCallback):
+    """Shows the progress of a stage, and ends it when the loss is NaN or infinite."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self.is_terminal = console().is_terminal
+        self.bar = progress(transient=False, disable=not self.is_terminal)
+        self.started, self.first = time.monotonic(), 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the bar."""
+        if state.is_world_process_zero:
+            self.started, self.first = time.monotonic(), state.global_step
+            self.task = self.bar.add_task(self.stage, total=state.max_steps, completed=state.global_step)
+            self.bar.start()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Advance the bar."""
+        if state.is_world_process_zero:
+            self.bar.update(self.task, completed=state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """Report the loss.
+
+        Raises:
+            TrainingError: The loss is NaN or infinite.
+        """
+        loss = (logs or {}).get("loss")
+        if loss is None:
+            return
+        if not math.isfinite(float(loss)):
+            raise TrainingError(
+                f"the loss of stage {self.stage} is {loss} at step {state.global_step}; lower "
+                f"stages.{self.stage}.learning_rate, or check the rows of the table"
+            )
+        if not state.is_world_process_zero:
+            return
+        self.bar.update(self.task, description=f"{self.stage}  loss {float(loss):.4g}")
+        if not self.is_terminal:
+            seconds = (time.monotonic() - self.started) / max(state.global_step - self.first, 1)
+            rate = (logs or {}).get("learning_rate", 0.0)
+            say(
+                f"{self.stage} {state.global_step}/{state.max_steps} loss {float(loss):.4f} "
+                f"learning rate {float(rate):.2e} {seconds:.3f} s/step"
+            )
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Stop the bar."""
+        self.bar.stop()
+
+
+#: Written into a checkpoint when it is complete; a killed run may leave an incomplete one.
 COMPLETE = "complete"
-#: Beside an adapter in a checkpoint: what learns in full.
-BESIDE_ADAPTERS = "beside_adapters.safetensors"
+#: In a checkpoint with adapters: the weights trained without one. The name stays, so that older runs can be resumed.
+WITHOUT_ADAPTERS = "beside_adapters.safetensors"
 
 
 class StageTrainer(Trainer):
-    """A Trainer that takes items in the order of the dataset, which shuffles by itself.
+    """A Trainer that takes the items of the dataset in order, because the dataset shuffles them itself.
+
+    Args:
+        recipe: The recipe.
+        stage: The stage.
+        steps: Number of optimizer steps.
+        folder: Where checkpoints are saved.
+        model: The model, with the parameters to train requiring gradients.
+        dataset: The items.
+        collator: Makes batches of them.
 
     Attributes:
-        skipped: Bad pictures that were passed over, each told once.
+        order: Which panorama and questions each item holds.
+        skipped: Messages about skipped images, without duplicates, in order.
     """
 
     optimizer: Any
 
-    def __init__(self, stage: StageName, optimizer: str = "adamw", **kwargs: Any) -> None:
-        self.optimizer_name = optimizer
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        recipe: Recipe,
+        stage: StageName,
+        steps: int,
+        folder: Path,
+        *,
+        model: Any,
+        dataset: PanoramaDataset,
+        collator: ViewCollator,
+    ) -> None:
+        self.optimizer_name, self.order = recipe.stages[stage].optimizer, dataset.order
+        super().__init__(
+            model=model,
+            args=training_arguments(recipe, stage, steps, folder),
+            train_dataset=dataset,
+            data_collator=collator,
+        )
         self.skipped: dict[str, None] = {}
         for shown in (ProgressCallback, PrinterCallback):
             self.remove_callback(shown)
@@ -41,15 +127,15 @@ class StageTrainer(Trainer):
         self.add_callback(_Complete())
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW as transformers makes it, or Muon."""
+        """AdamW as transformers creates it, or Muon."""
         if self.optimizer is None and self.optimizer_name == "muon":
-            learner = self.model if model is None else model
+            trained = self.model if model is None else model
             self.optimizer = muon(
-                learner,
+                trained,
                 learning_rate=self.args.learning_rate,
                 weight_decay=self.args.weight_decay,
                 beta2=self.args.adam_beta2,
-                decayed=set(self.get_decay_parameter_names(learner)),
+                decayed=set(self.get_decay_parameter_names(trained)),
             )
         return super().create_optimizer() if model is None else super().create_optimizer(model)
 
@@ -71,26 +157,26 @@ class StageTrainer(Trainer):
         super()._save(output_dir, state_dict=state_dict)
         if hasattr(self.model, "peft_config") and self.args.should_save:
             whole = self.model.state_dict() if state_dict is None else state_dict
-            beside = {name: value.contiguous() for name, value in whole.items() if name in self._beside_adapters()}
-            save_file(beside, Path(output_dir or self.args.output_dir) / BESIDE_ADAPTERS)
+            others = {name: value.contiguous() for name, value in whole.items() if name in self._without_adapters()}
+            save_file(others, Path(output_dir or self.args.output_dir) / WITHOUT_ADAPTERS)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        beside = Path(resume_from_checkpoint) / BESIDE_ADAPTERS
-        if beside.is_file():
+        others = Path(resume_from_checkpoint) / WITHOUT_ADAPTERS
+        if others.is_file():
             model = self.model if model is None else model
-            model.load_state_dict({**model.state_dict(), **load_file(beside)})
+            model.load_state_dict({**model.state_dict(), **load_file(others)})
 
-    def _beside_adapters(self) -> set[str]:
-        """What learns besides the adapters, which is all that peft would save, and every buffer."""
-        learning = {n for n, p in self.model.named_parameters() if p.requires_grad and "lora_" not in n}
-        return learning | {name for name, _ in self.model.named_buffers()}
+    def _without_adapters(self) -> set[str]:
+        """Names of trained weights that are not adapters, and of buffers: peft saves the adapters only."""
+        trained = {n for n, p in self.model.named_parameters() if p.requires_grad and "lora_" not in n}
+        return trained | {name for name, _ in self.model.named_buffers()}
 
     def _mask(self, segments: torch.Tensor) -> torch.Tensor:
         mask = attention_mask_of(segments)
         if self._attention() == "sdpa":
             return mask
-        # Eager attention adds its mask to the scores.
+        # Eager attention adds the mask to its scores.
         dtype = torch.bfloat16 if self.args.bf16 else torch.float32
         return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)
 
@@ -100,7 +186,7 @@ class StageTrainer(Trainer):
 
 
 class _Complete(TrainerCallback):
-    """Marks checkpoints that were written to the end."""
+    """Marks complete checkpoints."""
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:
@@ -108,13 +194,13 @@ class _Complete(TrainerCallback):
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint of a killed stage that is there to the end."""
+    """The newest complete checkpoint of an unfinished stage."""
     found = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def training_arguments(recipe: Recipe, stage: StageName, steps: int, folder: Path) -> TrainingArguments:
-    """What transformers is told about a stage."""
+    """The arguments of transformers for a stage."""
     settings = recipe.stages[stage]
     more: dict[str, Any] = {"fsdp": recipe.fsdp} if recipe.fsdp else {}
     if recipe.gradient_checkpointing:
@@ -136,20 +222,20 @@ def training_arguments(recipe: Recipe, stage: StageName, steps: int, folder: Pat
         report_to=recipe.report_to,
         run_name=f"{Path(recipe.output).name}-{stage}",
         logging_steps=settings.log_every,
-        logging_nan_inf_filter=False,  # a loss that is no number shall be seen
+        logging_nan_inf_filter=False,  # do not hide NaN losses
         save_strategy="steps",
         save_steps=settings.save_every,
         save_total_limit=2,
         dataloader_num_workers=recipe.data_of(stage).workers,
         dataloader_drop_last=True,
         dataloader_pin_memory=torch.accelerator.is_available(),
-        remove_unused_columns=False,  # the dataset's items are no columns
+        remove_unused_columns=False,  # the items of the dataset are not columns
         **more,
     )
 
 
 def _checkpointing() -> dict[str, Any]:
-    """Trading time for memory: called `gradient_checkpointing` before transformers 5.24."""
+    """The option that trades time for memory, called `gradient_checkpointing` before transformers 5.24."""
     names = {field.name for field in fields(TrainingArguments)}
     kind = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"
     return {kind: True, f"{kind}_kwargs": {"use_reentrant": False}}

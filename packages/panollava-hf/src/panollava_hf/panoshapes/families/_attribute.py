@@ -5,8 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from panollava_hf._errors import PanoShapesError
-from panollava_hf.panoshapes._scene import Scene
-from panollava_hf.panoshapes._vocabulary import COLOURS, SHAPES
+from panollava_hf.panoshapes._scene import COLOURS, SHAPES, Scene
 from panollava_hf.panoshapes.families._family import KIND, Family, Program, about_kind, number_of_objects, shuffled
 
 

@@ -5,8 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from panollava_hf.panoshapes._scene import Scene, SceneObject
-from panollava_hf.panoshapes._vocabulary import CLEARANCE_DEG, DIRECTIONS, degrees_from_sector_centre
+from panollava_hf.panoshapes._scene import CLEARANCE_DEG, DIRECTIONS, Scene, SceneObject, degrees_from_sector_centre
 from panollava_hf.panoshapes.families._family import Family, Program
 
 

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from panollava_hf.panoshapes._scene import Scene
-from panollava_hf.panoshapes._vocabulary import COLOURS, SHAPES
+from panollava_hf.panoshapes._scene import COLOURS, SHAPES, Scene
 from panollava_hf.panoshapes.families._family import KIND, Family, Program, shuffled
 
 #: Share of scenes where all objects are counted: the only count whose answers are uniformly distributed.

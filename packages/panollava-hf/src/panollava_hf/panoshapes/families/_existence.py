@@ -5,8 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from panollava_hf.panoshapes._scene import Scene
-from panollava_hf.panoshapes._vocabulary import COLOURS, SHAPES
+from panollava_hf.panoshapes._scene import COLOURS, SHAPES, Scene
 from panollava_hf.panoshapes.families._family import KIND, Family, Program, about_kind, kind_name, shuffled
 
 #: Share of "no" questions whose colour and shape both occur in the scene, but not together.

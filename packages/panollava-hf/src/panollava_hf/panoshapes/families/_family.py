@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from panollava_hf._errors import PanoShapesError
-from panollava_hf.panoshapes._scene import Scene, SceneObject
-from panollava_hf.panoshapes._vocabulary import COLOURS, SHAPES
+from panollava_hf.panoshapes._scene import COLOURS, SHAPES, Scene, SceneObject
 
 Program = Mapping[str, Any]
 #: The valid values of an argument; a mapping for an argument that is an object itself, such as a colour and a shape.

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from panollava_hf.panoshapes._scene import Scene, SceneObject
-from panollava_hf.panoshapes._vocabulary import wrap_degrees
+from panollava_hf.panoshapes._scene import Scene, SceneObject, wrap_degrees
 from panollava_hf.panoshapes.families._family import KIND, Family, Program, about_pair, kind_name, unique_pairs
 
 #: The azimuths of the two objects must differ by an angle in this range.

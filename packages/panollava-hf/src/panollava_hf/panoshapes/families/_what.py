@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from panollava_hf._errors import PanoShapesError
-from panollava_hf.panoshapes._scene import Scene, SceneObject
-from panollava_hf.panoshapes._vocabulary import (
+from panollava_hf.panoshapes._scene import (
     CLEARANCE_DEG,
     DIRECTIONS,
     SECTOR_WIDTH_DEG,
     SECTORS,
+    Scene,
+    SceneObject,
     degrees_from_sector_centre,
 )
 from panollava_hf.panoshapes.families._family import Family, Program, shuffled

@@ -1,0 +1,199 @@
+"""The records of an evaluation: questions, the passes in which they are asked, and predictions; reading questions."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, overload
+
+from panollava_hf._errors import EvaluationError, PanoShapesError
+from panollava_hf.data._examples import read_examples
+from panollava_hf.panoshapes import Question as ShapesQuestion
+from panollava_hf.panoshapes import Scene, read_scenes
+
+#: The family of questions whose answers are sentences; they are scored as captions, not by exact match.
+CAPTION = "caption"
+#: The family of questions without one.
+DEFAULT_FAMILY = "question"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question about one panorama.
+
+    Attributes:
+        index: Its row in the table, from 0.
+        place: File and row, for messages.
+        key: Identifies the panorama: questions with the same key share an image.
+        image: The image, as `load_equirectangular` reads it.
+        question: The question.
+        answer: The expected answer.
+        family: Kind of question.
+        scene: The PanoShapes scene, if the data has scenes.
+        program: What is asked, in a form for programs, if the data has scenes.
+        yaw_deg: How far the panorama is rotated to the right before the question is asked.
+    """
+
+    index: int
+    place: str
+    key: str
+    image: Any
+    question: str
+    answer: str
+    family: str
+    scene: Scene | None = None
+    program: Mapping[str, Any] | None = None
+    yaw_deg: float = 0.0
+
+    @property
+    def is_caption(self) -> bool:
+        """Whether the expected answer is a sentence, scored by caption scores instead of exact match."""
+        return self.family == CAPTION
+
+
+@dataclass(frozen=True)
+class Questions:
+    """All questions of an evaluation.
+
+    Attributes:
+        source: The folder, file or dataset id.
+        split: The split that was read; None for a single file.
+        rows: The questions, in the order of the table.
+        fingerprint: Digest of the texts and image names; pixels are not part of it.
+        scenes: The file with the scenes of a PanoShapes split, if there is one.
+    """
+
+    source: str
+    split: str | None
+    rows: tuple[Question, ...]
+    fingerprint: str
+    scenes: Path | None = None
+
+    def __iter__(self) -> Iterator[Question]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model answered to one question.
+
+    Attributes:
+        question: The question as it was asked.
+        text: The model's answer.
+        correct: Whether it equals the expected answer after normalisation; None for captions.
+    """
+
+    question: Question
+    text: str
+    correct: bool | None
+
+
+@dataclass(frozen=True)
+class Predictions(Sequence[Prediction]):
+    """The predictions of an evaluation. As a sequence: those for the questions as the table has them, in its order.
+
+    Attributes:
+        plain: The same predictions as a tuple.
+        probes: The predictions of each probe, by the name of its pass.
+        unreadable: Panoramas of the plain pass that could not be read, with the reason.
+        left_out: Number of questions about these panoramas.
+        answered_before: Number of predictions, over all passes, that an earlier run had written.
+    """
+
+    plain: tuple[Prediction, ...]
+    probes: Mapping[str, tuple[Prediction, ...]] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    left_out: int = 0
+    answered_before: int = 0
+
+    def __len__(self) -> int:
+        return len(self.plain)
+
+    @overload
+    def __getitem__(self, index: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Prediction]: ...
+    def __getitem__(self, index: int | slice) -> Prediction | Sequence[Prediction]:
+        return self.plain[index]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One round of questions: those of the table, or those of a probe.
+
+    Attributes:
+        name: Its name in progress bars and, for a probe, in `results.json` and `Predictions.probes`.
+        file: Name of the file of its predictions.
+        questions: The questions as they are asked.
+        metric: For a probe: its metric, called like those in `METRICS`.
+    """
+
+    name: str
+    file: str
+    questions: tuple[Question, ...]
+    metric: Callable[[Questions, Predictions], Any] | None = None
+
+
+def read_questions(
+    source: str | Path, *, split: str = "test", captions: bool = False, limit: int | None = None
+) -> Questions:
+    """Read questions from a PanoShapes folder, a table (CSV, JSONL, Parquet) or a `datasets` id.
+
+    Args:
+        source: Folder, file or dataset id.
+        split: Split of a folder or dataset.
+        captions: Whether rows without a family are captions.
+        limit: Read at most this many rows.
+
+    Raises:
+        TableError: The data does not exist, has unexpected columns, or a row lacks a value.
+        PanoShapesError: The file of scenes is damaged.
+        EvaluationError: An embedded image has an unexpected type, or a row's scene or program cannot be read.
+    """
+    examples = read_examples(source, split, limit=limit)
+    scene_file = Path(source) / f"scenes-{split}.jsonl"
+    scenes = read_scenes(scene_file) if scene_file.is_file() else None
+    rows = []
+    digest = hashlib.sha256()
+    for index in range(len(examples)):
+        example = examples[index]
+        extra = {name: value if isinstance(value, str) else json.dumps(value) for name, value in example.extra.items()}
+        name, program = extra.get("scene"), extra.get("program")
+        family = extra.get("family") or (CAPTION if captions else DEFAULT_FAMILY)
+        key = _key(example.image, examples.folder, example.where)
+        digest.update(json.dumps([key, example.question, example.answer, family, name, program]).encode() + b"\n")
+        asked = Question(index, example.where, key, example.image, example.question, example.answer, family)
+        if scenes is not None and name is not None and program is not None:
+            try:
+                shapes = ShapesQuestion.parse(asked.question, asked.answer, program)
+                asked = replace(asked, scene=scenes[name], program=shapes.program)
+            except KeyError as error:
+                raise EvaluationError(f"{asked.place}: the scene {name!r} is not in {scene_file}") from error
+            except PanoShapesError as error:
+                raise EvaluationError(f"{asked.place}: {error}") from error
+        rows.append(asked)
+    return Questions(
+        source=str(source),
+        split=None if Path(source).is_file() else split,
+        rows=tuple(rows),
+        fingerprint=digest.hexdigest(),
+        scenes=None if scenes is None else scene_file,
+    )
+
+
+def _key(image: Any, folder: Path | None, place: str) -> str:
+    """What identifies an image: its path as the table gives it, its URL, or a digest of its bytes."""
+    if isinstance(image, Path):
+        inside = folder is not None and image.is_relative_to(folder)
+        return str(image.relative_to(folder)) if folder is not None and inside else str(image)
+    if isinstance(image, str):
+        return image
+    if isinstance(image, bytes):
+        return hashlib.sha256(image).hexdigest()
+    raise EvaluationError(
+        f"{place}: the image is a {type(image).__name__}; expected a path, a URL or the bytes of an image file"
+    )

@@ -1,0 +1,228 @@
+"""The results of an evaluation as records, and their two files: `results.json` and `results.md`."""
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from panollava_hf._files import write_whole
+
+#: How to install the libraries that some metrics need.
+EXTRA = "pip install 'panollava-hf[eval]'"
+#: The row of a table that covers all families.
+ALL = "**all**"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to evaluate.
+
+    Attributes:
+        batch_size: Number of questions answered together.
+        max_new_tokens: Maximum length of an answer, in tokens.
+        skip_bad: Whether unreadable panoramas are left out and counted; otherwise they are an error.
+        seed: Seed of the shuffled images and random yaws.
+        shuffle_images: Whether all questions are also asked about another scene's image.
+        rotate: Yaw in degrees, or "random": all questions are also asked about panoramas rotated by it.
+    """
+
+    batch_size: int = 64
+    max_new_tokens: int = 64
+    skip_bad: bool = False
+    seed: int = 0
+    shuffle_images: bool = False
+    rotate: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings(Options):
+    """Options, and how the model ran.
+
+    Attributes:
+        dtype: Floating-point type of the model.
+        device: Device of the model.
+    """
+
+    dtype: str = "float32"
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """The evaluated model.
+
+    Attributes:
+        name: Folder or Hub id.
+        fingerprint: Digest of its files, or its commit on the Hub.
+        trained: Whether its connector has been trained.
+    """
+
+    name: str
+    fingerprint: str
+    trained: bool
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """The questions of the evaluation.
+
+    Attributes:
+        source: Folder, file or dataset id.
+        split: Its split; None for a single file.
+        fingerprint: Digest of the questions.
+        rows: Number of questions.
+        images: Number of panoramas.
+    """
+
+    source: str
+    split: str | None
+    fingerprint: str
+    rows: int
+    images: int
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the first table in `results.md`.
+
+    Attributes:
+        title: Its title.
+        cells: The text of each row: by family, and `ALL`.
+    """
+
+    title: str
+    cells: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """Base class for the result of a metric: a frozen dataclass whose fields are its figures.
+
+    By default all fields are written to `results.json`, and the numbers among them to a table in `results.md`. Override
+    a method for another layout.
+    """
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures for `results.json`."""
+        return asdict(self)
+
+    def table_columns(self) -> list[Column]:
+        """Columns for the first table of `results.md`, which has a row for each family."""
+        return []
+
+    def section(self, name: str) -> list[str]:
+        """Lines of the metric's own section in `results.md`; none if it has columns.
+
+        Args:
+            name: The name under which the metric is registered.
+        """
+        if self.table_columns():
+            return []
+        numbers = {key: value for key, value in self.to_json().items() if isinstance(value, (int, float))}
+        rows = [[key, str(value) if isinstance(value, int) else f"{value:.3f}"] for key, value in numbers.items()]
+        return [f"## {name.replace('_', ' ').capitalize()}", "", *table(["figure", "value"], rows)]
+
+    def files(self, subject: str) -> dict[str, bytes]:
+        """Further files for the folder of results, by name.
+
+        Args:
+            subject: Model and data, for a title.
+        """
+        return {}
+
+    def notes(self) -> list[str]:
+        """What could not be computed or drawn because a library is missing, one line each."""
+        return []
+
+
+@dataclass(frozen=True)
+class Results:
+    """All results of an evaluation: what `results.json` and `results.md` show.
+
+    Attributes:
+        metrics: The result of each metric, by name; None where the data has nothing for it.
+        unreadable: Panoramas that could not be read, with the reason.
+        left_out: Number of questions about these panoramas.
+        model: The model.
+        data: The questions.
+        settings: Options, and how the model ran.
+        versions: Versions of the packages; None for one that is not installed.
+        answered_before: Number of predictions that an earlier run had written.
+        seconds: Duration of this run.
+    """
+
+    metrics: Mapping[str, MetricResult | None]
+    unreadable: Mapping[str, str]
+    left_out: int
+    model: ModelInfo
+    data: DataInfo
+    settings: Settings
+    versions: Mapping[str, str | None]
+    answered_before: int
+    seconds: float
+
+    def __getitem__(self, key: str) -> Any:
+        """Deprecated: `evaluate` used to return a dictionary."""
+        message = f"results[{key!r}] is deprecated; use results.to_json()[{key!r}] or the attributes of Results"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return self.to_json()[key]
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `results.json`. Exact match is at the top level, every other metric under its name."""
+        figures = {name: None if result is None else result.to_json() for name, result in self.metrics.items()}
+        return {
+            **(figures.pop("exact_match", None) or {}),
+            **figures,
+            "skipped": {"rows": self.left_out, "images": dict(self.unreadable)},
+            "model": asdict(self.model),
+            "data": asdict(self.data),
+            "settings": asdict(self.settings),
+            "versions": dict(self.versions),
+            "answered_before": self.answered_before,
+            "seconds": self.seconds,
+        }
+
+    def markdown(self) -> str:
+        """The content of `results.md`."""
+        split = f" ({self.data.split})" if self.data.split else ""
+        summary = (
+            f"{self.data.rows} questions about {self.data.images} panoramas; exact match in %, after normalisation."
+        )
+        if self.left_out:
+            summary += f" {self.left_out} questions about {len(self.unreadable)} unreadable panoramas were left out."
+        results = {name: result for name, result in self.metrics.items() if result is not None}
+        columns = [column for result in results.values() for column in result.table_columns()]
+        names = dict.fromkeys(name for column in columns for name in column.cells)  # a set in order
+        rows = [[name, *(column.cells.get(name, percent(None)) for column in columns)] for name in names]
+        lines = [f"# {self.model.name} on {self.data.source}{split}", "", summary]
+        lines += ["", *table(["family", *(column.title for column in columns)], rows)]
+        for name, result in results.items():
+            section = result.section(name)
+            lines += ["", *section] if section else []
+        return "\n".join(lines) + "\n"
+
+    def notes(self) -> list[str]:
+        """What could not be computed or drawn because a library is missing, one line each."""
+        return [note for result in self.metrics.values() if result is not None for note in result.notes()]
+
+    def write(self, folder: Path) -> None:
+        """Write the files of the metrics, then `results.md`, then `results.json`."""
+        subject = f"{Path(self.model.name).name} on {Path(self.data.source).name}"
+        for result in self.metrics.values():
+            for name, content in ({} if result is None else result.files(subject)).items():
+                write_whole(folder / name, content)
+        write_whole(folder / "results.md", self.markdown())
+        write_whole(folder / "results.json", json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table; all columns but the first are aligned to the right."""
+    aligned = "|".join(["---", *["---:"] * (len(header) - 1)])
+    return [f"| {' | '.join(header)} |", f"|{aligned}|", *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def percent(share: float | None) -> str:
+    """A share in per cent, or a dash."""
+    return "–" if share is None else f"{100 * share:.1f}"

@@ -1,0 +1,143 @@
+"""Exact match without the right image: the answer prior, and the probe that asks about another scene's image."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from panollava_hf.evaluation._questions import Pass, Prediction, Predictions, Question, Questions
+from panollava_hf.evaluation._results import ALL, Column, MetricResult, percent
+from panollava_hf.evaluation.metrics._exact_match import ExactMatch, exact_match, normalise
+from panollava_hf.panoshapes._scene import WORDS
+
+#: Name of the probe's pass, and of its result in `results.json`.
+SHUFFLED = "shuffled_images"
+
+
+@dataclass(frozen=True)
+class AnswerPrior(MetricResult):
+    """Exact match of the best answers that need no image.
+
+    Attributes:
+        exact_match: Overall, in 0…1; None without questions.
+        families: For each family.
+    """
+
+    exact_match: float | None
+    families: dict[str, float]
+
+    def table_columns(self) -> list[Column]:
+        """The answer prior of each family."""
+        return [
+            Column("answer prior", {name: percent(x) for name, x in {ALL: self.exact_match, **self.families}.items()})
+        ]
+
+
+@dataclass(frozen=True)
+class ShuffledImages(ExactMatch):
+    """Exact match of questions about another scene's image.
+
+    Attributes:
+        answer_prior: Overall answer prior, to which a model that uses the image falls.
+    """
+
+    answer_prior: float | None
+
+    def table_columns(self) -> list[Column]:
+        """The exact match with another scene's image."""
+        (_, column) = super().table_columns()
+        return [replace(column, title="another's image")]
+
+
+@dataclass
+class _Answers:
+    """Expected answers to the questions of one template."""
+
+    count: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
+    copied: Counter[int] = field(default_factory=Counter)  #: position in the question that holds the answer
+
+    def best(self) -> int:
+        """Correct answers of the best constant answer, or of the best position to copy from."""
+        return max([0, *self.answers.values(), *self.copied.values()])
+
+
+class Template:
+    """Replaces the names of things in a question, so that questions of the same form become equal.
+
+    Args:
+        words: Names of colours, shapes and directions.
+
+    Example:
+        >>> Template(["red", "cube", "left", "back left"]).split("Where is the red cube?")
+        ('where is * *', ['red', 'cube'])
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        longest_first = sorted(map(re.escape, words), key=len, reverse=True)
+        self._word = re.compile(rf"\b({'|'.join(longest_first)})(?:e?s)?\b") if words else None
+
+    def split(self, text: str) -> tuple[str, list[str]]:
+        """The template of a question, and the words that it replaces."""
+        plain = normalise(text)
+        return (plain, []) if self._word is None else (self._word.sub("*", plain), self._word.findall(plain))
+
+
+def answer_prior(questions: Questions, predictions: Sequence[Prediction], words: Sequence[str] = WORDS) -> AnswerPrior:
+    """Exact match of the best answers that need no image, on the questions that have predictions.
+
+    For each template of questions it is the better of two rules: always give the most frequent answer, or always copy
+    the words at one position of the question ("Which is nearer, the red cube or the blue cone?" is answered half of the
+    time by naming the first). Both are chosen on the questions themselves, so this is the best such a rule can reach.
+
+    Args:
+        questions: All questions.
+        predictions: The predictions; captions are left out.
+        words: The words that templates replace, see `Template`.
+    """
+    template = Template(words)
+    groups: dict[tuple[str, str], _Answers] = {}
+    for question in (prediction.question for prediction in predictions):
+        if question.is_caption:
+            continue
+        form, named = template.split(question.question)
+        group = groups.setdefault((question.family, form), _Answers())
+        answer = normalise(question.answer)
+        group.count += 1
+        group.answers[answer] += 1
+        length = len(template.split(answer)[1])
+        group.copied.update(
+            i for i in range(len(named) - length + 1) if length and " ".join(named[i : i + length]) == answer
+        )
+    right: Counter[str] = Counter()
+    count: Counter[str] = Counter()
+    for (family, _), group in groups.items():
+        right[family] += group.best()
+        count[family] += group.count
+    families = {family: right[family] / count[family] for family in sorted(count)}
+    overall = sum(families[name] * count[name] for name in families) / count.total() if count else None
+    return AnswerPrior(overall, families)
+
+
+def shuffled(questions: Questions, seed: int) -> Pass:
+    """Ask every question about another panorama than its own; the questions of one panorama stay together.
+
+    Args:
+        questions: The questions, about at least two panoramas.
+        seed: Seed of the permutation of panoramas.
+    """
+    images = {question.key: question.image for question in questions}
+    keys = list(images)
+    order = np.random.default_rng(seed).permutation(len(keys))
+    # Each panorama gets the next one in a circle, so none keeps its own.
+    other = {keys[this]: keys[following] for this, following in zip(order, np.roll(order, -1), strict=True)}
+    asked: list[Question] = [replace(q, key=other[q.key], image=images[other[q.key]]) for q in questions]
+    return Pass(SHUFFLED, "predictions-shuffled.jsonl", tuple(asked), _shuffled_images)
+
+
+def _shuffled_images(questions: Questions, predictions: Predictions) -> ShuffledImages:
+    found = exact_match(questions, predictions.probes[SHUFFLED])
+    prior = answer_prior(questions, predictions).exact_match
+    return ShuffledImages(found.exact_match, found.count, found.families, prior)

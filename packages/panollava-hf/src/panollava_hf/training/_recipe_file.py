@@ -1,0 +1,190 @@
+"""Reading recipes: YAML files, changes from the command line, renamed keys, and errors that name the nearest key."""
+
+import difflib
+import typing
+import warnings
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from panollava_hf._errors import RecipeError
+from panollava_hf.training._recipe import STAGES, DataSettings, Recipe
+
+#: Old names of keys in `data` and `stages.*.data`, valid for one release.
+RENAMED = {"easy_first": "curriculum", "favour": "sampling_weights", "roll": "yaw_augmentation"}
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes in this package by name."""
+    folder = Path(str(files("panollava_hf") / "recipes"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
+
+
+def load_recipe(source: str | Path, changes: Iterable[str] = ()) -> Recipe:
+    """Read and check a recipe.
+
+    Args:
+        source: A YAML file, or the name of a recipe in this package.
+        changes: `key=value` settings that replace those of the recipe, keys with dots (`stages.vicreg.steps=10`),
+            values in YAML.
+
+    Raises:
+        RecipeError: The file does not exist or is not YAML, a key is unknown (the message names the nearest valid
+            one), or a value is impossible.
+
+    Example:
+        >>> load_recipe("tiny", ["stages.vicreg.steps=3"]).stages["vicreg"].steps
+        3
+    """
+    path = _find(str(source))
+    values = _read(path)
+    renamed = rename_keys(values)
+    for change in changes:
+        renamed += _set(values, change)
+    renamed += rename_keys(values)  # a change may set a whole mapping
+    for old, new in dict(renamed).items():
+        warnings.warn(f"{path.name}: the key {old} is now {new}; rename it", DeprecationWarning, stacklevel=2)
+    return _validated(values, path.name)
+
+
+def read_written_recipe(path: Path, output: str) -> Recipe:
+    """Read the recipe that a run wrote into its output folder, also with the key names of the last release.
+
+    Args:
+        path: The file; it does not name the output folder, so that a run can be moved.
+        output: The output folder.
+
+    Raises:
+        RecipeError: The file cannot be read as a recipe.
+    """
+    values = {**_read(path), "output": output}
+    rename_keys(values)
+    return _validated(values, str(path))
+
+
+def rename_keys(values: dict[str, Any]) -> list[tuple[str, str]]:
+    """Give renamed keys of a recipe their new names, in place.
+
+    Returns:
+        Old and new key of each, with dots.
+
+    Raises:
+        RecipeError: A mapping has both the old and the new key.
+    """
+    found: list[tuple[str, str]] = []
+    for place, data in _data_mappings(values):
+        for old, new in RENAMED.items():
+            if old in data:
+                if new in data:
+                    raise RecipeError(f"{place}.{old} is the old name of {place}.{new}: remove {place}.{old}")
+                data[new] = data.pop(old)
+                found.append((f"{place}.{old}", f"{place}.{new}"))
+    return found
+
+
+def _data_mappings(values: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The mappings `data` and `stages.*.data`, by their place, of a recipe that is not validated yet."""
+    stages = values.get("stages")
+    found = {"data": values.get("data")}
+    for name, stage in stages.items() if isinstance(stages, dict) else ():
+        found[f"stages.{name}.data"] = stage.get("data") if isinstance(stage, dict) else None
+    return [(place, data) for place, data in found.items() if isinstance(data, dict)]
+
+
+def _find(source: str) -> Path:
+    if Path(source).is_file():
+        return Path(source)
+    shipped = shipped_recipes()
+    if source not in shipped:
+        near = difflib.get_close_matches(source, shipped, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the recipes in this package are {', '.join(shipped)}"
+        raise RecipeError(f"{source!r} is neither a file nor a recipe in this package; {hint}")
+    return shipped[source]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path} is not a recipe: expected keys such as output, model, data, stages")
+    return values
+
+
+def _validated(values: dict[str, Any], name: str) -> Recipe:
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(f"{name}: {_explained(error, Recipe)}") from error
+    for stage in recipe.stages:
+        try:
+            recipe.data_of(stage)
+        except ValidationError as error:
+            raise RecipeError(f"{name}: {_explained(error, DataSettings, 'stages', stage, 'data')}") from error
+    return recipe
+
+
+def _set(values: dict[str, Any], change: str) -> list[tuple[str, str]]:
+    """Apply one `key=value`, under the new name if the key was renamed; returns the renamed key, as `rename_keys`."""
+    key, equals, text = change.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"--set {change!r}: expected key=value, e.g. stages.vicreg.steps=10")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {change!r}: the value is not YAML: {' '.join(str(error).split())}") from error
+    given = key.strip().split(".")
+    parts = [RENAMED.get(part, part) if parent == "data" else part for parent, part in pairwise(["", *given])]
+    *folders, last = parts
+    for name in folders:
+        inner = values.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise RecipeError(f"--set {change!r}: {name} is a value and has no keys below it")
+        values = inner
+    values[last] = value
+    return [] if parts == given else [(".".join(given), ".".join(parts))]
+
+
+def _explained(error: ValidationError, model: type[BaseModel], *inside: str) -> str:
+    """One error in one line: an unknown key with the nearest valid name, or else the first error.
+
+    Args:
+        error: What pydantic raised.
+        model: The model that was validated.
+        inside: Keys that lead to the values of that model.
+    """
+    errors = error.errors()  # a misspelt key is also missing under its right name: report the spelling
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
+    place = [str(part) for part in first["loc"]]
+    where = ".".join([*inside, *(part for part in place if part != "[key]")])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {where!r}; {_nearest(place[-1], _keys_at(model, place[:-1]))}"
+    if first["type"] == "literal_error" and place[-1] == "[key]":
+        return f"unknown stage {place[-2]!r}; {_nearest(place[-2], STAGES)}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
+
+
+def _keys_at(model: type[BaseModel], place: Sequence[str]) -> list[str]:
+    """The valid keys at a place below a model, found through the types of its fields."""
+    kind: Any = model
+    for part in place:
+        annotation = kind.model_fields[part].annotation if _is_model(kind) else typing.get_args(kind)[1]
+        inner = (annotation, *typing.get_args(annotation))  # the model in `Model | None`, or a mapping of models
+        kind = next(one for one in inner if _is_model(one) or typing.get_origin(one) is dict)
+    return list(kind.model_fields)
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(known)}"

@@ -1,0 +1,157 @@
+"""One stage of a run: its data, its trainer, and the checkpoint folder that it ends with."""
+
+import json
+import math
+import platform
+import shutil
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import PartialState
+from transformers import set_seed
+
+from panollava_hf._errors import PanoShapesError, TableError, TrainingError
+from panollava_hf._files import staged_folder
+from panollava_hf._lora import trainable_report
+from panollava_hf.data._dataset import PanoramaDataset, YawAugmentation
+from panollava_hf.data._examples import Example, Examples, read_examples
+from panollava_hf.data._order import ItemOrder, Limit, RisingLimit
+from panollava_hf.panoshapes import scene_rotation
+from panollava_hf.panoshapes._rotation import SceneRotation
+from panollava_hf.processing_panollava import PanoLLaVaProcessor
+from panollava_hf.training._collator import AnswerCollator, ViewCollator
+from panollava_hf.training._recipe import Recipe, StageName
+from panollava_hf.training._stage_model import stage_model, write_stage
+from panollava_hf.training._start import copy_processor
+from panollava_hf.training._trainer import StageTrainer, last_checkpoint, report
+
+
+def scene_augmentation(examples: Examples, split: str) -> YawAugmentation:
+    """The yaw augmentation of a split written by `panollava data panoshapes`.
+
+    Raises:
+        TableError: There is no file with scenes. The directions in other tables cannot be rotated.
+    """
+    try:
+        if examples.folder is None:
+            raise PanoShapesError("a dataset on the Hub has no file of scenes")
+        return _SceneAugmentation(scene_rotation(examples.folder, split))
+    except PanoShapesError as error:
+        raise TableError(
+            f"{examples.name}: yaw augmentation needs the scenes of PanoShapes: {error}; set data.yaw_augmentation to "
+            "false for other panoramas"
+        ) from error
+
+
+class _SceneAugmentation:
+    """A rotation of PanoShapes scenes; a curriculum by `aside` limits the yaw itself."""
+
+    def __init__(self, rotation: SceneRotation) -> None:
+        self.rotation = rotation
+
+    def draw_yaw(self, examples: Sequence[Example], limit: Limit | None, rng: np.random.Generator) -> float:
+        limit_deg = limit.value if limit is not None and limit.column == "aside" else None
+        return self.rotation.random_yaw(examples, rng, limit_deg)
+
+    def rotate(self, examples: Sequence[Example], yaw_deg: float) -> list[Example | None]:
+        return self.rotation.rotate(examples, yaw_deg)
+
+
+#: The losses of a stage, in its checkpoint folder.
+LOG_FILE = "training_log.json"
+
+
+def run_stage(recipe: Recipe, stage: StageName, start: Path, *, resume: bool, skip_bad: bool = False) -> None:
+    """Run one stage from the checkpoint folder `start` to `<output>/<stage>`.
+
+    Args:
+        recipe: The recipe.
+        stage: The stage.
+        start: Checkpoint folder of the previous stage.
+        resume: Continue from the last checkpoint in `<output>/<stage>.unfinished`, if there is one.
+        skip_bad: Skip images that cannot be read.
+    """
+    began = time.monotonic()
+    state = PartialState()
+    output = Path(recipe.output) / stage
+    work = output.with_name(f"{stage}.unfinished")
+    trainer = stage_trainer(recipe, stage, start, work, skip_bad=skip_bad)
+    order, steps = trainer.order, trainer.args.max_steps
+    parts = ", ".join(f"{part} {new:,} of {all_:,}" for part, (new, all_) in trainable_report(trainer.model).items())
+    per_step = order.length // steps
+    report(f"{stage}: {len(order.groups)} panoramas, {steps} steps of {per_step}; training {parts}")
+    checkpoint = last_checkpoint(work) if resume else None
+    if checkpoint is not None:
+        report(f"{stage}: continuing from {checkpoint.name}")
+    result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # all processes gather them
+    if state.is_main_process:
+        record = {
+            "stage": stage,
+            "steps": steps,
+            "panoramas_per_step": per_step,
+            "seed": recipe.seed,
+            "mean_loss": round(float(result.training_loss), 6),
+            "seconds": round(time.monotonic() - began),
+            "settings": recipe.stages[stage].model_dump(exclude={"data", "save_every", "log_every"}),
+            "versions": {name: version(name) for name in ("panollava-hf", "torch", "transformers")},
+            "python": platform.python_version(),
+        }
+        trained: Any = trainer.accelerator.unwrap_model(trainer.model)
+        with staged_folder(output) as folder:
+            copy_processor(start, folder)
+            write_stage(stage, trained, weights, start, folder, record)
+            (folder / LOG_FILE).write_text(json.dumps(trainer.state.log_history, indent=1) + "\n")
+        shutil.rmtree(work, ignore_errors=True)
+        report(f"{stage}: wrote {output}")
+    if trainer.skipped:
+        report(f"{stage}: skipped {len(trainer.skipped)} unreadable images, the first: {next(iter(trainer.skipped))}")
+    state.wait_for_everyone()
+
+
+def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, skip_bad: bool = False) -> StageTrainer:
+    """The trainer of one stage: the model of the folder `start`, the data, and checkpoints in the folder `work`.
+
+    Raises:
+        TrainingError: The first item cannot be made into a batch, or the model cannot be trained in this way.
+        TableError: The table cannot be read, or lacks a column.
+    """
+    settings, data = recipe.stages[stage], recipe.data_of(stage)
+    examples = read_examples(data.source, data.split, data.columns, data.limit)
+    processor = PanoLLaVaProcessor.from_pretrained(start)
+    groups = examples.groups()
+    per_step = settings.batch_size * settings.accumulation * PartialState().num_processes
+    steps = settings.steps or math.ceil((settings.epochs or 1) * len(groups) / per_step)
+    curriculum = weights = None
+    if (easy := data.curriculum) is not None:
+        curriculum = RisingLimit(easy.column, examples.numbers(easy.column), easy.share, easy.start)
+    if (sampling := data.sampling_weights) is not None:
+        weights = examples.weights(sampling.column, sampling.weights)
+    order = ItemOrder(
+        groups,
+        length=steps * per_step,
+        questions=1 if stage == "vicreg" else data.questions_per_panorama,
+        seed=recipe.seed,
+        curriculum=curriculum,
+        weights=weights,
+    )
+    dataset = PanoramaDataset(
+        examples,
+        order,
+        processor.image_processor,
+        yaw_augmentation=scene_augmentation(examples, data.split) if data.yaw_augmentation else None,
+        cache=data.cache,
+        skip_bad=skip_bad,
+    )
+    collator = ViewCollator(processor) if stage == "vicreg" else AnswerCollator(processor, data.max_length)
+    try:
+        collator([dataset[0]])  # an unusable table or chat template is reported before training, in one line
+    except ValueError as error:
+        raise TrainingError(f"stage {stage}: {error}") from error
+    set_seed(recipe.seed)
+    model = stage_model(stage, settings, start)
+    return StageTrainer(recipe, stage, steps, work, model=model, dataset=dataset, collator=collator)

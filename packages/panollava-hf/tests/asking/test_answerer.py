@@ -1,0 +1,174 @@
+import pytest
+import torch
+from panollava_hf import Answerer
+from panollava_hf.asking import _generation
+from panollava_hf.asking._generation import generate_batches, shared_prefix
+
+QUESTIONS = [
+    "Where is the red cube?",
+    "What colour is the sphere that is to the left of the green cylinder?",
+    "Describe.",
+]
+PAIRS = [(place, question) for question in QUESTIONS for place in (2, 0, 1)]
+
+
+@pytest.fixture(scope="module")
+def answerer():
+    return Answerer.load()
+
+
+@pytest.fixture(scope="module")
+def panoramas():
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(3, 3, 8, 16, generator=generator)
+    return list((torch.nn.functional.interpolate(coarse, size=(128, 256), mode="bilinear") * 255).byte())
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Prefixes that are read once for all questions, as they are used."""
+    found = []
+    original = _generation._read
+    monkeypatch.setattr(
+        _generation, "_read", lambda model, tokens, shared: found.append(shared) or original(model, tokens, shared)
+    )
+    return found
+
+
+def answers(answerer, panoramas, **options):
+    views = torch.cat([answerer.views(panorama) for panorama in panoramas])
+    places, questions = zip(*PAIRS, strict=True)
+    return [text for batch in answerer.answer_all(views, questions, places, **options) for text in batch]
+
+
+def test_batches_and_a_shared_prefix_change_no_answer(answerer, panoramas, read, monkeypatch):
+    shared = answers(answerer, panoramas, max_new_tokens=12)
+    assert len(read) == 1
+    assert len(read[0]) > answerer.processor.num_image_tokens()
+    assert shared == answers(answerer, panoramas, max_new_tokens=12, batches=[range(0, 4), [4], range(5, 9)])
+    monkeypatch.setattr(_generation, "shared_prefix", lambda prompts, image_token_id: [])
+    assert shared == answers(answerer, panoramas, max_new_tokens=12)
+    assert len(read) == 2  # the last run did not read a prefix
+    assert shared == [answerer.answer(panoramas[p], q, max_new_tokens=12).text for p, q in PAIRS]
+
+
+def test_only_the_questions_in_batches_are_answered(answerer, panoramas, read):
+    every = answers(answerer, panoramas, max_new_tokens=4)
+    some = answers(answerer, panoramas, max_new_tokens=4, batches=[[7], [2, 3]])
+    assert some == [every[7], every[2], every[3]]
+    assert read[0] == read[1]  # the prefix is the same, so a continued evaluation computes the same
+
+
+def test_batches_are_answered_one_at_a_time(answerer, panoramas, monkeypatch):
+    asked = []
+    generate = type(answerer.model).generate
+    monkeypatch.setattr(
+        type(answerer.model), "generate", lambda self, **inputs: asked.append(1) or generate(self, **inputs)
+    )
+    views = answerer.views(panoramas[0])
+    batches = answerer.answer_all(views, QUESTIONS, [0, 0, 0], batches=[[0], [1], [2]], max_new_tokens=1)
+    next(batches)
+    assert len(asked) == 1
+
+
+def test_logits_are_those_of_whole_prompts(answerer, panoramas, monkeypatch):
+    kept = []
+    generate = type(answerer.model).generate
+
+    def spy(self, **inputs):
+        found = generate(self, **inputs, output_logits=True, return_dict_in_generate=True)
+        kept.append(found.logits[0])
+        return found.sequences
+
+    monkeypatch.setattr(type(answerer.model), "generate", spy)
+    answers(answerer, panoramas, max_new_tokens=1)
+    monkeypatch.setattr(_generation, "shared_prefix", lambda prompts, image_token_id: [])
+    answers(answerer, panoramas, max_new_tokens=1)
+    shared, whole = kept
+    assert shared.std() > 0.1
+    torch.testing.assert_close(shared, whole, rtol=1e-4, atol=1e-4)
+
+
+def test_one_panorama_is_encoded_once_for_its_questions(answerer, panoramas, monkeypatch):
+    encoded = []
+    encode = type(answerer.model.panollava).encode_views
+    monkeypatch.setattr(
+        type(answerer.model.panollava),
+        "encode_views",
+        lambda self, views, **options: encoded.append(len(views)) or encode(self, views, **options),
+    )
+    answers(answerer, panoramas, max_new_tokens=2, batches=[range(0, 5), range(5, 9)])
+    assert encoded == [3]
+
+
+def test_a_sliding_window_gets_whole_prompts(tiny_config, processor, panoramas, read):
+    from panollava_hf import PanoLLaVaForConditionalGeneration
+
+    settings = processor.image_processor
+    config = tiny_config(image_token_id=processor.image_token_id)
+    config.text_config.vocab_size = len(processor.tokenizer)
+    config.text_config.layer_types = ["sliding_attention", "full_attention"]
+    config.text_config.sliding_window = 16
+    model = PanoLLaVaForConditionalGeneration(config).eval()
+    own = type(processor).from_config(config, processor.tokenizer, settings.image_mean, settings.image_std)
+    assert len(answers(Answerer(model, own, "sliding"), panoramas, max_new_tokens=2)) == len(PAIRS)
+    assert read == []
+
+
+@pytest.mark.parametrize(
+    ("prompts", "expected"),
+    [
+        ([[1, 9, 9, 4, 5], [1, 9, 9, 4, 6]], [1, 9, 9, 4]),
+        ([[1, 9, 9, 4], [1, 9, 9, 4, 6]], [1, 9, 9]),  # each prompt keeps a token of its own
+        ([[1, 9, 9, 4, 4]] * 2, [1, 9, 9, 4]),
+        ([[1, 9, 9], [1, 9, 9]], []),  # otherwise the panorama would be cut
+        ([[1, 9, 9, 4], [2, 9, 9, 4]], []),
+    ],
+)
+def test_the_shared_prefix_holds_the_whole_panorama(prompts, expected):
+    assert shared_prefix(prompts, image_token_id=9) == expected
+
+
+def test_as_many_prompts_as_panoramas_share_nothing(answerer, panoramas, read):
+    views = torch.cat([answerer.views(panorama) for panorama in panoramas])
+    (texts,) = answerer.answer_all(views, QUESTIONS, [0, 1, 2], max_new_tokens=8)
+    assert texts == [answerer.answer(p, q, max_new_tokens=8).text for p, q in zip(panoramas, QUESTIONS, strict=True)]
+    assert read == []
+
+
+def test_options_of_generate_reach_it(answerer, panoramas):
+    assert answerer.answer(panoramas[0], "Describe.", max_new_tokens=3, min_new_tokens=3).new_tokens == 3
+
+
+def test_dtype_and_device(panoramas, device):
+    answerer = Answerer.load(dtype="bfloat16", device=device)
+    assert answerer.dtype == torch.bfloat16
+    assert answerer.device.type == device.type
+    assert answerer.answer(panoramas[0], "Where is the red cube?", max_new_tokens=2).new_tokens == 2
+    assert len(answers(answerer, panoramas, max_new_tokens=2)) == len(PAIRS)  # views are cut on the CPU
+    assert Answerer.load().dtype == torch.float32
+
+
+def test_the_fingerprint_follows_the_files(answerer, checkpoint, tmp_path):
+    for file in checkpoint.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    copy = Answerer(answerer.model, answerer.processor, str(tmp_path))
+    assert copy.fingerprint() == answerer.fingerprint()
+    (tmp_path / "notes.md").write_text("not part of the model")
+    assert copy.fingerprint() == answerer.fingerprint()
+    (tmp_path / "config.json").write_text("{}")
+    assert copy.fingerprint() != answerer.fingerprint()
+    assert Answerer(answerer.model, answerer.processor, "no/folder").fingerprint() is None
+
+
+def test_new_ids_only(answerer, panoramas):
+    ids = answerer.processor.tokenizer("1")["input_ids"]
+    image = [answerer.processor.image_token_id] * answerer.processor.num_image_tokens()
+    views = answerer.views(panoramas[0])
+    for count in (1, 2):  # without and with a shared prefix
+        prompts = [image + ids + ids for _ in range(count)]
+        (new,) = generate_batches(
+            answerer.model, views, prompts, [0] * count, [range(count)], pad_token_id=0, max_new_tokens=3
+        )
+        assert new.shape[0] == count
+        assert new.shape[1] <= 3

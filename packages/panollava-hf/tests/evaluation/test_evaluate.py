@@ -1,0 +1,213 @@
+import json
+import shutil
+
+import pytest
+from panollava_hf._errors import EvaluationError
+from panollava_hf.evaluation import Options, evaluate
+from panollava_hf.evaluation._evaluate import check, claim_folder
+from panollava_hf.evaluation._results import DataInfo, ModelInfo, Settings
+from panollava_hf.evaluation.metrics import _captions, _directions
+from panollava_hf.hub import read_results
+
+OPTIONS = Options(batch_size=8, max_new_tokens=4, shuffle_images=True, rotate="90")
+#: What may differ between a run and its continuation.
+VOLATILE = ("seconds", "answered_before")
+FILES = {
+    "questions": "predictions.jsonl",
+    "shuffled_images": "predictions-shuffled.jsonl",
+    "rotated": "predictions-rotated-90.jsonl",
+}
+
+
+def figures(folder):
+    results = json.loads((folder / "results.json").read_text())
+    return {name: value for name, value in results.items() if name not in VOLATILE}
+
+
+@pytest.fixture(scope="module")
+def done(answerer, questions, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluation") / "out"
+    evaluate(answerer, questions, folder, OPTIONS)
+    return folder
+
+
+def test_files(done):
+    names = {path.name for path in done.iterdir()}
+    assert names == {"settings.json", "results.json", "results.md", "directions.png", *FILES.values()}
+
+
+def test_every_question_has_its_prediction(done, questions):
+    lines = [json.loads(line) for line in (done / "predictions.jsonl").read_text().splitlines()]
+    assert [line["row"] for line in lines] == [question.index for question in questions]
+    for line, asked in zip(lines, questions, strict=True):
+        assert (line["question"], line["answer"], line["image"]) == (asked.question, asked.answer, asked.key)
+        assert line["correct"] is None if asked.is_caption else isinstance(line["correct"], bool)
+
+
+def test_figures_follow_from_the_predictions(done):
+    lines = [json.loads(line) for line in (done / "predictions.jsonl").read_text().splitlines()]
+    results = figures(done)
+    asked = [line for line in lines if line["family"] != "caption"]
+    assert results["count"] == len(asked)
+    assert results["exact_match"] == sum(line["correct"] for line in asked) / len(asked)
+    assert "caption" not in results["families"]
+    assert sum(found["count"] for found in results["families"].values()) == len(asked)
+    assert results["captions"]["count"] == len(lines) - len(asked)
+    assert sum(map(sum, results["directions"]["counts"])) == results["families"]["where"]["count"]
+    assert results["shuffled_images"]["count"] == len(asked)
+    assert results["shuffled_images"]["answer_prior"] == results["answer_prior"]["exact_match"]
+    assert results["rotated"]["count"] == len(asked)
+    assert 0 < results["answer_prior"]["exact_match"] < 1
+    assert all(place["count"] > 0 for place in results["places"].values())
+
+
+def test_the_probes_keep_the_layout_of_version_0_1(done):
+    results = figures(done)
+    assert list(results)[7:9] == ["shuffled_images", "rotated"]
+    assert list(results["shuffled_images"]) == ["exact_match", "count", "families", "answer_prior"]
+    share = ["exact_match", "consistency", "count"]
+    assert list(results["rotated"]) == ["yaw_deg", *share, "families", "changing", "unanswerable"]
+    assert results["rotated"]["yaw_deg"] == "90"
+    assert list(results["rotated"]["changing"]) == list(results["rotated"]["families"]["where"]) == share
+    assert list(results["places"]) == ["back seam", "poles", "elsewhere"]
+    assert list(results["places"]["poles"]) == ["exact_match", "count", "families", "elsewhere_alike"]
+    assert list(results["places"]["elsewhere"]) == ["exact_match", "count", "families"]
+    entry = json.loads((done / "predictions-rotated-90.jsonl").read_text().splitlines()[0])
+    assert list(entry) == ["row", "image", "family", "yaw_deg", "question", "answer", "prediction", "correct"]
+    identity = json.loads((done / "settings.json").read_text())
+    assert {part: list(identity[part]) for part in identity} == {
+        "model": ["name", "fingerprint"],
+        "data": ["source", "split", "fingerprint"],
+        "settings": ["max_new_tokens", "dtype", "seed"],
+    }
+
+
+def test_the_embedded_checkpoint_uses_the_image(done):
+    results = figures(done)
+    assert results["exact_match"] > 0.7
+    assert results["shuffled_images"]["exact_match"] < 0.45
+
+
+def test_a_model_card_takes_the_figures(done):
+    results = figures(done)
+    whole, *others = read_results(done / "results.json")
+    assert (whole.metric_type, whole.dataset_name, whole.dataset_split) == ("exact_match", "data", "test")
+    assert whole.metric_value == pytest.approx(100 * results["exact_match"], abs=0.006)
+    assert {f"exact_match_{name}" for name in results["families"]} < {result.metric_type for result in others}
+    assert [result.metric_value for result in others if result.metric_type == "cider"] == [
+        pytest.approx(results["captions"]["cider"], abs=6e-5)
+    ]
+    assert not any(str(done.parent) in str(result) for result in others)
+
+
+@pytest.mark.parametrize("cut", FILES)
+def test_a_run_killed_in_the_middle_goes_on_to_the_same_figures(done, answerer, questions, tmp_path, cut):
+    folder = tmp_path / "killed"
+    shutil.copytree(done, folder)
+    names = list(FILES)
+    later = [FILES[name] for name in names[names.index(cut) + 1 :]]
+    for name in ("results.json", "results.md", "directions.png", *later):
+        (folder / name).unlink()
+    file = folder / FILES[cut]
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) * 2 // 5])  # some rows of a batch, and an incomplete line
+    assert not file.read_bytes().endswith(b"\n")
+    calls = []
+    results = evaluate(answerer, questions, folder, OPTIONS, progress=lambda *call: calls.append(call))
+    assert figures(folder) == figures(done)
+    assert 0 < results.answered_before < 3 * len(questions)
+    for name in FILES.values():
+        assert (folder / name).read_bytes() == (done / name).read_bytes()
+    assert all(answered <= total for _, answered, total in calls)
+    assert next(answered == total for name, answered, total in reversed(calls) if name == cut)
+
+
+def test_a_batch_that_is_finished_is_not_asked_again(done, answerer, questions, tmp_path, monkeypatch):
+    folder = tmp_path / "killed"
+    shutil.copytree(done, folder)
+    lines = (folder / "predictions.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "predictions.jsonl").write_bytes(b"".join(lines[:-1]))
+    asked = []
+    generate = type(answerer.model).generate
+    monkeypatch.setattr(
+        type(answerer.model), "generate", lambda self, **inputs: asked.append(1) or generate(self, **inputs)
+    )
+    evaluate(answerer, questions, folder, OPTIONS)
+    assert len(asked) == 1
+
+
+def test_a_finished_run_asks_nothing_again(done, answerer, questions, monkeypatch):
+    monkeypatch.setattr(type(answerer.model), "generate", lambda *args, **kwargs: pytest.fail("asked again"))
+    before = figures(done)
+    evaluate(answerer, questions, done, OPTIONS)
+    assert figures(done) == before
+
+
+def test_a_probe_may_be_added_to_a_finished_run(done, answerer, questions, tmp_path):
+    folder = tmp_path / "more"
+    shutil.copytree(done, folder)
+    results = evaluate(answerer, questions, folder, Options(batch_size=8, max_new_tokens=4, rotate="-90")).to_json()
+    assert "shuffled_images" not in results
+    assert results["rotated"]["yaw_deg"] == "-90"
+    assert (folder / "predictions-rotated--90.jsonl").exists()
+
+
+def test_other_settings_are_refused(done, answerer, questions):
+    with pytest.raises(EvaluationError, match="max_new_tokens 4, not 5"):
+        evaluate(answerer, questions, done, Options(max_new_tokens=5))
+
+
+def test_without_the_extra_exact_match_stays(answerer, questions, tmp_path, monkeypatch):
+    monkeypatch.setattr(_captions, "find_spec", lambda module: None)
+    monkeypatch.setattr(_directions, "find_spec", lambda module: None)
+    results = evaluate(answerer, questions, tmp_path / "out", Options(max_new_tokens=1))
+    found = results.to_json()
+    assert found["exact_match"] is not None
+    assert "bleu4" not in found["captions"]
+    assert found["captions"]["needs"].startswith("sacrebleu: pip install")
+    captions, figure = results.notes()
+    assert "captions are not scored" in captions
+    assert "directions.png is not drawn" in figure
+    assert not (tmp_path / "out" / "directions.png").exists()
+    assert "not scored" in (tmp_path / "out" / "results.md").read_text()
+    with pytest.raises(EvaluationError, match="--captions needs sacrebleu"):
+        check(questions, Options(), captions=True)
+
+
+MODEL = ModelInfo("m", "1", True)
+DATA = DataInfo("d", "test", "2", 3, 1)
+
+
+def test_a_folder_can_be_claimed_again_by_the_same_evaluation(tmp_path):
+    folder = tmp_path / "out"
+    claim_folder(folder, MODEL, DATA, Settings())
+    before = sorted(path.name for path in folder.iterdir())
+    claim_folder(folder, ModelInfo("another name", "1", True), DATA, Settings(batch_size=3, rotate="90"))
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "settings", "message"),
+    [
+        (ModelInfo("n", "9", True), DATA, Settings(), r"other weights \(m, not n\)"),
+        (ModelInfo("m", "9", True), DATA, Settings(), r"other weights \(m has changed since\)"),
+        (MODEL, DataInfo("e", "test", "9", 3, 1), Settings(), r"other data \(d, not e\)"),
+        (MODEL, DATA, Settings(max_new_tokens=5), r"other settings \(max_new_tokens 64, not 5\)"),
+        (MODEL, DATA, Settings(dtype="bfloat16", seed=2), r"\(dtype float32, not bfloat16, seed 0, not 2\)"),
+    ],
+)
+def test_a_folder_of_another_evaluation_is_refused(tmp_path, model, data, settings, message):
+    claim_folder(tmp_path / "out", MODEL, DATA, Settings())
+    with pytest.raises(EvaluationError, match=message):
+        claim_folder(tmp_path / "out", model, data, settings)
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path):
+    (tmp_path / "photo.jpg").touch()
+    with pytest.raises(EvaluationError, match="holds files that are not from an evaluation"):
+        claim_folder(tmp_path, MODEL, DATA, Settings())
+    with pytest.raises(EvaluationError, match="is a file"):
+        claim_folder(tmp_path / "photo.jpg", MODEL, DATA, Settings())
+    (tmp_path / "settings.json").write_text("{")
+    with pytest.raises(EvaluationError, match="is not JSON"):
+        claim_folder(tmp_path, MODEL, DATA, Settings())
