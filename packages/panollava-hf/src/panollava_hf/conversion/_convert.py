@@ -20,8 +20,7 @@ from panollava_hf.conversion._parts import ModelType, split_parts
 from panollava_hf.conversion._report import ConversionReport
 from panollava_hf.conversion._settings import read_settings
 from panollava_hf.conversion._towers import find_towers
-from panollava_hf.conversion._verify import verify, vision_prefix
-from panollava_hf.conversion._weights import map_weights
+from panollava_hf.conversion._weights import map_weights, verify, vision_prefix
 from panollava_hf.conversion._write import Progress, plan_weights, widest_dtype, write_processor, write_weights
 from panollava_hf.hub import CardFacts, plan_push, push, write_card
 from panollava_hf.hub._export import make_portable

@@ -15,8 +15,7 @@ from transformers import GenerationConfig
 
 from panollava_hf.conversion._lora import PeftAdapter, merged
 from panollava_hf.conversion._towers import Towers
-from panollava_hf.conversion._verify import VerifiedModel
-from panollava_hf.conversion._weights import PROJECTOR, MappedWeights
+from panollava_hf.conversion._weights import PROJECTOR, MappedWeights, VerifiedModel
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
 
