@@ -1,4 +1,4 @@
-"""Convert a Lightning checkpoint of the original code: `panollava convert` under its documented script name.
+"""Convert a Lightning checkpoint of the original code: the same as the command `panollava convert`.
 
 python tools/convert_to_hf.py --lightning-ckpt runs/…/last.ckpt --output-dir DIR --model-type conditional-generation
 """

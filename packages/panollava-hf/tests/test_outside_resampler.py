@@ -79,8 +79,6 @@ def test_without_its_module_a_checkpoint_names_the_type(config):
 
 def test_it_is_not_exported_without_its_code(config, tmp_path):
     PanoLLaVaForConditionalGeneration(config).save_pretrained(tmp_path / "model")
-    with pytest.raises(
-        ExportError, match="uses the resampler 'weighted_average'"
-    ):
+    with pytest.raises(ExportError, match="uses the resampler 'weighted_average'"):
         export_checkpoint(tmp_path / "model", tmp_path / "export")
     assert not (tmp_path / "export").exists()

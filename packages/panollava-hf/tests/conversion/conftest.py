@@ -1,7 +1,7 @@
-"""Checkpoints as the original code left them, with towers of any family, and what it computed from them.
+"""Checkpoints as the original code wrote them, with towers of any family, and what it computed from them.
 
-The computation is written from the description of the original, in plain torch and numpy, and shares nothing with the
-package but the towers of transformers.
+The computation follows the description of the original, in plain torch and numpy. It shares nothing with the package
+except the towers of transformers.
 """
 
 import json
@@ -145,6 +145,11 @@ class Original:
             state[f"language_model.base_model.model.{module}.lora_B.default.weight"] = up
         return {f"model.{key}": tensor for key, tensor in state.items()}
 
+    def changed(self, **changes):
+        """`state_dict` with some tensors replaced (None: removed), by their key with slashes and without `model.`."""
+        state = self.state_dict() | {f"model.{name.replace('/', '.')}": tensor for name, tensor in changes.items()}
+        return {key: tensor for key, tensor in state.items() if tensor is not None}
+
     @property
     def hyper_parameters(self):
         known = {
@@ -163,7 +168,7 @@ class Original:
         return known | self.extra
 
     def save(self, name="last.ckpt", *, state=None, hyper_parameters=None, model_config=True, **top):
-        """Write the checkpoint, and its model config beside it."""
+        """Write the checkpoint, and its model config next to it."""
         path = self.folder / name
         whole = {
             "epoch": 1,

@@ -32,7 +32,7 @@ def convert(shared, tmp_path, capsys):
             arguments += [f"--{tower}-tower", str(shared / "fixtures" / "towers" / place)]
         assert run([*arguments, *options]) == 0, capsys.readouterr().err
         reference = load_file(folder / f"{name}.reference.safetensors")
-        return SimpleNamespace(folder=output, reference=reference, told=capsys.readouterr())
+        return SimpleNamespace(folder=output, reference=reference, printed=capsys.readouterr())
 
     return by_command
 
@@ -118,17 +118,17 @@ def test_feature_extraction(convert, name):
     same(output.pooler_output, done.reference["resampled_features"].unflatten(0, (2, 4)).mean((1, 2)))
 
 
-def test_every_key_is_told(convert):
+def test_every_key_is_printed(convert):
     done = convert("finetune_bimamba_lora", "conditional-generation", "--all-keys", "--dry-run")
-    lines = done.told.out.splitlines()
+    lines = done.printed.out.splitlines()
     assert lines[-1] == "152 mapped, 55 dropped, 0 missing, 0 unexpected"
     assert len(lines) == 207 + 1
-    assert "nothing was written" in done.told.err
+    assert "nothing was written" in done.printed.err
     assert not done.folder.exists()
 
 
-def test_folder_answers_alone(convert, panorama_file, capsys):
-    """The command `ask` needs nothing but the folder, and puts the adapter on by itself."""
+def test_folder_is_enough_for_ask(convert, panorama_file, capsys):
+    """The command `ask` needs only the folder, and loads the adapter with the base."""
     done = convert("finetune_bimamba_lora", "conditional-generation")
     names = {path.name for path in done.folder.iterdir()}
     assert {"README.md", "config.json", "generation_config.json", "processor_config.json", "tokenizer.json"} <= names

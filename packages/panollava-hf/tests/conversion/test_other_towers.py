@@ -131,7 +131,7 @@ def test_same_numbers(make_original, tmp_path, name, tolerances):
     original = make_original(**{part: maker() for part, maker in makers.items()}, **settings)
     pixels, ids, labels = inputs_for(original, views, original.vision.config.image_size)
     done = original.convert(tmp_path / "out")
-    assert len(done.account.rows) == len(original.state_dict())
+    assert len(done.report.rows) == len(original.state_dict())
     model, report = PanoLLaVaForConditionalGeneration.from_pretrained(done.folder, output_loading_info=True)
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]

@@ -1,4 +1,4 @@
-"""The folder: whole or not at all, in shards, in the wanted type, and within its memory."""
+"""The folder is complete or absent, in shards and in the requested type, and memory stays within a bound."""
 
 import json
 import subprocess
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from panollava_hf import PanoLLaVaForConditionalGeneration
-from panollava_hf._errors import CheckpointError
+from panollava_hf._errors import OutputExistsError
 from panollava_hf.conversion import _write as write
-from panollava_hf.conversion._write import Weight, whole_folder, write_weights
+from panollava_hf.conversion._write import Weight, write_weights
 from safetensors import safe_open
 
 
@@ -21,7 +21,7 @@ def test_interrupted_run_leaves_nothing(make_original, tmp_path, monkeypatch):
     place = tmp_path / "place"
 
     def interrupt(written, total):
-        assert [p.suffix for p in place.iterdir()] == [".incomplete"]
+        assert all(path.name.startswith(".out.") for path in place.iterdir())
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -33,21 +33,31 @@ def test_existing_folder_is_left_alone(make_original, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     original = make_original()
-    with pytest.raises(CheckpointError, match="exists already"):
+    with pytest.raises(OutputExistsError, match="already exists"):
         original.convert(tmp_path / "out")
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine.txt"]
 
 
-def test_empty_folder_is_filled(tmp_path):
+def test_empty_folder_is_filled(make_original, tmp_path):
     (tmp_path / "out").mkdir()
-    with whole_folder(tmp_path / "out") as folder:
-        (folder / "a").write_text("a")
-    assert (tmp_path / "out" / "a").read_text() == "a"
+    make_original().convert(tmp_path / "out")
+    assert (tmp_path / "out" / "config.json").is_file()
 
 
 def test_others_may_read_the_weights(make_original, tmp_path):
+    pair = {"model.layers.0.self_attn.q_proj": (torch.ones(2, 32), torch.ones(32, 2))}
+    folder = make_original(lora={"rank": 2, "alpha": 4, "modules": pair}).convert(tmp_path / "out").folder
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert folder / "adapter" / "adapter_model.safetensors" in files
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o644}
+
+
+def test_card_names_the_checkpoint(make_original, tmp_path):
     folder = make_original().convert(tmp_path / "out").folder
-    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
+    card = (folder / "README.md").read_text()
+    assert "`last.ckpt` (stage `finetune`)" in card
+    assert "pip install panollava-hf" in card
+    assert "trust_remote_code" not in card
 
 
 def test_shards_and_progress(make_original, tmp_path, monkeypatch):
@@ -92,7 +102,7 @@ def test_types_are_kept_as_stored(make_original, tmp_path):
 
 
 def test_towers_of_another_type(make_original, tmp_path):
-    """A tower that was published in bfloat16 says nothing of a checkpoint in float32."""
+    """A tower published in bfloat16 does not change the type of a checkpoint in float32."""
     original = make_original()
     for folder in (original.text_folder, original.vision_folder):
         config = json.loads((folder / "config.json").read_text())
@@ -105,7 +115,7 @@ def test_towers_of_another_type(make_original, tmp_path):
 
 
 def test_tower_without_statistics(make_original, tmp_path):
-    """Told before anything is written, and by a dry run too."""
+    """The error comes before anything is written, also in a dry run."""
     original = make_original()
     (original.vision_folder / "preprocessor_config.json").unlink()
     with pytest.raises(ValueError, match=r"preprocessor_config\.json"):
@@ -114,7 +124,7 @@ def test_tower_without_statistics(make_original, tmp_path):
 
 def test_one_tensor_under_two_names(tmp_path):
     tensor = torch.randn(3, 3)
-    write_weights(tmp_path, {name: Weight(tensor, torch.float32) for name in ("a", "b")})
+    write_weights(tmp_path, {name: Weight(tensor, torch.float32) for name in ("a", "b")}, dict)
     with safe_open(tmp_path / "model.safetensors", "pt") as file:
         assert torch.equal(file.get_tensor("a"), tensor)
         assert torch.equal(file.get_tensor("b"), tensor)
@@ -178,11 +188,11 @@ def test_peak_memory(make_original, tmp_path, options):
     assert size > 2.9e9
     program = textwrap.dedent(MEASURE)
     places = [str(path), str(tmp_path / "out"), str(small.vision_folder), str(small.text_folder)]
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program, *places, *options], capture_output=True, text=True, check=False
     )
-    assert told.returncode == 0, told.stderr
-    peak = int(told.stdout.split()[-1])
+    assert result.returncode == 0, result.stderr
+    peak = int(result.stdout.split()[-1])
     print(f"checkpoint {size / 1e9:.2f} GB, peak {peak / 1e9:.2f} GB, allowed {(1.3 * size + 5e8) / 1e9:.2f} GB")
     assert peak <= 1.3 * size + 500_000_000
     with safe_open(next((tmp_path / "out").glob("model-00001*")), "pt") as file:

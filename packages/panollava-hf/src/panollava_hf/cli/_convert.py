@@ -2,23 +2,17 @@
 
 import enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from panollava_hf._console import note, progress, say
 from panollava_hf._errors import PushError, UsageError
 from panollava_hf.cli._usage import usage_errors
 
-if TYPE_CHECKING:
-    from panollava_hf.conversion import Account
-
-stderr = Console(stderr=True, highlight=False)
-
 
 class ModelType(enum.StrEnum):
-    """What the converted folder holds."""
+    """Types of models that a checkpoint can be converted to."""
 
     VICREG = "vicreg"
     CONDITIONAL_GENERATION = "conditional-generation"
@@ -36,9 +30,10 @@ class DType(enum.StrEnum):
 def convert(
     lightning_ckpt: Annotated[Path, typer.Option(help="Checkpoint of the original code (runs/…/last.ckpt).")],
     output_dir: Annotated[Path, typer.Option(help="Folder to write; it must not exist yet.")],
-    model_type: Annotated[ModelType, typer.Option(help="What to make of it.")] = ModelType.CONDITIONAL_GENERATION,
+    model_type: Annotated[ModelType, typer.Option(help="Type of the new model.")] = ModelType.CONDITIONAL_GENERATION,
     model_config: Annotated[
-        Path | None, typer.Option(help="The run's model config, JSON or YAML; default: the one beside the checkpoint.")
+        Path | None,
+        typer.Option(help="The run's model config, JSON or YAML; default: the one next to the checkpoint."),
     ] = None,
     vision_tower: Annotated[
         str | None, typer.Option(help="Vision tower, a folder or Hub id; default: as the run named it.")
@@ -47,7 +42,7 @@ def convert(
         str | None, typer.Option(help="Language model, a folder or Hub id; default: as the run named it.")
     ] = None,
     merge_lora: Annotated[
-        bool, typer.Option("--merge-lora", help="Merge LoRA into the weights; else it is kept in adapter/.")
+        bool, typer.Option("--merge-lora", help="Merge LoRA into the weights; default: keep it in adapter/.")
     ] = False,
     dtype: Annotated[DType | None, typer.Option(help="Type of the written weights; default: as stored.")] = None,
     allow_missing: Annotated[
@@ -55,28 +50,33 @@ def convert(
         typer.Option(metavar="PATTERN", help="Keys that may be missing or unexpected (shell pattern; repeatable)."),
     ] = None,
     push_to_hub: Annotated[
-        str | None, typer.Option(metavar="REPO", help="Upload the folder to this Hub repository too (private if new).")
+        str | None, typer.Option(metavar="REPO", help="Also upload the folder to this Hub repository (private if new).")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and write nothing.")] = False,
-    all_keys: Annotated[bool, typer.Option("--all-keys", help="Print a line for each key, not for each part.")] = False,
+    all_keys: Annotated[
+        bool, typer.Option("--all-keys", help="Print one line per key instead of one per part.")
+    ] = False,
 ) -> None:
-    """Convert a Lightning checkpoint; the folder computes the same numbers."""
-    if output_dir.exists() and not (output_dir.is_dir() and not any(output_dir.iterdir())):
-        raise UsageError(f"--output-dir {output_dir} exists already: name a new folder")
+    """Convert a Lightning checkpoint of the original code; the new model computes the same numbers."""
+    from panollava_hf._files import require_new
+
+    require_new(output_dir, "--output-dir")
+    if not lightning_ckpt.exists():
+        raise UsageError(f"cannot convert: {lightning_ckpt}: no such file")
     from transformers.utils import logging
 
-    from panollava_hf.conversion import convert_lightning_checkpoint
+    from panollava_hf.conversion._convert import COMMIT_MESSAGE, convert_lightning_checkpoint
+    from panollava_hf.hub import plan_push, push
     from panollava_hf.hub._push import check_repository
 
     if push_to_hub is not None:
         with usage_errors(f"--push-to-hub {push_to_hub}", PushError):
             check_repository(push_to_hub)
     logging.disable_progress_bar()
-    logging.set_verbosity_error()  # what matters is in the account
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with usage_errors("cannot convert", ValueError, OSError), Progress(*columns, console=stderr, transient=True) as bar:
+    logging.set_verbosity_error()  # the report says what matters
+    with usage_errors("cannot convert", ValueError, OSError), progress(unit="bytes") as bar:
         task = bar.add_task("Reading", total=None)
-        done = convert_lightning_checkpoint(
+        conversion = convert_lightning_checkpoint(
             lightning_ckpt,
             output_dir,
             model_type.value,
@@ -89,33 +89,15 @@ def convert(
             dry_run=dry_run,
             progress=lambda written, total: bar.update(task, description="Writing", completed=written, total=total),
         )
-    _print_account(done.account, all_keys=all_keys)
-    if done.folder is None:
-        stderr.print("A dry run: nothing was written.", soft_wrap=True)
+    typer.echo("\n".join(conversion.report.lines(all_keys=all_keys)))
+    for text in conversion.report.notes:
+        note(text)
+    if conversion.folder is None:
+        say("This was a dry run: nothing was written.")
         return
-    adapter = "; its LoRA adapter is in adapter/" if done.adapter else ""
-    stderr.print(f"Wrote {done.folder}/ ({len(done.files)} weight files{adapter}).", soft_wrap=True)
+    adapter = ", and the LoRA adapter in adapter/" if conversion.adapter else ""
+    say(f"Wrote {conversion.folder}/ ({len(conversion.files)} weight files{adapter}).")
     if push_to_hub is not None:
-        from panollava_hf.conversion._folder import upload
-
         with usage_errors(f"--push-to-hub {push_to_hub}: the folder is written, but not uploaded", PushError):
-            told = upload(done.folder, push_to_hub)
-        typer.echo(told)
-
-
-def _print_account(account: "Account", *, all_keys: bool) -> None:
-    """What became of the keys, on stdout; notes on stderr."""
-    if all_keys:
-        for row in account.rows:
-            typer.echo(f"{row.fate:<10} {row.key} {_because(row.target, row.why)}")
-    else:
-        for fate, place, count, told in account.summary():
-            typer.echo(f"{fate:<10} {count:>5}  {place}  {told if fate != 'mapped' else '-> ' + told}")
-    counts = {fate: len(account.of(fate)) for fate in ("mapped", "dropped", "missing", "unexpected")}
-    typer.echo(", ".join(f"{count} {fate}" for fate, count in counts.items()))
-    for note in account.notes:
-        stderr.print(f"Note: {note}", soft_wrap=True, markup=False)
-
-
-def _because(target: str, why: str) -> str:
-    return f"-> {target}" if target else f"({why})"
+            plan = plan_push(conversion.folder, push_to_hub, message=COMMIT_MESSAGE, exported=False)
+            typer.echo(push(plan))

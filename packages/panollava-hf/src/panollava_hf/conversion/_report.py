@@ -1,79 +1,102 @@
-"""What became of every key of a checkpoint: nothing is mapped, dropped or missing without a row that says so."""
+"""What was done with every key of a checkpoint: each mapped, dropped, missing or unexpected key has a row."""
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Literal, get_args
 
 from panollava_hf._errors import CheckpointError
 
-Fate = Literal["mapped", "dropped", "missing", "unexpected"]
+Status = Literal["mapped", "dropped", "missing", "unexpected"]
 
 
 @dataclass(frozen=True)
-class Row:
-    """One key.
+class KeyReport:
+    """What was done with one key.
 
     Attributes:
-        key: Its name in the checkpoint (for a missing one: in the new model).
-        fate: What became of it.
+        key: Its name in the checkpoint; for a missing one, its name in the new model.
+        status: `mapped`, `dropped`, `missing` or `unexpected`.
         target: Its name in the new model, or empty.
-        why: Why it was dropped, or what is wrong with it.
+        reason: Why it was dropped, or what is wrong with it.
     """
 
     key: str
-    fate: Fate
+    status: Status
     target: str = ""
-    why: str = ""
+    reason: str = ""
+
+    @property
+    def fate(self) -> Status:
+        """Deprecated name of `status`."""
+        warnings.warn("KeyReport.fate is deprecated, use KeyReport.status", DeprecationWarning, stacklevel=2)
+        return self.status
+
+    @property
+    def why(self) -> str:
+        """Deprecated name of `reason`."""
+        warnings.warn("KeyReport.why is deprecated, use KeyReport.reason", DeprecationWarning, stacklevel=2)
+        return self.reason
 
 
-@dataclass
-class Account:
-    """The table of all keys.
+@dataclass(frozen=True)
+class ConversionReport:
+    """What was done with all keys of a checkpoint.
 
     Attributes:
         rows: One for each key.
-        notes: Choices that the checkpoint left open, and objects that were not read.
+        notes: What was chosen where the checkpoint left something open, and what was not read.
     """
 
-    rows: list[Row] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    rows: tuple[KeyReport, ...] = ()
+    notes: tuple[str, ...] = ()
 
-    def add(self, key: str, fate: Fate, target: str = "", why: str = "") -> None:
-        """Write down one key."""
-        self.rows.append(Row(key, fate, target, why))
-
-    def of(self, *fates: Fate) -> list[Row]:
-        """The rows with these fates."""
-        return [row for row in self.rows if row.fate in fates]
+    def of(self, *statuses: Status) -> list[KeyReport]:
+        """The rows with one of these statuses."""
+        return [row for row in self.rows if row.status in statuses]
 
     def check(self, allow: Sequence[str] = ()) -> None:
-        """Refuse missing and unexpected keys, except those that a pattern of `allow` names.
+        """Refuse missing and unexpected keys.
 
         Args:
-            allow: Shell patterns (`vicreg_projector.*`) for names in the checkpoint or in the new model.
+            allow: Shell patterns (`vicreg_projector.*`) of keys that may be missing or unexpected.
 
         Raises:
-            CheckpointError: Lists all of them.
+            CheckpointError: Lists all other missing and unexpected keys.
         """
-        wrong = [row for row in self.of("missing", "unexpected") if not allowed(row.key, allow)]
+        wrong = [row for row in self.of("missing", "unexpected") if not matches(row.key, allow)]
         if wrong:
-            told = "; ".join(f"{row.fate} {row.key}{f' ({row.why})' if row.why else ''}" for row in wrong)
+            listed = "; ".join(f"{row.status} {row.key}{f' ({row.reason})' if row.reason else ''}" for row in wrong)
             raise CheckpointError(
-                f"{len(wrong)} keys of the checkpoint and the model do not fit together: {told}. Give the towers and "
-                "the model config it was trained with, or pass --allow-missing PATTERN for those that may be so"
+                f"{len(wrong)} keys of the checkpoint and the model do not match: {listed}. Give the towers and the "
+                "model config of the run, or pass --allow-missing PATTERN for keys that may be missing or unexpected"
             )
 
-    def summary(self) -> list[tuple[str, str, int, str]]:
-        """Rows put together by fate, place and reason: `(fate, prefix, number of keys, target or reason)`."""
-        groups: Counter[tuple[str, str, str]] = Counter()
+    def lines(self, *, all_keys: bool = False) -> list[str]:
+        """The report as text: one line per part, or one per key, and a last line with the number of keys by status."""
+        if all_keys:
+            lines = [
+                f"{row.status:<10} {row.key} {f'-> {row.target}' if row.target else f'({row.reason})'}"
+                for row in self.rows
+            ]
+        else:
+            lines = [
+                f"{status:<10} {count:>5}  {place}  {'-> ' if status == 'mapped' else ''}{message}"
+                for status, place, count, message in self.summary()
+            ]
+        return [*lines, ", ".join(f"{len(self.of(status))} {status}" for status in get_args(Status))]
+
+    def summary(self) -> list[tuple[Status, str, int, str]]:
+        """Rows grouped by status, place and reason: `(status, prefix, number of keys, target or reason)`."""
+        groups: Counter[tuple[Status, str, str]] = Counter()
         for row in self.rows:
             place = ".".join(row.key.split(".")[:3])
-            groups[row.fate, place, row.why or ".".join(row.target.split(".")[:3])] += 1
-        return [(fate, place, count, told) for (fate, place, told), count in groups.items()]
+            groups[row.status, place, row.reason or ".".join(row.target.split(".")[:3])] += 1
+        return [(status, place, count, message) for (status, place, message), count in groups.items()]
 
 
-def allowed(key: str, patterns: Iterable[str]) -> bool:
-    """Whether a shell pattern names this key."""
+def matches(key: str, patterns: Iterable[str]) -> bool:
+    """Whether one of the shell patterns matches this key."""
     return any(fnmatchcase(key, pattern) for pattern in patterns)

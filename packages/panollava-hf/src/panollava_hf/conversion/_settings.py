@@ -1,225 +1,238 @@
-"""Fields of `PanoLLaVaConfig` for a checkpoint, from tensor shapes, hyper-parameters and the model config.
+"""The settings of the run that wrote a checkpoint, collected from everything that records them.
 
-A shape is certain; the rest must agree with it. What the original could do and PanoLLaVA cannot is refused, with the
-setting named.
+Shapes of tensors, the checkpoint's hyper-parameters and the run's model config must agree. The original wrote its model
+config as flat JSON, and read it from YAML with sections (`models`, `image_processing`, `lora`,
+`training.stage_configs.<stage>`).
 """
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from panollava_hf._errors import CheckpointError
-from panollava_hf.conversion._sources import Sources
+from panollava_hf.conversion._checkpoint import Checkpoint
+from panollava_hf.conversion._parts import ModelType
 
-#: Settings that change what the model computes, with the only values that PanoLLaVA (and any known run) has.
-FIXED = {
+SECTIONS = ("models", "model", "model_config", "image_processing", "data", "lora")
+#: Names that differ between the original's files, by the section in which they have this meaning ("": any).
+RENAMED = {
+    ("lora", "rank"): "lora_r",
+    ("lora", "alpha"): "lora_alpha",
+    ("lora", "dropout"): "lora_dropout",
+    ("lora", "target_modules"): "lora_target_modules",
+    ("", "lora_rank"): "lora_r",
+    ("", "resampler"): "resampler_type",
+    ("", "model_overlap_ratio"): "overlap_ratio",
+}
+#: Settings that the model config can also have inside `resampler_config`, by their name there.
+IN_RESAMPLER_CONFIG = {
+    "latent_dimension": "latent_dimension",
+    "resampler_attention_heads": "num_attention_heads",
+    "resampler_depth": "depth",
+    "resampler_hidden_dim": "hidden_dim",
+    "resampler_num_hidden_layers": "num_hidden_layers",
+    "resampler_num_query_tokens": "num_query_tokens",
+    "resampler_d_state": "d_state",
+    "resampler_d_conv": "d_conv",
+    "resampler_expand": "expand",
+    "resampler_norm_first": "norm_first",
+    "resampler_enable_cross_view": "enable_cross_view",
+}
+#: Files that the original's runs save next to a checkpoint, most specific first.
+FILE_NAMES = ("{stem}.model_config.json", "{stem}.model_config.yaml", "model_config.json", "model_config.yaml")
+
+#: The settings that matter to every model, and those that matter to one of its parts.
+GENERAL = ("use_vicreg_norm", "latent_dimension", "resampler_type", "overlap_ratio", "crop_strategy", "fov_deg")
+RESAMPLER = {
+    "mlp": ("resampler_hidden_dim", "resampler_depth"),
+    "qformer": ("resampler_num_hidden_layers", "resampler_num_query_tokens", "resampler_attention_heads"),
+    "bimamba": (
+        *("resampler_hidden_dim", "resampler_depth", "resampler_d_state", "resampler_d_conv", "resampler_expand"),
+        *("resampler_norm_first", "resampler_enable_cross_view"),
+    ),
+}
+STITCHING = ("stitching_mode", "stitch_target_to_view_width", "stitch_interp")
+CONNECTOR = (
+    *STITCHING,
+    *("use_projection_positional_encoding", "pe_temperature", "pe_view_encoding_type", "pe_spatial_encoding_type"),
+    *("pe_enable_continuity", "stitch_stride_offset", "stitch_target_cols", "resampler_enable_cross_view"),
+)
+LORA = ("lora_r", "lora_alpha", "lora_dropout")
+VICREG_WEIGHTS = ("vicreg_similarity_weight", "vicreg_variance_weight", "vicreg_covariance_weight")
+VICREG = ("vicreg_mode", "vicreg_loss_weight", *VICREG_WEIGHTS)
+VICREG_PROJECTOR = ("vicreg_projector_depth", "vicreg_projector_dim")
+
+#: The only values that PanoLLaVA computes.
+SUPPORTED: dict[str, tuple[Any, ...]] = {
     "pe_view_encoding_type": ("sinusoidal",),
     "pe_spatial_encoding_type": ("sinusoidal",),
     "pe_enable_continuity": (True,),
     "stitch_stride_offset": (0,),
     "stitch_target_cols": (0,),
     "resampler_enable_cross_view": (False,),
+    "stitching_mode": ("concat", "stride_views", "drop_overlap", "resample"),
+    "vicreg_mode": ("pairwise", "batchwise"),
 }
-STITCHING = ("concat", "stride_views", "drop_overlap", "resample")
+#: The original's defaults. They change the numbers, so a note says when one is assumed.
+NOTED_DEFAULTS = {
+    "crop_strategy": "e2p",
+    "fov_deg": 90.0,
+    "use_projection_positional_encoding": True,
+    "vicreg_mode": "pairwise",
+}
+DEFAULTS = {
+    **NOTED_DEFAULTS,
+    "resampler_attention_heads": 8,
+    "resampler_norm_first": True,
+    "lora_dropout": 0.0,
+    "vicreg_loss_weight": 1.0,
+    **dict(zip(VICREG_WEIGHTS, (25.0, 25.0, 1.0), strict=True)),
+}
 
 
-def resampler_type(names: Mapping[str, Tensor], sources: Sources) -> str:
-    """Which resampler the tensors belong to."""
-    starts = {"mlp.": "mlp", "bert.": "qformer", "blocks.": "bimamba"}
-    kinds = {kind for start, kind in starts.items() if any(name.startswith(start) for name in names)}
-    if len(kinds) != 1:
-        raise CheckpointError(
-            "no known resampler in the checkpoint: expected the keys of mlp (mlp.*), qformer (bert.*) or bimamba "
-            f"(blocks.*) under model.resampler_module.resampler., got {sorted(names)[:4]}"
-        )
-    return str(sources.agreed("resampler_type", the_tensors=kinds.pop()))
+@dataclass(frozen=True)
+class RunSettings:
+    """The settings of a run.
+
+    Attributes:
+        values: Values by the original's names; a setting that is recorded nowhere and has no default is absent.
+        stage: Training stage: `vision`, `resampler` or `finetune`; None if it is not recorded.
+        crop_overlap: Overlap with which panoramas were cut into views; the model's own is `values["overlap_ratio"]`.
+        image_size: Size of the views.
+        towers: The recorded names of `vision_name` and `language_model_name`, best first.
+        folders: Folders where relative names of towers start.
+        notes: What was found and assumed.
+    """
+
+    values: Mapping[str, Any]
+    stage: str | None
+    crop_overlap: Any
+    image_size: Any
+    towers: Mapping[str, tuple[str, ...]]
+    folders: tuple[Path, ...]
+    notes: tuple[str, ...]
 
 
-def resampler_settings(kind: str, tensors: Mapping[str, Tensor], sources: Sources) -> dict[str, Any]:
-    """Fields of the config that describe the resampler, read off its shapes."""
-    known = {"mlp": _mlp, "qformer": _qformer, "bimamba": _bimamba}[kind](tensors, sources)
-    latent = known.pop("latent_dimension")
-    sources.agreed("latent_dimension", the_tensors=latent, resampler_config=sources.resampler("latent_dimension"))
-    tokens = known.pop("num_latent_tokens", None)
-    settings = {"resampler_type": kind, "latent_dimension": latent, "resampler_config": known}
-    return settings if tokens is None else {**settings, "num_latent_tokens": tokens}
-
-
-def _shape(tensors: Mapping[str, Tensor], name: str) -> tuple[int, ...]:
-    if name not in tensors:
-        raise CheckpointError(f"the resampler lacks {name}, from which its size is read")
-    return tuple(tensors[name].shape)
-
-
-def layers_of(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Names of the linear layers of an MLP `mlp.*`, in order."""
-    found = [n.removesuffix(".weight") for n, t in tensors.items() if n.endswith(".weight") and t.ndim == 2]
-    return sorted(found, key=lambda name: int(name.rpartition(".")[2]))
-
-
-def _mlp(tensors: Mapping[str, Tensor], sources: Sources) -> dict[str, Any]:
-    layers = layers_of(tensors)
-    first, last = _shape(tensors, f"{layers[0]}.weight"), _shape(tensors, f"{layers[-1]}.weight")
-    hidden = first[0] if len(layers) > 1 else None
-    sources.agreed("resampler_hidden_dim", the_tensors=hidden, resampler_config=sources.resampler("hidden_dim"))
-    sources.agreed("resampler_depth", the_tensors=len(layers), resampler_config=sources.resampler("depth"))
-    return {"latent_dimension": last[0], "num_layers": len(layers), **({"hidden_dim": hidden} if hidden else {})}
-
-
-def _count(tensors: Mapping[str, Tensor], prefix: str) -> int:
-    return len({name.removeprefix(prefix).partition(".")[0] for name in tensors if name.startswith(prefix)})
-
-
-def _qformer(tensors: Mapping[str, Tensor], sources: Sources) -> dict[str, Any]:
-    layers = _count(tensors, "bert.encoder.layer.")
-    queries, width = _shape(tensors, "query")[-2:]
-    for name, value in (("num_hidden_layers", layers), ("num_query_tokens", queries)):
-        sources.agreed(f"resampler_{name}", the_tensors=value, resampler_config=sources.resampler(name))
-    heads = sources.resampler("num_attention_heads", "resampler_attention_heads")
-    sources.agreed("resampler_attention_heads", resampler_config=heads)
-    heads = 8 if heads is None else int(heads)
-    if width % heads:
-        raise CheckpointError(f"the Q-Former is {width} wide, which {heads} attention heads do not divide")
-    return {
-        "latent_dimension": _shape(tensors, "proj.weight")[0],
-        "num_latent_tokens": queries,
-        "num_layers": layers,
-        "num_heads": heads,
-        "causal": True,  # BERT ran as a decoder
-    }
-
-
-def _bimamba(tensors: Mapping[str, Tensor], sources: Sources) -> dict[str, Any]:
-    hidden = _shape(tensors, "input_proj.weight")[0]
-    inner, state = _shape(tensors, "blocks.0.forward_block.A_log")
-    known = {
-        "hidden_dim": hidden,
-        "num_layers": _count(tensors, "blocks."),
-        "d_state": state,
-        "d_conv": _shape(tensors, "blocks.0.forward_block.conv1d.weight")[-1],
-        "expand": inner / hidden,
-    }
-    sources.agreed("resampler_hidden_dim", the_tensors=hidden, resampler_config=sources.resampler("hidden_dim"))
-    sources.agreed("resampler_depth", the_tensors=known["num_layers"], resampler_config=sources.resampler("depth"))
-    for name in ("d_state", "d_conv", "expand"):
-        sources.agreed(f"resampler_{name}", the_tensors=known[name], resampler_config=sources.resampler(name))
-    norm_first = sources.resampler("norm_first")
-    if sources.resampler("enable_cross_view"):
-        raise CheckpointError("resampler enable_cross_view=True mixes views, which PanoLLaVA's bimamba does not")
-    known["norm_first"] = True if norm_first is None else bool(norm_first)
-    return {**known, "latent_dimension": _shape(tensors, "output_proj.weight")[0]}
-
-
-def vicreg_settings(tensors: Mapping[str, Tensor], sources: Sources, latent: int, notes: list[str]) -> dict[str, Any]:
-    """Fields of the config that describe the VICReg projector and loss."""
-    weight = sources.agreed("vicreg_loss_weight")
-    weight = 1.0 if weight is None else float(weight)
-    if weight <= 0:  # later stages switch the loss off
-        weight = 1.0
-    settings: dict[str, Any] = {"vicreg_projector_depth": 0}
-    for name, default in (("similarity", 25.0), ("variance", 25.0), ("covariance", 1.0)):
-        value = sources.agreed(f"vicreg_{name}_weight")
-        settings[f"vicreg_{name}_weight"] = weight * (default if value is None else float(value))
-    mode = sources.agreed("vicreg_mode")
-    if mode not in (None, "pairwise", "batchwise"):
-        raise CheckpointError(f"vicreg_mode is {mode!r}, expected 'pairwise' or 'batchwise'")
-    if mode is None:
-        notes.append("vicreg_mode is written nowhere: taken as the original's default, pairwise")
-    settings["vicreg_mode"] = mode or "pairwise"
-    if tensors:
-        layers = layers_of(tensors)
-        first, last = tensors[f"{layers[0]}.weight"].shape, tensors[f"{layers[-1]}.weight"].shape
-        if first[1] != latent:
-            raise CheckpointError(
-                f"the VICReg projector takes {first[1]} features and the resampler makes {latent}: this run compared "
-                "other features than the resampler's; convert it with --model-type feature-extraction"
-            )
-        sources.agreed("vicreg_projector_depth", the_tensors=len(layers))
-        sources.agreed("vicreg_projector_dim", the_tensors=last[0])
-        settings |= {"vicreg_projector_depth": len(layers), "vicreg_projector_dim": last[0]}
-        if len(layers) > 1 and first[0] != last[0]:
-            settings["vicreg_projector_hidden_dim"] = first[0]
-    return settings
-
-
-def connector_settings(sources: Sources, notes: list[str], *, needed: bool) -> dict[str, Any]:
-    """Positional encoding, stitching and overlap, which no tensor tells.
+def read_settings(
+    checkpoint: Checkpoint, model_config: str | Path | None, shapes: Mapping[str, Any], model_type: ModelType
+) -> RunSettings:
+    """Read the settings of the run that wrote a checkpoint, as far as they matter for this type of model.
 
     Args:
-        sources: Where to look.
-        notes: Where to write what was taken for granted.
-        needed: Whether the model has a projector; without one nothing here matters but the overlap.
+        checkpoint: The checkpoint.
+        model_config: The run's model config, `.json` or `.yaml`; default: the one next to the checkpoint, if any.
+        shapes: The settings that the tensors' shapes determine.
+        model_type: What the checkpoint is converted to.
 
     Raises:
-        CheckpointError: Something that changes the numbers is not written anywhere.
+        CheckpointError: The model config cannot be read, two places have different values for a setting, or PanoLLaVA
+            does not compute what a setting says.
     """
-    overlap = sources.agreed("overlap_ratio")
-    if overlap is None:
-        overlap = sources.crop_overlap
-    if overlap is None:
-        raise CheckpointError("overlap_ratio is neither in hyper_parameters nor in a model config: give --model-config")
-    settings: dict[str, Any] = {"overlap_ratio": float(overlap)}
-    if not needed:
-        return {**settings, "positional_encoding": "none", "stitching_mode": "concat"}
-    for name, known in FIXED.items():
-        value = sources.agreed(name)
-        if value is not None and value not in known:
-            raise CheckpointError(
-                f"{name}={value!r} is not supported: PanoLLaVA computes what {name}={known[0]!r} does"
-            )
-    mode = sources.agreed("stitching_mode")
-    if mode is None:
-        raise CheckpointError(
-            "stitching_mode is not in the checkpoint, and no model config says it: give --model-config with the run's "
-            "stitching_mode and use_projection_positional_encoding"
-        )
-    if mode not in STITCHING:
-        raise CheckpointError(f"stitching_mode is {mode!r}, expected one of {', '.join(STITCHING)}")
-    settings["stitching_mode"] = mode
-    for name in ("stitch_target_to_view_width", "stitch_interp"):
-        value = sources.agreed(name)
-        if value is not None:
-            settings[name] = value
-        elif mode == "resample":
-            raise CheckpointError(
-                f"stitching_mode is 'resample', but {name} is written nowhere: add it to the model config"
-            )
-    encoding = sources.agreed("use_projection_positional_encoding")
-    if encoding is None:
-        notes.append("use_projection_positional_encoding is written nowhere: taken as the original's default, True")
-    settings["positional_encoding"] = "none" if encoding is False else "yaw"
-    temperature = sources.agreed("pe_temperature")
-    if temperature is not None and float(temperature) != 10000.0:
-        settings["positional_temperature"] = float(temperature)
-    return settings
+    recorded = dict(checkpoint.hyper_parameters)
+    # The data module's overlap cuts the panorama, the model's stitches and pairs: two settings of one name.
+    crop_overlap = recorded.pop("overlap_ratio", None)
+    recorded = {RENAMED.get(("", name), name): value for name, value in recorded.items()}
+    stage = recorded["stage"] if isinstance(recorded.get("stage"), str) else None
+    path = _find_model_config(checkpoint.path) if model_config is None else Path(model_config)
+    config = {} if path is None else _read_model_config(path, stage)
+
+    names = [*GENERAL, *RESAMPLER[shapes["resampler_type"]], *(LORA if "lora_r" in shapes else ())]
+    names += CONNECTOR if model_type == "conditional-generation" else ()
+    names += VICREG if model_type == "vicreg" else ()
+    names += VICREG_PROJECTOR if "vicreg_projector_depth" in shapes else ()
+    agreed = {name: _agreed(name, shapes, recorded, config) for name in names}
+    values = {name: value for name, value in agreed.items() if value is not None}
+    assumed = {name: DEFAULTS[name] for name in names if name in DEFAULTS and name not in values}
+
+    found = [f"model config found next to the checkpoint: {path.name}"] if path and model_config is None else []
+    return RunSettings(
+        values={**shapes, **values, **assumed},
+        stage=stage,
+        crop_overlap=crop_overlap,
+        image_size=recorded.get("image_size") or config.get("image_size"),
+        towers={
+            name: tuple(place[name] for place in (config, recorded) if isinstance(place.get(name), str))
+            for name in ("vision_name", "language_model_name")
+        },
+        folders=() if path is None else tuple(path.resolve().parents)[:2],
+        notes=(
+            *found,
+            *(
+                f"{name} is recorded nowhere: assumed to be the original's default, {value}"
+                for name, value in assumed.items()
+                if name in NOTED_DEFAULTS
+            ),
+        ),
+    )
 
 
-def crop_settings(sources: Sources, overlap: float, tower_size: Any, notes: list[str]) -> dict[str, Any]:
-    """How the run cut panoramas into views."""
-    settings: dict[str, Any] = {}
-    for name, default in (("crop_strategy", "e2p"), ("fov_deg", 90.0)):
-        value = sources.agreed(name)
-        if value is None:
-            notes.append(f"{name} is written nowhere: taken as the original's default, {default}")
-        settings[name] = default if value is None else value
-    settings["fov_deg"] = float(settings["fov_deg"])
-    crop = sources.crop_overlap
-    if crop is not None and float(crop) != overlap:
-        # The plan must not follow the model's overlap then, so the number of views is written out.
-        from panollava_geometry import plan_views
+def _agreed(name: str, shapes: Mapping[str, Any], recorded: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
+    """The one value of a setting, None if it is recorded nowhere."""
+    inside, resampler = IN_RESAMPLER_CONFIG.get(name), config.get("resampler_config")
+    places: dict[str, Any] = {
+        "the tensors": shapes.get(name),
+        "resampler config": resampler.get(inside) if isinstance(resampler, Mapping) else None,
+        "hyper_parameters": recorded.get(name),
+        "the model config": config.get(name, config.get(inside or name)),
+    }
+    values = {place: list(v) if isinstance(v, tuple) else v for place, v in places.items() if v is not None}
+    value = next(iter(values.values()), None)
+    if any(other != value for other in values.values()):
+        listed = ", ".join(f"{repr(other)[:200]} in {place}" for place, other in values.items())
+        raise CheckpointError(f"{name} is contradictory: {listed}. Correct the model config, or pass the right one")
+    if value is not None and name in SUPPORTED and value not in SUPPORTED[name]:
+        expected = " or ".join(map(repr, SUPPORTED[name]))
+        raise CheckpointError(f"{name} is {repr(value)[:200]}, which is not supported; expected {expected}")
+    return value
 
-        plan = plan_views(settings["crop_strategy"], fov_deg=settings["fov_deg"], overlap_ratio=float(crop))
-        globals_ = 1 if settings["crop_strategy"] == "anyres_e2p" else 0
-        if settings["crop_strategy"] in ("e2p", "anyres_e2p"):
-            settings["num_views"] = len(plan) - globals_
-            notes.append(
-                f"panoramas were cut with overlap {crop} ({settings['num_views']} tiles) and stitched with {overlap}: "
-                "num_views is written out so that both stay"
-            )
-    given = sources.hyper_parameters.get("image_size") or sources.model_config.get("image_size")
-    size = [given, given] if isinstance(given, int) else given
-    tower = [tower_size, tower_size] if isinstance(tower_size, int) else tower_size
-    if size is not None and tower is not None and list(size) != list(tower):
-        settings["view_size"] = [int(side) for side in size]
-    return settings
+
+def _find_model_config(checkpoint: Path) -> Path | None:
+    paths = (checkpoint.parent / name.format(stem=checkpoint.stem) for name in FILE_NAMES)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _read_model_config(path: Path, stage: str | None) -> dict[str, Any]:
+    """Read a model config in either of the original's layouts into one flat dictionary."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"model config {path} cannot be read: {error}") from error
+    try:
+        document = json.loads(text) if path.suffix == ".json" else _yaml(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"model config {path} is not valid {path.suffix[1:] or 'YAML'}: {error}") from error
+    if not isinstance(document, dict):
+        raise CheckpointError(f"model config {path} contains a {type(document).__name__}, expected names and values")
+    config = _flatten(document, stage)
+    if not config.get("use_lora"):  # its LoRA settings are defaults then, and were not used
+        config = {name: value for name, value in config.items() if name not in LORA}
+    return config
+
+
+def _yaml(text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+def _flatten(document: Mapping[str, Any], stage: str | None) -> dict[str, Any]:
+    """Sections → one flat dictionary. Later parts win: a stage's own settings over the general ones."""
+    parts: list[tuple[str, Any]] = [("", {k: v for k, v in document.items() if k not in (*SECTIONS, "training")})]
+    parts += [(section, document.get(section)) for section in SECTIONS]
+    training = document.get("training")
+    for place in ("stage_configs", "stages"):
+        stages = training.get(place) if isinstance(training, Mapping) else None
+        own = stages.get(stage) if isinstance(stages, Mapping) else None
+        if isinstance(own, Mapping):
+            parts.append(("", {name: value for name, value in own.items() if not isinstance(value, Mapping)}))
+            parts.append(("image_processing", own.get("image_processing")))
+    flat: dict[str, Any] = {}
+    for section, part in parts:
+        for name, value in part.items() if isinstance(part, Mapping) else ():
+            flat[RENAMED.get((section, name)) or RENAMED.get(("", name)) or str(name)] = value
+    return flat

@@ -1,0 +1,164 @@
+"""The `PanoLLaVaConfig` of a checkpoint, from the settings of its run."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from panollava_geometry import plan_views
+
+from panollava_hf._chat_template import IMAGE_TOKEN
+from panollava_hf._errors import CheckpointError
+from panollava_hf.configuration_panollava import PanoLLaVaConfig
+from panollava_hf.conversion._parts import ModelType, Parts
+from panollava_hf.conversion._settings import STITCHING, VICREG_WEIGHTS, RunSettings
+from panollava_hf.conversion._towers import Towers
+
+
+@dataclass(frozen=True)
+class InferredConfig:
+    """The config of the new model.
+
+    Attributes:
+        config: The config.
+        notes: What was decided.
+    """
+
+    config: PanoLLaVaConfig
+    notes: tuple[str, ...]
+
+
+def infer_config(parts: Parts, settings: RunSettings, towers: Towers, model_type: ModelType) -> InferredConfig:
+    """Infer the config of the new model.
+
+    Args:
+        parts: The checkpoint's parts.
+        settings: The settings of its run.
+        towers: The towers it was trained with.
+        model_type: What the checkpoint is converted to.
+
+    Raises:
+        CheckpointError: Something that changes the numbers is recorded nowhere.
+    """
+    generates = model_type == "conditional-generation"
+    fields = _resampler_fields(settings.values) | _crop_fields(settings, towers)
+    if generates:
+        fields |= _connector_fields(settings.values)
+    else:
+        fields |= {"positional_encoding": "none", "stitching_mode": "concat"}
+    if model_type == "vicreg":
+        fields |= _vicreg_fields(settings.values)
+    if parts.adapters:
+        fields |= _lora_fields(settings.values)
+    text = copy.deepcopy(towers.text)
+    if text is not None and towers.names is not None:
+        text.vocab_size = _vocabulary(parts, towers, towers.names.embedding)
+        fields["image_token_id"] = int(towers.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN))
+    trained = not (generates and settings.stage == "vision")
+    config = PanoLLaVaConfig(
+        vision_config=towers.vision,
+        text_config=text,
+        connector_trained=trained,
+        trainable_vision_blocks=0,
+        vicreg_pairs="columns",
+        **fields,
+    )
+    notes = []
+    if "num_views" in fields:
+        notes.append(
+            f"panoramas were cut with overlap {settings.crop_overlap} ({fields['num_views']} tiles) and stitched with "
+            f"overlap {fields['overlap_ratio']}: num_views is written to the config so that both are kept"
+        )
+    if not trained:
+        notes.append("the projector of a vision-stage checkpoint is untrained, so connector_trained is False")
+    return InferredConfig(config, tuple(notes))
+
+
+def _vocabulary(parts: Parts, towers: Towers, embedding: str) -> int:
+    """The size of the vocabulary that the language model was trained with."""
+    if embedding not in parts.language.tensors:
+        raise CheckpointError(
+            f"the checkpoint lacks model.language_model.{embedding}: give the --text-tower it was trained with, not "
+            f"{towers.text_source}"
+        )
+    rows = int(parts.language.tensors[embedding].shape[0])
+    if int(towers.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)) >= rows:
+        raise CheckpointError(
+            f"the vocabulary is contradictory: the checkpoint's embedding has {rows} rows, but with {IMAGE_TOKEN} the "
+            f"text tower's tokenizer has {len(towers.tokenizer)} tokens. Give the --text-tower it was trained with"
+        )
+    return rows
+
+
+def _resampler_fields(known: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {name: known[name] for name in ("resampler_type", "latent_dimension")}
+    inner: dict[str, Any] = {}
+    if known["resampler_type"] == "qformer":
+        heads, width = int(known["resampler_attention_heads"]), known["resampler_width"]
+        if heads < 1 or width % heads:
+            raise CheckpointError(f"the Q-Former's width {width} is not divisible by {heads} attention heads")
+        # BERT ran as a decoder, so its self-attention is causal.
+        inner = {"num_layers": known["resampler_num_hidden_layers"], "num_heads": heads, "causal": True}
+        fields["num_latent_tokens"] = known["resampler_num_query_tokens"]
+    else:
+        inner = {"num_layers": known["resampler_depth"], "hidden_dim": known["resampler_hidden_dim"]}
+    if known["resampler_type"] == "bimamba":
+        inner |= {name: known[f"resampler_{name}"] for name in ("d_state", "d_conv", "expand")}
+        inner["norm_first"] = bool(known["resampler_norm_first"])
+    inner = {name: value for name, value in inner.items() if value is not None}
+    return {**fields, "vision_output_norm": known["use_vicreg_norm"], "resampler_config": inner}
+
+
+def _crop_fields(settings: RunSettings, towers: Towers) -> dict[str, Any]:
+    """How the run cut panoramas into views."""
+    known = settings.values
+    strategy, fov, crop = known["crop_strategy"], float(known["fov_deg"]), settings.crop_overlap
+    overlap = known.get("overlap_ratio", crop)
+    if overlap is None:
+        raise CheckpointError("overlap_ratio is neither in hyper_parameters nor in a model config: give --model-config")
+    fields: dict[str, Any] = {"crop_strategy": strategy, "fov_deg": fov, "overlap_ratio": float(overlap)}
+    if crop is not None and float(crop) != float(overlap) and strategy in ("e2p", "anyres_e2p"):
+        # The model's overlap then does not determine the views, so their number is written out.
+        plan = plan_views(strategy, fov_deg=fov, overlap_ratio=float(crop))
+        fields["num_views"] = len(plan) - (1 if strategy == "anyres_e2p" else 0)
+    tower = getattr(towers.vision, "image_size", None)
+    size, tower_size = ([side, side] if isinstance(side, int) else side for side in (settings.image_size, tower))
+    if size is not None and tower_size is not None and list(size) != list(tower_size):
+        fields["view_size"] = [int(side) for side in size]
+    return fields
+
+
+def _connector_fields(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Positional encoding and stitching, which no tensor determines."""
+    for name in STITCHING[: 3 if known.get("stitching_mode") == "resample" else 1]:
+        if name not in known:
+            raise CheckpointError(
+                f"{name} is neither in the checkpoint nor in a model config: give --model-config with the run's "
+                f"{', '.join(STITCHING)} and use_projection_positional_encoding"
+            )
+    fields = {name: known[name] for name in STITCHING if name in known}
+    fields["positional_encoding"] = "none" if known["use_projection_positional_encoding"] is False else "yaw"
+    if "pe_temperature" in known:
+        fields["positional_temperature"] = float(known["pe_temperature"])
+    return fields
+
+
+def _vicreg_fields(known: Mapping[str, Any]) -> dict[str, Any]:
+    """The VICReg projector and loss."""
+    total = float(known["vicreg_loss_weight"])
+    total = total if total > 0 else 1.0  # later stages switch the loss off with a weight of 0
+    fields = {name: total * float(known[name]) for name in VICREG_WEIGHTS}
+    fields |= {"vicreg_mode": known["vicreg_mode"], "vicreg_projector_depth": known.get("vicreg_projector_depth", 0)}
+    if fields["vicreg_projector_depth"]:
+        fields["vicreg_projector_dim"] = known["vicreg_projector_dim"]
+        if known["vicreg_projector_hidden_dim"] != known["vicreg_projector_dim"]:
+            fields["vicreg_projector_hidden_dim"] = known["vicreg_projector_hidden_dim"]
+    return fields
+
+
+def _lora_fields(known: Mapping[str, Any]) -> dict[str, Any]:
+    if "lora_alpha" not in known:
+        raise CheckpointError(
+            "lora_alpha, the scale of the LoRA adapters, is recorded nowhere: add it to the model config"
+        )
+    return {"lora_r": known["lora_r"], "lora_alpha": known["lora_alpha"], "lora_dropout": float(known["lora_dropout"])}
