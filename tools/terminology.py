@@ -56,7 +56,6 @@ ALLOWED: dict[str, set[str]] = {
     "packages/panollava-geometry/src/panollava_geometry/_command_line.py": {"mistakes"},
     "packages/panollava-geometry/tests/test_command_line.py": {"mistakes"},
     "packages/panollava-geometry/CHANGELOG.md": {"mistakes"},
-    "packages/panollava-hf/CHANGELOG.md": {"account"},  # a deprecated class
     "packages/panollava-hf/src/panollava_hf/conversion/__init__.py": {"account"},
     "packages/panollava-hf/src/panollava_hf/conversion/_convert.py": {"account"},
     "packages/panollava-hf/src/panollava_hf/conversion/_report.py": {"fate", "why"},

@@ -13,13 +13,12 @@ from transformers import PretrainedConfig, PreTrainedModel
 from panollava_hf._files import require_new, staged_folder
 from panollava_hf._lora import ADAPTER_FOLDER, write_adapter
 from panollava_hf.conversion._checkpoint import read_checkpoint
-from panollava_hf.conversion._config import infer_config
+from panollava_hf.conversion._config import find_towers, infer_config
 from panollava_hf.conversion._lora import fit_adapters
 from panollava_hf.conversion._original_resamplers import map_resampler, settings_from_shapes
 from panollava_hf.conversion._parts import ModelType, split_parts
 from panollava_hf.conversion._report import ConversionReport
 from panollava_hf.conversion._settings import read_settings
-from panollava_hf.conversion._towers import find_towers
 from panollava_hf.conversion._weights import map_weights, verify, vision_prefix
 from panollava_hf.conversion._write import Progress, plan_weights, widest_dtype, write_processor, write_weights
 from panollava_hf.hub import CardFacts, plan_push, push, write_card

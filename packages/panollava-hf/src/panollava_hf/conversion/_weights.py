@@ -14,9 +14,9 @@ from torch import Tensor
 from transformers import AutoModel, PretrainedConfig, PreTrainedModel
 
 from panollava_hf._errors import CheckpointError
+from panollava_hf.conversion._config import LanguageNames, Towers
 from panollava_hf.conversion._parts import Adapter, MappedPart, Part, Parts, equal
 from panollava_hf.conversion._report import KeyReport
-from panollava_hf.conversion._towers import LanguageNames, Towers
 
 LANGUAGE = "panollava.language_model."
 VISION = "panollava.vision_backbone.encoder."

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import GenerationConfig
 
+from panollava_hf.conversion._config import Towers
 from panollava_hf.conversion._lora import PeftAdapter, merged
-from panollava_hf.conversion._towers import Towers
 from panollava_hf.conversion._weights import PROJECTOR, MappedWeights, VerifiedModel
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
