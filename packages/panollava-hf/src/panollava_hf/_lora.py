@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from peft import LoraConfig, PeftModel
 
-    from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
-
 #: Folder of a LoRA adapter that is not merged, inside a checkpoint folder.
 ADAPTER_FOLDER = "adapter"
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
@@ -89,13 +87,11 @@ def _peft() -> Any:
 # Wrapping and merging
 
 
-def add_lora(
-    model: "PanoLLaVaForConditionalGeneration", *, train_projector: bool = True, **changes: Any
-) -> "PeftModel":
+def add_lora(model: PreTrainedModel, *, train_projector: bool = True, **changes: Any) -> "PeftModel":
     """Add LoRA adapters to the language model, wrap the model in peft's class, and freeze the other weights.
 
     Args:
-        model: The model to adapt; it is changed in place and wrapped. Adapters that it contains (`use_lora`) are merged
+        model: `PanoLLaVaForConditionalGeneration`; it is changed in place and wrapped. Adapters that it contains (`use_lora`) are merged
             into its weights first.
         train_projector: Whether the projector is trained in full next to the adapters, as in the finetune stage.
         changes: Fields of `peft.LoraConfig` to add or replace.
@@ -116,11 +112,14 @@ def add_lora(
     return _peft().get_peft_model(model, lora_config(model, **changes))
 
 
-def merge_lora(model: "PanoLLaVaForConditionalGeneration | PeftModel") -> "PanoLLaVaForConditionalGeneration":
+def merge_lora(model: "PreTrainedModel | PeftModel") -> Any:
     """Add the adapters to the weights: a plain model with the same answers that needs no peft.
 
     Args:
         model: The result of `add_lora`, or a model that contains adapters; changed in place.
+
+    Returns:
+        The `PanoLLaVaForConditionalGeneration`.
     """
     if hasattr(model, "merge_and_unload"):
         return model.merge_and_unload()
