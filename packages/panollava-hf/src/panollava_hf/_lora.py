@@ -91,8 +91,8 @@ def add_lora(model: PreTrainedModel, *, train_projector: bool = True, **changes:
     """Add LoRA adapters to the language model, wrap the model in peft's class, and freeze the other weights.
 
     Args:
-        model: `PanoLLaVaForConditionalGeneration`; it is changed in place and wrapped. Adapters that it contains (`use_lora`) are merged
-            into its weights first.
+        model: `PanoLLaVaForConditionalGeneration`; it is changed in place and wrapped. Adapters that it contains
+            (`use_lora`) are merged into its weights first.
         train_projector: Whether the projector is trained in full next to the adapters, as in the finetune stage.
         changes: Fields of `peft.LoraConfig` to add or replace.
 
