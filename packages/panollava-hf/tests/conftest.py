@@ -106,3 +106,24 @@ def tiny_inputs():
         }
 
     return build
+
+
+@pytest.fixture(scope="session")
+def training_scenes(tmp_path_factory):
+    """A dozen PanoShapes scenes of the training split, and four of the test split."""
+    from panollava_hf.panoshapes import write_panoshapes
+
+    folder = tmp_path_factory.mktemp("data") / "panoshapes"
+    write_panoshapes(folder, "train", 12, width=128, workers=1)
+    write_panoshapes(folder, "test", 4, width=128, workers=1)
+    return folder
+
+
+@pytest.fixture
+def datasets_cache(tmp_path_factory, monkeypatch):
+    """A temporary folder in which `datasets` caches tables."""
+    import datasets
+
+    folder = tmp_path_factory.mktemp("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
+    return folder

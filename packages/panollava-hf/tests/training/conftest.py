@@ -2,22 +2,13 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def shapes(tmp_path_factory):
-    """A dozen PanoShapes scenes of the training split, and four of the test split."""
-    from panollava_hf.panoshapes import write_panoshapes
-
-    folder = tmp_path_factory.mktemp("data") / "panoshapes"
-    write_panoshapes(folder, "train", 12, width=128, workers=1)
-    write_panoshapes(folder, "test", 4, width=128, workers=1)
-    return folder
+def shapes(training_scenes):
+    return training_scenes
 
 
 @pytest.fixture(autouse=True)
-def _caches(tmp_path_factory, monkeypatch):
+def _caches(datasets_cache):
     """`datasets` caches tables in a temporary folder."""
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("datasets"))
 
 
 @pytest.fixture
