@@ -30,25 +30,6 @@ def all_reduce(tensor: Tensor) -> Tensor:
     return total
 
 
-def gather_rows(*tensors: Tensor) -> tuple[Any, ...]:
-    """Concatenate the second axis over ranks, outside autograd; the last item is where this rank's rows begin.
-
-    Ranks may have different numbers of rows; what is sent is padded to the largest.
-    """
-    rank, device = dist.get_rank(), tensors[0].device
-    sizes = [torch.zeros((), dtype=torch.int64, device=device) for _ in range(dist.get_world_size())]
-    dist.all_gather(sizes, torch.tensor(tensors[0].shape[1], device=device))
-    counts = [int(size) for size in sizes]
-    gathered: list[Any] = []
-    for tensor in tensors:
-        padded = tensor.new_zeros(tensor.shape[0], max(counts), *tensor.shape[2:])
-        padded[:, : counts[rank]] = tensor.detach()
-        parts = [torch.empty_like(padded) for _ in counts]
-        dist.all_gather(parts, padded)
-        gathered.append(torch.cat([part[:, :count] for part, count in zip(parts, counts, strict=True)], dim=1))
-    return (*gathered, sum(counts[:rank]))
-
-
 class _SumOverRanks(torch.autograd.Function):
     @staticmethod
     def forward(tensor: Tensor) -> Tensor:
@@ -67,6 +48,37 @@ def sum_over_ranks(tensor: Tensor) -> Tensor:
     """Sum over ranks; the gradient is summed over ranks too."""
     total: Tensor = _SumOverRanks.apply(tensor)
     return total
+
+
+def gather_rows(*tensors: Tensor) -> tuple[Any, ...]:
+    """Concatenate the second axis over ranks; the last item is the index of this rank's first row.
+
+    Ranks may have different numbers of rows; what is sent is padded to the largest.
+    """
+    rank, device = dist.get_rank(), tensors[0].device
+    sizes = [torch.zeros((), dtype=torch.int64, device=device) for _ in range(dist.get_world_size())]
+    dist.all_gather(sizes, torch.tensor(tensors[0].shape[1], device=device))
+    counts = [int(size) for size in sizes]
+    return *(_GatherRows.apply(tensor, counts, rank) for tensor in tensors), sum(counts[:rank])
+
+
+class _GatherRows(torch.autograd.Function):
+    @staticmethod
+    def forward(tensor: Tensor, counts: list[int], rank: int) -> Tensor:
+        padded = tensor.new_zeros(tensor.shape[0], max(counts), *tensor.shape[2:])
+        padded[:, : counts[rank]] = tensor
+        parts = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:, :count] for part, count in zip(parts, counts, strict=True)], dim=1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _, counts, rank = inputs
+        ctx.own = slice(sum(counts[:rank]), sum(counts[: rank + 1]))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return sum_over_ranks(grads[0])[:, ctx.own], None, None
 
 
 def pairs_of_all_ranks(per_pair: Tensor, ranks: int) -> Tensor:

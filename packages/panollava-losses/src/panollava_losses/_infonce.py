@@ -10,14 +10,14 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from panollava_losses._checks import check_choice, check_features, check_temperature, check_weight
-from panollava_losses._cross_entropy import symmetric_cross_entropy
 from panollava_losses._distributed import mean_over_pairs, pairs_of_all_ranks, world_size
+from panollava_losses._formula import masked
 from panollava_losses._overlap import Grouper, match_tokens
 from panollava_losses._protocols import Correspondences
-from panollava_losses._statistics import masked, statistics_dtype
+from panollava_losses._similarity import symmetric_cross_entropy
+from panollava_losses._statistics import no_autocast, statistics_dtype
 
 
 class InfoNCEOptions(NamedTuple):
@@ -88,12 +88,13 @@ def info_nce_unchecked(x: Tensor, y: Tensor, weight: Tensor | None, o: InfoNCEOp
         weight = weight.reshape(x.shape[:2]).to(dtype)
         p = weight / weight.sum(dim=-1, keepdim=True)
         x, y = masked(x, p), masked(y, p)
-    x, y = (functional.normalize(z, dim=-1, eps=1e-6) for z in (x, y))
-    if o.negatives == "pair":
-        return mean_over_pairs(symmetric_cross_entropy(x, y, p, o.temperature, 1, weight is not None), ranks)
-    p = p / pairs_of_all_ranks(p, ranks)
-    x, y, p = x.flatten(0, 1)[None], y.flatten(0, 1)[None], p.view(1, -1)
-    return symmetric_cross_entropy(x, y, p, o.temperature, ranks, weight is not None)[0]
+    with no_autocast(x.device):
+        if o.negatives == "pair":
+            each = symmetric_cross_entropy(x, y, p, o.temperature, 1, weight is not None)
+            return mean_over_pairs(each, ranks)
+        p = p / pairs_of_all_ranks(p, ranks)
+        x, y, p = (z.flatten(0, 1).unsqueeze(0) for z in (x, y, p))
+        return symmetric_cross_entropy(x, y, p, o.temperature, ranks, weight is not None)[0]
 
 
 class OverlapInfoNCELoss(nn.Module):

@@ -1,0 +1,123 @@
+"""Symmetric cross-entropy of matching rows, in plain operations on blocks of the similarity matrix.
+
+For anchor weights `p` and `s_ij = cos(x_i, y_j) / τ`, where row `i` of `x` matches row `i` of `y`,
+
+    loss = Σ_i p_i · (½ log Σ_j exp(s_ij) + ½ log Σ_j exp(s_ji) − s_ii).
+
+Cosines are at most 1, so `exp(s_ij − 1/τ)` cannot overflow, and one matrix of them has the sums along rows and along
+columns. If it needs more than one block, each block is checkpointed: the backward pass computes it again, and memory
+grows with the block instead of the matrix. With several ranks, each rank has its own rows of `x` and all rows of `y`,
+and the column sums are added over ranks, so no similarity is computed twice.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from panollava_losses._distributed import gather_rows, sum_over_ranks
+from panollava_losses._parallel import chunk_size
+from panollava_losses._statistics import no_autocast
+
+#: Largest range of exponents, `2/τ`, for which float32 keeps full precision; a smaller τ takes float64.
+FLOAT32_RANGE = 80.0
+#: Similarities of one block on a CPU: large enough that operations take milliseconds; the backward pass holds three.
+BLOCK_BYTES = 2**24
+
+
+def symmetric_cross_entropy(
+    x: Float[Tensor, "groups rows features"],
+    y: Float[Tensor, "groups rows features"],
+    p: Float[Tensor, "groups rows"],
+    temperature: float,
+    ranks: int,
+    masked: bool,
+) -> Float[Tensor, " groups"]:
+    """Loss of each group; with several ranks, of the one group that they form together.
+
+    If `masked`, rows with `p = 0` are neither anchors nor candidates.
+    """
+    keys, key_p, first = (unit(y), p, 0) if ranks == 1 else gather_rows(unit(y), p)
+    key_bytes = keys.shape[1] * x.dtype.itemsize
+    groups = chunk_size(x.shape[0], x.shape[1] * key_bytes, x.device, BLOCK_BYTES)
+    rows = chunk_size(x.shape[1], groups * key_bytes, x.device, BLOCK_BYTES)
+    sums: Callable[..., tuple[Tensor, Tensor, Tensor]] = block_sums
+    if (groups, rows) != x.shape[:2]:
+        sums = partial(checkpoint, block_sums, use_reentrant=False, preserve_rng_state=False)
+    losses = []
+    for group in zip(*(_split(z, groups, 0) for z in (x, keys, p, key_p)), strict=True):
+        group_x, group_keys, group_p, group_key_p = group
+        blocks = [
+            sums(part, group_keys, part_p, group_key_p, offset, temperature, masked)
+            for part, part_p, offset in zip(
+                _split(group_x, rows, 1), _split(group_p, rows, 1), itertools.count(first, rows), strict=False
+            )
+        ]
+        row_parts, column_parts, matching_parts = zip(*blocks, strict=True)
+        columns = torch.stack(column_parts).sum(dim=0)
+        if ranks > 1:
+            columns = sum_over_ranks(columns)
+        columns = columns[:, first : first + x.shape[1]]
+        of_rows, of_columns, of_matching = (
+            torch.where(group_p > 0, total, 1.0).log() for total in (_cat(row_parts), columns, _cat(matching_parts))
+        )
+        each = ((of_rows + of_columns) / 2 - of_matching).to(x.dtype)
+        losses.append((each * group_p).sum(dim=-1))
+    loss = torch.cat(losses)
+    return loss if ranks == 1 else sum_over_ranks(loss)
+
+
+def block_sums(
+    x: Float[Tensor, "groups rows features"],
+    keys: Float[Tensor, "groups keys features"],
+    p: Float[Tensor, "groups rows"],
+    key_p: Float[Tensor, "groups keys"],
+    offset: int,
+    temperature: float,
+    masked: bool,
+) -> tuple[Float[Tensor, "groups rows"], Float[Tensor, "groups keys"], Float[Tensor, "groups rows"]]:
+    """Sums of `exp(s − 1/τ)` along rows and columns, and its entries where row `i` meets key `i + offset`."""
+    s: Tensor = _ShiftedProduct.apply(unit(x, 1 / temperature), keys, -1 / temperature)
+    if masked:
+        s.masked_fill_((p == 0).unsqueeze(-1), float("-inf")).masked_fill_((key_p == 0).unsqueeze(-2), float("-inf"))
+    if 2 / temperature > FLOAT32_RANGE:
+        s = s.double()
+    e = s.exp_()
+    return e.sum(dim=-1), e.sum(dim=-2), e.diagonal(offset, -2, -1)[:, : x.shape[1]]
+
+
+class _ShiftedProduct(torch.autograd.Function):
+    """`q·kᵀ + shift`, whose backward pass ignores autocast, as the forward pass does."""
+
+    @staticmethod
+    def forward(q: Tensor, k: Tensor, shift: float) -> Tensor:
+        return torch.baddbmm(q.new_full((1, 1, 1), shift), q, k.mT)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        q, k = ctx.saved_tensors
+        with no_autocast(q.device):
+            return torch.bmm(grads[0], k), torch.bmm(grads[0].mT, q), None
+
+
+def unit(z: Float[Tensor, "*rows features"], length: float = 1.0) -> Float[Tensor, "*rows features"]:
+    """Rows with this length; rows shorter than 1e-6 are scaled by a constant."""
+    return z * (length / torch.linalg.vector_norm(z, dim=-1, keepdim=True).clamp_min(1e-6))
+
+
+def _split(z: Tensor, size: int, dim: int) -> Sequence[Tensor]:
+    """`z.split`, without a copy of the gradient if there is one part."""
+    return (z,) if size >= z.shape[dim] else z.split(size, dim)
+
+
+def _cat(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(parts), dim=1)
