@@ -148,7 +148,7 @@ def test_the_plan_is_kept_and_renewed(tolerances, monkeypatch):
         calls.append(arguments)
         return group_correspondences(*arguments)
 
-    monkeypatch.setattr("panollava_losses._overlap.group_correspondences", counted)
+    monkeypatch.setattr("panollava_losses._grouping.group_correspondences", counted)
     features, c, loss = random_features(), random_correspondences(), OverlapVICRegLoss()
     first = loss(features, c)
     loss(features + 1, c)

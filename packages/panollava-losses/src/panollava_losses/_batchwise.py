@@ -64,9 +64,7 @@ class _BatchwiseTerms(torch.autograd.Function):
     """`(x, y, weight, options, ranks) → (invariance, variance, covariance, *_Moments)`."""
 
     @staticmethod
-    def forward(
-        x: Tensor, y: Tensor, weight: Tensor | None, options: TermOptions, ranks: int
-    ) -> tuple[Tensor, ...]:
+    def forward(x: Tensor, y: Tensor, weight: Tensor | None, options: TermOptions, ranks: int) -> tuple[Tensor, ...]:
         with no_autocast(x.device):
             terms, moments = _forward(x, y, weight, options, ranks)
         return *terms, *moments
@@ -93,9 +91,7 @@ class _BatchwiseTerms(torch.autograd.Function):
         return dx, dy, None, None, None
 
 
-def _forward(
-    x: Tensor, y: Tensor, weight: Tensor | None, options: TermOptions, ranks: int
-) -> tuple[Terms, _Moments]:
+def _forward(x: Tensor, y: Tensor, weight: Tensor | None, options: TermOptions, ranks: int) -> tuple[Terms, _Moments]:
     gamma, eps, correction = options
     features, dtype = x.shape[-1], statistics_dtype(x.dtype)
     mean, total, biased, unbiased = _mean(x, y, weight, ranks)
@@ -107,9 +103,9 @@ def _forward(
             product = add_outer(product, rows.mT)
         distances.append(squared_distance(x[part], y[part], rows_of(each, part), dtype))
     product = mirror(product, rows.mT)
-    matrix, columns, energy = split_diagonal(all_reduce(product) if ranks > 1 else product)
+    matrix, columns = split_diagonal(all_reduce(product) if ranks > 1 else product)
     variance = hinge(columns * (unbiased if correction else biased), gamma, eps)[0]
-    covariance = energy[0] * unbiased.square() / features
+    covariance = matrix.square().sum() * unbiased.square() / features
     return Terms(torch.cat(distances), variance, covariance), _Moments(mean, total, biased, unbiased, matrix, columns)
 
 

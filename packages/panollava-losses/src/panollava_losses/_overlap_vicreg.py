@@ -3,7 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from panollava_losses._overlap import Grouper, match_tokens
+from panollava_losses._grouping import Grouper
+from panollava_losses._overlap import match_tokens
 from panollava_losses._protocols import Correspondences
 from panollava_losses._vicreg import VICRegLoss, VICRegTerms, vicreg_unchecked
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from panollava_losses._formula import TermOptions, Terms, formula_gradients, pairwise_formula
+from panollava_losses._formula import TermOptions, Terms, formula_gradients, pairwise_formula, squared_norm
 from panollava_losses._parallel import chunks, map_chunks, rows_of
 from panollava_losses._statistics import (
     centred,
@@ -19,6 +19,7 @@ from panollava_losses._statistics import (
     hinge,
     hinge_gradient,
     no_autocast,
+    off_diagonal_energy,
     scales,
     second_moments,
     second_moments_gradient,
@@ -60,9 +61,12 @@ class _PairwiseTerms(torch.autograd.Function):
             distance, *moments = (torch.cat(column) for column in zip(*found, strict=True))
             (energy_x, *moments_x), (energy_y, *moments_y) = moments[:4], moments[4:]
             scale = scales(x, p, dtype)
-            factor = scale.variance(correction)
-            variance = sum(hinge(columns * factor, gamma, eps) for columns in (moments_x[2], moments_y[2])) / 2
-            covariance = (energy_x + energy_y) * scale.unbiased.square() / (2 * x.shape[-1])
+            hinges, energies = [], []
+            for energy, columns in ((energy_x, moments_x[2]), (energy_y, moments_y[2])):
+                hinges.append(hinge(columns * scale.variance(correction), gamma, eps))
+                energies.append(off_diagonal_energy(energy, columns, gram_is_smaller(*x.shape[-2:])))
+            variance = (hinges[0] + hinges[1]) / 2
+            covariance = (energies[0] + energies[1]) * scale.unbiased.square() / (2 * x.shape[-1])
         return distance, variance, covariance, *moments_x, *moments_y
 
     @staticmethod
@@ -87,10 +91,10 @@ def _chunks(x: Tensor) -> list[slice]:
 
 
 def _moments(z: Tensor, p: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Squared norm of the second moments off the diagonal, mean, matrix, and squared column norms of one side."""
+    """Squared norm of the matrix of second moments, mean, matrix, and squared column norms of one side."""
     mean = weighted_mean(z, p, statistics_dtype(z.dtype))
-    matrix, columns, energy = second_moments(centred(z, mean, p), gram_is_smaller(z.shape[-2], z.shape[-1]))
-    return energy, mean, matrix, columns
+    matrix, columns = second_moments(centred(z, mean, p), gram_is_smaller(z.shape[-2], z.shape[-1]))
+    return squared_norm(matrix, (-2, -1)), mean, matrix, columns
 
 
 def _gradients(

@@ -13,7 +13,7 @@ and the column sums are added over ranks, so no similarity is computed twice.
 import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -30,6 +30,14 @@ FLOAT32_RANGE = 80.0
 BLOCK_BYTES = 2**24
 
 
+class Sums(NamedTuple):
+    """Sums of `exp(s − 1/τ)` along rows and columns of a block, and its entries where a row meets its own match."""
+
+    of_rows: Float[Tensor, "groups rows"]
+    of_columns: Float[Tensor, "groups keys"]
+    matching: Float[Tensor, "groups rows"]
+
+
 def symmetric_cross_entropy(
     x: Float[Tensor, "groups rows features"],
     y: Float[Tensor, "groups rows features"],
@@ -43,33 +51,31 @@ def symmetric_cross_entropy(
     If `masked`, rows with `p = 0` are neither anchors nor candidates.
     """
     keys, key_p, first = (unit(y), p, 0) if ranks == 1 else gather_rows(unit(y), p)
-    key_bytes = keys.shape[1] * x.dtype.itemsize
-    groups = chunk_size(x.shape[0], x.shape[1] * key_bytes, x.device, BLOCK_BYTES)
-    rows = chunk_size(x.shape[1], groups * key_bytes, x.device, BLOCK_BYTES)
-    sums: Callable[..., tuple[Tensor, Tensor, Tensor]] = block_sums
-    if (groups, rows) != x.shape[:2]:
+    row_bytes = keys.shape[1] * x.dtype.itemsize
+    groups = chunk_size(x.shape[0], x.shape[1] * row_bytes, x.device, BLOCK_BYTES)
+    rows = chunk_size(x.shape[1], groups * row_bytes, x.device, BLOCK_BYTES)
+    one_block = (groups, rows) == tuple(x.shape[:2])
+    sums: Callable[..., Sums] = block_sums
+    if not one_block:
         sums = partial(checkpoint, block_sums, use_reentrant=False, preserve_rng_state=False)
-    losses = []
-    for group in zip(*(_split(z, groups, 0) for z in (x, keys, p, key_p)), strict=True):
-        group_x, group_keys, group_p, group_key_p = group
-        blocks = [
-            sums(part, group_keys, part_p, group_key_p, offset, temperature, masked)
-            for part, part_p, offset in zip(
-                _split(group_x, rows, 1), _split(group_p, rows, 1), itertools.count(first, rows), strict=False
-            )
-        ]
-        row_parts, column_parts, matching_parts = zip(*blocks, strict=True)
-        columns = torch.stack(column_parts).sum(dim=0)
+
+    def loss(x: Tensor, keys: Tensor, p: Tensor, key_p: Tensor) -> Tensor:
+        parts = zip(_split(x, rows, 1), _split(p, rows, 1), itertools.count(first, rows), strict=False)
+        blocks = [sums(part, keys, part_p, key_p, offset, temperature, masked) for part, part_p, offset in parts]
+        of_rows, of_columns, matching = zip(*blocks, strict=True)
+        all_columns = torch.stack(of_columns).sum(dim=0)
         if ranks > 1:
-            columns = sum_over_ranks(columns)
-        columns = columns[:, first : first + x.shape[1]]
-        of_rows, of_columns, of_matching = (
-            torch.where(group_p > 0, total, 1.0).log() for total in (_cat(row_parts), columns, _cat(matching_parts))
+            all_columns = sum_over_ranks(all_columns)
+        log_rows, log_columns, log_matching = (
+            torch.where(p > 0, e, 1.0).log()
+            for e in (torch.cat(of_rows, 1), all_columns[:, first : first + x.shape[1]], torch.cat(matching, 1))
         )
-        each = ((of_rows + of_columns) / 2 - of_matching).to(x.dtype)
-        losses.append((each * group_p).sum(dim=-1))
-    loss = torch.cat(losses)
-    return loss if ranks == 1 else sum_over_ranks(loss)
+        return (((log_rows + log_columns) / 2 - log_matching).to(p.dtype) * p).sum(dim=-1)
+
+    losses = torch.cat(
+        [loss(*group) for group in zip(*(_split(z, groups, 0) for z in (x, keys, p, key_p)), strict=True)]
+    )
+    return losses if ranks == 1 else sum_over_ranks(losses)
 
 
 def block_sums(
@@ -80,15 +86,15 @@ def block_sums(
     offset: int,
     temperature: float,
     masked: bool,
-) -> tuple[Float[Tensor, "groups rows"], Float[Tensor, "groups keys"], Float[Tensor, "groups rows"]]:
-    """Sums of `exp(s − 1/τ)` along rows and columns, and its entries where row `i` meets key `i + offset`."""
+) -> Sums:
+    """The sums of one block; row `i` of `x` matches key `i + offset`."""
     s: Tensor = _ShiftedProduct.apply(unit(x, 1 / temperature), keys, -1 / temperature)
     if masked:
         s.masked_fill_((p == 0).unsqueeze(-1), float("-inf")).masked_fill_((key_p == 0).unsqueeze(-2), float("-inf"))
     if 2 / temperature > FLOAT32_RANGE:
         s = s.double()
     e = s.exp_()
-    return e.sum(dim=-1), e.sum(dim=-2), e.diagonal(offset, -2, -1)[:, : x.shape[1]]
+    return Sums(e.sum(dim=-1), e.sum(dim=-2), e.diagonal(offset, -2, -1)[:, : x.shape[1]])
 
 
 class _ShiftedProduct(torch.autograd.Function):
@@ -111,13 +117,10 @@ class _ShiftedProduct(torch.autograd.Function):
 
 def unit(z: Float[Tensor, "*rows features"], length: float = 1.0) -> Float[Tensor, "*rows features"]:
     """Rows with this length; rows shorter than 1e-6 are scaled by a constant."""
-    return z * (length / torch.linalg.vector_norm(z, dim=-1, keepdim=True).clamp_min(1e-6))
+    norm: Tensor = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
+    return z * (length / norm.clamp_min(1e-6))
 
 
 def _split(z: Tensor, size: int, dim: int) -> Sequence[Tensor]:
     """`z.split`, without a copy of the gradient if there is one part."""
-    return (z,) if size >= z.shape[dim] else z.split(size, dim)
-
-
-def _cat(parts: Sequence[Tensor]) -> Tensor:
-    return torch.cat(list(parts), dim=1)
+    return (z,) if size >= z.shape[dim] else torch.split(z, size, dim)

@@ -111,26 +111,30 @@ def _block(a: Float[Tensor, "sets n k"]) -> int:
 
 def second_moments(
     v: Float[Tensor, "sets tokens features"], gram: bool
-) -> tuple[Float[Tensor, "sets side side"], Float[Tensor, "sets features"], Float[Tensor, " sets"]]:
-    """`VVᵀ` (gram) or `offdiag(VᵀV)`; squared column norms of V; squared norm of `VᵀV` off its diagonal.
+) -> tuple[Float[Tensor, "sets side side"], Float[Tensor, "sets features"]]:
+    """`VVᵀ` (gram) or `offdiag(VᵀV)`, and the squared column norms of V."""
+    if gram:
+        return mirror(add_outer(None, v), v), v.square().sum(dim=-2)
+    return split_diagonal(mirror(add_outer(None, v.mT), v.mT))
+
+
+def off_diagonal_energy(
+    matrix_energy: Float[Tensor, " sets"], columns: Float[Tensor, "sets features"], gram: bool
+) -> Float[Tensor, " sets"]:
+    """Squared norm of `VᵀV` off its diagonal, from the squared norm of the matrix of `second_moments` in float64.
 
     `‖offdiag(VᵀV)‖² = ‖VᵀV‖² − Σ_j ‖V_j‖⁴ = ‖VVᵀ‖² − Σ_j ‖V_j‖⁴`.
     """
-    if not gram:
-        return split_diagonal(mirror(add_outer(None, v.mT), v.mT))
-    columns = v.square().sum(dim=-2)
-    matrix = mirror(add_outer(None, v), v)
-    energy = squared_norm(matrix, (-2, -1)) - squared_norm(columns, (-1,))
-    return matrix, columns, energy.clamp_min(0).to(v.dtype)
+    energy = (matrix_energy - squared_norm(columns, (-1,))).clamp_min(0) if gram else matrix_energy
+    return energy.to(columns.dtype)
 
 
 def split_diagonal(
     matrix: Float[Tensor, "sets features features"],
-) -> tuple[Float[Tensor, "sets features features"], Float[Tensor, "sets features"], Float[Tensor, " sets"]]:
-    """The matrix with a zero diagonal, the diagonal, and the squared norm of what is left."""
+) -> tuple[Float[Tensor, "sets features features"], Float[Tensor, "sets features"]]:
+    """The matrix with a zero diagonal, and the diagonal."""
     diagonal = matrix.diagonal(dim1=-2, dim2=-1)
-    rest = matrix - torch.diag_embed(diagonal)
-    return rest, diagonal, rest.square().sum(dim=(-2, -1))
+    return matrix - torch.diag_embed(diagonal), diagonal
 
 
 def second_moments_gradient(

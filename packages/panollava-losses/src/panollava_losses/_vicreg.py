@@ -195,4 +195,6 @@ class VICRegLoss(nn.Module):
     def extra_repr(self) -> str:
         """The options that differ from their defaults."""
         defaults = VICRegOptions()._asdict()
-        return ", ".join(f"{name}={value!r}" for name, value in self.options._asdict().items() if value != defaults[name])
+        return ", ".join(
+            f"{name}={value!r}" for name, value in self.options._asdict().items() if value != defaults[name]
+        )
