@@ -1,5 +1,6 @@
-"""What every section shares: interleaved timing, peak memory of a fresh process, tables, and the page they go to."""
+"""Shared by all sections: interleaved timing, other processes, peak memory, tables, and the page they go to."""
 
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -7,9 +8,11 @@ import platform
 import re
 import resource
 import statistics
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,9 +23,9 @@ ASSETS = PAGE.parent / "assets"
 
 
 def compare(candidates: dict[str, Callable[[], object]], *, rounds: int = 9, seconds: float = 20.0) -> dict[str, float]:
-    """Median seconds of each candidate, measured turn by turn so that a noisy moment hits all of them alike.
+    """Median seconds of each candidate, measured in turns so that a noisy moment affects all of them.
 
-    Every candidate runs once unmeasured; rounds stop early when `seconds` are used up (never before three).
+    Each candidate runs once before the measurement; rounds stop early when `seconds` are over (never before three).
     """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for function in candidates.values():
@@ -37,6 +40,46 @@ def compare(candidates: dict[str, Callable[[], object]], *, rounds: int = 9, sec
             function()
             times[name].append(time.perf_counter() - begin)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+#: A process that uses one core until it is killed or its parent has ended.
+SPIN = """
+import os
+parent = os.getppid()
+while os.getppid() == parent:
+    for _ in range(1_000_000):
+        pass
+"""
+
+
+@contextlib.contextmanager
+def busy(processes: int = 2) -> Iterator[None]:
+    """Run other processes that do nothing but use a core each, as long as the block lasts."""
+    others = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(processes)]
+    try:
+        time.sleep(0.5)  # until they spin
+        if any(other.poll() is not None for other in others):
+            raise RuntimeError("a process that should use a core has ended")
+        yield
+    finally:
+        for other in others:
+            other.kill()
+        for other in others:
+            other.wait()
+
+
+def compare_quiet_and_busy(
+    candidates: dict[str, Callable[[], object]], *, processes: int = 2, rounds: int = 9, seconds: float = 20.0
+) -> tuple[dict[str, float], dict[str, float]]:
+    """`compare` without other processes, then next to `processes` that use a core each."""
+    quiet = compare(candidates, rounds=rounds, seconds=seconds)
+    with busy(processes):
+        return quiet, compare(candidates, rounds=rounds, seconds=seconds)
+
+
+def load() -> str:
+    """One line about what else runs on the machine; call it before a section starts its own work."""
+    return f"*Load average of the machine before this run: {os.getloadavg()[0]:.2f}.*"
 
 
 def _resident_bytes() -> int:
@@ -66,7 +109,7 @@ def _measure(prepare: Callable[[], Callable[[], object]], pipe: "multiprocessing
 
 
 def peak_memory(prepare: Callable[[], Callable[[], object]]) -> tuple[int, int]:
-    """Peak resident bytes of a fresh process running what `prepare()` returns, and how far that is above its start.
+    """Peak resident bytes of a fresh process that runs what `prepare()` returns, in total and above its start.
 
     `prepare` must be importable (a module-level function or a `functools.partial` of one).
     """
@@ -91,13 +134,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def milliseconds(seconds: float) -> str:
-    """A time as a reader wants it."""
+    """A time in milliseconds with three digits."""
     value = seconds * 1e3
     return f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"
 
 
 def machine(*packages: str) -> str:
-    """One line about where the figures come from."""
+    """One line about the machine and the versions."""
     found = ", ".join(f"{p} {version(p)}" for p in ("torch", "numpy", *packages))
     cores = f"{os.cpu_count()} cores ({platform.machine()}), {torch.get_num_threads()} threads"
     return f"*Measured {time.strftime('%Y-%m-%d')} on {cores}, Python {platform.python_version()}, {found}.*"

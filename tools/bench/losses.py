@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,15 @@ from panollava_losses import (
 from torch import Tensor
 from torch.nn import functional
 
-from tools.bench.harness import ASSETS, compare, milliseconds, peak_memory, table
+from tools.bench.harness import (
+    ASSETS,
+    compare,
+    compare_quiet_and_busy,
+    load,
+    milliseconds,
+    peak_memory,
+    table,
+)
 
 BATCH, VIEWS, GRID, OVERLAP, WIDTH = 4, 8, (16, 16), 0.5, 768
 PAIRS, TOKENS = BATCH * VIEWS, GRID[0] * int(GRID[1] * OVERLAP)
@@ -75,7 +84,7 @@ def ours_batchwise(x: Tensor, y: Tensor) -> Tensor:
 
 @functools.cache
 def lightly_loss() -> type:
-    """Lightly's VICRegLoss from its file alone: its package loads torchvision, which the loss does not use."""
+    """Lightly's VICRegLoss from its file alone, because its package loads torchvision, which the loss does not use."""
     package = importlib.util.find_spec("lightly")
     if package is None or package.origin is None:
         raise SystemExit("the losses section compares with lightly: pip install lightly")
@@ -128,15 +137,31 @@ def prepared(loss: Loss, pairs: int, tokens: int, width: int) -> Callable[[], ob
 
 
 def equal(*values: Tensor) -> None:
-    """Refuse to time what does not compute the same."""
+    """Candidates must compute the same value before they are timed."""
     for value in values[1:]:
         torch.testing.assert_close(value, values[0], rtol=2e-4, atol=1e-5)
 
 
+def times_table(title: str, losses: dict[str, Loss], x: Tensor, y: Tensor) -> str:
+    """Time of forward and backward of each loss, and its ratio to the last one, without and next to other work."""
+    quiet, busy = compare_quiet_and_busy({name: functools.partial(step, loss, x, y) for name, loss in losses.items()})
+    ours = list(losses)[-1]
+    rows: list[list[object]] = [
+        [
+            name,
+            milliseconds(quiet[name]),
+            f"{quiet[name] / quiet[ours]:.1f}×",
+            milliseconds(busy[name]),
+            f"{busy[name] / busy[ours]:.1f}×",
+        ]
+        for name in losses
+    ]
+    return table([f"{title}, forward + backward", "median", "to ours", "2 spinning processes", "to ours"], rows)
+
+
 def rows_of(times: dict[str, float], base: str) -> list[list[object]]:
-    """Name, time, and how many times faster the last candidate is."""
-    ours = times[base]
-    return [[name, milliseconds(value), f"{value / ours:.1f}×"] for name, value in times.items()]
+    """Name, time, and its ratio to the time of `base`."""
+    return [[name, milliseconds(value), f"{value / times[base]:.1f}×"] for name, value in times.items()]
 
 
 def pairwise() -> str:
@@ -149,8 +174,7 @@ def pairwise() -> str:
         "**panollava-losses**": ours_pairwise,
     }
     equal(*(loss(x, y).detach() for loss in losses.values()))
-    times = compare({name: functools.partial(step, loss, x, y) for name, loss in losses.items()})
-    return table(["pairwise, forward + backward", "median", "to ours"], rows_of(times, "**panollava-losses**"))
+    return times_table("pairwise", losses, x, y)
 
 
 def batchwise() -> str:
@@ -163,8 +187,7 @@ def batchwise() -> str:
         "**panollava-losses**": ours_batchwise,
     }
     equal(*(losses[name](x, y).detach() for name in losses if "other value" not in name))
-    times = compare({name: functools.partial(step, loss, x, y) for name, loss in losses.items()})
-    return table(["batchwise, forward + backward", "median", "to ours"], rows_of(times, "**panollava-losses**"))
+    return times_table("batchwise", losses, x, y)
 
 
 def random_correspondences() -> SimpleNamespace:
@@ -207,42 +230,63 @@ def overlap() -> str:
 
 
 def memory() -> str:
-    """Peak resident memory above the inputs."""
+    """Peak resident memory above the inputs; the median of three processes, because allocators vary."""
     shape = (PAIRS, TOKENS, WIDTH)
     rows: list[list[object]] = []
     for title, theirs, ours in (
         ("pairwise, D×D formula", paper_pairwise, ours_pairwise),
         ("batchwise, lightly (both sides joined)", lightly_batchwise, ours_batchwise),
-        ("InfoNCE, one similarity matrix of all pairs", cross_entropy_batch, infonce_batch),
+        ("InfoNCE in each pair, whole matrix", cross_entropy_pair, infonce_pair),
+        ("InfoNCE over all pairs, whole matrix", cross_entropy_batch, infonce_batch),
     ):
-        them, us = (peak_memory(functools.partial(prepared, loss, *shape))[1] for loss in (theirs, ours))
+        them, us = (
+            statistics.median(peak_memory(functools.partial(prepared, loss, *shape))[1] for _ in range(3))
+            for loss in (theirs, ours)
+        )
         rows.append([title, f"{them / 2**20:.0f} MiB", f"{us / 2**20:.0f} MiB", f"1/{them / us:.1f}"])
     return table(["peak extra memory, forward + backward", "theirs", "ours", "ratio"], rows)
 
 
+def cross_entropy_pair(x: Tensor, y: Tensor) -> Tensor:
+    """InfoNCE of each pair in plain operations."""
+    q, k = (functional.normalize(z, dim=-1) for z in (x, y))
+    s, target = q @ k.mT / 0.2, torch.arange(q.shape[1]).repeat(q.shape[0])
+    return sum(functional.cross_entropy(z.flatten(0, 1), target) for z in (s, s.mT)) / 2
+
+
 def cross_entropy_batch(x: Tensor, y: Tensor) -> Tensor:
-    """Symmetric InfoNCE with the whole matrix at hand."""
+    """InfoNCE over all pairs in plain operations."""
     q, k = (functional.normalize(z.flatten(0, 1), dim=-1) for z in (x, y))
     s, target = q @ k.T / 0.2, torch.arange(len(q))
     return (functional.cross_entropy(s, target) + functional.cross_entropy(s.T, target)) / 2
 
 
+def infonce_pair(x: Tensor, y: Tensor) -> Tensor:
+    """Ours, with the candidates of a pair."""
+    return info_nce(x, y)
+
+
 def infonce_batch(x: Tensor, y: Tensor) -> Tensor:
-    """Ours, in blocks."""
+    """Ours, with the candidates of all pairs."""
     return info_nce(x, y, negatives="batch")
 
 
 def contrast() -> str:
-    """Forward and backward of InfoNCE over all pairs."""
+    """Forward and backward of InfoNCE in each pair and over all pairs."""
     x, y = sides(PAIRS, TOKENS, WIDTH)
-    losses = {"one similarity matrix, `cross_entropy`": cross_entropy_batch, "**panollava-losses**": infonce_batch}
-    equal(*(loss(x, y).detach() for loss in losses.values()))
-    times = compare({name: functools.partial(step, loss, x, y) for name, loss in losses.items()})
-    return table(["InfoNCE over all pairs, forward + backward", "median", "to ours"], rows_of(times, list(losses)[-1]))
+    parts = []
+    for title, plain, ours in (
+        ("InfoNCE in each pair", cross_entropy_pair, infonce_pair),
+        ("InfoNCE over all pairs", cross_entropy_batch, infonce_batch),
+    ):
+        losses = {"whole matrix, `cross_entropy`": plain, "**panollava-losses**": ours}
+        equal(*(loss(x, y).detach() for loss in losses.values()))
+        parts.append(times_table(title, losses, x, y))
+    return "\n\n".join(parts)
 
 
 def growth() -> str:
-    """Time against D and against L; a picture, and the worst ratio to the better formula."""
+    """Time against D and against L: a figure, and a table with the ratio to the better formula."""
     from matplotlib import pyplot
 
     losses = {"D×D formula": paper_pairwise, "L×L under autograd": gram_pairwise, "panollava-losses": ours_pairwise}
@@ -311,7 +355,8 @@ def run() -> str:
     intro = (
         f"## Losses\n\nB = {BATCH}, V = {VIEWS}, {GRID[0]}×{GRID[1]} tokens, {OVERLAP:.0%} overlap, D = {WIDTH}, "
         f"float32: {PAIRS} pairs of {TOKENS} tokens. The D×D formula is the paper's, written in `tools/bench/{where}`; "
-        "values are compared before anything is timed."
+        "values are compared before anything is timed. Some tables repeat the measurement next to two spinning "
+        f"processes, each of which uses a core.\n\n{load()}"
     )
     parts = [pairwise(), batchwise(), overlap(), contrast(), memory(), growth(), import_time()]
     return "\n\n".join([intro, *parts])

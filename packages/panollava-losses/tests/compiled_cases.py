@@ -8,6 +8,7 @@ import sys
 import warnings
 from types import SimpleNamespace
 
+import pytest
 import torch
 from panollava_losses import (
     OverlapInfoNCELoss,
@@ -69,11 +70,25 @@ def cases():
     yield "module", lambda x, y: module(x, y).total, *sides
 
 
+def flat_correspondences():
+    """Without a plan: a graph break and the eager result; with `fullgraph=True` an error that names the plan."""
+    features = torch.randn(2, 4, 5, 6, 7, requires_grad=True)
+    loss, flat = OverlapVICRegLoss(), random_correspondences(4, 5, 6, 60)
+    broken = torch.compile(loss, backend="aot_eager")
+    torch.testing.assert_close(broken(features, flat), loss(features, flat))
+    torch._dynamo.reset()
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="group_correspondences"):
+        torch.compile(OverlapVICRegLoss(), fullgraph=True, backend="aot_eager")(features, flat)
+    torch._dynamo.reset()
+    print("ok without a plan", flush=True)
+
+
 def main(first):
     torch.manual_seed(0)
     warnings.simplefilter("ignore", FutureWarning)
     for name, function, *inputs in itertools.islice(cases(), first):
         compare(name, function, *inputs)
+    flat_correspondences()
     print("done", flush=True)
 
 

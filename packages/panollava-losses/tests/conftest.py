@@ -1,5 +1,7 @@
 """Fixtures of this package's tests, and the paper's formulas, written out with one covariance matrix at a time."""
 
+from types import SimpleNamespace
+
 import jaxtyping
 import pytest
 import torch
@@ -11,6 +13,23 @@ def uninstrumented():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def _random_correspondences(views=4, grid=(5, 6), n=60, dtype=torch.float64):
+    """Each view matches the next one and, more rarely, the one after; places may lie in the border's half token."""
+    source = torch.randint(0, views, (n,))
+    return SimpleNamespace(
+        source_view=source,
+        target_view=(source + 1 + (torch.rand(n) < 0.2)) % views,
+        source_index=torch.randint(0, grid[0] * grid[1], (n,)),
+        target_xy=torch.rand(n, 2, dtype=dtype) * torch.tensor([grid[1], grid[0]]),
+        weight=torch.rand(n, dtype=dtype) + 0.1,
+    )
+
+
+@pytest.fixture
+def random_correspondences():
+    return _random_correspondences
 
 
 def _rows_terms(rows, correction, gamma, eps):
@@ -32,6 +51,18 @@ def _textbook(x, y, mode="pairwise", correction=0, gamma=1.0, eps=1e-4, keep=Non
         each = [_rows_terms(side, correction, gamma, eps) for pair in pairs for side in pair]
         spread, energy = (torch.stack(values).mean() for values in zip(*each, strict=True))
     return 25 * invariance + 25 * spread + energy, invariance, spread, energy
+
+
+def _sides(shape, dtype=torch.float64, scale=1.0, offset=0.0):
+    """Two correlated sides."""
+    x = torch.randn(shape, dtype=torch.float64)
+    y = 0.6 * x + 0.5 * torch.randn(shape, dtype=torch.float64)
+    return tuple((z * scale + offset).to(dtype).requires_grad_() for z in (x, y))
+
+
+@pytest.fixture
+def sides():
+    return _sides
 
 
 @pytest.fixture

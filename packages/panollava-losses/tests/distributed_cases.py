@@ -4,7 +4,14 @@ import sys
 from pathlib import Path
 
 import torch
-from panollava_losses import OverlapInfoNCELoss, OverlapVICRegLoss, column_correspondences, info_nce, vicreg
+from panollava_losses import (
+    OverlapInfoNCELoss,
+    OverlapVICRegLoss,
+    _similarity,
+    column_correspondences,
+    info_nce,
+    vicreg,
+)
 from torch import distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -34,6 +41,14 @@ def function_case(name, x, y, weight, gather):
     return [loss.detach(), *torch.autograd.grad(loss, (x, y))]
 
 
+def penalty_case(x, y, gather):
+    """Derivative of the squared gradient of InfoNCE by `x`, a second derivative."""
+    x = x.clone().requires_grad_()
+    loss = info_nce(x, y, negatives="batch", gather_distributed=gather)
+    (gradient,) = torch.autograd.grad(loss, x, create_graph=True)
+    return torch.autograd.grad(gradient.square().sum(), x)[0]
+
+
 def module_case(name, features, parallel):
     """Value and gradients by the parameters of a model in front."""
     torch.manual_seed(1)
@@ -47,6 +62,7 @@ def module_case(name, features, parallel):
 
 def main(rank, world, folder):
     dist.init_process_group("gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=world)
+    _similarity.BLOCK_BYTES = 200  # several blocks in each rank
     inputs = torch.load(folder / f"inputs{rank}.pt")
     results = {}
     for name in FUNCTIONS:
@@ -54,6 +70,7 @@ def main(rank, world, folder):
         results[f"{name}, weighted"] = function_case(name, inputs["x"], inputs["y"], inputs["weight"], True)
     for name in MODULES:
         results[name] = module_case(name, inputs["features"], True)
+    results["penalty"] = penalty_case(inputs["x"], inputs["y"], True)
     second = "none"
     x = inputs["x"].clone().requires_grad_()
     total = FUNCTIONS["vicreg batchwise"](x, inputs["y"], None, True)

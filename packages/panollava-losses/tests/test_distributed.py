@@ -80,7 +80,16 @@ def test_parameters_get_the_gradient_of_the_whole_batch(name, runs, cases):
         torch.testing.assert_close(result[name], expected, **CLOSE)
 
 
-def test_second_derivative_over_ranks_is_refused(runs):
+def test_second_derivative_of_info_nce_is_that_of_the_whole_batch(runs, cases):
+    """Each rank's gradient is twice that of the whole batch, so the derivative of its square is four times."""
+    inputs, results = runs
+    x, y = (torch.cat([part[name] for part in inputs]) for name in ("x", "y"))
+    expected = cases.penalty_case(x, y, False)
+    got = torch.cat([result["penalty"] for result in results])
+    torch.testing.assert_close(got / 4, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_second_derivative_of_batchwise_statistics_over_ranks_is_refused(runs):
     for result in runs[1]:
         assert "no second derivative" in result["second derivative"]
 

@@ -33,7 +33,7 @@ def pair(shape=(3, 6, 5), dtype=torch.float64):
 @pytest.mark.parametrize("masking", ["none", "mask"])
 @pytest.mark.parametrize("negatives", KINDS)
 def test_equals_cross_entropy(negatives, masking, chunk, tolerances, monkeypatch):
-    monkeypatch.setattr("panollava_losses._statistics.CPU_CHUNK_BYTES", chunk)
+    monkeypatch.setattr("panollava_losses._similarity.BLOCK_BYTES", chunk)
     x, y = pair()
     keep = torch.rand(3, 6) < 0.6
     keep[:, :2] = True

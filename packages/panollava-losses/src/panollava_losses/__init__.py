@@ -6,14 +6,8 @@ from panollava_losses._infonce import OverlapInfoNCELoss, info_nce
 from panollava_losses._overlap_vicreg import OverlapVICRegLoss
 from panollava_losses._projector import VICRegProjector
 from panollava_losses._protocols import Correspondences
-from panollava_losses._vicreg import (
-    VICRegLoss,
-    VICRegTerms,
-    vicreg,
-    vicreg_covariance,
-    vicreg_invariance,
-    vicreg_variance,
-)
+from panollava_losses._terms import vicreg_covariance, vicreg_invariance, vicreg_variance
+from panollava_losses._vicreg import VICRegLoss, VICRegTerms, vicreg
 
 __all__ = [
     "Correspondences",

@@ -1,10 +1,10 @@
 """VICReg terms with one set of statistics: the rows of both sides of all pairs, on all ranks.
 
-Ranks exchange the sums behind the mean and one second-moment matrix, `D + 2` and `D·D` numbers, however many rows
-there are. In one process the `rows×rows` matrix replaces the `D×D` one where it is smaller.
+The result is that of `batchwise_formula`, with a closed-form gradient that keeps no copy of the features. Ranks
+exchange the sums behind the mean and one matrix of second moments, `D + 2` and `D·D` numbers, however many rows there
+are.
 """
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -12,17 +12,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panollava_losses._distributed import all_reduce
+from panollava_losses._formula import TermOptions, Terms, batchwise_formula, formula_gradients, masked
+from panollava_losses._parallel import chunks, rows_of
 from panollava_losses._statistics import (
     add_outer,
     centred,
-    chunks,
+    equal_weights,
     gram_is_smaller,
     hinge,
-    hinge_slope,
-    masked,
+    hinge_gradient,
     mirror,
     no_autocast,
-    second_moments,
     second_moments_gradient,
     split_diagonal,
     squared_distance,
@@ -30,39 +30,114 @@ from panollava_losses._statistics import (
     statistics_dtype,
 )
 
-
-class _Options(NamedTuple):
-    gamma: float
-    eps: float
-    correction: int
-    ranks: int
+#: Features of one block on a CPU: operations take milliseconds, and a few blocks are small next to the features.
+BLOCK_BYTES = 2**22
 
 
-class _Kept(NamedTuple):
-    """What the backward pass needs besides the inputs; `total` is the weight of all rows of all ranks."""
+class _Moments(NamedTuple):
+    """What the backward pass needs in addition to the inputs."""
 
-    mean: Tensor
-    total: Tensor
-    biased: Tensor
-    unbiased: Tensor
-    matrix: Tensor
-    columns: Tensor
-
-
-def _take(p: Tensor | None, part: slice) -> Tensor | None:
-    return None if p is None else p[part]
+    mean: Float[Tensor, "1 1 features"]
+    total: Float[Tensor, ""]  # weight of all rows on all ranks
+    biased: Float[Tensor, ""]  # factor from squared column norms to biased variances
+    unbiased: Float[Tensor, ""]
+    matrix: Float[Tensor, "1 features features"]
+    columns: Float[Tensor, "1 features"]
 
 
-def _uses_gram(x: Tensor, ranks: int) -> bool:
-    return ranks == 1 and gram_is_smaller(2 * x.shape[0] * x.shape[1], x.shape[2])
+def batchwise_terms(
+    x: Float[Tensor, "pairs tokens features"],
+    y: Float[Tensor, "pairs tokens features"],
+    weight: Float[Tensor, "pairs tokens"] | None,
+    options: TermOptions,
+    ranks: int,
+) -> Terms:
+    """Invariance `[pairs]`; variance and covariance of all rows of both sides on `ranks` ranks, as scalars."""
+    if ranks == 1 and gram_is_smaller(2 * x.shape[0] * x.shape[1], x.shape[2]):  # small inputs
+        dtype, weight = statistics_dtype(x.dtype), equal_weights(x) if weight is None else weight
+        with no_autocast(x.device):
+            return batchwise_formula(x.to(dtype), y.to(dtype), weight, options)
+    return Terms(*_BatchwiseTerms.apply(x, y, weight, options, ranks)[:3])
 
 
-def _parts(x: Tensor) -> list[slice]:
-    return list(chunks(x.shape[0], x[0].numel() * statistics_dtype(x.dtype).itemsize, x.device))
+class _BatchwiseTerms(torch.autograd.Function):
+    """`(x, y, weight, options, ranks) → (invariance, variance, covariance, *_Moments)`."""
+
+    @staticmethod
+    def forward(x: Tensor, y: Tensor, weight: Tensor | None, options: TermOptions, ranks: int) -> tuple[Tensor, ...]:
+        with no_autocast(x.device):
+            terms, moments = _forward(x, y, weight, options, ranks)
+        return *terms, *moments
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        x, y, weight, ctx.options, ctx.ranks = inputs
+        ctx.mark_non_differentiable(*output[3:])
+        ctx.save_for_backward(x, y, weight, *output[3:])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, y, weight, *moments = ctx.saved_tensors
+        with no_autocast(x.device):
+            if torch.is_grad_enabled() and not torch.compiler.is_compiling():  # create_graph=True
+                if ctx.ranks > 1:
+                    raise NotImplementedError(
+                        "batchwise statistics over several ranks have no second derivative: "
+                        "call backward without create_graph, or set gather_distributed=False"
+                    )
+                dx, dy = formula_gradients(batchwise_formula, x, y, weight, grads[:3], ctx.options)
+            else:
+                dx, dy = _backward(x, y, weight, _Moments(*moments), Terms(*grads[:3]), ctx.options, ctx.ranks)
+        return dx, dy, None, None, None
+
+
+def _forward(x: Tensor, y: Tensor, weight: Tensor | None, options: TermOptions, ranks: int) -> tuple[Terms, _Moments]:
+    gamma, eps, correction = options
+    features, dtype = x.shape[-1], statistics_dtype(x.dtype)
+    mean, total, biased, unbiased = _mean(x, y, weight, ranks)
+    p, each = _probabilities(weight, total)
+    rows, product, distances = x, torch.zeros(1, features, features, dtype=dtype, device=x.device), []
+    for part in _blocks(x):
+        for z in (x, y):
+            rows = centred(z[part], mean, rows_of(p, part)).view(1, -1, features)
+            product = add_outer(product, rows.mT)
+        distances.append(squared_distance(x[part], y[part], rows_of(each, part), dtype))
+    product = mirror(product, rows.mT)
+    matrix, columns = split_diagonal(all_reduce(product) if ranks > 1 else product)
+    variance = hinge(columns * (unbiased if correction else biased), gamma, eps)[0]
+    covariance = matrix.square().sum() * unbiased.square() / features
+    return Terms(torch.cat(distances), variance, covariance), _Moments(mean, total, biased, unbiased, matrix, columns)
+
+
+def _backward(
+    x: Tensor, y: Tensor, weight: Tensor | None, moments: _Moments, grads: Terms, options: TermOptions, ranks: int
+) -> tuple[Tensor, Tensor]:
+    """Gradients by `x` and `y` from the gradients by the three terms."""
+    gamma, eps, correction = options
+    features, dtype = x.shape[-1], statistics_dtype(x.dtype)
+    grad_variance, grad_covariance = grads.variance, grads.covariance
+    if ranks > 1:
+        grad_variance, grad_covariance = all_reduce(torch.stack([grad_variance, grad_covariance])).unbind()
+    factor = moments.unbiased if correction else moments.biased
+    grad_columns = grad_variance * factor * hinge_gradient(moments.columns * factor, gamma, eps)
+    grad_energy = (grad_covariance * moments.unbiased.square() / features).view(1)
+    p, each = _probabilities(weight, moments.total)
+    dx, dy = torch.empty_like(x), torch.empty_like(y)
+    for part in _blocks(x):
+        difference = squared_distance_gradient(x[part], y[part], rows_of(each, part), grads.invariance[part], dtype)
+        for z, out, sign in ((x, dx, 1), (y, dy, -1)):
+            rows = centred(z[part], moments.mean, rows_of(p, part))
+            grad = second_moments_gradient(
+                rows.view(1, -1, features), moments.matrix, moments.columns, grad_energy, grad_columns, gram=False
+            ).view_as(rows)
+            if p is not None:
+                grad = grad * p[part].sqrt().unsqueeze(-1)
+            out[part] = grad.add_(difference, alpha=sign)
+    return dx, dy
 
 
 def _mean(x: Tensor, y: Tensor, weight: Tensor | None, ranks: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Mean `[1, 1, D]`, total weight, and the scales of biased and unbiased variances."""
+    """Mean `[1, 1, D]`, total weight, and the factors of biased and unbiased variances."""
     dtype = statistics_dtype(x.dtype)
     if weight is None:
         count = torch.full((2,), 2 * x.shape[0] * x.shape[1], dtype=dtype, device=x.device)
@@ -80,105 +155,10 @@ def _mean(x: Tensor, y: Tensor, weight: Tensor | None, ranks: int) -> tuple[Tens
     return mean, total, torch.ones_like(total), 1 / (1 - count[1] / total.square())
 
 
-def _forward(
-    x: Tensor, y: Tensor, weight: Tensor | None, options: _Options
-) -> tuple[tuple[Tensor, Tensor, Tensor], _Kept]:
-    """Invariance `[pairs]`, variance and covariance as scalars, and what the backward pass needs."""
-    dtype = statistics_dtype(x.dtype)
-    features = x.shape[-1]
-    mean, total, biased, unbiased = _mean(x, y, weight, options.ranks)
-    p = None if weight is None else weight / total
-    if _uses_gram(x, options.ranks):
-        rows = torch.cat([centred(z, mean, p) for z in (x, y)]).view(1, -1, features)
-        matrix, columns, energy = second_moments(rows, gram=True)
-    else:
-        rows, product = x, torch.zeros(1, features, features, dtype=dtype, device=x.device)
-        for part in _parts(x):
-            for z in (x, y):
-                rows = centred(z[part], mean, _take(p, part)).view(1, -1, features)
-                product = add_outer(product, rows.mT)
-        product = mirror(product, rows.mT)
-        matrix, columns, energy = split_diagonal(all_reduce(product) if options.ranks > 1 else product)
-    spread = hinge(columns * (unbiased if options.correction else biased), options.gamma, options.eps)
-    each = None if weight is None else weight / weight.sum(dim=-1, keepdim=True)
-    invariance = torch.cat([squared_distance(x[part], y[part], _take(each, part), dtype) for part in _parts(x)])
-    covariance = energy[0] * unbiased.square() / features
-    return (invariance, spread[0], covariance), _Kept(mean, total, biased, unbiased, matrix, columns)
+def _probabilities(weight: Tensor | None, total: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """Weights that sum to 1 over all rows, and over each pair."""
+    return (None, None) if weight is None else (weight / total, weight / weight.sum(dim=-1, keepdim=True))
 
 
-def _gradients(
-    x: Tensor, y: Tensor, weight: Tensor | None, kept: _Kept, grads: tuple[Tensor, Tensor, Tensor], options: _Options
-) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Gradients by `x` and `y` from the gradients by the three terms, part by part."""
-    dtype = statistics_dtype(x.dtype)
-    features = x.shape[-1]
-    by_invariance, by_spread, by_covariance = grads
-    if options.ranks > 1:
-        by_spread, by_covariance = all_reduce(torch.stack([by_spread, by_covariance])).unbind()
-    factor = kept.unbiased if options.correction else kept.biased
-    by_columns = by_spread * factor * hinge_slope(kept.columns * factor, options.gamma, options.eps)
-    by_energy = (by_covariance * kept.unbiased.square() / features).view(1)
-    gram = _uses_gram(x, options.ranks)
-    p = None if weight is None else weight / kept.total
-    each = None if weight is None else weight / weight.sum(dim=-1, keepdim=True)
-    for part in [slice(None)] if gram else _parts(x):
-        rows = torch.stack([centred(z[part], kept.mean, _take(p, part)) for z in (x, y)])
-        grad = second_moments_gradient(
-            rows.view(1, -1, features), kept.matrix, kept.columns, by_energy, by_columns, gram
-        ).view_as(rows)
-        if p is not None:
-            grad = grad * p[part].sqrt().unsqueeze(-1)
-        pull = squared_distance_gradient(x[part], y[part], _take(each, part), by_invariance[part], dtype)
-        yield part, grad[0] + pull, grad[1] - pull
-
-
-class BatchwiseTerms(torch.autograd.Function):
-    """`(x, y, weight, options) → (invariance [pairs], variance, covariance)`."""
-
-    @staticmethod
-    def forward(x: Tensor, y: Tensor, weight: Tensor | None, options: _Options) -> tuple[Tensor, ...]:
-        with no_autocast(x.device):
-            terms, kept = _forward(x, y, weight, options)
-        return (*terms, *kept)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        x, y, weight, ctx.options = inputs
-        ctx.mark_non_differentiable(*output[3:])
-        ctx.save_for_backward(x, y, weight, *output[3:])
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, y, weight, *tensors = ctx.saved_tensors
-        kept = _Kept(*tensors)
-        with no_autocast(x.device):
-            if torch.is_grad_enabled():  # create_graph=True: what was kept must depend on x and y again
-                if ctx.options.ranks > 1:
-                    raise NotImplementedError(
-                        "batchwise statistics over several ranks have no second derivative: "
-                        "call backward without create_graph, or set gather_distributed=False"
-                    )
-                kept = _forward(x, y, weight, ctx.options)[1]
-            parts = _gradients(x, y, weight, kept, (grads[0], grads[1], grads[2]), ctx.options)
-            if torch.is_grad_enabled():
-                _, dx, dy = zip(*parts, strict=True)
-                return torch.cat(dx).to(x.dtype), torch.cat(dy).to(y.dtype), None, None
-            out_x, out_y = torch.empty_like(x), torch.empty_like(y)
-            for part, part_x, part_y in parts:
-                out_x[part], out_y[part] = part_x, part_y
-        return out_x, out_y, None, None
-
-
-def batchwise_terms(
-    x: Float[Tensor, "pairs tokens features"],
-    y: Float[Tensor, "pairs tokens features"],
-    weight: Float[Tensor, "pairs tokens"] | None,
-    gamma: float,
-    eps: float,
-    correction: int,
-    ranks: int,
-) -> tuple[Float[Tensor, " pairs"], Float[Tensor, ""], Float[Tensor, ""]]:
-    """Invariance of every pair; variance and covariance of all rows of both sides on `ranks` ranks."""
-    options = _Options(gamma, eps, correction, ranks)
-    invariance, variance, covariance = BatchwiseTerms.apply(x, y, weight, options)[:3]
-    return invariance, variance, covariance
+def _blocks(x: Tensor) -> list[slice]:
+    return chunks(x.shape[0], x[0].numel() * statistics_dtype(x.dtype).itemsize, x.device, BLOCK_BYTES)

@@ -11,24 +11,24 @@ from panollava_losses._grouping import GroupedCorrespondences, group_corresponde
 def column_correspondences(
     num_views: int, grid: Sequence[int], overlap_ratio: float, *, device: torch.device | str | None = None
 ) -> GroupedCorrespondences:
-    """Pair the last columns of every view with the first columns of the next one, round the ring.
+    """Pair the last columns of each view with the first columns of the next one, around the ring of views.
 
-    With `k = max(1, int(W'·overlap_ratio))`, column `W' − k + i` of view `v` meets column `i` of view `v + 1`
-    (mod `num_views`), row by row, at token centres and with equal weights: the loss of the original PanoLLaVA. The
-    pairing takes overlap for a shift of the image plane, which a perspective view is not; `find_correspondences` of
-    panollava-geometry gives the exact one.
+    With `k = max(1, int(W'·overlap_ratio))`, column `W' − k + i` of view `v` matches column `i` of view `v + 1`
+    (mod `num_views`), row by row, at token centres and with equal weights, as in the original PanoLLaVA. This treats
+    the overlap as a shift of the image plane, which is not exact for perspective views; `find_correspondences` of
+    panollava-geometry is exact.
 
     Args:
-        num_views: Views in the ring.
+        num_views: Number of views in the ring.
         grid: Rows and columns `(H', W')` of a view's token grid.
         overlap_ratio: Share of a view's width that its neighbour sees, above 0 and at most 1.
-        device: Where the tensors go.
+        device: Device of the tensors.
 
     Returns:
         Correspondences, already grouped.
 
     Raises:
-        ValueError: If there is no overlap, one view only, or a single token per pair.
+        ValueError: If there is no overlap, only one view, or one token per pair.
 
     Example:
         >>> pairs = column_correspondences(4, (2, 4), 0.5)
@@ -40,7 +40,7 @@ def column_correspondences(
         raise ValueError(f"grid is {(rows, columns)}, expected positive rows and columns")
     if not 0 < overlap_ratio <= 1:
         raise ValueError(
-            f"overlap_ratio is {overlap_ratio}: views without overlap have no loss; use 0 < overlap_ratio <= 1"
+            f"overlap_ratio is {overlap_ratio}, expected 0 < overlap_ratio <= 1: views without overlap have no loss"
         )
     k = max(1, int(columns * overlap_ratio))
     view = torch.arange(num_views, device=device).repeat_interleave(rows * k)

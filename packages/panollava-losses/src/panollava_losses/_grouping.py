@@ -1,21 +1,20 @@
-"""From flat correspondences to a plan: tokens grouped by pair of views, padded, with sparse sampling matrices.
+"""From flat correspondences to a plan: tokens grouped by pair of views and padded, with sparse sampling matrices.
 
-Grouping looks at values (how many tokens has each pair?), so it is done once, outside of any compiled graph, and kept.
+Grouping depends on values (how many tokens has each pair of views?), so it happens once, outside of any compiled
+graph, and the result is kept.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from panollava_losses._protocols import Correspondences
+from panollava_losses._checks import check_view_features, checked_correspondences
+from panollava_losses._protocols import FIELDS, Correspondences
 from panollava_losses._sampling import SparseRows, bilinear_taps, sparse_rows
-
-#: How far outside its grid, in tokens, a target may lie by rounding.
-TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +26,10 @@ class GroupedCorrespondences:
         target_view: View that sees the same direction.
         source_index: Row-major index of the source token in its view.
         target_xy: Place in the target view in token units.
-        weight: Weight of each token pair; those of weight 0 are gone.
-        num_views: Views that the features must have.
+        weight: Weight of each token pair; pairs of weight 0 are removed.
+        num_views: Number of views that the features must have.
         grid: Rows and columns of a view's token grid.
-        lengths: Token pairs of every pair of views, in order.
+        lengths: Number of token pairs of each pair of views, in order.
     """
 
     source_view: Int[Tensor, " n"]
@@ -47,17 +46,13 @@ class GroupedCorrespondences:
 
     def to(self, device: torch.device | str) -> "GroupedCorrespondences":
         """The same plan on another device."""
-        return replace(
-            self,
-            source_view=self.source_view.to(device),
-            target_view=self.target_view.to(device),
-            source_index=self.source_index.to(device),
-            target_xy=self.target_xy.to(device),
-            weight=self.weight.to(device),
-            source_rows=SparseRows(*(t.to(device) for t in self.source_rows)),
-            target_rows=SparseRows(*(t.to(device) for t in self.target_rows)),
-            row_weight=None if self.row_weight is None else self.row_weight.to(device),
-        )
+        return replace(self, **{f.name: _moved(getattr(self, f.name), device) for f in fields(self)})
+
+
+def _moved(value: Any, device: torch.device | str) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device)
+    return SparseRows(*(t.to(device) for t in value)) if isinstance(value, SparseRows) else value
 
 
 def group_correspondences(
@@ -65,18 +60,18 @@ def group_correspondences(
 ) -> GroupedCorrespondences:
     """Check correspondences against the features they are for, and sort them by pair of views.
 
-    The overlap losses do this themselves and keep the last result; call it to compile a loss without graph breaks.
+    The overlap losses do this themselves and keep the last result. Call it to compile a loss without graph breaks.
 
     Args:
         correspondences: Any object with the five fields of `Correspondences`.
-        num_views: Views of the features.
+        num_views: Number of views of the features.
         grid: Rows and columns of a view's token grid.
 
     Returns:
         A plan that the overlap losses take in place of `correspondences`.
 
     Raises:
-        ValueError: If there is one view only, no correspondence, a pair of views with fewer than two tokens, or a
+        ValueError: If there is only one view, no correspondence, a pair of views with fewer than two tokens, or a
             field that does not fit the number of views or the grid.
 
     Example:
@@ -86,7 +81,7 @@ def group_correspondences(
     """
     rows, columns = (int(side) for side in grid)
     if num_views < 2:
-        raise ValueError(f"num_views is {num_views} and an overlap needs at least 2 views: raise num_views")
+        raise ValueError(f"num_views is {num_views}, but an overlap needs at least 2 views: raise num_views")
     if isinstance(correspondences, GroupedCorrespondences):
         if (correspondences.num_views, correspondences.grid) != (num_views, (rows, columns)):
             raise ValueError(
@@ -94,7 +89,7 @@ def group_correspondences(
                 f"features have {num_views} views of {(rows, columns)}: make them with that num_views and grid"
             )
         return correspondences
-    source, target, index, xy, weight = _checked(correspondences, num_views, (rows, columns))
+    source, target, index, xy, weight = checked_correspondences(correspondences, num_views, (rows, columns))
     pair = source * num_views + target
     order = torch.argsort(pair, stable=True)
     source, target, index, xy, weight = (t[order] for t in (source, target, index, xy, weight))
@@ -103,8 +98,8 @@ def group_correspondences(
     if min(lengths) < 2:
         at = sum(lengths[: lengths.index(min(lengths))])
         raise ValueError(
-            f"views {int(source[at])} and {int(target[at])} share {min(lengths)} token, and variances need at least 2: "
-            "raise the plan's overlap_ratio or fov_deg, take a finer grid, or leave that pair out"
+            f"views {int(source[at])} and {int(target[at])} share {min(lengths)} token, but variances need at least "
+            "2: raise the plan's overlap_ratio or fov_deg, use a finer grid, or leave that pair out"
         )
     longest, per_view = max(lengths), rows * columns
     starts = counts.cumsum(0) - counts
@@ -116,11 +111,7 @@ def group_correspondences(
     even = min(lengths) == longest and bool((weight == weight[0]).all())
     padded = weight.new_zeros(size[0]).index_copy(0, slot, weight).view(-1, longest)
     return GroupedCorrespondences(
-        source_view=source,
-        target_view=target,
-        source_index=index,
-        target_xy=xy,
-        weight=weight,
+        *(source, target, index, xy, weight),
         num_views=num_views,
         grid=(rows, columns),
         lengths=lengths,
@@ -130,50 +121,31 @@ def group_correspondences(
     )
 
 
-def _checked(
-    c: Correspondences, num_views: int, grid: tuple[int, int]
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The five fields as int64 and floating tensors, without the pairs of weight 0."""
-    source, target, index = (getattr(c, name) for name in ("source_view", "target_view", "source_index"))
-    xy, weight = c.target_xy, c.weight
-    count = source.shape[0]
-    for name, value, shape in (
-        ("source_view", source, (count,)),
-        ("target_view", target, (count,)),
-        ("source_index", index, (count,)),
-        ("target_xy", xy, (count, 2)),
-        ("weight", weight, (count,)),
-    ):
-        if tuple(value.shape) != shape:
-            raise ValueError(f"correspondences.{name} has shape {tuple(value.shape)}, expected {shape}")
-    if not bool((weight.isfinite() & (weight >= 0)).all()):
-        raise ValueError("correspondences.weight holds negative or non-finite values: use weights >= 0")
-    keep = weight > 0
-    if not bool(keep.any()):
-        raise ValueError(
-            f"no overlap: {count} correspondences, none of positive weight; raise the plan's overlap_ratio, fov_deg "
-            "or num_views so that neighbouring views share tokens"
-        )
-    dtype = torch.promote_types(xy.dtype, torch.float32)
-    source, target, index = (t[keep].to(torch.int64) for t in (source, target, index))
-    xy, weight = xy[keep].to(dtype), weight[keep].to(dtype)
-    for name, value, limit, parameter in (
-        ("source_view", source, num_views, "num_views"),
-        ("target_view", target, num_views, "num_views"),
-        ("source_index", index, math.prod(grid), "grid"),
-    ):
-        if int(value.min()) < 0 or int(value.max()) >= limit:
+class Grouper:
+    """Groups correspondences, and keeps the last plan while the same tensors come with features of the same kind."""
+
+    def __init__(self) -> None:
+        self.tensors: tuple[Tensor, ...] = ()
+        self.key: tuple[object, ...] = ()
+        self.plan: GroupedCorrespondences | None = None
+
+    def __call__(
+        self, features: Float[Tensor, "batch views height width features"], correspondences: Correspondences
+    ) -> GroupedCorrespondences:
+        """The plan for these features, on their device."""
+        check_view_features(features)
+        views, grid, device = features.shape[1], (features.shape[2], features.shape[3]), features.device
+        if isinstance(correspondences, GroupedCorrespondences) and correspondences.weight.device == device:
+            return group_correspondences(correspondences, views, grid)
+        if torch.compiler.is_compiling():  # a graph break, and with fullgraph=True an error that shows this message
             raise ValueError(
-                f"correspondences.{name} spans {int(value.min())}..{int(value.max())}, but the features have "
-                f"{num_views} views of {grid} tokens: find the correspondences with that {parameter}"
+                "grouping depends on the values of the correspondences, so it cannot be compiled: pass a plan made "
+                "once by group_correspondences(…).to(device)"
             )
-    size = xy.new_tensor([grid[1], grid[0]])
-    if not bool(((xy >= -TOLERANCE) & (xy <= size + TOLERANCE)).all()):
-        raise ValueError(
-            f"correspondences.target_xy spans x {float(xy[:, 0].min()):.3f}..{float(xy[:, 0].max()):.3f} and "
-            f"y {float(xy[:, 1].min()):.3f}..{float(xy[:, 1].max()):.3f}, but the features' grid is {grid[0]} rows "
-            f"by {grid[1]} columns: find the correspondences with that grid"
-        )
-    if bool((source == target).any()):
-        raise ValueError("correspondences pair a view with itself: leave those pairs out")
-    return source, target, index, xy, weight
+        # Keeping the tensors prevents that a new one gets the same id; the version counts changes in place.
+        tensors = tuple(getattr(correspondences, name) for name in FIELDS)
+        key = (views, grid, device, *((id(t), t._version) for t in tensors))
+        if self.plan is None or self.key != key:
+            self.plan = group_correspondences(correspondences, views, grid).to(device)
+            self.tensors, self.key = tensors, key
+        return self.plan

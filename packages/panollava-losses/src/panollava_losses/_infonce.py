@@ -1,8 +1,9 @@
 """Dense InfoNCE over matching tokens.
 
 Wang, Zhang, Shen, Kong and Li, "Dense Contrastive Learning for Self-Supervised Visual Pre-Training", CVPR 2021,
-https://arxiv.org/abs/2011.09157 (its matching by feature similarity is replaced by known correspondences, its queue
-by the tokens at hand), with the loss of van den Oord, Li and Vinyals, https://arxiv.org/abs/1807.03748.
+https://arxiv.org/abs/2011.09157 (with known correspondences instead of its matching by feature similarity, and the
+tokens of the batch instead of its queue), with the loss of van den Oord, Li and Vinyals,
+https://arxiv.org/abs/1807.03748.
 """
 
 from typing import NamedTuple
@@ -10,18 +11,19 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from panollava_losses._checks import check_choice, check_features, check_temperature, check_weight
-from panollava_losses._cross_entropy import symmetric_cross_entropy
 from panollava_losses._distributed import mean_over_pairs, pairs_of_all_ranks, world_size
-from panollava_losses._overlap import Grouper, match_tokens
+from panollava_losses._formula import masked
+from panollava_losses._grouping import Grouper
+from panollava_losses._overlap import match_tokens
 from panollava_losses._protocols import Correspondences
-from panollava_losses._statistics import masked, statistics_dtype
+from panollava_losses._similarity import symmetric_cross_entropy
+from panollava_losses._statistics import no_autocast, statistics_dtype
 
 
 class InfoNCEOptions(NamedTuple):
-    """The keywords of `info_nce` that are no tensors."""
+    """The options of `info_nce`."""
 
     temperature: float = 0.2
     negatives: str = "pair"
@@ -39,28 +41,28 @@ def info_nce(
 ) -> Float[Tensor, ""]:
     r"""Symmetric InfoNCE of pairs of token sets, where token `l` of `x[p]` matches token `l` of `y[p]`.
 
-    With `s_ij = cos(x_i, y_j) / temperature`, the mean of the cross-entropies that pick `j = i` among all `y_j` and
-    among all `x_j`. The candidates are the tokens of the same pair (`negatives="pair"`) or of all pairs (`"batch"`).
-    A token's own match aside, candidates that see nearly the same place count as negatives too; with `"batch"` they
-    are outnumbered.
+    With `s_ij = cos(x_i, y_j) / temperature`, the loss of an anchor `x_i` is the cross-entropy of choosing `y_i` among
+    all candidates `y_j`, and the same with `x` and `y` exchanged; the result is the mean of both. The candidates are
+    the tokens of the same pair (`negatives="pair"`) or of all pairs (`"batch"`). Every candidate except the match is
+    a negative, even if it sees nearly the same place; with `"batch"` such candidates are a smaller share.
 
-    A weight of 0 removes a token as anchor and as candidate; otherwise weights are those of the mean over a pair's
-    anchors, and pairs count alike. Similarities are float32 under autocast and for half precision.
+    A weight of 0 removes a token as anchor and as candidate. Other weights are the weights of the mean over a pair's
+    anchors, and all pairs count the same. Similarities are float32 under autocast and for half precision.
 
     Args:
-        x: Features of one side, of any length (they are normalised here).
+        x: Features of one side; their norm does not matter.
         y: Features of the other side.
-        temperature: Divides the cosine; DenseCL's 0.2.
+        temperature: Divides the cosine; DenseCL uses 0.2.
         negatives: `"pair"` or `"batch"`.
         weight: Weight of each token pair, not negative; False or 0 masks it.
-        gather_distributed: Take the mean, and with `"batch"` the candidates, over all ranks; gradients as in `vicreg`.
+        gather_distributed: Take the mean, and with `"batch"` the candidates, over all ranks; gradients follow `vicreg`.
 
     Returns:
         The loss, a scalar; `log(candidates)` when all similarities are equal.
 
     Raises:
-        ValueError: If shapes, dtypes or options do not fit, a pair has fewer than two tokens of positive weight, or
-            a weight is negative or not finite (weights are not looked at under `torch.compile`).
+        ValueError: If shapes, dtypes or options are invalid, a pair has fewer than two tokens of positive weight, or
+            a weight is negative or not finite (weights are not checked under `torch.compile`).
 
     Example:
         >>> import torch
@@ -78,7 +80,7 @@ def info_nce(
 
 
 def info_nce_unchecked(x: Tensor, y: Tensor, weight: Tensor | None, o: InfoNCEOptions) -> Tensor:
-    """`info_nce` on arguments known to be good; nothing here looks at a value."""
+    """`info_nce` on checked arguments; nothing here depends on the values of a tensor."""
     ranks = world_size(o.gather_distributed)
     dtype = statistics_dtype(x.dtype)
     x, y = (z.reshape(-1, *z.shape[-2:]).to(dtype) for z in (x, y))
@@ -88,12 +90,13 @@ def info_nce_unchecked(x: Tensor, y: Tensor, weight: Tensor | None, o: InfoNCEOp
         weight = weight.reshape(x.shape[:2]).to(dtype)
         p = weight / weight.sum(dim=-1, keepdim=True)
         x, y = masked(x, p), masked(y, p)
-    x, y = (functional.normalize(z, dim=-1, eps=1e-6) for z in (x, y))
-    if o.negatives == "pair":
-        return mean_over_pairs(symmetric_cross_entropy(x, y, p, o.temperature, 1, weight is not None), ranks)
-    p = p / pairs_of_all_ranks(p, ranks)
-    x, y, p = x.flatten(0, 1)[None], y.flatten(0, 1)[None], p.view(1, -1)
-    return symmetric_cross_entropy(x, y, p, o.temperature, ranks, weight is not None)[0]
+    with no_autocast(x.device):
+        if o.negatives == "pair":
+            each = symmetric_cross_entropy(x, y, p, o.temperature, 1, weight is not None)
+            return mean_over_pairs(each, ranks)
+        p = p / pairs_of_all_ranks(p, ranks)
+        x, y, p = (z.flatten(0, 1).unsqueeze(0) for z in (x, y, p))
+        return symmetric_cross_entropy(x, y, p, o.temperature, ranks, weight is not None)[0]
 
 
 class OverlapInfoNCELoss(nn.Module):
@@ -103,6 +106,9 @@ class OverlapInfoNCELoss(nn.Module):
         temperature: Divides the cosine.
         negatives: `"pair"`: a token's candidates are those of its pair of views; `"batch"`: of all pairs and items.
         gather_distributed: Take the mean, and with `"batch"` the candidates, over all ranks.
+
+    Raises:
+        ValueError: If `temperature` or `negatives` is invalid.
 
     Example:
         >>> import torch

@@ -1,7 +1,8 @@
-"""VICReg terms with the statistics of each pair of token sets: cache-sized chunks, and a closed-form backward.
+"""VICReg terms with the statistics of each pair of token sets, in parallel chunks and with a closed-form gradient.
 
-Kept for the backward pass: the means, the column energies and the smaller second-moment matrix of each side. The
-centred features are recomputed from the inputs, so nothing of the size of the features is stored twice.
+The result is that of `pairwise_formula`. The backward pass keeps the means, the squared column norms and the smaller
+matrix of second moments of each side, and centres the features again, so nothing of the size of the features is
+stored twice.
 """
 
 from typing import Any
@@ -10,13 +11,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from panollava_losses._formula import TermOptions, Terms, formula_gradients, pairwise_formula, squared_norm
+from panollava_losses._parallel import chunks, map_chunks, rows_of
 from panollava_losses._statistics import (
     centred,
-    chunks,
     gram_is_smaller,
     hinge,
-    hinge_slope,
+    hinge_gradient,
     no_autocast,
+    off_diagonal_energy,
     scales,
     second_moments,
     second_moments_gradient,
@@ -26,100 +29,104 @@ from panollava_losses._statistics import (
     weighted_mean,
 )
 
-Terms = tuple[Float[Tensor, " pairs"], Float[Tensor, " pairs"], Float[Tensor, " pairs"]]
-
-
-def _forward(
-    x: Tensor, y: Tensor, p: Tensor | None, gamma: float, eps: float, correction: int
-) -> tuple[Terms, list[Tensor]]:
-    """The three terms of every pair, and what the backward pass needs of each side."""
-    dtype = statistics_dtype(x.dtype)
-    scale = scales(x, p, dtype)
-    gram = gram_is_smaller(x.shape[-2], x.shape[-1])
-    spread, energy, kept = [], [], []
-    for z in (x, y):
-        mean = weighted_mean(z, p, dtype)
-        matrix, columns, off_diagonal = second_moments(centred(z, mean, p), gram)
-        spread.append(hinge(columns * scale.variance(correction), gamma, eps))
-        energy.append(off_diagonal)
-        kept += [mean, matrix, columns]
-    covariance = (energy[0] + energy[1]) * scale.unbiased.square() / (2 * x.shape[-1])
-    return (squared_distance(x, y, p, dtype), (spread[0] + spread[1]) / 2, covariance), kept
-
-
-def _backward(
-    x: Tensor, y: Tensor, p: Tensor | None, kept: list[Tensor], grads: Terms, gamma: float, eps: float, correction: int
-) -> tuple[Tensor, Tensor]:
-    """Gradients by `x` and `y` from the gradients by the three terms of every pair."""
-    dtype = statistics_dtype(x.dtype)
-    scale = scales(x, p, dtype)
-    gram = gram_is_smaller(x.shape[-2], x.shape[-1])
-    by_invariance, by_spread, by_covariance = grads
-    by_energy = by_covariance * scale.unbiased.square() / (2 * x.shape[-1])
-    pull = squared_distance_gradient(x, y, p, by_invariance, dtype)
-    out = []
-    for z, (mean, matrix, columns), sign in ((x, kept[:3], 1), (y, kept[3:], -1)):
-        factor = scale.variance(correction)
-        by_columns = (by_spread / 2).unsqueeze(-1) * factor * hinge_slope(columns * factor, gamma, eps)
-        grad = second_moments_gradient(centred(z, mean, p), matrix, columns, by_energy, by_columns, gram)
-        if p is not None:
-            grad = grad * p.sqrt().unsqueeze(-1)
-        out.append(grad.add_(pull, alpha=sign))
-    return out[0], out[1]
-
-
-class PairwiseTerms(torch.autograd.Function):
-    """`(x, y, p, gamma, eps, correction) → (invariance, variance, covariance)`, each `[pairs]`."""
-
-    @staticmethod
-    def forward(
-        x: Tensor, y: Tensor, p: Tensor | None, gamma: float, eps: float, correction: int
-    ) -> tuple[Tensor, ...]:
-        row = x[0].numel() * statistics_dtype(x.dtype).itemsize
-        parts: list[tuple[Tensor, ...]] = []
-        with no_autocast(x.device):
-            for part in chunks(x.shape[0], row, x.device):
-                terms, kept = _forward(x[part], y[part], None if p is None else p[part], gamma, eps, correction)
-                parts.append((*terms, *kept))
-        return parts[0] if len(parts) == 1 else tuple(torch.cat(column) for column in zip(*parts, strict=True))
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        x, y, p, *ctx.options = inputs
-        ctx.mark_non_differentiable(*output[3:])
-        ctx.save_for_backward(x, y, p, *output[3:])
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, y, p, *kept = ctx.saved_tensors
-        by_terms = (grads[0], grads[1], grads[2])
-        with no_autocast(x.device):
-            if torch.is_grad_enabled():  # create_graph=True: what was kept must depend on x and y again
-                kept = _forward(x, y, p, *ctx.options)[1]
-                dx, dy = _backward(x, y, p, kept, by_terms, *ctx.options)
-                return dx.to(x.dtype), dy.to(y.dtype), None, None, None, None
-            dx, dy = torch.empty_like(x), torch.empty_like(y)
-            row = x[0].numel() * statistics_dtype(x.dtype).itemsize
-            for part in chunks(x.shape[0], row, x.device):
-                dx[part], dy[part] = _backward(
-                    x[part],
-                    y[part],
-                    None if p is None else p[part],
-                    [k[part] for k in kept],
-                    (grads[0][part], grads[1][part], grads[2][part]),
-                    *ctx.options,
-                )
-        return dx, dy, None, None, None, None
+#: Features of one chunk on a CPU: they stay in the core's cache between the operations on them.
+CACHE_BYTES = 2**20
 
 
 def pairwise_terms(
     x: Float[Tensor, "pairs tokens features"],
     y: Float[Tensor, "pairs tokens features"],
     p: Float[Tensor, "pairs tokens"] | None,
-    gamma: float,
-    eps: float,
-    correction: int,
+    options: TermOptions,
 ) -> Terms:
-    """Invariance, variance and covariance of every pair; variance and covariance are the mean of both sides."""
-    invariance, variance, covariance = PairwiseTerms.apply(x, y, p, gamma, eps, correction)[:3]
-    return invariance, variance, covariance
+    """Invariance, variance and covariance `[pairs]`; `p` sums to 1 per pair, None means equal weights."""
+    return Terms(*_PairwiseTerms.apply(x, y, p, options)[:3])
+
+
+class _PairwiseTerms(torch.autograd.Function):
+    """`(x, y, p, options) → (invariance, variance, covariance, *moments of x, *moments of y)`."""
+
+    @staticmethod
+    def forward(x: Tensor, y: Tensor, p: Tensor | None, options: TermOptions) -> tuple[Tensor, ...]:
+        gamma, eps, correction = options
+        dtype = statistics_dtype(x.dtype)
+
+        def work(part: slice) -> tuple[Tensor, ...]:
+            weights = rows_of(p, part)
+            distance = squared_distance(x[part], y[part], weights, dtype)
+            return distance, *_moments(x[part], weights), *_moments(y[part], weights)
+
+        with no_autocast(x.device):
+            found = map_chunks(work, _chunks(x), x)
+            distance, *moments = (torch.cat(column) for column in zip(*found, strict=True))
+            (energy_x, *moments_x), (energy_y, *moments_y) = moments[:4], moments[4:]
+            scale = scales(x, p, dtype)
+            hinges, energies = [], []
+            for energy, columns in ((energy_x, moments_x[2]), (energy_y, moments_y[2])):
+                hinges.append(hinge(columns * scale.variance(correction), gamma, eps))
+                energies.append(off_diagonal_energy(energy, columns, gram_is_smaller(*x.shape[-2:])))
+            variance = (hinges[0] + hinges[1]) / 2
+            covariance = (energies[0] + energies[1]) * scale.unbiased.square() / (2 * x.shape[-1])
+        return distance, variance, covariance, *moments_x, *moments_y
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        x, y, p, ctx.options = inputs
+        ctx.mark_non_differentiable(*output[3:])
+        ctx.save_for_backward(x, y, p, *output[3:])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, y, p, *moments = ctx.saved_tensors
+        with no_autocast(x.device):
+            if torch.is_grad_enabled() and not torch.compiler.is_compiling():  # create_graph=True
+                dx, dy = formula_gradients(pairwise_formula, x, y, p, grads[:3], ctx.options)
+            else:
+                dx, dy = _gradients(x, y, p, moments, Terms(*grads[:3]), ctx.options)
+        return dx, dy, None, None
+
+
+def _chunks(x: Tensor) -> list[slice]:
+    return chunks(x.shape[0], x[0].numel() * statistics_dtype(x.dtype).itemsize, x.device, CACHE_BYTES)
+
+
+def _moments(z: Tensor, p: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Squared norm of the matrix of second moments, mean, matrix, and squared column norms of one side."""
+    mean = weighted_mean(z, p, statistics_dtype(z.dtype))
+    matrix, columns = second_moments(centred(z, mean, p), gram_is_smaller(z.shape[-2], z.shape[-1]))
+    return squared_norm(matrix, (-2, -1)), mean, matrix, columns
+
+
+def _gradients(
+    x: Tensor, y: Tensor, p: Tensor | None, moments: list[Tensor], grads: Terms, options: TermOptions
+) -> tuple[Tensor, Tensor]:
+    """Gradients by `x` and `y` from the gradients by the three terms of each pair."""
+    gamma, eps, correction = options
+    dtype = statistics_dtype(x.dtype)
+    gram = gram_is_smaller(x.shape[-2], x.shape[-1])
+    scale = scales(x, p, dtype)
+    factor = scale.variance(correction)
+    grad_energy = grads.covariance * scale.unbiased.square() / (2 * x.shape[-1])
+    sides = []
+    for z, (mean, matrix, columns), sign in ((x, moments[:3], 1), (y, moments[3:], -1)):
+        grad_columns = (grads.variance / 2).unsqueeze(-1) * factor * hinge_gradient(columns * factor, gamma, eps)
+        sides.append((z, mean, matrix, columns, grad_columns, sign, torch.empty_like(z)))
+
+    def work(part: slice) -> None:
+        weights = rows_of(p, part)
+        difference = squared_distance_gradient(x[part], y[part], weights, grads.invariance[part], dtype)
+        for z, mean, matrix, columns, grad_columns, sign, out in sides:
+            grad = second_moments_gradient(
+                centred(z[part], mean[part], weights),
+                matrix[part],
+                columns[part],
+                grad_energy[part],
+                grad_columns[part],
+                gram,
+            )
+            if weights is not None:
+                grad = grad * weights.sqrt().unsqueeze(-1)
+            out[part] = grad.add_(difference, alpha=sign)
+
+    map_chunks(work, _chunks(x), x)
+    return sides[0][-1], sides[1][-1]

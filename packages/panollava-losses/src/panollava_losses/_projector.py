@@ -7,14 +7,14 @@ from torch import Tensor, nn
 class VICRegProjector(nn.Module):
     """`depth − 1` times (Linear → LayerNorm → GELU), then Linear, on the last axis.
 
-    Weights keep the layout of the original PanoLLaVA (`mlp.0`, `mlp.1`, `mlp.3`, …).
+    The state dict has the keys of the original PanoLLaVA (`mlp.0`, `mlp.1`, `mlp.3`, …).
 
     Args:
-        input_dim: Features that come in.
-        output_dim: Features that go out.
-        hidden_dim: Features between; `output_dim` when None.
+        input_dim: Number of input features.
+        output_dim: Number of output features.
+        hidden_dim: Number of hidden features; `output_dim` when None.
         depth: Number of Linear layers.
-        use_ln: Whether LayerNorm stands between Linear and GELU; Identity takes its place, so keys stay.
+        use_ln: Use LayerNorm between Linear and GELU. Without it, Identity takes its place, so the keys stay the same.
 
     Raises:
         ValueError: If `depth` or a size is below 1.

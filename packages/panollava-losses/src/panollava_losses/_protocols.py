@@ -1,15 +1,19 @@
-"""What the overlap losses need to know of two views: which token sees the same as which place of another view."""
+"""What the overlap losses need from two views: which token sees the same direction as which place of another view."""
 
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
+
+#: The fields of `Correspondences`.
+FIELDS = ("source_view", "target_view", "source_index", "target_xy", "weight")
 
 
 @runtime_checkable
 class Correspondences(Protocol):
     """Pairs of tokens that see the same direction, flat over all pairs of views.
 
-    Any object with these five tensors will do (a dataclass, a NamedTuple, a SimpleNamespace); `n` counts token pairs.
+    Any object with these five tensors works (a dataclass, a NamedTuple, a SimpleNamespace); `n` is the number of
+    token pairs.
     """
 
     @property
@@ -28,9 +32,9 @@ class Correspondences(Protocol):
     def target_xy(self) -> Tensor:
         """Floating `[n, 2]`: place in the target view in token units.
 
-        Token (row r, column c) is centred at `(c + 0.5, r + 0.5)`.
+        The centre of token (row r, column c) is `(c + 0.5, r + 0.5)`.
         """
 
     @property
     def weight(self) -> Tensor:
-        """Floating `[n]`: weight of the token pair, not negative; only ratios inside a pair of views matter."""
+        """Floating `[n]`: weight of the token pair, not negative; only ratios within a pair of views matter."""

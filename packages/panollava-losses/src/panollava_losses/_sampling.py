@@ -1,7 +1,7 @@
-"""Bilinear sampling of token grids as one sparse matrix, with its transpose at hand for the backward pass.
+"""Bilinear sampling of token grids as one sparse matrix, kept with its transpose for the backward pass.
 
 A sampled row is a weighted sum of at most four tokens, so it is one fused `embedding_bag`; the gradient of the tokens
-is the same operation with the transposed matrix. A place within half a token of the grid's border takes the outermost
+is the same operation with the transposed matrix. A place within half a token of the grid's border gets the outermost
 tokens' values, as `grid_sample(padding_mode="border", align_corners=False)` does: nothing is extrapolated.
 """
 
@@ -31,7 +31,7 @@ def sparse_rows(
     rows: int,
     tokens: int,
 ) -> SparseRows:
-    """Compress coordinates both ways."""
+    """The matrix and its transpose from coordinates."""
     return SparseRows(*_compress(row, token, value, rows), *_compress(token, row, value, tokens))
 
 
@@ -98,7 +98,7 @@ def sample_rows(
     batch, count, _ = tokens.shape
     forward = (matrix.token, matrix.offset, matrix.value.to(tokens.dtype))
     table = tokens.reshape(-1, tokens.shape[-1])
-    if not torch.is_grad_enabled():  # no way back to prepare; the compiler cannot trace the function's context then
+    if not torch.is_grad_enabled():  # no backward pass; the compiler cannot trace the function's context then
         return _sum_rows(table, *_batched(*forward, batch, count))
     transposed = (matrix.row, matrix.row_offset, matrix.row_value.to(tokens.dtype))
     rows: Tensor = _SparseProduct.apply(

@@ -1,0 +1,75 @@
+"""Chunks of the first axis, and chunks in parallel.
+
+PyTorch splits every single operation among its threads and waits for all of them before the next one. On chunks that
+fit into the cache an operation takes 0.1 ms, so one thread that the operating system has moved off its core for a few
+milliseconds delays all operations. `map_chunks` lets each thread take whole chunks instead and run their operations
+alone: nothing waits before the last chunk, and a delayed thread takes fewer chunks.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+T = TypeVar("T")
+
+#: Size of a chunk on devices other than a CPU, where it only limits the memory.
+DEVICE_BYTES = 2**28
+
+
+def chunk_size(rows: int, bytes_per_row: int, device: torch.device, cpu_bytes: int) -> int:
+    """Rows of one chunk. A compiler gets all rows at once, because it fuses the operations itself."""
+    if torch.compiler.is_compiling():
+        return rows
+    budget = cpu_bytes if device.type == "cpu" else DEVICE_BYTES
+    return min(rows, max(1, budget // max(1, bytes_per_row)))
+
+
+def chunks(rows: int, bytes_per_row: int, device: torch.device, cpu_bytes: int) -> list[slice]:
+    """Slices of `chunk_size` rows."""
+    size = chunk_size(rows, bytes_per_row, device, cpu_bytes)
+    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+def rows_of(tensor: Tensor | None, part: slice) -> Tensor | None:
+    """A part of an optional tensor."""
+    return None if tensor is None else tensor[part]
+
+
+def map_chunks(work: Callable[[slice], T], parts: Sequence[slice], features: Tensor) -> list[T]:
+    """`[work(part) for part in parts]` without gradients; for features on a CPU in as many threads as PyTorch uses.
+
+    `torch.set_num_threads` limits the calling thread and threads that start later, so the caller's limit is restored
+    at the end. Threads live for one call: none is idle afterwards, and a forked process misses none.
+    """
+    plain = features.device.type == "cpu" and type(features) in (Tensor, torch.nn.Parameter)  # no fake tensors
+    if len(parts) == 1 or not plain or torch.get_num_threads() == 1:
+        return [work(part) for part in parts]
+    waiting = deque(enumerate(parts))
+    results: dict[int, T] = {}
+    inference = torch.is_inference_mode_enabled()
+
+    def take_chunks() -> None:
+        torch.set_num_threads(1)
+        with torch.inference_mode(inference), torch.no_grad():
+            while True:
+                try:
+                    index, part = waiting.popleft()
+                except IndexError:  # none is left
+                    return
+                results[index] = work(part)
+
+    limit = torch.get_num_threads()
+    helpers = min(limit, len(parts)) - 1  # the calling thread works too
+    try:
+        with ThreadPoolExecutor(helpers) as pool:
+            others = [pool.submit(take_chunks) for _ in range(helpers)]
+            take_chunks()
+            for other in others:
+                other.result()
+    finally:
+        torch.set_num_threads(limit)
+    return [results[index] for index in range(len(parts))]
