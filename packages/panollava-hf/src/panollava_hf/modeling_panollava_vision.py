@@ -1,6 +1,5 @@
 """The vision side of PanoLLaVA: trained with VICReg on overlapping views, used to turn panoramas into vectors."""
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -24,21 +23,6 @@ Pooling = Literal["mean", "max", "first"]
 
 #: Parts of a full checkpoint that the vision side does not load.
 LANGUAGE_SIDE = [r"^lm_head\.", r"^(panollava\.)?(language_model|projector)\."]
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """Correspondences on one device, with the fields that panollava_losses reads."""
-
-    source_view: Tensor
-    target_view: Tensor
-    source_index: Tensor
-    target_xy: Tensor
-    weight: Tensor
-
-    @classmethod
-    def of(cls, found: Any, device: torch.device) -> "_Pairs":
-        return cls(**{name: getattr(found, name).to(device) for name in cls.__dataclass_fields__})
 
 
 def overlap_pairs(config: PanoLLaVaConfig, is_spatial: bool) -> GroupedCorrespondences:
@@ -137,11 +121,7 @@ class PanoLLaVaForVICReg(PanoLLaVaPreTrainedModel):
         features, latents = self.panollava.encode_views(pixel_values, **options)
         latents = latents.unflatten(0, (panoramas, views))
         compared = self.vicreg_projector(latents).unflatten(2, self.panollava.token_grid)
-        pairs = (
-            self._plan_pairs(compared.device)
-            if correspondences is None
-            else _Pairs.of(correspondences, compared.device)
-        )
+        pairs = self._plan_pairs(compared.device) if correspondences is None else correspondences
         terms = self.criterion(compared, pairs)
         output = PanoLLaVaVICRegOutput(
             loss=terms.total,

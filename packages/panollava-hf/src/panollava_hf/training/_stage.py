@@ -64,7 +64,8 @@ def stage_model(stage: StageName, settings: StageSettings, folder: Path) -> Any:
     if stage == "vicreg":
         model.vicreg_projector.requires_grad_(True)
         # Statistics over the batches of all processes, as one process with the whole batch would compute them.
-        model.criterion.options = model.criterion.options._replace(gather_distributed=PartialState().num_processes > 1)
+        loss = model.criterion.vicreg
+        loss.options = loss.options._replace(gather_distributed=PartialState().num_processes > 1)
         return model
     whole.projector.requires_grad_(True)
     if settings.language_model == "full":
