@@ -1,11 +1,6 @@
 """panollava-geometry compared with py360convert, pyequilib and cv2.remap: time, error, scaling, memory, start-up."""
 
 import math
-import os
-import resource
-import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache, partial
@@ -28,7 +23,7 @@ from panollava_geometry._resampling import clear_cache
 from panollava_geometry._sphere import rays_to_equirect
 from PIL import Image
 
-from tools.bench.harness import ASSETS, compare, milliseconds, peak_memory, table
+from tools.bench.harness import ASSETS, compare, milliseconds, peak_memory, start_up_seconds, table
 
 RING = plan_views("e2p", num_views=8)
 TILES = plan_views("anyres_e2p", num_views=8)
@@ -282,15 +277,6 @@ def memory(folder: Path) -> str:
     )
 
 
-def cpu_seconds(*arguments: str) -> float:
-    """CPU time of a new Python process."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *arguments], capture_output=True, env=environment)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def start_up() -> str:
     """CPU time of imports and of the command line, run in turn."""
     commands = {
@@ -302,11 +288,7 @@ def start_up() -> str:
         "`panollava-geometry crop --help`": ("-m", "panollava_geometry.cli", "crop", "--help"),
         "`panollava-geometry crop missing.jpg`": ("-m", "panollava_geometry.cli", "crop", "missing.jpg"),
     }
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(9):
-        for name, arguments in commands.items():
-            times[name].append(cpu_seconds(*arguments))
-    rows = [(name, milliseconds(statistics.median(values))) for name, values in times.items()]
+    rows = [(name, milliseconds(value)) for name, value in start_up_seconds(commands).items()]
     return (
         f"{table(('start-up', 'CPU time'), rows)}\n\nMedian of nine new processes. Goals: importing all names ≤ 250 ms "
         "above `import torch`; `--help` ≤ 0.15 × `import transformers`."

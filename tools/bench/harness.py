@@ -42,6 +42,24 @@ def compare(candidates: dict[str, Callable[[], object]], *, rounds: int = 9, sec
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def start_up_seconds(commands: dict[str, Sequence[str]], *, rounds: int = 9) -> dict[str, float]:
+    """Median CPU seconds, user and system, of new Python processes, run in turns.
+
+    Args:
+        commands: Arguments for Python, by name. A command may end with an error.
+        rounds: How often each runs, after one that compiles bytecode.
+    """
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds + 1):
+        for name, arguments in commands.items():
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([sys.executable, *arguments], capture_output=True, check=False, env=environment)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            times[name].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return {name: statistics.median(values[1:]) for name, values in times.items()}
+
+
 #: A process that uses one core until it is killed or its parent has ended.
 SPIN = """
 import os

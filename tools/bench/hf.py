@@ -1,9 +1,5 @@
 """panollava-hf: cost of the wrapper compared with the bare language model, of the command, and of loading."""
 
-import resource
-import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +8,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, Qwen2Config, SiglipVisionConfig
 
-from tools.bench.harness import compare, milliseconds, peak_memory, table
+from tools.bench.harness import compare, milliseconds, peak_memory, start_up_seconds, table
 
 NEW_TOKENS = 48
 
@@ -74,14 +70,6 @@ def _generation() -> list[list[str]]:
     ]  # fmt: skip
 
 
-def _processor_seconds(*arguments: str) -> float:
-    """CPU seconds, user and system, of a fresh Python process."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-
-
 def _start_up() -> list[list[str]]:
     """Median CPU seconds of starting the command, in turns with importing transformers."""
     work = {
@@ -91,11 +79,7 @@ def _start_up() -> list[list[str]]:
     }
     commands = {name: arguments for name, (arguments, _) in work.items()}
     commands["peer"] = ("-c", "import transformers")
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(12):
-        for name, arguments in commands.items():
-            times[name].append(_processor_seconds(*arguments))
-    medians = {name: statistics.median(values[1:]) for name, values in times.items()}  # the first compiles bytecode
+    medians = start_up_seconds(commands)
     peer = medians.pop("peer")
     return [
         [name, milliseconds(value), milliseconds(peer), f"{value / peer:.3f}×", work[name][1]]
