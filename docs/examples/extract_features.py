@@ -1,8 +1,8 @@
-"""Example 2: panoramas to vectors, and how alike they are.
+"""Example 2: panoramas to vectors, and their similarity.
 
     python docs/examples/extract_features.py [PANORAMA ...]
 
-Runs offline with the embedded checkpoint, whose vision side any PanoLLaVA checkpoint has.
+Runs offline with the embedded checkpoint; any PanoLLaVA checkpoint has the same vision side.
 """
 
 import sys
@@ -17,7 +17,7 @@ SAMPLE = Path(__file__).resolve().parents[1] / "assets" / "sample-panorama.jpg"
 
 
 def main(*panoramas: str) -> None:
-    """Print the cosine similarity of every panorama to the first; the sample is compared with itself turned around."""
+    """Print the cosine similarity of every panorama to the first; the sample with itself, rotated by 180°."""
     processor = PanoLLaVaImageProcessor.from_pretrained(CHECKPOINT)
     model = PanoLLaVaForFeatureExtraction.from_pretrained(CHECKPOINT, pooling="mean").eval()
 

@@ -2,8 +2,8 @@
 
     python docs/examples/generate.py [PANORAMA] [QUESTION]
 
-Runs offline with the embedded checkpoint, which knows the solids of PanoShapes and nothing else; put a folder or a Hub
-id in `CHECKPOINT` for another one.
+Runs offline with the embedded checkpoint, which was trained on PanoShapes only. Set `CHECKPOINT` to a folder or a Hub
+id for another model.
 """
 
 import sys

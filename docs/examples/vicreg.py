@@ -1,8 +1,8 @@
-"""Example 3: train the vision side on the overlaps of neighbouring views (stage one), then keep it for features.
+"""Example 3: train the vision side on the overlaps of neighbouring views (stage one), then use it for features.
 
     python docs/examples/vicreg.py [STEPS]
 
-A few steps on the sample panorama, turned by a random yaw each time; runs offline in seconds.
+A few steps on the sample panorama, rotated by a random yaw in each step; runs offline in seconds.
 """
 
 import sys
