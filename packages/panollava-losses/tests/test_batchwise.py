@@ -9,8 +9,8 @@ from panollava_losses._formula import TermOptions
 
 @pytest.mark.parametrize("correction", [0, 1])
 @pytest.mark.parametrize("masked", [False, True])
-def test_blocks_equal_the_paper(masked, correction, sides, tolerances, textbook, monkeypatch):
-    monkeypatch.setattr(_batchwise, "BLOCK_BYTES", 2 * 6 * 5 * 8)  # four blocks
+def test_chunks_equal_the_paper(masked, correction, sides, tolerances, textbook, monkeypatch):
+    monkeypatch.setattr(_batchwise, "CACHE_BYTES", 2 * 6 * 5 * 8)  # four chunks
     x, y = sides((7, 6, 5))
     keep = torch.rand(7, 6) < 0.6
     keep[:, :2] = True

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from panollava_losses._distributed import all_reduce
 from panollava_losses._formula import TermOptions, Terms, batchwise_formula, formula_gradients, masked
-from panollava_losses._parallel import chunks, rows_of
+from panollava_losses._parallel import chunks, map_chunks, rows_of, spans
 from panollava_losses._statistics import (
     add_outer,
     centred,
@@ -30,8 +30,8 @@ from panollava_losses._statistics import (
     statistics_dtype,
 )
 
-#: Features of one block on a CPU: operations take milliseconds, and a few blocks are small next to the features.
-BLOCK_BYTES = 2**22
+#: Features of one chunk on a CPU: they stay in the core's cache between the operations on them.
+CACHE_BYTES = 2**20
 
 
 class _Moments(NamedTuple):
@@ -96,13 +96,19 @@ def _forward(x: Tensor, y: Tensor, weight: Tensor | None, options: TermOptions, 
     features, dtype = x.shape[-1], statistics_dtype(x.dtype)
     mean, total, biased, unbiased = _mean(x, y, weight, ranks)
     p, each = _probabilities(weight, total)
-    rows, product, distances = x, torch.zeros(1, features, features, dtype=dtype, device=x.device), []
-    for part in _blocks(x):
-        for z in (x, y):
-            rows = centred(z[part], mean, rows_of(p, part)).view(1, -1, features)
-            product = add_outer(product, rows.mT)
-        distances.append(squared_distance(x[part], y[part], rows_of(each, part), dtype))
-    product = mirror(product, rows.mT)
+
+    def work(span: slice) -> tuple[Tensor, Tensor]:
+        rows, product, distances = x, torch.zeros(1, features, features, dtype=dtype, device=x.device), []
+        for part in _chunks(x, span):
+            for z in (x, y):
+                rows = centred(z[part], mean, rows_of(p, part)).view(1, -1, features)
+                product = add_outer(product, rows.mT)
+            distances.append(squared_distance(x[part], y[part], rows_of(each, part), dtype))
+        return mirror(product, rows.mT), torch.cat(distances)
+
+    # Each span has a product of its own; together they are at most as large as the features.
+    products, distances = zip(*map_chunks(work, spans(x.shape[0], 2 * x[..., 0].numel() // features), x), strict=True)
+    product = torch.cat(products).sum(dim=0, keepdim=True)
     matrix, columns = split_diagonal(all_reduce(product) if ranks > 1 else product)
     variance = hinge(columns * (unbiased if correction else biased), gamma, eps)[0]
     covariance = matrix.square().sum() * unbiased.square() / features
@@ -123,7 +129,8 @@ def _backward(
     grad_energy = (grad_covariance * moments.unbiased.square() / features).view(1)
     p, each = _probabilities(weight, moments.total)
     dx, dy = torch.empty_like(x), torch.empty_like(y)
-    for part in _blocks(x):
+
+    def work(part: slice) -> None:
         difference = squared_distance_gradient(x[part], y[part], rows_of(each, part), grads.invariance[part], dtype)
         for z, out, sign in ((x, dx, 1), (y, dy, -1)):
             rows = centred(z[part], moments.mean, rows_of(p, part))
@@ -133,6 +140,8 @@ def _backward(
             if p is not None:
                 grad = grad * p[part].sqrt().unsqueeze(-1)
             out[part] = grad.add_(difference, alpha=sign)
+
+    map_chunks(work, _chunks(x, slice(0, x.shape[0])), x)
     return dx, dy
 
 
@@ -160,5 +169,7 @@ def _probabilities(weight: Tensor | None, total: Tensor) -> tuple[Tensor | None,
     return (None, None) if weight is None else (weight / total, weight / weight.sum(dim=-1, keepdim=True))
 
 
-def _blocks(x: Tensor) -> list[slice]:
-    return chunks(x.shape[0], x[0].numel() * statistics_dtype(x.dtype).itemsize, x.device, BLOCK_BYTES)
+def _chunks(x: Tensor, span: slice) -> list[slice]:
+    row_bytes = x[0].numel() * statistics_dtype(x.dtype).itemsize
+    parts = chunks(span.stop - span.start, row_bytes, x.device, CACHE_BYTES)
+    return [slice(span.start + part.start, span.start + part.stop) for part in parts]

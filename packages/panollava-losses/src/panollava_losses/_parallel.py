@@ -6,6 +6,7 @@ milliseconds delays all operations. `map_chunks` lets each thread take whole chu
 alone: nothing waits before the last chunk, and a delayed thread takes fewer chunks.
 """
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,13 @@ def chunks(rows: int, bytes_per_row: int, device: torch.device, cpu_bytes: int) 
     """Slices of `chunk_size` rows."""
     size = chunk_size(rows, bytes_per_row, device, cpu_bytes)
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+def spans(rows: int, most: int) -> list[slice]:
+    """At most `most` slices of nearly equal size, and no more than PyTorch has threads. A compiler gets one."""
+    count = 1 if torch.compiler.is_compiling() else max(1, min(rows, most, torch.get_num_threads()))
+    bounds = [rows * i // count for i in range(count + 1)]
+    return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
 
 
 def rows_of(tensor: Tensor | None, part: slice) -> Tensor | None:

@@ -5,20 +5,18 @@ For anchor weights `p` and `s_ij = cos(x_i, y_j) / τ`, where row `i` of `x` mat
     loss = Σ_i p_i · (½ log Σ_j exp(s_ij) + ½ log Σ_j exp(s_ji) − s_ii).
 
 Cosines are at most 1, so `exp(s_ij − 1/τ)` cannot overflow, and one matrix of them has the sums along rows and along
-columns. If it needs more than one block, each block is checkpointed: the backward pass computes it again, and memory
-grows with the block instead of the matrix. With several ranks, each rank has its own rows of `x` and all rows of `y`,
+columns. If it needs more than one block, the backward pass computes each block again, so that memory grows with the
+block instead of the matrix. With several ranks, each rank has its own rows of `x` and all rows of `y`,
 and the column sums are added over ranks, so no similarity is computed twice.
 """
 
 import itertools
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from panollava_losses._distributed import gather_rows, sum_over_ranks
 from panollava_losses._parallel import chunk_size
@@ -55,9 +53,7 @@ def symmetric_cross_entropy(
     groups = chunk_size(x.shape[0], x.shape[1] * row_bytes, x.device, BLOCK_BYTES)
     rows = chunk_size(x.shape[1], groups * row_bytes, x.device, BLOCK_BYTES)
     one_block = (groups, rows) == tuple(x.shape[:2])
-    sums: Callable[..., Sums] = block_sums
-    if not one_block:
-        sums = partial(checkpoint, block_sums, use_reentrant=False, preserve_rng_state=False)
+    sums: Callable[..., tuple[Tensor, ...]] = block_sums if one_block else _RecomputedSums.apply
 
     def loss(x: Tensor, keys: Tensor, p: Tensor, key_p: Tensor) -> Tensor:
         parts = zip(_split(x, rows, 1), _split(p, rows, 1), itertools.count(first, rows), strict=False)
@@ -95,6 +91,36 @@ def block_sums(
         s = s.double()
     e = s.exp_()
     return Sums(e.sum(dim=-1), e.sum(dim=-2), e.diagonal(offset, -2, -1)[:, : x.shape[1]])
+
+
+class _RecomputedSums(torch.autograd.Function):
+    """`block_sums` that keeps only its inputs. (`torch.utils.checkpoint` would load the compiler at its first call.)"""
+
+    @staticmethod
+    def forward(x: Tensor, keys: Tensor, *others: Any) -> tuple[Tensor, ...]:
+        with no_autocast(x.device):
+            return tuple(block_sums(x, keys, *others))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.save_for_backward(*inputs[:4])
+        ctx.options = inputs[4:]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, keys, *weights = ctx.saved_tensors
+
+        def sums(x: Tensor, keys: Tensor) -> tuple[Tensor, ...]:
+            return tuple(block_sums(x, keys, *weights, *ctx.options))
+
+        with no_autocast(x.device):
+            if torch.is_grad_enabled():  # create_graph=True
+                dx, dkeys = torch.func.vjp(sums, x, keys)[1](grads)
+            else:
+                with torch.enable_grad():
+                    inputs = [z.detach().requires_grad_() for z in (x, keys)]
+                    dx, dkeys = torch.autograd.grad(sums(*inputs), inputs, grads)
+        return dx, dkeys, *[None] * 5
 
 
 class _ShiftedProduct(torch.autograd.Function):
