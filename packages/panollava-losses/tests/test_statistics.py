@@ -33,14 +33,14 @@ def test_hinge_gradient_is_that_of_autograd(tolerances):
 @pytest.mark.parametrize("gram", [False, True])
 def test_second_moments_gradient_is_that_of_autograd(gram, tolerances):
     v = torch.randn(2, 4, 6, dtype=torch.float64, requires_grad=True)
-    by_energy, by_columns = torch.rand(2, dtype=torch.float64), torch.rand(2, 6, dtype=torch.float64)
+    grad_energy, by_columns = torch.rand(2, dtype=torch.float64), torch.rand(2, 6, dtype=torch.float64)
     full = v.mT @ v
     diagonal = full.diagonal(dim1=-2, dim2=-1)
     energy = full.square().sum(dim=(-2, -1)) - diagonal.square().sum(dim=-1)
-    (expected,) = torch.autograd.grad((energy * by_energy).sum() + (diagonal * by_columns).sum(), v)
+    (expected,) = torch.autograd.grad((energy * grad_energy).sum() + (diagonal * by_columns).sum(), v)
     matrix, columns = second_moments(v.detach(), gram)
     torch.testing.assert_close(columns, diagonal.detach(), **tolerances[torch.float64])
-    got = second_moments_gradient(v.detach(), matrix, columns, by_energy, by_columns, gram)
+    got = second_moments_gradient(v.detach(), matrix, columns, grad_energy, by_columns, gram)
     torch.testing.assert_close(got, expected, **tolerances[torch.float64])
 
 

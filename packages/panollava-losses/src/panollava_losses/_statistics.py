@@ -2,7 +2,7 @@
 
 For one set of `L` tokens with `D` features and token probabilities `p` let `V = sqrt(p)·(Z − mean)`. The biased
 variances are the squared norms of V's columns, and the covariance is `VᵀV / (1 − Σp²)`. Without weights the functions
-here work on `Z − mean` itself, which saves a pass over the features, and `scales` has the factors to apply afterwards.
+here work on `Z − mean` itself, which reads the features once less, and `scales` has the factors to apply afterwards.
 """
 
 from contextlib import AbstractContextManager, nullcontext
