@@ -94,7 +94,10 @@ def block_sums(
 
 
 class _RecomputedSums(torch.autograd.Function):
-    """`block_sums` that keeps only its inputs. (`torch.utils.checkpoint` would load the compiler at its first call.)"""
+    """`block_sums` that keeps only its inputs.
+
+    `torch.utils.checkpoint` does the same, but it loads the compiler at its first call.
+    """
 
     @staticmethod
     def forward(x: Tensor, keys: Tensor, *others: Any) -> tuple[Tensor, ...]:
