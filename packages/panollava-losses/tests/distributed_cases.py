@@ -62,7 +62,7 @@ def module_case(name, features, parallel):
 
 def main(rank, world, folder):
     dist.init_process_group("gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=world)
-    _similarity.BLOCK_BYTES = 200  # several blocks in each rank
+    _similarity.BLOCK_BYTES, _similarity.BLOCK_ROWS = 1, 5  # several blocks in each rank
     inputs = torch.load(folder / f"inputs{rank}.pt")
     results = {}
     for name in FUNCTIONS:

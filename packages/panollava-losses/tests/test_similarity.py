@@ -20,12 +20,22 @@ def whole_matrix(x, y, p, temperature):
     return torch.stack(losses)
 
 
+@pytest.fixture(params=[None, 1, 3], ids=["one block", "one row per block", "three rows per block"])
+def rows_per_block(request, monkeypatch):
+    """Blocks of this many rows, in three threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    if request.param:
+        monkeypatch.setattr(_similarity, "BLOCK_BYTES", 1)
+        monkeypatch.setattr(_similarity, "BLOCK_ROWS", request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("temperature", [0.3, 0.01])
-@pytest.mark.parametrize("budget", [2**24, 2 * 6 * 6 * 8, 2 * 6 * 8], ids=["one block", "groups", "rows"])
-def test_blocks_equal_the_whole_matrix(budget, temperature, sides, tolerances, monkeypatch):
-    monkeypatch.setattr(_similarity, "BLOCK_BYTES", budget)
-    x, y = sides((5, 6, 4))
-    p = torch.rand(5, 6, dtype=torch.float64)
+def test_blocks_equal_the_whole_matrix(rows_per_block, temperature, sides, tolerances):
+    x, y = sides((2, 7, 4))
+    p = torch.rand(2, 7, dtype=torch.float64)
     ours, theirs = symmetric_cross_entropy(x, y, p, temperature, 1, False), whole_matrix(x, y, p, temperature)
     close = tolerances[torch.float64]
     torch.testing.assert_close(ours, theirs, **close)
@@ -36,9 +46,7 @@ def test_blocks_equal_the_whole_matrix(budget, temperature, sides, tolerances, m
     torch.testing.assert_close(second, wanted, **close)
 
 
-@pytest.mark.parametrize("budget", [2**24, 2 * 6 * 8], ids=["one block", "rows"])
-def test_rows_without_weight_are_left_out(budget, sides, tolerances, monkeypatch):
-    monkeypatch.setattr(_similarity, "BLOCK_BYTES", budget)
+def test_rows_without_weight_are_left_out(rows_per_block, sides, tolerances):
     x, y = sides((2, 6, 4))
     keep = torch.tensor([[1, 1, 0, 1, 0, 1], [0, 1, 1, 1, 1, 1]], dtype=torch.float64)
     p = keep * torch.rand(2, 6, dtype=torch.float64)
@@ -51,10 +59,8 @@ def test_rows_without_weight_are_left_out(budget, sides, tolerances, monkeypatch
     torch.testing.assert_close(got, expected, **close)
 
 
-def saved_bytes(budget, monkeypatch):
-    """Size of what the backward pass keeps for a 256×256 matrix, without the inputs."""
-    monkeypatch.setattr(_similarity, "BLOCK_BYTES", budget)
-    x, y = torch.randn(2, 1, 256, 8).requires_grad_()
+def kept_bytes(function):
+    """Size of what the backward pass keeps."""
     kept = {}
 
     def keep(t):
@@ -62,14 +68,26 @@ def saved_bytes(budget, monkeypatch):
         return t
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
-        symmetric_cross_entropy(x, y, torch.full((1, 256), 1 / 256), 0.2, 1, False)
+        function()
     return sum(kept.values())
 
 
-def test_checkpointed_blocks_are_not_kept(monkeypatch):
-    matrix = 256 * 256 * 4
-    assert saved_bytes(2**24, monkeypatch) > matrix
-    assert saved_bytes(2**14, monkeypatch) < matrix / 4
+def test_blocks_are_not_kept(monkeypatch):
+    x, y = torch.randn(2, 1, 256, 8).requires_grad_()
+    p, matrix = torch.full((1, 256), 1 / 256), 256 * 256 * 4
+    assert kept_bytes(lambda: symmetric_cross_entropy(x, y, p, 0.2, 1, False)) > matrix
+    monkeypatch.setattr(_similarity, "BLOCK_BYTES", 2**14)
+    assert kept_bytes(lambda: symmetric_cross_entropy(x, y, p, 0.2, 1, False)) < matrix / 4
+
+
+def test_a_matrix_smaller_than_the_features_is_one_block(monkeypatch):
+    monkeypatch.setattr(_similarity, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(_similarity, "BLOCK_ROWS", 1)
+    monkeypatch.setattr(_similarity, "_SumsInBlocks", None)
+    x = torch.randn(3, 6, 8)
+    assert symmetric_cross_entropy(x, x, torch.full((3, 6), 1 / 6), 0.2, 1, False).shape == (3,)
+    with pytest.raises(AttributeError):
+        symmetric_cross_entropy(x[..., :5], x[..., :5], torch.full((3, 6), 1 / 6), 0.2, 1, False)
 
 
 def test_float32_needs_no_more_precision_at_small_temperatures(sides):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from panollava_losses._distributed import all_reduce
 from panollava_losses._formula import TermOptions, Terms, batchwise_formula, formula_gradients, masked
-from panollava_losses._parallel import chunks, map_chunks, rows_of, spans
+from panollava_losses._parallel import map_chunks, parts_of, rows_of, spans
 from panollava_losses._statistics import (
     add_outer,
     centred,
@@ -171,5 +171,4 @@ def _probabilities(weight: Tensor | None, total: Tensor) -> tuple[Tensor | None,
 
 def _chunks(x: Tensor, span: slice) -> list[slice]:
     row_bytes = x[0].numel() * statistics_dtype(x.dtype).itemsize
-    parts = chunks(span.stop - span.start, row_bytes, x.device, CACHE_BYTES)
-    return [slice(span.start + part.start, span.start + part.stop) for part in parts]
+    return parts_of(span, row_bytes, x.device, CACHE_BYTES)

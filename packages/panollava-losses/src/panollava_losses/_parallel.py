@@ -31,8 +31,13 @@ def chunk_size(rows: int, bytes_per_row: int, device: torch.device, cpu_bytes: i
 
 def chunks(rows: int, bytes_per_row: int, device: torch.device, cpu_bytes: int) -> list[slice]:
     """Slices of `chunk_size` rows."""
-    size = chunk_size(rows, bytes_per_row, device, cpu_bytes)
-    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+    return parts_of(slice(0, rows), bytes_per_row, device, cpu_bytes)
+
+
+def parts_of(span: slice, bytes_per_row: int, device: torch.device, cpu_bytes: int) -> list[slice]:
+    """The rows of a slice in slices of `chunk_size` rows."""
+    size = chunk_size(span.stop - span.start, bytes_per_row, device, cpu_bytes)
+    return [slice(start, min(start + size, span.stop)) for start in range(span.start, span.stop, size)]
 
 
 def spans(rows: int, most: int) -> list[slice]:
@@ -56,12 +61,14 @@ def map_chunks(work: Callable[[slice], T], parts: Sequence[slice], features: Ten
     plain = features.device.type == "cpu" and type(features) in (Tensor, torch.nn.Parameter)  # no fake tensors
     if len(parts) == 1 or not plain or torch.get_num_threads() == 1:
         return [work(part) for part in parts]
+    limit = torch.get_num_threads()
+    workers = min(limit, len(parts))
     waiting = deque(enumerate(parts))
     results: dict[int, T] = {}
     inference = torch.is_inference_mode_enabled()
 
     def take_chunks() -> None:
-        torch.set_num_threads(1)
+        torch.set_num_threads(limit // workers)
         with torch.inference_mode(inference), torch.no_grad():
             while True:
                 try:
@@ -70,11 +77,9 @@ def map_chunks(work: Callable[[slice], T], parts: Sequence[slice], features: Ten
                     return
                 results[index] = work(part)
 
-    limit = torch.get_num_threads()
-    helpers = min(limit, len(parts)) - 1  # the calling thread works too
     try:
-        with ThreadPoolExecutor(helpers) as pool:
-            others = [pool.submit(take_chunks) for _ in range(helpers)]
+        with ThreadPoolExecutor(workers - 1) as pool:  # the calling thread works too
+            others = [pool.submit(take_chunks) for _ in range(workers - 1)]
             take_chunks()
             for other in others:
                 other.result()
