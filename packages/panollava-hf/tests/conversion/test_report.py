@@ -87,11 +87,6 @@ def test_changed_tensors(make_original, tmp_path, what):
         original.convert(tmp_path / "out", path=original.save(state=original.changed(**tensors)))
 
 
-def test_inventory():
-    assert conversion.__all__ == ["CheckpointError", "Conversion", "convert_lightning_checkpoint"]
-    assert all(hasattr(conversion, name) for name in conversion.__all__)
-
-
 def test_deprecated_names(make_original, tmp_path):
     with pytest.warns(DeprecationWarning, match="ConversionReport"):
         report_type = conversion.Account

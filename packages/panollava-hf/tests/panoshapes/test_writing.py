@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-from panollava_hf import panoshapes
 from panollava_hf._errors import PanoShapesError
 from panollava_hf.cli import run
 from panollava_hf.panoshapes import _dataset as writing
@@ -34,26 +33,6 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "panoshapes"
     write_panoshapes(folder, "test", 20, width=128, workers=1)
     return write_panoshapes(folder, "train", 5, width=128, workers=1, image_format="png")
-
-
-def test_inventory():
-    assert sorted(panoshapes.__all__) == [
-        "COLOURS",
-        "DIRECTIONS",
-        "Place",
-        "Question",
-        "SHAPES",
-        "Scene",
-        "answer",
-        "questions",
-        "read_scenes",
-        "render_scene",
-        "rotate_question",
-        "sample_scene",
-        "scene_rotation",
-        "write_panoshapes",
-    ]
-    assert all(hasattr(panoshapes, name) for name in panoshapes.__all__)
 
 
 def test_import_is_light_and_silent():
