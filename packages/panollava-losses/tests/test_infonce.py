@@ -88,6 +88,16 @@ def test_gradcheck(negatives, weighted):
 
 
 @pytest.mark.parametrize("negatives", KINDS)
+def test_torch_func_differentiates(negatives, tolerances, monkeypatch):
+    monkeypatch.setattr("panollava_losses._similarity.BLOCK_BYTES", 1)
+    monkeypatch.setattr("panollava_losses._similarity.BLOCK_ROWS", 2)
+    x, y = pair()
+    theirs = cross_entropies(x, y, negatives, 0.2)
+    got = torch.func.grad(lambda x: info_nce(x, y.detach(), negatives=negatives))(x.detach())
+    torch.testing.assert_close(got, torch.autograd.grad(theirs, x)[0], **tolerances[torch.float64])
+
+
+@pytest.mark.parametrize("negatives", KINDS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("kind", ["random", "constant", "zero", "large"])
 def test_finite_on_hard_features(kind, dtype, negatives):
