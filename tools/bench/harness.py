@@ -72,7 +72,7 @@ while os.getppid() == parent:
 
 @contextlib.contextmanager
 def busy(processes: int = 2) -> Iterator[None]:
-    """Run other processes that do nothing but use a core each, as long as the block lasts."""
+    """Run other processes next to the block; each of them uses a core and does nothing else."""
     others = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(processes)]
     try:
         time.sleep(0.5)  # until they spin

@@ -121,5 +121,7 @@ def test_it_has_a_vicreg_loss_and_no_weights():
     assert isinstance(loss.vicreg, VICRegLoss)
     assert not loss.state_dict()
     assert "VICRegLoss(similarity_weight=10.0, mode='batchwise')" in repr(loss)
+    loss.options = loss.options._replace(gather_distributed=True)
+    assert loss.vicreg.options.gather_distributed
     with pytest.raises(ValueError, match="mode is 'all'"):
         OverlapVICRegLoss(mode="all")

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 import torch
-from panollava_losses._parallel import chunk_size, chunks, map_chunks, rows_of
+from panollava_losses._parallel import chunk_size, chunks, map_chunks, parts_of, rows_of, spans
 
 CPU = torch.device("cpu")
 FEATURES = torch.empty(1)
@@ -30,6 +30,18 @@ def test_chunks_cover_all_rows_once(rows, per_row, budget):
 
 def test_other_devices_have_their_own_limit():
     assert chunk_size(100, 2**20, torch.device("meta"), 1) == 100
+
+
+def test_parts_of_a_span_stay_in_it():
+    assert parts_of(slice(3, 8), 10, CPU, 25) == [slice(3, 5), slice(5, 7), slice(7, 8)]
+
+
+@pytest.mark.parametrize(("rows", "most", "count"), [(10, 9, 4), (10, 3, 3), (2, 9, 2), (10, 0, 1)])
+def test_spans_are_no_more_than_threads(rows, most, count):
+    parts = spans(rows, most, FEATURES)
+    assert len(parts) == count
+    assert [i for part in parts for i in range(part.start, part.stop)] == list(range(rows))
+    assert spans(rows, most, FEATURES.to("meta")) == [slice(0, rows)]
 
 
 def test_results_are_in_order_and_made_by_several_threads():

@@ -106,8 +106,8 @@ def _forward(x: Tensor, y: Tensor, weight: Tensor | None, options: TermOptions, 
             distances.append(squared_distance(x[part], y[part], rows_of(each, part), dtype))
         return mirror(product, rows.mT), torch.cat(distances)
 
-    # Each span has a product of its own; together they are at most as large as the features.
-    products, distances = zip(*map_chunks(work, spans(x.shape[0], 2 * x[..., 0].numel() // features), x), strict=True)
+    most = 2 * x.shape[0] * x.shape[1] // features  # each span has its own product; together they fit in the features
+    products, distances = zip(*map_chunks(work, spans(x.shape[0], most, x), x), strict=True)
     product = torch.cat(products).sum(dim=0, keepdim=True)
     matrix, columns = split_diagonal(all_reduce(product) if ranks > 1 else product)
     variance = hinge(columns * (unbiased if correction else biased), gamma, eps)[0]

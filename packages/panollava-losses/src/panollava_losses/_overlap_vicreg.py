@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from panollava_losses._grouping import Grouper
 from panollava_losses._overlap import match_tokens
 from panollava_losses._protocols import Correspondences
-from panollava_losses._vicreg import VICRegLoss, VICRegTerms, vicreg_unchecked
+from panollava_losses._vicreg import VICRegLoss, VICRegOptions, VICRegTerms, vicreg_unchecked
 
 
 class OverlapVICRegLoss(nn.Module):
@@ -63,6 +63,15 @@ class OverlapVICRegLoss(nn.Module):
         )
         self._group = Grouper()
 
+    @property
+    def options(self) -> VICRegOptions:
+        """The options of its `VICRegLoss`."""
+        return self.vicreg.options
+
+    @options.setter
+    def options(self, options: VICRegOptions) -> None:
+        self.vicreg.options = options
+
     def forward(
         self, features: Float[Tensor, "batch views height width features"], correspondences: Correspondences
     ) -> VICRegTerms:
@@ -77,4 +86,4 @@ class OverlapVICRegLoss(nn.Module):
                 correspondences are for another grid.
         """
         source, target, weight = match_tokens(features, self._group(features, correspondences))
-        return vicreg_unchecked(source, target, weight, self.vicreg.options)
+        return vicreg_unchecked(source, target, weight, self.options)

@@ -40,9 +40,9 @@ def parts_of(span: slice, bytes_per_row: int, device: torch.device, cpu_bytes: i
     return [slice(start, min(start + size, span.stop)) for start in range(span.start, span.stop, size)]
 
 
-def spans(rows: int, most: int) -> list[slice]:
-    """At most `most` slices of nearly equal size, and no more than PyTorch has threads. A compiler gets one."""
-    count = 1 if torch.compiler.is_compiling() else max(1, min(rows, most, torch.get_num_threads()))
+def spans(rows: int, most: int, features: Tensor) -> list[slice]:
+    """At most `most` slices of nearly equal size, and no more than `map_chunks` has threads for these features."""
+    count = 1 if torch.compiler.is_compiling() else max(1, min(rows, most, _threads(features)))
     bounds = [rows * i // count for i in range(count + 1)]
     return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
 
@@ -58,8 +58,7 @@ def map_chunks(work: Callable[[slice], T], parts: Sequence[slice], features: Ten
     `torch.set_num_threads` limits the calling thread and threads that start later, so the caller's limit is restored
     at the end. Threads live for one call: none is idle afterwards, and a forked process misses none.
     """
-    plain = features.device.type == "cpu" and type(features) in (Tensor, torch.nn.Parameter)  # no fake tensors
-    if len(parts) == 1 or not plain or torch.get_num_threads() == 1:
+    if len(parts) == 1 or _threads(features) == 1:
         return [work(part) for part in parts]
     limit = torch.get_num_threads()
     workers = min(limit, len(parts))
@@ -86,3 +85,9 @@ def map_chunks(work: Callable[[slice], T], parts: Sequence[slice], features: Ten
     finally:
         torch.set_num_threads(limit)
     return [results[index] for index in range(len(parts))]
+
+
+def _threads(features: Tensor) -> int:
+    """Threads for these features: one on other devices, and for fake tensors, whose mode belongs to one thread."""
+    is_plain = features.device.type == "cpu" and type(features) in (Tensor, torch.nn.Parameter)
+    return torch.get_num_threads() if is_plain else 1

@@ -177,7 +177,7 @@ def _gradients_in_blocks(
             dkeys.baddbmm_(ds.mT, q.detach())
         return dkeys
 
-    dkeys, *others = map_chunks(work, spans(x.shape[1], KEY_GRADIENTS), x)
+    dkeys, *others = map_chunks(work, spans(x.shape[1], KEY_GRADIENTS, x), x)
     for other in others:
         dkeys += other
     return dx, dkeys
