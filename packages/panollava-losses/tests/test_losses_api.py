@@ -39,11 +39,7 @@ def test_import_is_quiet_and_brings_only_jaxtyping():
         "compiler = {m for m in sys.modules if m.startswith(('torch._dynamo', 'torch._inductor'))}; "
         "sys.exit(f'{heavy} {compiler}' if heavy or compiler else 0)"
     )
-<<<<<<< HEAD
-    # Without numpy, torch warns when it is imported.
-=======
     # Without numpy, torch itself warns when it is imported.
->>>>>>> losses
     warnings = ["-W", "error", "-W", "ignore:Failed to initialize NumPy:UserWarning"]
     done = subprocess.run([sys.executable, *warnings, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
