@@ -18,6 +18,7 @@ def test_inventory():
         "Coverage",
         "EquirectangularView",
         "PanoramaError",
+        "PanoramaWarning",
         "PerspectiveView",
         "ViewPlan",
         "cubemap_to_equirect",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from panollava_geometry._cubemap import cubemap_to_equirect, equirect_to_cubemap
     from panollava_geometry._drawing import draw_footprints
     from panollava_geometry._equirectangular_view import EquirectangularView
-    from panollava_geometry._errors import PanoramaError
+    from panollava_geometry._errors import PanoramaError, PanoramaWarning
     from panollava_geometry._extraction import extract_views
     from panollava_geometry._loading import load_equirectangular, load_views
     from panollava_geometry._pasting import paste_views
@@ -41,6 +41,7 @@ __all__ = [
     "Coverage",
     "EquirectangularView",
     "PanoramaError",
+    "PanoramaWarning",
     "PerspectiveView",
     "ViewPlan",
     "cubemap_to_equirect",
@@ -63,6 +64,7 @@ _MODULES = {
     "Coverage": "_coverage",
     "EquirectangularView": "_equirectangular_view",
     "PanoramaError": "_errors",
+    "PanoramaWarning": "_errors",
     "PerspectiveView": "_perspective_view",
     "ViewPlan": "_plan",
     "cubemap_to_equirect": "_cubemap",

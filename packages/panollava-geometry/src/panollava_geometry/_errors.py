@@ -1,4 +1,10 @@
-"""The one error that this package raises."""
+"""The error and the warning of this package, and the boundary that turns other libraries' exceptions into it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+#: Longest text of another library's exception that becomes part of a message.
+_MAX_CAUSE = 200
 
 
 class PanoramaError(ValueError):
@@ -6,3 +12,35 @@ class PanoramaError(ValueError):
 
     The message is one line: what is wrong, the value that was given, and what to do.
     """
+
+
+class PanoramaWarning(UserWarning):
+    """A panorama that can be used but is probably not what it seems, for example an unstitched dual fisheye image."""
+
+
+@contextmanager
+def boundary(problem: str, remedy: str) -> Iterator[None]:
+    """Raise whatever another library raises in a block as a `PanoramaError`; a `PanoramaError` passes unchanged.
+
+    Pillow's decoders, EXIF, http.client and zlib raise many kinds of exceptions on damaged input (`struct.error`,
+    `AttributeError`, `SyntaxError`, …), so their kinds are not listed. Keep the block to the call of that library.
+
+    Args:
+        problem: What is wrong, beginning with the name of the file.
+        remedy: What the user can do.
+
+    Raises:
+        PanoramaError: `problem (cause); remedy`.
+    """
+    try:
+        yield
+    except PanoramaError:
+        raise
+    except Exception as error:
+        raise PanoramaError(f"{problem} ({one_line(error)}); {remedy}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """The text of an exception as one line of bounded length; its class where it has none."""
+    text = " ".join(str(error)[: 4 * _MAX_CAUSE].split()) or type(error).__name__
+    return text if len(text) <= _MAX_CAUSE else text[: _MAX_CAUSE - 1] + "…"

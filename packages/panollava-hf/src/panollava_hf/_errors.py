@@ -1,4 +1,13 @@
-"""The errors that a user can fix. One base class, so that the command line catches them in one place."""
+"""The errors that a user can fix. One base class, so that the command line catches them in one place.
+
+`boundary` turns the exceptions of other libraries into these errors, at the one place where each kind of input is read.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+#: Longest text of another library's exception that becomes part of a message.
+_MAX_CAUSE = 200
 
 
 class PanoLLaVaError(Exception):
@@ -33,6 +42,10 @@ class EvaluationError(PanoLLaVaError, ValueError):
     """An evaluation that cannot be run as requested."""
 
 
+class ModelError(PanoLLaVaError, OSError, ValueError):
+    """A checkpoint folder or Hub model that cannot be loaded: missing, damaged, incomplete, or of another kind."""
+
+
 class CheckpointError(PanoLLaVaError, ValueError):
     """A checkpoint of the original code that cannot be converted."""
 
@@ -43,3 +56,32 @@ class ExportError(PanoLLaVaError, ValueError):
 
 class PushError(PanoLLaVaError):
     """A folder or repository name that cannot be pushed, or a push that failed. The message contains no token."""
+
+
+@contextmanager
+def boundary(kind: type[PanoLLaVaError], problem: str, remedy: str) -> Iterator[None]:
+    """Raise whatever another library raises in a block as our error; our own errors pass unchanged.
+
+    safetensors, tokenizers, jinja2, datasets and zipfile raise many kinds of exceptions on damaged input, so their kinds
+    are not listed. Keep the block to the call of that library, so that our own bugs keep their traceback.
+
+    Args:
+        kind: The class of the error.
+        problem: What is wrong, beginning with the name of the file.
+        remedy: What the user can do.
+
+    Raises:
+        PanoLLaVaError: `problem (cause); remedy`, of the given class.
+    """
+    try:
+        yield
+    except PanoLLaVaError:
+        raise
+    except Exception as error:
+        raise kind(f"{problem} ({one_line(error)}); {remedy}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """The text of an exception as one line of bounded length; its class where it has none."""
+    text = " ".join(str(error)[: 4 * _MAX_CAUSE].split()) or type(error).__name__
+    return text if len(text) <= _MAX_CAUSE else text[: _MAX_CAUSE - 1] + "…"
