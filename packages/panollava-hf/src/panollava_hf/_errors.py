@@ -62,8 +62,8 @@ class PushError(PanoLLaVaError):
 def boundary(kind: type[PanoLLaVaError], problem: str, remedy: str) -> Iterator[None]:
     """Raise whatever another library raises in a block as our error; our own errors pass unchanged.
 
-    safetensors, tokenizers, jinja2, datasets and zipfile raise many kinds of exceptions on damaged input, so their kinds
-    are not listed. Keep the block to the call of that library, so that our own bugs keep their traceback.
+    safetensors, tokenizers, jinja2, datasets and zipfile raise many kinds of exceptions on damaged input, so these are
+    not listed. Keep the block to the call of that library, so that our own bugs keep their traceback.
 
     Args:
         kind: The class of the error.
