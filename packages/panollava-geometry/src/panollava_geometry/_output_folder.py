@@ -19,9 +19,9 @@ _PLAN_MARK = "panollava-view-plan"
 def replaced_files(folder: Path, names: list[str]) -> Iterator[Path]:
     """Write files in a temporary folder; they replace those of an earlier run when the block ends without an error.
 
-    A new folder appears with all its files. In an existing folder, the views of the earlier run are removed. plan.json is
-    removed first and written last, so that it never describes other views than those in the folder. Files that this
-    package did not write stay.
+    A new folder appears with all its files. In an existing folder, the views of the earlier run are removed. plan.json
+    is removed first and written last, so that it never describes other views than those in the folder. Files that
+    this package did not write stay.
 
     Args:
         folder: The folder, made if it does not exist.

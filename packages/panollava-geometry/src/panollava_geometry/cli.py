@@ -16,7 +16,15 @@ if find_spec("typer") is None or find_spec("rich") is None:
 from panollava_geometry._command_line import echo, error_line, run_app
 from panollava_geometry._crop_command import app, crop
 from panollava_geometry._interrupts import Interrupted, exit_program, on_interrupt
-from panollava_geometry._load_options import Eye, EyeOption, HFovOption, PartialOption, WholeSphereOption, load_options
+from panollava_geometry._load_options import (
+    Eye,
+    EyeOption,
+    HFovOption,
+    PartialOption,
+    WholeSphereOption,
+    load_options,
+    shown_source,
+)
 from panollava_geometry._output_folder import check_writable
 from panollava_geometry._printable import printable
 
@@ -38,6 +46,7 @@ __all__ = [
     "on_interrupt",
     "printable",
     "run_app",
+    "shown_source",
 ]
 
 
