@@ -1,6 +1,6 @@
 """The error and the warning of this package, and the boundary that turns other libraries' exceptions into it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 #: Longest text of another library's exception that becomes part of a message.
@@ -19,7 +19,7 @@ class PanoramaWarning(UserWarning):
 
 
 @contextmanager
-def boundary(problem: str, remedy: str) -> Iterator[None]:
+def boundary(problem: str, remedy: str, cause: Callable[[BaseException], str] | None = None) -> Iterator[None]:
     """Raise whatever another library raises in a block as a `PanoramaError`; a `PanoramaError` passes unchanged.
 
     Pillow's decoders, EXIF, http.client and zlib raise many kinds of exceptions on damaged input (`struct.error`,
@@ -28,6 +28,8 @@ def boundary(problem: str, remedy: str) -> Iterator[None]:
     Args:
         problem: What is wrong, beginning with the name of the file.
         remedy: What the user can do.
+        cause: The text for an exception, where its own text may contain a secret. The exception is not chained then,
+            so that no traceback shows it.
 
     Raises:
         PanoramaError: `problem (cause); remedy`.
@@ -37,7 +39,8 @@ def boundary(problem: str, remedy: str) -> Iterator[None]:
     except PanoramaError:
         raise
     except Exception as error:
-        raise PanoramaError(f"{problem} ({one_line(error)}); {remedy}") from error
+        text = one_line(error) if cause is None else cause(error)
+        raise PanoramaError(f"{problem} ({text}); {remedy}") from (error if cause is None else None)
 
 
 def one_line(error: BaseException) -> str:
