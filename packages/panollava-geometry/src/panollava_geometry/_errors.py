@@ -1,8 +1,12 @@
 """The error and the warning of this package, and the boundary that turns other libraries' exceptions into it."""
 
+import reprlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+#: Shortens values of any depth and size, and does not follow what they share.
+_shortening = reprlib.Repr()
+_shortening.maxlevel = 2
 #: Longest text of another library's exception that becomes part of a message.
 _MAX_CAUSE = 200
 
@@ -47,3 +51,12 @@ def one_line(error: BaseException) -> str:
     """The text of an exception as one line of bounded length; its class where it has none."""
     text = " ".join(str(error)[: 4 * _MAX_CAUSE].split()) or type(error).__name__
     return text if len(text) <= _MAX_CAUSE else text[: _MAX_CAUSE - 1] + "…"
+
+
+def short(value: object) -> str:
+    """A value from outside as at most 80 characters for a message. Plain `repr` can take any time and memory."""
+    try:
+        text = _shortening.repr(value)
+    except ValueError:  # an integer with more digits than Python converts
+        text = f"a very large {type(value).__name__}"
+    return text if len(text) <= 80 else text[:79] + "…"
