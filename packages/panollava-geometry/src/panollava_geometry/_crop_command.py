@@ -95,7 +95,7 @@ def crop(
 
     from panollava_geometry._plan import ViewPlan
     from panollava_geometry._strategies import plan_views
-    from panollava_geometry._view_sizes import view_sizes
+    from panollava_geometry._view_sizes import check_size
 
     if plan_text is not None:
         plan = ViewPlan.from_json(plan_text)
@@ -108,7 +108,8 @@ def crop(
             num_rings=num_rings,
             pitch_range_deg=pitch_range_deg,
         )
-    view_sizes(plan, size or 1, 2, image_format.value)  # too many or too large views are reported before the work
+    if size is not None:
+        check_size(plan, size, image_format.value)
 
     from panollava_geometry._cropping import crop_files
 

@@ -1,11 +1,11 @@
 """Which panoramas a path stands for, and the folder of views for each. Does not import torch."""
 
 import unicodedata
-import urllib.parse
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from panollava_geometry._address import is_address, read_address, shown_address
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._source import check_path
 
@@ -60,7 +60,7 @@ def find_sources(source: str) -> Sources:
     Raises:
         PanoramaError: The path does not exist, or the folder cannot be read or contains no images.
     """
-    if "://" in source:
+    if is_address(source):
         return Sources([source])
     check_path(source)
     if not Path(source).is_dir():
@@ -87,8 +87,11 @@ def output_folders(sources: list[str], output: Path) -> dict[str, Path]:
     """A folder for every source, named after its stem, or after its full name where two stems are equal.
 
     Names that differ only in case or in their Unicode form are equal: many file systems do not distinguish them.
+
+    Raises:
+        PanoramaError: A URL is invalid.
     """
-    names = [PurePosixPath(urllib.parse.urlsplit(s).path).name if "://" in s else Path(s).name for s in sources]
+    names = [read_address(s, shown_address(s)).file_name if is_address(s) else Path(s).name for s in sources]
     stems = [Path(name).stem if Path(name).stem.strip(".") else "panorama" for name in names]
     counts = Counter(map(_key, stems))
     taken = {key for key, count in counts.items() if count == 1}

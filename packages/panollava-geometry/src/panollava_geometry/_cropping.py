@@ -21,7 +21,7 @@ from panollava_geometry._loading import _ENOUGH, _load, load_equirectangular
 from panollava_geometry._output_folder import FOOTPRINT_NAME, PLAN_NAME, check_views_are_ours, replaced_files
 from panollava_geometry._plan import ViewPlan
 from panollava_geometry._sizes import Size
-from panollava_geometry._view_sizes import view_sizes
+from panollava_geometry._view_sizes import native_sizes
 
 Format = Literal["png", "jpeg"]
 _FOOTPRINT_SIZE = (1600, 800)
@@ -67,7 +67,7 @@ def crop_file(
     with _writing(folder):
         check_views_are_ours(folder, names)
     erp = _decode(source, plan, size, options or {})
-    sizes = view_sizes(plan, size, erp.shape[2], image_format)
+    sizes = native_sizes(plan, erp.shape[2]) if size is None else [size] * len(plan)
     with _writing(folder), replaced_files(folder, names) as staged:
         for name, view, side in zip(view_names, plan, sizes, strict=True):
             if cancelled is not None and cancelled.is_set():

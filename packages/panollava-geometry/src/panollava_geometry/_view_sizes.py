@@ -5,11 +5,9 @@ import math
 from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._plan import ViewPlan
-from panollava_geometry._sizes import Size, size_pair
+from panollava_geometry._sizes import MAX_RESULT_BYTES, MAX_VIEW_PIXELS, Size, check_result, size_pair
 from panollava_geometry._views import View
 
-#: Pixels of the largest view, and of all views of a panorama together.
-MAX_VIEW_PIXELS, MAX_PIXELS = 178_956_970, 2**31
 #: Longest side of a JPEG file.
 MAX_JPEG_SIDE = 65_500
 
@@ -18,7 +16,8 @@ def native_size(view: View, width: int) -> tuple[int, int]:
     """Height and width at which a pixel at the centre of a view is as large as a pixel of the panorama.
 
     A pixel of a panorama spans `2π / width`. The centre pixel of a perspective view of n pixels spans
-    `2 tan(fov / 2) / n`, so n is `width · tan(fov / 2) / π`.
+    `2 tan(fov / 2) / n`, so n is `width · tan(fov / 2) / π`. A view that would have more than `MAX_VIEW_PIXELS` is
+    reduced to that.
 
     Args:
         view: The view.
@@ -35,6 +34,9 @@ def native_size(view: View, width: int) -> tuple[int, int]:
     else:
         hfov, vfov = view.fov_deg
         sides = (_tangent_side(vfov, width), _tangent_side(hfov, width))
+    scale = min(1.0, math.sqrt(MAX_VIEW_PIXELS / (sides[0] * sides[1])))
+    if scale < 1:
+        return max(1, int(sides[0] * scale)), max(1, int(sides[1] * scale))
     return max(1, round(sides[0])), max(1, round(sides[1]))
 
 
@@ -42,27 +44,31 @@ def _tangent_side(fov_deg: float, width: int) -> float:
     return width * math.tan(math.radians(fov_deg) / 2) / math.pi
 
 
-def view_sizes(plan: ViewPlan, size: Size | None, width: int, image_format: str) -> list[tuple[int, int]]:
-    """Height and width of every view.
-
-    Args:
-        plan: The views.
-        size: Height and width of every view in pixels, or one number for both. None: the panorama's own resolution.
-        width: Width of the panorama in pixels.
-        image_format: The file format of the views, for its limit.
+def check_size(plan: ViewPlan, size: Size, image_format: str) -> None:
+    """Check before the work that views of one size can be computed and written.
 
     Raises:
-        PanoramaError: The views have more pixels than can be written.
+        PanoramaError: They cannot.
     """
-    sizes = [native_size(view, width) if size is None else size_pair(size) for view in plan]
-    height, width = max(sizes, key=lambda side: side[0] * side[1])
-    total = sum(h * w for h, w in sizes)
-    if height * width > MAX_VIEW_PIXELS or total > MAX_PIXELS:
+    height, width = size_pair(size)
+    check_result(len(plan), (height, width), 3, 1, "--size")
+    if image_format == "jpeg" and max(height, width) > MAX_JPEG_SIDE:
         raise PanoramaError(
-            f"{len(sizes)} views of up to {width}x{height} pixels are too large ({total / 1e6:.0f} megapixels); "
-            f"choose a smaller --size: a view can have {MAX_VIEW_PIXELS // 10**6} megapixels, "
-            f"all views together {MAX_PIXELS // 10**6}"
+            f"a JPEG file can have at most {MAX_JPEG_SIDE} pixels per side, got {height}x{width}; use --format png"
         )
-    if image_format == "jpeg" and max(max(side) for side in sizes) > MAX_JPEG_SIDE:
-        raise PanoramaError(f"a JPEG file cannot have more than {MAX_JPEG_SIDE} pixels per side; use --format png")
+
+
+def native_sizes(plan: ViewPlan, width: int) -> list[tuple[int, int]]:
+    """The native size of every view.
+
+    Raises:
+        PanoramaError: The views together have too many pixels.
+    """
+    sizes = [native_size(view, width) for view in plan]
+    needed = 3 * sum(h * w for h, w in sizes)
+    if needed > MAX_RESULT_BYTES:
+        raise PanoramaError(
+            f"{len(sizes)} views at the resolution of a panorama {width} pixels wide need {needed >> 30} GB, at most "
+            f"{MAX_RESULT_BYTES >> 30} are supported: reduce the number of views, or give --size"
+        )
     return sizes
