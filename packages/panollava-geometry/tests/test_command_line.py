@@ -1,14 +1,17 @@
 """How a command line reports errors, and that it reports them before torch is imported."""
 
+import os
 import subprocess
 import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 pytest.importorskip("typer")
 pytest.importorskip("rich")
 import typer
-from panollava_geometry import PanoramaError
+from panollava_geometry import PanoramaError, PanoramaWarning
 from panollava_geometry.cli import app, run_app
 
 #: Modules that are slow to import. `--help` and errors in the arguments must not need any of them.
@@ -117,3 +120,95 @@ def test_without_the_extra(missing):
     assert done.returncode == 2
     message = "panollava-geometry: the command line needs typer and rich: pip install 'panollava-geometry[cli]'\n"
     assert done.stderr == message
+
+
+def app_of(function):
+    made = typer.Typer()
+    made.command()(function)
+    return made
+
+
+def test_panorama_warnings_are_notes_and_each_is_printed_once(capsys):
+    def command() -> None:
+        def warn():
+            for name in ("a\n  [b].jpg", "c.jpg"):
+                warnings.warn(PanoramaWarning(f"{name}: looks like\ta dual fisheye"), stacklevel=2)
+
+        with ThreadPoolExecutor(2) as pool:
+            for job in [pool.submit(warn) for _ in range(4)]:
+                job.result()
+        warn()
+
+    assert run_app(app_of(command), [], program="p") == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert sorted(err.splitlines()) == [
+        "Note: a [b].jpg: looks like\ta dual fisheye",
+        "Note: c.jpg: looks like\ta dual fisheye",
+    ]
+    assert run_app(app_of(command), [], program="p") == 0
+    assert capsys.readouterr().err.count("Note: ") == 2, "once per run"
+
+
+def test_other_warnings_are_shown_as_before():
+    def command() -> None:
+        warnings.warn("other", UserWarning, stacklevel=1)
+
+    with pytest.warns(UserWarning, match="other"):
+        assert run_app(app_of(command), [], program="p") == 0
+    show = warnings.showwarning
+    assert run_app(app_of(lambda: None), [], program="p") == 0
+    assert warnings.showwarning is show
+
+
+@pytest.mark.parametrize("name", ["caf\udce9.jpg", "\x1b[31m.jpg", "x" * 100_000, "[red]x[/]"])
+def test_an_error_line_can_always_be_printed(tmp_path, name):
+    code = (
+        "import sys, typer; from panollava_geometry import PanoramaError; from panollava_geometry.cli import run_app\n"
+        "app = typer.Typer()\n@app.command()\ndef work():\n"
+        f"    raise PanoramaError({name!r} + ': no such file; check the path')\n"
+        "sys.exit(run_app(app, [], program='p'))"
+    )
+    for encoding in ("utf-8", "ascii"):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}
+        )
+        err = done.stderr.decode(encoding)
+        assert done.returncode == 2
+        assert err.startswith("p: ")
+        assert err.endswith(": no such file; check the path\n")
+        assert (err.count("\n"), "\x1b" in err) == (1, False)
+        assert len(err) < 1100
+
+
+def test_echo_prints_in_any_encoding():
+    code = "from panollava_geometry.cli import echo; echo('보라색 \\udce9 caf\\xe9')"
+    for encoding, expected in (("ascii", "\\ubcf4\\ub77c\\uc0c9 \\xe9 caf\\xe9\n"), ("utf-8", "보라색 \\xe9 café\n")):
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+        assert (done.returncode, done.stdout.decode(encoding)) == (0, expected)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_an_output_that_cannot_be_written_is_one_line():
+    code = (
+        "import sys, typer; from panollava_geometry.cli import echo, exit_program, run_app\n"
+        "app = typer.Typer()\n@app.command()\ndef work():\n    echo('answer')\n"
+        "exit_program(run_app(app, [], program='p'))"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0].startswith("p: standard output cannot be written (No space left on device)")
+
+
+def test_a_closed_pipe_is_silent(tmp_path):
+    code = (
+        "import sys, typer; from panollava_geometry.cli import echo, run_app\n"
+        "app = typer.Typer()\n@app.command()\ndef work():\n    while True: echo('x' * 1000)\n"
+        "sys.exit(run_app(app, [], program='p'))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(timeout=30)) == (b"", 141)

@@ -1,18 +1,25 @@
 import functools
 import http.server
+import io
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
 
 import numpy as np
+import panollava_geometry
 import pytest
 import torch
-from panollava_geometry import PerspectiveView, ViewPlan
-from panollava_hf._contact_sheet import contact_sheet
+from panollava_geometry import PanoramaError, PerspectiveView, ViewPlan, _cropping, plan_views
+from panollava_geometry.cli import printable
+from panollava_hf import _console, _contact_sheet, cli
+from panollava_hf._contact_sheet import contact_sheet, save_views
 from panollava_hf.cli import run
 from PIL import Image
+from rich.console import Console
 
 
 def last_line(capsys):
@@ -163,3 +170,161 @@ def test_photographs_are_answered(shared, tmp_path, capsys):
     photograph = shared / "panoramas" / "ph-chinese-garden.jpg"
     assert run(["ask", str(photograph), "What?", "--save-views", str(tmp_path), "--max-new-tokens", "3"]) == 0
     assert (tmp_path / "contact_sheet.png").stat().st_size > 50_000  # a real image, not a flat one
+
+
+@pytest.mark.parametrize("name", ["views [final]", "x[", "[red]", "[link=a]b", "a  b"])
+def test_folders_are_printed_as_typed(panorama_file, tmp_path, capsys, name):
+    folder = tmp_path / name
+    assert run(["ask", str(panorama_file), "What?", "--save-views", str(folder), "--max-new-tokens", "2"]) == 0
+    assert f"Wrote 7 images to {folder}/\n" in capsys.readouterr().err
+    assert (folder / "contact_sheet.png").is_file()
+
+
+def test_names_with_markup_on_a_terminal(tmp_path, monkeypatch):
+    out = io.StringIO()
+    terminal = Console(file=out, force_terminal=True, width=80, highlight=False, legacy_windows=False)
+    monkeypatch.setattr(_console, "console", lambda: terminal)
+    _console.say("x[/] \x1b[2J [red]")
+    _console.note("[bold]\udce9")
+    with _console.status("[/] …"), _console.progress() as bars:
+        bars.add_task("[/nothing] [red]", total=1)
+        bars.refresh()
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue())
+    assert "x[/] \\x1b[2J [red]" in shown
+    assert "Note: [bold]\\xe9" in shown
+    assert "[/nothing] [red]" in shown
+    assert "[/] …" in shown
+
+
+@pytest.mark.parametrize("place", ["/proc/nope", "FILE/below", "FILE"])
+def test_an_output_that_cannot_be_written_is_reported_before_the_model_is_loaded(
+    panorama_file, capsys, monkeypatch, place
+):
+    monkeypatch.setattr(cli._ask, "load", lambda *arguments: pytest.fail("the model was loaded"))
+    place = place.replace("FILE", str(panorama_file))
+    assert run(["ask", str(panorama_file), "What?", "--save-views", place]) == 2
+    (line,) = last_line(capsys)
+    assert line.startswith(f"panollava: --save-views {place}: this folder cannot be written (")
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_an_answer_is_printed_also_if_its_views_cannot_be_saved(panorama_file, tmp_path, capsys, monkeypatch, as_json):
+    def full_disk(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_contact_sheet, "write_whole", full_disk)
+    arguments = ["ask", str(panorama_file), "What?", "--save-views", str(tmp_path / "views"), "--max-new-tokens", "2"]
+    assert run([*arguments, *(["--json"] if as_json else [])]) == 2
+    out, err = capsys.readouterr()
+    answer = json.loads(out)["answer"] if as_json else out.strip()
+    assert answer
+    assert len(out.splitlines()) == 1
+    assert err.splitlines()[-1].startswith(f"panollava: --save-views {tmp_path / 'views'}: ")
+    assert "No space left on device" in err
+
+
+def test_a_second_contact_sheet_leaves_no_older_views(tmp_path):
+    (tmp_path / "views").mkdir()
+    (tmp_path / "views" / "notes.md").write_text("mine")
+    ring = plan_views("e2p", num_views=12)
+    save_views(torch.zeros(12, 3, 8, 8, dtype=torch.uint8), ring, tmp_path / "views")
+    written = save_views(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), ring[:4], tmp_path / "views")
+    assert sorted(path.name for path in written) == ["contact_sheet.png", *[f"view_{i:02d}.png" for i in range(4)]]
+    assert {*written, tmp_path / "views" / "notes.md"} == set((tmp_path / "views").iterdir())
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "view_77.png").write_text("mine, there is no contact sheet")
+    save_views(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), ring[:4], tmp_path / "photos")
+    assert (tmp_path / "photos" / "view_77.png").is_file()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8")
+@pytest.mark.parametrize("name", [b"caf\xe9.png", b"\xff[red].png", b"a\x7f\x1b[31m.png"])
+def test_names_that_are_not_utf8(panorama_file, tmp_path, capsys, name):
+    path = shutil.copy(panorama_file, tmp_path / os.fsdecode(name))
+    views = tmp_path / os.fsdecode(b"views\xfc")
+    options = ["--json", "--save-views", str(views), "--max-new-tokens", "2"]
+    assert run(["ask", str(path), "What?", *options]) == 0
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert len(out.splitlines()) == 1
+    assert not set(out[:-1]) & {chr(c) for c in (*range(32), *range(127, 160))}
+    assert report["panorama"] == str(tmp_path) + "/" + printable(os.fsdecode(name))
+    assert report["saved"][0] == f"{tmp_path}/views\\xfc/view_00.png"
+    assert (views / "view_00.png").is_file()
+    assert "views\\xfc/" in err
+    assert run(["ask", f"{path}.gone", "What?", "--json"]) == 2
+    (line,) = last_line(capsys)
+    assert line == f"panollava: {printable(str(path))}.gone: no such file"
+
+
+def test_json_can_be_printed_in_any_encoding(monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    report = {"question": "보라색? caf\u00e9 \x9b\u2028\x7f\udce9", "answer": "뒤"}
+    cli._ask._echo_json(report)
+    sys.stdout.flush()
+    assert json.loads(raw.getvalue()) == report
+    assert raw.getvalue().count(b"\n") == 1
+
+
+def test_json_shows_no_query_of_a_url(served, capsys):
+    assert run(["ask", f"{served}/panorama.png?token=s3cret#f4agment", "What?", "--json", "--max-new-tokens", "2"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["panorama"] == f"{served}/panorama.png"
+    assert "s3cret" not in out + err
+    assert "f4agment" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ([], {}),
+        (["--hfov", "200"], {"hfov_deg": 200.0}),
+        (["--partial", "--eye", "left"], {"partial": True, "eye": "left"}),
+        (["--whole-sphere"], {"whole_sphere": True}),
+    ],
+)
+@pytest.mark.parametrize("command", ["ask", "crop"])
+def test_options_of_the_image_reach_the_loader(panorama_file, tmp_path, monkeypatch, command, typed, expected):
+    given = []
+
+    def loader(source, max_width=None, **options):
+        given.append(options)
+        raise PanoramaError("enough")
+
+    monkeypatch.setattr(panollava_geometry, "load_equirectangular", loader)
+    monkeypatch.setattr(_cropping, "load_equirectangular", loader)
+    arguments = ["What?"] if command == "ask" else ["-o", str(tmp_path / "out")]
+    assert run([command, str(panorama_file), *arguments, *typed]) == 2
+    assert given == [expected]
+
+
+def test_help_shows_options_as_they_are_typed(capsys):
+    for command in ("ask", "crop"):
+        assert run([command, "--help"]) == 0
+        shown = capsys.readouterr().out
+        for option in ("--hfov DEGREES", "--partial ", "--eye left|right", "--whole-sphere "):
+            assert option in shown
+    assert "--size auto|PIXELS" in shown
+
+
+def test_an_interrupt_while_torch_is_imported_is_one_line(panorama_file, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import builtins, signal\n"
+        "original = builtins.__import__\n"
+        "def interrupted(name, *arguments, **options):\n"
+        "    if name == 'torch':\n"
+        "        try:\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "        except KeyboardInterrupt:\n"
+        "            raise ImportError('cannot load module more than once per process')\n"
+        "    return original(name, *arguments, **options)\n"
+        "builtins.__import__ = interrupted\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-m", "panollava_hf", "ask", str(panorama_file), "What?"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "panollava: interrupted\n")

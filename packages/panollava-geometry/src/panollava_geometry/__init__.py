@@ -4,8 +4,8 @@ Importing the package is fast: numpy, torch and Pillow are imported with the fir
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # type checkers take it for True; importing `typing` takes longer than the rest of this module
 if TYPE_CHECKING:
     from panollava_geometry._correspondences import Correspondences, find_correspondences
     from panollava_geometry._coverage import Coverage

@@ -92,49 +92,48 @@ def crop(
     folders = output_folders(sources.paths, output)
     plan_text = None if plan_file is None else read_plan_file(plan_file)
     check_writable(output)
-
-    from panollava_geometry._plan import ViewPlan
-    from panollava_geometry._strategies import plan_views
-    from panollava_geometry._view_sizes import check_size
-
-    if plan_text is not None:
-        plan = ViewPlan.from_json(plan_text)
-    else:
-        plan = plan_views(
-            strategy,
-            fov_deg=fov_deg,
-            overlap_ratio=overlap_ratio,
-            num_views=num_views,
-            num_rings=num_rings,
-            pitch_range_deg=pitch_range_deg,
-        )
-    if size is not None:
-        check_size(plan, size, image_format.value)
-
-    from panollava_geometry._cropping import crop_files
-
     failed, complete = 0, list[str]()
-    options = load_options(hfov, partial, eye, whole_sphere)
-    with (
-        on_interrupt(lambda: f"{len(complete)} of {_count(len(folders))} are complete in {output}"),
-        closing(
-            crop_files(folders, plan, size, image_format.value, workers, options=options, complete=complete)
-        ) as done,
-        closing(_with_progress(done, len(folders))) as shown,
-    ):
-        for _, error in shown:
-            if error is None:
-                continue
-            if len(folders) == 1:
-                raise error
-            failed += 1
-            echo(error_line(str(error)), err=True)
+    with on_interrupt(lambda: f"{len(complete)} of {_count(len(folders))} {_are(len(complete))} complete in {output}"):
+        from panollava_geometry._plan import ViewPlan
+        from panollava_geometry._strategies import plan_views
+        from panollava_geometry._view_sizes import check_size
+
+        if plan_text is not None:
+            plan = ViewPlan.from_json(plan_text)
+        else:
+            plan = plan_views(
+                strategy,
+                fov_deg=fov_deg,
+                overlap_ratio=overlap_ratio,
+                num_views=num_views,
+                num_rings=num_rings,
+                pitch_range_deg=pitch_range_deg,
+            )
+        if size is not None:
+            check_size(plan, size, image_format.value)
+
+        from panollava_geometry._cropping import crop_files
+
+        options = load_options(hfov, partial, eye, whole_sphere)
+        results = crop_files(folders, plan, size, image_format.value, workers, options=options, complete=complete)
+        with closing(results), closing(_with_progress(results, len(folders))) as shown:
+            for _, error in shown:
+                if error is None:
+                    continue
+                if len(folders) == 1:
+                    raise error
+                failed += 1
+                echo(error_line(str(error)), err=True)
     if complete:
         echo(f"{_count(len(complete))}, {len(plan)} views each, in {output}")
     if sources.skipped():
         echo(sources.skipped())
     if failed:
         raise typer.Exit(1)
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _count(panoramas: int) -> str:

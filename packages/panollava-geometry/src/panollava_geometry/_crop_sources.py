@@ -92,6 +92,7 @@ def output_folders(sources: list[str], output: Path) -> dict[str, Path]:
         PanoramaError: A URL is invalid.
     """
     names = [read_address(s, shown_address(s)).file_name if is_address(s) else Path(s).name for s in sources]
+    names = [name if name.strip(".") else "panorama" for name in names]
     stems = [Path(name).stem if Path(name).stem.strip(".") else "panorama" for name in names]
     counts = Counter(map(_key, stems))
     taken = {key for key, count in counts.items() if count == 1}

@@ -3,7 +3,7 @@
 import math
 import os
 import threading
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from panollava_geometry._drawing import draw_footprints
+from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._extraction import extract_views
 from panollava_geometry._loading import _ENOUGH, _load, load_equirectangular
@@ -72,7 +73,8 @@ def crop_file(
         for name, view, side in zip(view_names, plan, sizes, strict=True):
             if cancelled is not None and cancelled.is_set():
                 raise Cancelled
-            pixels = extract_views(erp, ViewPlan([view]), side)[0]
+            whole = view == EquirectangularView() and side == tuple(erp.shape[1:])
+            pixels = erp if whole else extract_views(erp, view, side)[0]
             _save(Image.fromarray(pixels.permute(1, 2, 0).numpy()), staged / name, image_format, **quality)
         _save(draw_footprints(_resized(erp), plan), staged / FOOTPRINT_NAME, "jpeg", quality=90)
         (staged / PLAN_NAME).write_text(plan.to_json() + "\n", encoding="utf-8")
@@ -134,7 +136,7 @@ def _decode(source: str, plan: ViewPlan, size: Size | None, options: Mapping[str
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def _writing(folder: Path) -> Generator[None]:
     """Raise errors of the file system in a block as `PanoramaError`."""
     try:
         yield

@@ -67,11 +67,13 @@ def catch_interrupts(last_words: Callable[[], str]) -> Iterator[None]:
         raise KeyboardInterrupt
 
     def retry(unraisable: "sys.UnraisableHookArgs") -> None:
-        """An interrupt inside a destructor or a callback of the import system would be lost: send it again."""
+        """An interrupt inside a destructor or a callback of the import system is lost: send it again afterwards."""
         global _requested
         if issubclass(unraisable.exc_type, KeyboardInterrupt):
             _requested = False
-            _thread.interrupt_main()
+            again = threading.Timer(0.02, _thread.interrupt_main)
+            again.daemon = True
+            again.start()
         else:
             previous_hook(unraisable)
 
@@ -90,6 +92,9 @@ def exit_program(code: int) -> NoReturn:
     """End the process. An interrupt from now on ends it at once, without a traceback from Python's shutdown."""
     if _is_default():
         signal.signal(signal.SIGINT, lambda signum, frame: os._exit(code))
+    # An interrupt that left the `exec` of a text (torch uses it) makes CPython end with the signal instead
+    # of the exit code, until the next `exec`.
+    exec("")
     sys.exit(code)
 
 

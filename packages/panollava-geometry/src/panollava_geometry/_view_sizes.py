@@ -6,6 +6,7 @@ from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._plan import ViewPlan
 from panollava_geometry._sizes import MAX_RESULT_BYTES, MAX_VIEW_PIXELS, Size, check_result, size_pair
+from panollava_geometry._sphere import Degrees
 from panollava_geometry._views import View
 
 #: Longest side of a JPEG file.
@@ -25,7 +26,7 @@ def native_size(view: View, width: int) -> tuple[int, int]:
 
     Example:
         >>> from panollava_geometry import PerspectiveView
-        >>> native_size(PerspectiveView(hfov_deg=90), 4096)
+        >>> native_size(PerspectiveView(0.0, hfov_deg=90.0), 4096)
         (1304, 1304)
     """
     if isinstance(view, EquirectangularView):
@@ -40,7 +41,7 @@ def native_size(view: View, width: int) -> tuple[int, int]:
     return max(1, round(sides[0])), max(1, round(sides[1]))
 
 
-def _tangent_side(fov_deg: float, width: int) -> float:
+def _tangent_side(fov_deg: Degrees, width: int) -> float:
     return width * math.tan(math.radians(fov_deg) / 2) / math.pi
 
 
