@@ -190,16 +190,42 @@ def test_echo_prints_in_any_encoding():
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_an_output_that_cannot_be_written_is_one_line():
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("echo('answer')", "standard output cannot be written (No space left on device)"),
+        ("typer.echo('answer')", "the output cannot be written (No space left on device)"),
+        ("open('/dev/full', 'w').write('x' * 10**6)", "the output cannot be written (No space left on device)"),
+        ("raise OSError(30, 'Read-only file system', '/x/y.json')", "/x/y.json cannot be written (Read-only file sys"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_one_line(body, message):
     code = (
         "import sys, typer; from panollava_geometry.cli import echo, exit_program, run_app\n"
-        "app = typer.Typer()\n@app.command()\ndef work():\n    echo('answer')\n"
+        f"app = typer.Typer()\n@app.command()\ndef work():\n    {body}\n"
         "exit_program(run_app(app, [], program='p'))"
     )
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[0].startswith("p: standard output cannot be written (No space left on device)")
+    assert done.stderr.startswith(f"p: {message}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_other_system_errors_keep_their_traceback():
+    with pytest.raises(OSError, match="Bad address"):
+        run_app(app_that_raises(OSError(14, "Bad address")), [], program="p")
+
+
+def test_commands_may_print_names_that_are_not_utf8_by_themselves():
+    code = (
+        "import typer, json; from panollava_geometry.cli import exit_program, run_app\n"
+        "app = typer.Typer()\n@app.command()\ndef work():\n"
+        "    typer.echo('wrote caf\\udce9'); typer.echo(json.dumps('caf\\udce9', ensure_ascii=False))\n"
+        "exit_program(run_app(app, [], program='p'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, 'wrote caf\\udce9\n"caf\\udce9"\n', "")
 
 
 def test_a_closed_pipe_is_silent(tmp_path):

@@ -1,10 +1,12 @@
 """Run a command line so that an error of the user is one line on stderr and exit code 2, without a traceback."""
 
+import errno
+import io
 import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TextIO
 
@@ -17,6 +19,8 @@ from panollava_geometry._printable import printable, printable_line
 
 #: Base class of the parser's errors. Newer releases of typer contain their own click, so it is found through typer.
 ParserError: type[Exception] = typer.BadParameter.__bases__[0].__bases__[0]
+#: What the system reports when a disk is full, over its quota, read-only or broken.
+_DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _program = ContextVar("program", default="panollava-geometry")
 
 
@@ -59,7 +63,7 @@ def _run(app: typer.Typer, arguments: list[str] | None, program: str, errors: tu
     """Run a command and report its errors. Without `main` of click, which prints nothing when it is interrupted."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        with on_interrupt(lambda: ""), _warnings_as_notes():
+        with on_interrupt(lambda: ""), _warnings_as_notes(), _any_text_on_stdout():
             command = get_command(app)
             with command.make_context(program, words) as context:
                 result = command.invoke(context)
@@ -79,6 +83,11 @@ def _run(app: typer.Typer, arguments: list[str] | None, program: str, errors: tu
     except BrokenPipeError:  # nothing more can be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        name = error.filename or "the output"
+        return _fail(f"{name} cannot be written ({error.strerror}); free some space, or write to another disk")
     return result if isinstance(result, int) else 0
 
 
@@ -108,6 +117,22 @@ def note(text: str) -> None:
     """Print one line on stderr that begins with "Note:"."""
     head = typer.style("Note:", fg="yellow") if sys.stderr.isatty() else "Note:"
     typer.echo(f"{head} {printable_line(text)}", err=True)
+
+
+@contextmanager
+def _any_text_on_stdout() -> Iterator[None]:
+    """Let stdout escape what its encoding does not have, such as names that are not UTF-8, instead of failing."""
+    stream = sys.stdout
+    if not isinstance(stream, io.TextIOWrapper):
+        yield
+        return
+    before = stream.errors
+    stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        with suppress(OSError, ValueError):  # it flushes a stream that may be full or closed, which was reported
+            stream.reconfigure(errors=before)
 
 
 @contextmanager
