@@ -76,7 +76,7 @@ def _run(app: typer.Typer, arguments: list[str] | None, program: str, errors: tu
         hint = f" (see `{parsed.command_path} --help`)" if parsed is not None else ""
         return _fail(_message(error).rstrip(".") + hint)
     except (typer.Abort, KeyboardInterrupt) as error:
-        if sys.stderr is not None and sys.stderr.isatty():
+        if _stderr_is_terminal():
             typer.echo(err=True)  # the terminal shows ^C on this line
         complete = f"; {error}" if isinstance(error, Interrupted) and str(error) else ""
         return _fail(f"interrupted{complete}", code=EXIT_CODE)
@@ -115,7 +115,7 @@ def echo(text: str, *, err: bool = False) -> None:
 
 def note(text: str) -> None:
     """Print one line on stderr that begins with "Note:"."""
-    head = typer.style("Note:", fg="yellow") if sys.stderr.isatty() else "Note:"
+    head = typer.style("Note:", fg="yellow") if _stderr_is_terminal() else "Note:"
     typer.echo(f"{head} {printable_line(text)}", err=True)
 
 
@@ -165,6 +165,11 @@ def _message(error: Exception) -> str:
     return str(error.format_message()) if hasattr(error, "format_message") else str(error)
 
 
+def _stderr_is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def _fail(message: str, code: int = 2) -> int:
-    echo(error_line(message), err=True)
+    with suppress(BrokenPipeError, PanoramaError):  # nobody can read the message, but the exit code is seen
+        echo(error_line(message), err=True)
     return code
