@@ -10,7 +10,9 @@ import pytest
 pytest.importorskip("typer")
 pytest.importorskip("rich")
 import typer
-from panollava_geometry.cli import Interrupted, on_interrupt, run_app
+from panollava_geometry import ViewPlan
+from panollava_geometry.cli import Interrupted, app, on_interrupt, run_app
+from PIL import Image
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
@@ -122,12 +124,12 @@ def test_handlers_of_other_programs_stay():
     before = signal.signal(signal.SIGINT, own)
     try:
         seen = []
-        app = typer.Typer()
-        app.command()(lambda: seen.append(signal.getsignal(signal.SIGINT)))
-        assert run_app(app, [], program="p") == 0
+        looking = typer.Typer()
+        looking.command()(lambda: seen.append(signal.getsignal(signal.SIGINT)))
+        assert run_app(looking, [], program="p") == 0
         assert seen == [own]
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        assert run_app(app, [], program="p") == 0
+        assert run_app(looking, [], program="p") == 0
         assert seen[1] not in (own, signal.default_int_handler)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
@@ -139,3 +141,42 @@ def test_on_interrupt_leaves_other_exceptions_alone():
         raise KeyError
     with pytest.raises(Interrupted, match="inner"), on_interrupt(lambda: "outer"), on_interrupt(lambda: "inner"):
         raise KeyboardInterrupt
+
+
+def test_an_interrupted_crop_says_how_many_panoramas_are_complete(tmp_path):
+    for name in "abcd":
+        (tmp_path / "in").mkdir(exist_ok=True)
+        Image.effect_noise((64, 32), 60).convert("RGB").save(tmp_path / "in" / f"{name}.png")
+    earlier = ["crop", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--size", "8", "--num-views", "9"]
+    assert run_app(app, earlier, program="p") == 0
+    script = tmp_path / "program.py"
+    script.write_text(
+        textwrap.dedent("""
+            import sys, time
+            from panollava_geometry import _cropping
+            from panollava_geometry.cli import app, exit_program, run_app
+
+            def decode(source, *arguments):
+                if source.endswith("c.png"):
+                    print("READY", flush=True)
+                    time.sleep(0.5)
+                return original(source, *arguments)
+
+            original, _cropping._decode = _cropping._decode, decode
+            exit_program(run_app(app, sys.argv[1:], program="p"))
+            """)
+    )
+    arguments = [*earlier[:-1], "4", "--workers", "1"]
+    with subprocess.Popen(
+        [sys.executable, script, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "READY\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    assert err == f"p: interrupted; 2 of 4 panoramas are complete in {tmp_path / 'out'}\n"
+    for name, views in {"a": 5, "b": 5, "c": 10, "d": 10}.items():
+        folder = tmp_path / "out" / name
+        assert len(ViewPlan.from_json((folder / "plan.json").read_text())) == views
+        assert len(list(folder.glob("view_*"))) == views
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "b", "c", "d"]
