@@ -14,10 +14,12 @@ from panollava_geometry._formats import DUAL_FISHEYE_SUFFIX
 
 Pixels = UInt8[ndarray, "height width 3"]
 _VERY_SMALL = 32
+#: Levels of the ground of a dual fisheye image, and how much brighter its circles are at least.
+_DARK, _BRIGHTER = 48, 16
 
 
 def note_appearance(panorama: Pixels, name: str) -> None:
-    """Warn about a panorama that is very small, an unstitched dual fisheye image, or not closed at its left and right."""
+    """Warn about an image that is very small, an unstitched dual fisheye image, or whose edges do not meet."""
     height, width = panorama.shape[:2]
     insp = name.lower().endswith(DUAL_FISHEYE_SUFFIX)
     note = ""
@@ -34,54 +36,62 @@ def note_appearance(panorama: Pixels, name: str) -> None:
 def edges_meet(image: Pixels) -> bool:
     """Whether the left edge of an image continues its right edge.
 
-    The difference of the two edge columns is compared with the differences of neighbouring columns elsewhere. Where
-    these are large too, as in noise, nothing can be said, and the edges are taken to meet.
+    The difference of the two edge columns must not exceed 0.4 of the difference of distant columns, or the largest
+    difference of columns next to each other in a reduced copy. Noise and drawn edges have a large difference
+    everywhere: nothing can be said about them, and they pass.
     """
-    seam, inside, apart = edge_differences(image)
-    return seam <= max(3 * inside + 2, 0.35 * apart)
+    few = _grid(image, 64, 17)
+    seam = _difference(few[:, 0], few[:, -1])
+    far = np.median([_difference(few, np.roll(few, shift, axis=1)) for shift in (4, 6, 8)])
+    if seam <= max(1, 0.4 * far):
+        return True
+    near = np.abs(np.diff(_grid(image, 64, 256), axis=1)).mean((0, 2)).max()
+    return bool(seam <= 1.2 * near + 1)
 
 
-def edge_differences(image: Pixels, samples: int = 64, rows: int = 48) -> tuple[float, float, float]:
-    """Mean differences of the edge columns, of neighbouring columns (a high quantile), and of distant columns."""
+def _grid(image: Pixels, rows: int, columns: int) -> Float[ndarray, "rows columns 3"]:
+    """A grid of pixels, each the mean of 4 in a column. The first and the last column are those of the image."""
     height, width = image.shape[:2]
-    columns = np.unique(np.linspace(1, width - 2, samples).round().astype(int))
-    bands = _bands(height, rows)
-    left, right = _profile(image, bands, np.array([0])), _profile(image, bands, np.array([width - 1]))
-    here, there = _profile(image, bands, columns), _profile(image, bands, columns + 1 - (columns == width - 2) * 2)
-    neighbours = np.abs(here - there).mean((0, 2))
-    distant = np.abs(here - np.roll(here, len(columns) // 3, axis=1)).mean((0, 2))
-    return float(np.abs(left - right).mean()), float(np.quantile(neighbours, 0.9)), float(np.median(distant))
+    top = np.linspace(0, max(0, height - 4), min(rows, height)).round().astype(int)
+    left = np.linspace(0, width - 1, min(columns, width)).round().astype(int)
+    grid = np.zeros((len(top), len(left), 3), np.float32)
+    for offset in range(4):
+        grid += image[np.minimum(top + offset, height - 1)[:, None], left]
+    return grid / 4
 
 
-def _bands(height: int, rows: int) -> ndarray:
-    """Row indices `[rows, 4]`: neighbouring rows whose mean is taken."""
-    starts = np.linspace(0, max(0, height - 4), min(rows, height)).round().astype(int)
-    return np.minimum(starts[:, None] + np.arange(4), height - 1)
-
-
-def _profile(image: Pixels, bands: ndarray, columns: ndarray) -> Float[ndarray, "rows columns 3"]:
-    return image[bands[:, :, None], columns[None, None]].mean(1, dtype=np.float32)
+def _difference(one: ndarray, other: ndarray) -> float:
+    return float(np.abs(one - other).mean())
 
 
 def is_dual_fisheye(image: Pixels) -> bool:
-    """Whether an image is two circles side by side on a dark ground."""
-    height, width = image.shape[:2]
-    x = (np.arange(192) + 0.5) / 192
-    y = (np.arange(96) + 0.5) / 96
-    grid = image[(y * height).astype(int)[:, None], (x * width).astype(int)].max(-1).astype(np.float32)
-    return all(_is_circle(half) for half in (grid[:, :96], grid[:, 96:]))
+    """Whether an image is two circles side by side on a dark ground, which is seen in the corners of each half."""
+    if image.shape[0] < _VERY_SMALL:
+        return False
+    corners = _grid(image, 2, 2), _grid(image[:, image.shape[1] // 2 - 1 :], 2, 2)
+    if max(float(corner.max()) for corner in corners) > 2 * _DARK:
+        return False
+    grid = _grid(image, 96, 192).max(-1)
+    middle = grid.shape[1] // 2
+    return all(_is_circle(half) for half in (grid[:, :middle], grid[:, middle:]))
 
 
-def _is_circle(square: Float[ndarray, "side side"]) -> bool:
-    """Whether the corners of a square outside its inscribed circle are dark, and the circle is not, in every quadrant."""
-    side = np.linspace(-1, 1, square.shape[0])
-    radius = np.hypot(side[:, None], side)
-    outside, rim = radius > 1.1, (radius > 0.6) & (radius < 0.8)
-    half = square.shape[0] // 2
-    corners, rims = [], []
-    for rows in (slice(None, half), slice(half, None)):
-        for columns in (slice(None, half), slice(half, None)):
-            part = square[rows, columns]
-            corners.append(float(np.quantile(part[outside[rows, columns]], 0.9)))
-            rims.append(float(np.median(part[rim[rows, columns]])))
-    return max(corners) < 48 and np.mean(rims) > np.mean(corners) + 16
+def _is_circle(square: Float[ndarray, "rows columns"]) -> bool:
+    """Whether a square is dark outside its inscribed circle, and brighter inside.
+
+    A panorama with dark rows at the top and bottom is dark in the corners too, but as dark between them: the rows above
+    or below the middle of a circle must be brighter than the corners.
+    """
+    y, x = (np.linspace(-1, 1, size) for size in square.shape)
+    radius = np.hypot(y[:, None], x)
+    between = (np.abs(x) < 0.2) & ((0.62 < np.abs(y)) & (np.abs(y) < 0.74))[:, None]
+    corners, rims, middles = [], [], []
+    for above in (True, False):
+        half = ((y < 0) == above)[:, None]
+        middles.append(float(np.median(square[half & between])))
+        for left in (True, False):
+            quadrant = half & ((x < 0) == left)
+            corners.append(float(np.quantile(square[quadrant & (radius > 1.12)], 0.9)))
+            rims.append(float(np.median(square[quadrant & (radius > 0.6) & (radius < 0.8)])))
+    ground = float(np.mean(corners))
+    return max(corners) <= _DARK and float(np.mean(rims)) > ground + _BRIGHTER and max(middles) > ground + _BRIGHTER

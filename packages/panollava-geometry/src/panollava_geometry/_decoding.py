@@ -24,9 +24,7 @@ Decoded = tuple[UInt8[ndarray, "height width 3"], Bool[ndarray, "height width"] 
 _ORIENTATION_TAG = 274
 
 
-def decode(
-    image: Image.Image, name: str, width: int | None, *, from_file: bool, layout: Layout = AUTOMATIC
-) -> Decoded:
+def decode(image: Image.Image, name: str, width: int | None, *, from_file: bool, layout: Layout = AUTOMATIC) -> Decoded:
     """Decode an open image to a full panorama.
 
     Args:
@@ -159,9 +157,7 @@ def _reduced(image: Image.Image, width: int | None, orientation: int, *, scaled:
     return image
 
 
-def _half(
-    rgb: Image.Image, mask: ndarray | None, halves: str, *, second: bool
-) -> tuple[Image.Image, ndarray | None]:
+def _half(rgb: Image.Image, mask: ndarray | None, halves: str, *, second: bool) -> tuple[Image.Image, ndarray | None]:
     """One eye of a stereo image. The left eye is above, or on the left."""
     width, height = rgb.size
     if halves == "top-bottom":

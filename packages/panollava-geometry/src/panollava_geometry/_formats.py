@@ -1,7 +1,7 @@
 """The image formats that are read, and the file suffixes that they use. Imports nothing heavy."""
 
-#: Pillow's names of the formats that are read, the most common first. No other decoder of Pillow runs: EPS and WMF start
-#: other programs, and a file that is named `.jpg` can have any content.
+#: Pillow's names of the formats that are read, the most common first. No other decoder of Pillow runs: EPS starts
+#: another program, and a file that is named `.jpg` can have any content.
 FORMATS = (
     "JPEG",
     "PNG",

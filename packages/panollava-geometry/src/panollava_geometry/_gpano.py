@@ -30,12 +30,12 @@ _FIELDS = (*_SIZES, "CroppedAreaLeftPixels", "CroppedAreaTopPixels")
 class CroppedArea:
     """The rectangle of the full panorama that an image shows, in pixels of the image as it was stitched."""
 
-    full_width: float
-    full_height: float
-    width: float
-    height: float
-    left: float
-    top: float
+    full_width: float | int
+    full_height: float | int
+    width: float | int
+    height: float | int
+    left: float | int
+    top: float | int
 
     @property
     def is_whole(self) -> bool:

@@ -2,9 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 from panollava_geometry._errors import PanoramaError
+from panollava_geometry._sphere import Degrees
 
 
 @dataclass(frozen=True)
@@ -16,13 +18,14 @@ class Layout:
     """
 
     whole_sphere: bool = False
-    hfov_deg: float | None = None
+    hfov_deg: Degrees | None = None
     partial: bool = False
     eye: Literal["left", "right"] | None = None
 
     def __post_init__(self) -> None:
         if self.hfov_deg is not None:
-            if not isinstance(self.hfov_deg, int | float) or not 0 < self.hfov_deg <= 360:
+            is_number = isinstance(self.hfov_deg, Real) and not isinstance(self.hfov_deg, bool)
+            if not is_number or not 0 < self.hfov_deg <= 360:
                 raise PanoramaError(
                     f"hfov_deg must be a number of degrees in (0, 360], got {repr(self.hfov_deg)[:80]}; "
                     "it is the horizontal field of view of the image"

@@ -16,9 +16,10 @@ from panollava_geometry._extraction import extract_views
 from panollava_geometry._layout import AUTOMATIC, Layout
 from panollava_geometry._plan import ViewPlan
 from panollava_geometry._rgb import scale_16_bit
-from panollava_geometry._sizes import Size
 from panollava_geometry._shape import not_full_sphere
+from panollava_geometry._sizes import Size
 from panollava_geometry._source import FileSource, check_pixels, open_image, source_name
+from panollava_geometry._sphere import Degrees
 
 Eye = Literal["left", "right"]
 Source = FileSource | Image.Image | ndarray | Tensor
@@ -35,7 +36,7 @@ def load_equirectangular(
     max_width: int | None = None,
     return_mask: Literal[False] = False,
     whole_sphere: bool = False,
-    hfov_deg: float | None = None,
+    hfov_deg: Degrees | None = None,
     partial: bool = False,
     eye: Eye | None = None,
 ) -> Panorama: ...
@@ -46,7 +47,7 @@ def load_equirectangular(
     max_width: int | None = None,
     return_mask: Literal[True],
     whole_sphere: bool = False,
-    hfov_deg: float | None = None,
+    hfov_deg: Degrees | None = None,
     partial: bool = False,
     eye: Eye | None = None,
 ) -> tuple[Panorama, Mask]: ...
@@ -56,18 +57,18 @@ def load_equirectangular(
     max_width: int | None = None,
     return_mask: bool = False,
     whole_sphere: bool = False,
-    hfov_deg: float | None = None,
+    hfov_deg: Degrees | None = None,
     partial: bool = False,
     eye: Eye | None = None,
 ) -> Panorama | tuple[Panorama, Mask]:
     """Load a panorama as uint8 RGB.
 
     The EXIF orientation is applied, and colours are converted to sRGB through the embedded profile. Greyscale, palette,
-    CMYK, 16-bit and transparent images are converted to 8-bit RGB (transparency on black). A partial panorama with GPano
-    metadata is placed on the full sphere. The rest of the sphere is black, and False in the mask.
+    CMYK, 16-bit and transparent images are converted to 8-bit RGB (transparency on black). A partial panorama with
+    GPano metadata is placed on the full sphere. The rest of the sphere is black, and False in the mask.
 
-    An image that is not 2:1 and has no GPano metadata is refused, unless one of `whole_sphere`, `hfov_deg`, `partial` and
-    `eye` says what it shows. GPano metadata is then ignored. These arguments have no effect on tensors.
+    An image that is not 2:1 and has no GPano metadata is refused, unless one of `whole_sphere`, `hfov_deg`, `partial`
+    and `eye` says what it shows. GPano metadata is then ignored. Tensors must be 2:1.
 
     Args:
         source: Path, http(s) URL, bytes, binary file object, Pillow image, uint8 or uint16 array `[H, 2H]` or
@@ -76,13 +77,13 @@ def load_equirectangular(
             decoded at the smallest scale that is at least this wide.
         return_mask: Also return which pixels the source shows.
         whole_sphere: The image shows the full sphere, whatever its shape. It is resized to 2:1.
-        hfov_deg: The image is a part of the sphere with this horizontal field of view in degrees, centred on the horizon
-            at yaw 0. Its pixels are square, which gives the vertical field of view. 360 is a closed strip.
-        partial: The image is a part of the sphere with an unknown field of view. It is 360° if the left and right edges
-            meet, and is otherwise estimated from the EXIF focal length or that of a usual telephone. A `PanoramaWarning`
-            says what is assumed.
-        eye: The image is a stereo panorama; load the "left" or the "right" one. The left eye is the upper half of a 1:1
-            image, or the left half of a 4:1 image.
+        hfov_deg: The image is a part of the sphere with this horizontal field of view in degrees, centred on the
+            horizon at yaw 0. Its pixels are square, which gives the vertical field of view. 360 is a closed strip.
+        partial: The image is a part of the sphere with an unknown field of view. It is 360° if the left and right
+            edges meet, and is otherwise estimated from the EXIF focal length, or that of a usual telephone. A
+            `PanoramaWarning` says what is assumed.
+        eye: The image is a stereo panorama; load the "left" or the "right" one. The left eye is the upper half of a
+            1:1 image, or the left half of a 4:1 image.
 
     Returns:
         The panorama `[3, H, 2H]`. With `return_mask`, also a boolean mask `[H, 2H]`, which is False where the source
@@ -103,15 +104,7 @@ def load_equirectangular(
     if max_width is not None and max_width < 2:
         raise PanoramaError(f"max_width must be at least 2, got {max_width}")
     panorama, mask = _load(source, max_width, Layout(whole_sphere, hfov_deg, partial, eye))
-    return _as_tensors(panorama, mask, max_width, return_mask=return_mask)
-
-
-def _as_tensors(
-    panorama: UInt8[ndarray, "height width 3"], mask: ndarray | None, max_width: int | None, *, return_mask: bool
-) -> Panorama | tuple[Panorama, Mask]:
-    if max_width is not None and panorama.shape[1] > max_width:
-        width = max_width - max_width % 2
-        panorama, mask = _shrink(panorama, mask, width)
+    panorama, mask = _at_most(panorama, mask, max_width)
     erp = torch.from_numpy(panorama).permute(2, 0, 1)
     if not return_mask:
         return erp
@@ -126,7 +119,7 @@ def load_views(
     *,
     return_mask: Literal[False] = False,
     whole_sphere: bool = False,
-    hfov_deg: float | None = None,
+    hfov_deg: Degrees | None = None,
     partial: bool = False,
     eye: Eye | None = None,
 ) -> UInt8[Tensor, "views 3 height width"]: ...
@@ -138,7 +131,7 @@ def load_views(
     *,
     return_mask: Literal[True],
     whole_sphere: bool = False,
-    hfov_deg: float | None = None,
+    hfov_deg: Degrees | None = None,
     partial: bool = False,
     eye: Eye | None = None,
 ) -> tuple[UInt8[Tensor, "views 3 height width"], Bool[Tensor, "views height width"]]: ...
@@ -149,7 +142,7 @@ def load_views(
     *,
     return_mask: bool = False,
     whole_sphere: bool = False,
-    hfov_deg: float | None = None,
+    hfov_deg: Degrees | None = None,
     partial: bool = False,
     eye: Eye | None = None,
 ) -> UInt8[Tensor, "views 3 height width"] | tuple[Tensor, Tensor]:
@@ -185,12 +178,6 @@ def load_views(
     """
     width = math.ceil(_ENOUGH * plan.required_width(size))
     panorama, mask = _load(source, width, Layout(whole_sphere, hfov_deg, partial, eye))
-    return _views(panorama, mask, plan, size, return_mask=return_mask)
-
-
-def _views(
-    panorama: UInt8[ndarray, "height width 3"], mask: ndarray | None, plan: ViewPlan, size: Size, *, return_mask: bool
-) -> UInt8[Tensor, "views 3 height width"] | tuple[Tensor, Tensor]:
     views = extract_views(torch.from_numpy(panorama).permute(2, 0, 1), plan, size)
     if not return_mask:
         return views
@@ -217,15 +204,12 @@ def load_views_and_panorama(
     """
     width = max(math.ceil(_ENOUGH * plan.required_width(size)), max_width)
     panorama, mask = _load(source, width, layout)
-    views = _views(panorama, mask, plan, size, return_mask=False)
-    whole = _as_tensors(panorama, mask, max_width, return_mask=False)
-    assert isinstance(views, Tensor) and isinstance(whole, Tensor)
-    return views, whole
+    views = extract_views(torch.from_numpy(panorama).permute(2, 0, 1), plan, size)
+    panorama, _ = _at_most(panorama, mask, max_width)
+    return views, torch.from_numpy(panorama).permute(2, 0, 1)
 
 
-def _load(
-    source: Source, width: int | None, layout: Layout
-) -> tuple[UInt8[ndarray, "height width 3"], ndarray | None]:
+def _load(source: Source, width: int | None, layout: Layout) -> tuple[UInt8[ndarray, "height width 3"], ndarray | None]:
     """The panorama as an array, at least `width` wide if the source is, and its mask (None: the full sphere)."""
     name = source_name(source)
     if isinstance(source, Tensor):
@@ -260,9 +244,13 @@ def _from_array(array: ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(values))
 
 
-def _shrink(
-    panorama: UInt8[ndarray, "height width 3"], mask: ndarray | None, width: int
+def _at_most(
+    panorama: UInt8[ndarray, "height width 3"], mask: ndarray | None, max_width: int | None
 ) -> tuple[UInt8[ndarray, "_ _ 3"], ndarray | None]:
+    """The panorama and its mask at a width of at most `max_width`."""
+    if max_width is None or panorama.shape[1] <= max_width:
+        return panorama, mask
+    width = max_width - max_width % 2
     size = (width, width // 2)
     small = np.array(Image.fromarray(panorama).resize(size, Image.Resampling.BOX))
     if mask is not None:

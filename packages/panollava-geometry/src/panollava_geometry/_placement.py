@@ -9,9 +9,10 @@ from panollava_geometry._errors import PanoramaError
 from panollava_geometry._gpano import CroppedArea
 from panollava_geometry._shape import Extent
 from panollava_geometry._source import MAX_PIXELS
+from panollava_geometry._sphere import Degrees
 
 
-def centred_area(size: Extent, hfov_deg: float, name: str) -> CroppedArea:
+def centred_area(size: Extent, hfov_deg: Degrees, name: str) -> CroppedArea:
     """The area of an image with square pixels and this horizontal field of view, centred on the horizon at yaw 0.
 
     Raises:

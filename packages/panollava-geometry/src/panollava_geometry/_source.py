@@ -26,14 +26,6 @@ FileSource = str | os.PathLike[str] | bytes | BinaryFile
 _MAX_NAME = 300
 
 
-class NamedBytes(io.BytesIO):
-    """The content of a source that was read once, with the name of the source for messages."""
-
-    def __init__(self, data: bytes, name: str) -> None:
-        super().__init__(data)
-        self.name = name
-
-
 def source_name(source: object) -> str:
     """The name of a source in messages. A URL is shown without its query and credentials."""
     if isinstance(source, str):
@@ -55,25 +47,6 @@ def printable(name: object) -> str:
         else character.encode("unicode_escape").decode("ascii")
         for character in text
     )
-
-
-def read_once(source: object) -> object:
-    """The source in a form that can be loaded several times: the content of a URL or file object is read now.
-
-    Paths, images, arrays and tensors are returned as they are.
-
-    Raises:
-        PanoramaError: The source cannot be read.
-    """
-    name = source_name(source)
-    if isinstance(source, str) and "://" in source:
-        return NamedBytes(_download(source, name), name)
-    if hasattr(source, "read") and not isinstance(source, io.BytesIO):
-        with boundary(f"{name}: cannot be read", "pass a binary file object"):
-            if source.seekable():
-                source.seek(0)
-            return NamedBytes(bytes(source.read()), name)
-    return source
 
 
 @contextlib.contextmanager

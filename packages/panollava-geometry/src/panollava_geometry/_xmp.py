@@ -1,7 +1,7 @@
 """The XMP packets of an image, and the properties in them by namespace.
 
-A packet is scanned once, from left to right, without an XML parser: entities are never expanded, damaged packets are read
-as far as possible, and the time is proportional to the length.
+A packet is scanned once, from left to right, without an XML parser: entities are never expanded, damaged packets are
+read as far as possible, and the time is proportional to the length.
 """
 
 import html
@@ -9,7 +9,7 @@ import re
 import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-
+from typing import Literal
 
 from PIL import Image
 
@@ -78,7 +78,9 @@ def as_bytes(packet: object, image: Image.Image) -> bytes:
     if all(-128 <= value <= 255 for value in packet):
         return bytes(value & 0xFF for value in packet)
     size = 2 if all(-(2**15) <= value < 2**16 for value in packet) else 4
-    order: Literal["big", "little"] = "big" if getattr(getattr(image, "tag_v2", None), "prefix", b"") == b"MM" else "little"
+    order: Literal["big", "little"] = (
+        "big" if getattr(getattr(image, "tag_v2", None), "prefix", b"") == b"MM" else "little"
+    )
     return b"".join((value % 2 ** (8 * size)).to_bytes(size, order) for value in packet)
 
 
