@@ -386,3 +386,39 @@ def test_an_output_that_cannot_be_written_is_reported_before_the_work(folder, tm
         out, err = capsys.readouterr()
         assert (out, err.count("\n")) == ("", 1)
         assert f"cut: {output}: this folder cannot be written" in err
+
+
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [
+        ((1400, 400), ["--hfov", 200]),
+        ((900, 300), ["--partial"]),
+        ((256, 256), ["--eye", "left"]),
+        ((512, 128), ["--eye", "right"]),
+        ((300, 100), ["--whole-sphere"]),
+    ],
+)
+def test_images_whose_file_does_not_say_what_they_show(tmp_path, capsys, size, options):
+    image = panorama(tmp_path / "in" / "phone.png", size=size)
+    assert run(image, "-o", tmp_path / "out", "--size", 16) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert run(image, "-o", tmp_path / "out", "--size", 16, *options) == 0
+    assert len(list((tmp_path / "out" / "phone").glob("view_*.png"))) == 7
+    assert run(image, "-o", tmp_path / "native", "--strategy", "resize", *options) == 0
+    width, height = pixels(tmp_path / "native" / "phone" / "view_00.png").shape[1::-1]
+    assert width == 2 * height
+
+
+def test_options_that_exclude_each_other_are_one_line(folder, tmp_path, capsys):
+    for options in (["--hfov", 200, "--eye", "left"], ["--hfov", 0], ["--hfov", 361], ["--partial", "--whole-sphere"]):
+        assert run(folder / "one.jpg", "-o", tmp_path / "out", *options) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_file_that_is_probably_not_what_it_seems_gets_one_note(shared, tmp_path, capsys):
+    for size in ("auto", 16):
+        assert run(shared / "cases" / "dual_fisheye.jpg", "-o", tmp_path / "out", "--size", size) == 0
+        out, err = capsys.readouterr()
+        assert err.startswith("Note: ")
+        assert "fisheye" in err
+        assert err.count("\n") == 1

@@ -110,6 +110,14 @@ def broken(tmp_path, kind):
     return path
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "nul\0.jpg", "a/" * 3000])
+def test_names_that_cannot_exist_are_missing_files(capsys, name):
+    assert run(["ask", name, "What?"]) == 2
+    (line,) = last_line(capsys)
+    assert line.endswith(": no such file")
+    assert len(line) < 1100
+
+
 @pytest.mark.parametrize("kind", ["missing", "text", "truncated", "wide", "empty", "folder"])
 def test_a_panorama_that_cannot_be_read_is_one_line_and_code_2(tmp_path, capsys, kind):
     path = broken(tmp_path, kind)

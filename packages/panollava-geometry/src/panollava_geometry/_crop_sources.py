@@ -7,15 +7,9 @@ from pathlib import Path
 
 from panollava_geometry._address import is_address, read_address, shown_address
 from panollava_geometry._errors import PanoramaError
+from panollava_geometry._formats import SUFFIXES
 from panollava_geometry._source import check_path
 
-#: Suffixes of the files that are read from a folder, in lower case: those of the formats that a single file may have.
-SUFFIXES = frozenset(
-    {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo", ".insp", ".png", ".apng", ".webp", ".tif", ".tiff"),
-        *(".avif", ".gif", ".bmp", ".dib", ".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c", ".ppm", ".pgm", ".pnm"),
-    }
-)
 #: Files that systems put into folders. Names that begin with a dot are of this kind, too.
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
 _LISTED = 3

@@ -1,6 +1,5 @@
 """Cut panorama files into view files. The output folder of a panorama is written completely or not at all."""
 
-import math
 import os
 import threading
 from collections.abc import Generator, Mapping
@@ -18,7 +17,8 @@ from panollava_geometry._drawing import draw_footprints
 from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._extraction import extract_views
-from panollava_geometry._loading import _ENOUGH, _load, load_equirectangular
+from panollava_geometry._layout import Layout
+from panollava_geometry._loading import load_equirectangular, load_panorama, sufficient_width
 from panollava_geometry._output_folder import FOOTPRINT_NAME, PLAN_NAME, check_views_are_ours, replaced_files
 from panollava_geometry._plan import ViewPlan
 from panollava_geometry._sizes import Size
@@ -131,7 +131,7 @@ def _decode(source: str, plan: ViewPlan, size: Size | None, options: Mapping[str
     if size is None:
         erp: Tensor = load_equirectangular(source, max_width=_MAX_WIDTH, **options)
         return erp
-    panorama, _ = _load(source, math.ceil(_ENOUGH * plan.required_width(size)), **options)
+    panorama, _ = load_panorama(source, sufficient_width(plan, size), Layout(**options))
     return torch.from_numpy(panorama).permute(2, 0, 1)
 
 

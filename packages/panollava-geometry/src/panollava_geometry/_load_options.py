@@ -5,8 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-from panollava_geometry._printable import printable
-
 
 class Eye(StrEnum):
     """Half of a stereo panorama."""
@@ -40,10 +38,3 @@ def load_options(hfov: float | None, partial: bool, eye: Eye | None, whole_spher
         "whole_sphere": whole_sphere or None,
     }
     return {name: value for name, value in options.items() if value is not None}
-
-
-def shown_source(source: str) -> str:
-    """The name of a panorama for people and reports: a URL without its credentials and query, safe to print."""
-    from panollava_geometry._source import source_name
-
-    return printable(source_name(source))

@@ -10,14 +10,18 @@ from numpy import ndarray
 from PIL import Image
 from torch import Tensor
 
-from panollava_geometry._decoding import check_shape, decode
+from panollava_geometry._decoding import decode
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._extraction import extract_views
-from panollava_geometry._plan import Views, as_plan
+from panollava_geometry._layout import Layout
+from panollava_geometry._plan import ViewPlan, Views, as_plan
 from panollava_geometry._rgb import scale_16_bit
+from panollava_geometry._shape import not_full_sphere
 from panollava_geometry._sizes import Size, check_result, size_pair
 from panollava_geometry._source import FileSource, check_pixels, open_image, source_name
+from panollava_geometry._sphere import Degrees
 
+Eye = Literal["left", "right"]
 Source = FileSource | Image.Image | ndarray | Tensor
 #: Share of a plan's required width that a scaled decode must reach. Only pixels in the corners of views are finer.
 _ENOUGH = 0.95
@@ -27,20 +31,44 @@ Mask = Bool[Tensor, "height width"]
 
 @overload
 def load_equirectangular(
-    source: Source, *, max_width: int | None = None, return_mask: Literal[False] = False
+    source: Source,
+    *,
+    max_width: int | None = None,
+    return_mask: Literal[False] = False,
+    whole_sphere: bool = False,
+    hfov_deg: Degrees | None = None,
+    partial: bool = False,
+    eye: Eye | None = None,
 ) -> Panorama: ...
 @overload
 def load_equirectangular(
-    source: Source, *, max_width: int | None = None, return_mask: Literal[True]
+    source: Source,
+    *,
+    max_width: int | None = None,
+    return_mask: Literal[True],
+    whole_sphere: bool = False,
+    hfov_deg: Degrees | None = None,
+    partial: bool = False,
+    eye: Eye | None = None,
 ) -> tuple[Panorama, Mask]: ...
 def load_equirectangular(
-    source: Source, *, max_width: int | None = None, return_mask: bool = False
+    source: Source,
+    *,
+    max_width: int | None = None,
+    return_mask: bool = False,
+    whole_sphere: bool = False,
+    hfov_deg: Degrees | None = None,
+    partial: bool = False,
+    eye: Eye | None = None,
 ) -> Panorama | tuple[Panorama, Mask]:
     """Load a panorama as uint8 RGB.
 
-    The EXIF orientation is applied. Greyscale, palette, CMYK, 16-bit and transparent images are converted to 8-bit RGB
-    (transparency on black). A partial panorama with GPano metadata is placed on the full sphere. The rest of the sphere
-    is black, and False in the mask.
+    The EXIF orientation is applied, and colours are converted to sRGB through the embedded profile. Greyscale, palette,
+    CMYK, 16-bit and transparent images are converted to 8-bit RGB (transparency on black). A partial panorama with
+    GPano metadata is placed on the full sphere. The rest of the sphere is black, and False in the mask.
+
+    An image that is not 2:1 and has no GPano metadata is refused, unless one of `whole_sphere`, `hfov_deg`, `partial`
+    and `eye` says what it shows. GPano metadata is then ignored. Tensors must be 2:1.
 
     Args:
         source: Path, http(s) URL, bytes, binary file object, Pillow image, uint8 or uint16 array `[H, 2H]` or
@@ -48,13 +76,25 @@ def load_equirectangular(
         max_width: Maximum width of the result in pixels. A wider panorama is reduced by averaging. JPEG files are
             decoded at the smallest scale that is at least this wide.
         return_mask: Also return which pixels the source shows.
+        whole_sphere: The image shows the full sphere, whatever its shape. It is resized to 2:1.
+        hfov_deg: The image is a part of the sphere with this horizontal field of view in degrees, centred on the
+            horizon at yaw 0. Its pixels are square, which gives the vertical field of view. 360 is a closed strip.
+        partial: The image is a part of the sphere with an unknown field of view. It is 360° if the left and right
+            edges meet, and is otherwise estimated from the EXIF focal length, or that of a usual telephone. A
+            `PanoramaWarning` says what is assumed.
+        eye: The image is a stereo panorama; load the "left" or the "right" one. The left eye is the upper half of a
+            1:1 image, or the left half of a 4:1 image.
 
     Returns:
         The panorama `[3, H, 2H]`. With `return_mask`, also a boolean mask `[H, 2H]`, which is False where the source
         does not cover the sphere (GPano) or is fully transparent.
 
     Raises:
-        PanoramaError: The source is missing, damaged, too large, not 2:1, or its pixels have no known range.
+        PanoramaError: The source is missing, damaged, too large, not a panorama, or its pixels have no known range.
+
+    Warns:
+        PanoramaWarning: The image can be used but is probably not what it seems. An image that was decoded from a file,
+            URL, bytes or file object looks like a dual fisheye image, or its left and right edges do not meet.
 
     Example:
         >>> from panollava_geometry import load_equirectangular
@@ -63,10 +103,8 @@ def load_equirectangular(
     """
     if max_width is not None and max_width < 2:
         raise PanoramaError(f"max_width must be at least 2, got {max_width}")
-    panorama, mask = _load(source, max_width)
-    if max_width is not None and panorama.shape[1] > max_width:
-        width = max_width - max_width % 2
-        panorama, mask = _shrink(panorama, mask, width)
+    panorama, mask = load_panorama(source, max_width, Layout(whole_sphere, hfov_deg, partial, eye))
+    panorama, mask = _at_most(panorama, mask, max_width)
     erp = torch.from_numpy(panorama).permute(2, 0, 1)
     if not return_mask:
         return erp
@@ -75,14 +113,38 @@ def load_equirectangular(
 
 @overload
 def load_views(
-    source: Source, plan: Views, size: Size, *, return_mask: Literal[False] = False
+    source: Source,
+    plan: Views,
+    size: Size,
+    *,
+    return_mask: Literal[False] = False,
+    whole_sphere: bool = False,
+    hfov_deg: Degrees | None = None,
+    partial: bool = False,
+    eye: Eye | None = None,
 ) -> UInt8[Tensor, "views 3 height width"]: ...
 @overload
 def load_views(
-    source: Source, plan: Views, size: Size, *, return_mask: Literal[True]
+    source: Source,
+    plan: Views,
+    size: Size,
+    *,
+    return_mask: Literal[True],
+    whole_sphere: bool = False,
+    hfov_deg: Degrees | None = None,
+    partial: bool = False,
+    eye: Eye | None = None,
 ) -> tuple[UInt8[Tensor, "views 3 height width"], Bool[Tensor, "views height width"]]: ...
 def load_views(
-    source: Source, plan: Views, size: Size, *, return_mask: bool = False
+    source: Source,
+    plan: Views,
+    size: Size,
+    *,
+    return_mask: bool = False,
+    whole_sphere: bool = False,
+    hfov_deg: Degrees | None = None,
+    partial: bool = False,
+    eye: Eye | None = None,
 ) -> UInt8[Tensor, "views 3 height width"] | tuple[Tensor, Tensor]:
     """Load the views of a plan. The panorama is decoded no finer than the views need (`plan.required_width(size)`).
 
@@ -95,12 +157,19 @@ def load_views(
         plan: The views: a plan, a list of views, or a single view.
         size: Height and width of every view in pixels, or one number for both.
         return_mask: Also return which pixels of the views the source shows (at least half of the pixel).
+        whole_sphere: As in `load_equirectangular`, like the following arguments.
+        hfov_deg: Horizontal field of view of a partial panorama in degrees.
+        partial: The image is a partial panorama of unknown field of view.
+        eye: Load the "left" or the "right" image of a stereo panorama.
 
     Returns:
         The views `[V, 3, h, w]`, uint8. With `return_mask`, also a boolean mask `[V, h, w]`.
 
     Raises:
         PanoramaError: As in `load_equirectangular`.
+
+    Warns:
+        PanoramaWarning: As in `load_equirectangular`.
 
     Example:
         >>> from panollava_geometry import load_views, plan_views
@@ -109,7 +178,8 @@ def load_views(
     """
     plan, size = as_plan(plan), size_pair(size)
     check_result(len(plan), size, 3, 1)
-    panorama, mask = _load(source, math.ceil(_ENOUGH * plan.required_width(size)))
+    width = sufficient_width(plan, size)
+    panorama, mask = load_panorama(source, width, Layout(whole_sphere, hfov_deg, partial, eye))
     views = extract_views(torch.from_numpy(panorama).permute(2, 0, 1), plan, size)
     if not return_mask:
         return views
@@ -119,7 +189,14 @@ def load_views(
     return views, extract_views(shown, plan, size)[:, 0] >= 128
 
 
-def _load(source: Source, width: int | None) -> tuple[UInt8[ndarray, "height width 3"], ndarray | None]:
+def sufficient_width(plan: ViewPlan, size: Size) -> int:
+    """The width at which a panorama is decoded for views."""
+    return math.ceil(_ENOUGH * plan.required_width(size))
+
+
+def load_panorama(
+    source: Source, width: int | None, layout: Layout
+) -> tuple[UInt8[ndarray, "height width 3"], ndarray | None]:
     """The panorama as an array, at least `width` wide if the source is, and its mask (None: the full sphere)."""
     name = source_name(source)
     if isinstance(source, Tensor):
@@ -128,9 +205,9 @@ def _load(source: Source, width: int | None) -> tuple[UInt8[ndarray, "height wid
         source = _from_array(source)
     if isinstance(source, Image.Image):
         check_pixels(name, *source.size)
-        return decode(source, name, width, draft=False)
+        return decode(source, name, width, from_file=False, layout=layout)
     with open_image(source) as image:
-        return decode(image, name, width, draft=True)
+        return decode(image, name, width, from_file=True, layout=layout)
 
 
 def _from_tensor(tensor: Tensor) -> UInt8[ndarray, "height width 3"]:
@@ -138,9 +215,8 @@ def _from_tensor(tensor: Tensor) -> UInt8[ndarray, "height width 3"]:
         raise PanoramaError(
             f"a panorama tensor must be uint8 [3, H, 2H] (or one channel), got {tensor.dtype} {tuple(tensor.shape)}"
         )
-    check_shape("the tensor", (tensor.shape[2], tensor.shape[1]))
-    if tensor.shape[2] != 2 * tensor.shape[1]:
-        raise PanoramaError(f"a panorama tensor must be twice as wide as high, got {tuple(tensor.shape)}")
+    if tensor.shape[2] != 2 * tensor.shape[1] or not tensor.numel():
+        raise not_full_sphere("the tensor", (tensor.shape[2], tensor.shape[1]), "a tensor must be exactly 2:1")
     return tensor.detach().cpu().expand(3, -1, -1).permute(1, 2, 0).numpy()
 
 
@@ -155,9 +231,13 @@ def _from_array(array: ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(values))
 
 
-def _shrink(
-    panorama: UInt8[ndarray, "height width 3"], mask: ndarray | None, width: int
+def _at_most(
+    panorama: UInt8[ndarray, "height width 3"], mask: ndarray | None, max_width: int | None
 ) -> tuple[UInt8[ndarray, "_ _ 3"], ndarray | None]:
+    """The panorama and its mask at a width of at most `max_width`."""
+    if max_width is None or panorama.shape[1] <= max_width:
+        return panorama, mask
+    width = max_width - max_width % 2
     size = (width, width // 2)
     small = np.array(Image.fromarray(panorama).resize(size, Image.Resampling.BOX))
     if mask is not None:

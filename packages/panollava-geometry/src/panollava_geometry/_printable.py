@@ -5,6 +5,7 @@ import re
 #: Longest error message. The middle of a longer one is left out: the name is at its beginning, the advice at its end.
 MAX_LINE = 1000
 _BREAKS = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
+_BLANK = re.compile(r"[\t\n\r\u2028\u2029]")
 #: Control characters (terminals obey them), characters that change the direction of text, and bytes that are not UTF-8.
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -17,6 +18,16 @@ def printable(text: str) -> str:
         caf\xe9 \x1b[31m.jpg
     """
     return _UNSAFE.sub(_escape, text)
+
+
+def printable_name(text: str) -> str:
+    r"""A name as one printable line: tabs and line breaks are escaped, too.
+
+    Example:
+        >>> print(printable_name("a\nb.jpg"))
+        a\nb.jpg
+    """
+    return _BLANK.sub(_escape, printable(text))
 
 
 def printable_line(text: str) -> str:
@@ -34,6 +45,8 @@ def printable_line(text: str) -> str:
 
 
 def _escape(found: re.Match[str]) -> str:
+    if found[0] in "\t\n\r":
+        return {"\t": r"\t", "\n": r"\n", "\r": r"\r"}[found[0]]
     code = ord(found[0])
     if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as Python's surrogateescape stores it
         code -= 0xDC00

@@ -3,15 +3,18 @@
 import contextlib
 import io
 import os
-import threading
-import warnings
+import stat
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 from PIL import Image, UnidentifiedImageError
 
 from panollava_geometry._address import is_address, shown_address
-from panollava_geometry._errors import PanoramaError
+from panollava_geometry._errors import PanoramaError, boundary, one_line
+from panollava_geometry._formats import FORMATS
+from panollava_geometry._printable import printable_name
+from panollava_geometry._quiet import quiet_pillow
+from panollava_geometry._xmp import as_bytes
 
 #: Pixels of the largest image that is decoded: about 18900 x 9450, Pillow's own hard limit.
 MAX_PIXELS = 178_956_970
@@ -19,30 +22,24 @@ MAX_PIXELS = 178_956_970
 #: `BytesIO` is listed because a runtime checker does not accept it as `BinaryIO`: it has neither name nor mode.
 BinaryFile = BinaryIO | io.BufferedIOBase
 FileSource = str | os.PathLike[str] | bytes | BinaryFile
-#: What Pillow's decoders raise on broken data.
-DECODE_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    EOFError,
-    IndexError,
-    KeyError,
-    OverflowError,
-    MemoryError,
-)
-
-_warnings_lock = threading.Lock()
+#: Longest name of a source in messages.
+_MAX_NAME = 300
 
 
 def source_name(source: object) -> str:
     """The name of a source in messages. A URL is shown without its query and credentials."""
     if isinstance(source, str | os.PathLike):
-        path = str(os.fspath(source))
-        return shown_address(path) if is_address(path) else path
+        path = os.fsdecode(source)
+        return shown_address(path) if is_address(path) else _shown(path)
     if isinstance(source, Image.Image):
-        return str(getattr(source, "filename", "") or "the image")
-    return str(getattr(source, "name", "") or f"the {type(source).__name__}")
+        return _shown(getattr(source, "filename", "")) or "the image"
+    return _shown(getattr(source, "name", "")) or f"the {type(source).__name__}"
+
+
+def _shown(name: object) -> str:
+    """A name of bounded length as one line that any stream can print."""
+    text = os.fsdecode(name) if isinstance(name, str | bytes) else str(name)
+    return printable_name(text if len(text) <= _MAX_NAME else f"…{text[1 - _MAX_NAME :]}")
 
 
 @contextlib.contextmanager
@@ -55,18 +52,19 @@ def open_image(source: FileSource) -> Iterator[Image.Image]:
     name = source_name(source)
     with contextlib.ExitStack() as stack:
         file = _open_file(source, name, stack)
-        try:
-            image = _open_without_warning(file)
-        except UnidentifiedImageError as error:
-            raise PanoramaError(
-                f"{name}: this is not an image that Pillow can read; expected JPEG, PNG, WebP or TIFF"
-            ) from error
-        except Image.DecompressionBombError as error:
-            raise PanoramaError(f"{name}: {_too_large(str(error))}") from error
-        except DECODE_ERRORS as error:
-            raise PanoramaError(f"{name}: the file is damaged, its header cannot be read ({error})") from error
+        with boundary(f"{name}: the file is damaged, its header cannot be read", "get the file again"):
+            try:
+                image = _identify(file)
+            except UnidentifiedImageError as error:
+                raise PanoramaError(
+                    f"{name}: this is not an image that Pillow can read; expected JPEG, PNG, WebP or TIFF"
+                ) from error
+            except Image.DecompressionBombError as error:
+                raise PanoramaError(f"{name}: {_too_large(str(error))}") from error
         stack.callback(image.close)
         check_pixels(name, *image.size)
+        if not isinstance(image.info.get("xmp", b""), bytes):  # a TIFF tag of another type, which Pillow trips over
+            image.info["xmp"] = as_bytes(image.info["xmp"], image)
         yield image
 
 
@@ -88,8 +86,21 @@ def check_path(path: str) -> None:
     Raises:
         PanoramaError: It does not.
     """
-    if not os.path.exists(path):
-        raise _no_such_file(path)
+    _status(path, source_name(path))
+
+
+def _status(path: str | bytes, name: str) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _no_such_file(name) from error
+    except (OSError, ValueError) as error:
+        raise _cannot_open(name, error) from error
+
+
+def _cannot_open(name: str, error: Exception) -> PanoramaError:
+    reason = getattr(error, "strerror", None) or one_line(error)
+    return PanoramaError(f"{name}: the file cannot be opened ({reason}); check the path and its permissions")
 
 
 def _no_such_file(name: str) -> PanoramaError:
@@ -100,37 +111,58 @@ def _too_large(size: str) -> str:
     return f"the image is too large ({size}); reduce it to at most {MAX_PIXELS} pixels (about 18900x9450)"
 
 
-def _open_without_warning(file: BinaryFile | str) -> Image.Image:
-    """Open an image. Pillow warns above half of its limit, which 16K panoramas exceed. The limit itself stays."""
-    with _warnings_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(cast("BinaryIO | str", file))
+def _identify(file: BinaryFile) -> Image.Image:
+    """Open an image in one of `FORMATS`.
+
+    Pillow's plugins of rare formats are imported only for a file that is in no common format. Its warning above half of
+    its size limit is suppressed, because 16K panoramas exceed it. The limit itself stays.
+    """
+    with quiet_pillow():
+        Image.preinit()
+        common = [kind for kind in FORMATS if kind in Image.OPEN]
+        try:
+            return Image.open(cast("BinaryIO", file), formats=common)
+        except UnidentifiedImageError:
+            Image.init()
+            rare = [kind for kind in FORMATS if kind in Image.OPEN and kind not in common]
+            if not rare:
+                raise
+            return Image.open(cast("BinaryIO", file), formats=rare)
 
 
-def _open_file(source: FileSource, name: str, stack: contextlib.ExitStack) -> BinaryFile | str:
+def _download(url: str, name: str) -> bytes:
+    from panollava_geometry._download import download
+
+    return download(url, name)
+
+
+def _open_file(source: FileSource, name: str, stack: contextlib.ExitStack) -> BinaryFile:
     if isinstance(source, bytes | bytearray | memoryview):
         if not source:
             raise PanoramaError(f"{name}: the input is empty (0 bytes)")
         return io.BytesIO(source)
     if isinstance(source, str) and is_address(source):
-        from panollava_geometry._download import download
-
-        return io.BytesIO(download(source, name))
+        return io.BytesIO(_download(source, name))
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
-        if os.path.isdir(path):
+        mode = _status(path, name).st_mode
+        if stat.S_ISDIR(mode):
             raise PanoramaError(f"{name}: this is a folder; pass an image file")
+        if not stat.S_ISREG(mode):  # reading could wait for ever, or never end
+            raise PanoramaError(f"{name}: this is a {_kind(mode)}, not a regular file; read it and pass its bytes")
         try:
             return stack.enter_context(open(path, "rb"))
         except FileNotFoundError as error:
             raise _no_such_file(name) from error
-        except (OSError, ValueError) as error:
-            raise PanoramaError(
-                f"{name}: the file cannot be opened ({error}); check the path and its permissions"
-            ) from error
+        except OSError as error:
+            raise _cannot_open(name, error) from error
     if hasattr(source, "read"):
         return source
     raise PanoramaError(
         f"cannot load a panorama from {type(source).__name__}: "
         "pass a path, URL, bytes, file object, Pillow image, array or tensor"
     )
+
+
+def _kind(mode: int) -> str:
+    return "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"

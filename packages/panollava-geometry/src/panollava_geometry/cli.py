@@ -23,7 +23,6 @@ from panollava_geometry._load_options import (
     PartialOption,
     WholeSphereOption,
     load_options,
-    shown_source,
 )
 from panollava_geometry._output_folder import check_writable
 from panollava_geometry._printable import printable
@@ -46,7 +45,6 @@ __all__ = [
     "on_interrupt",
     "printable",
     "run_app",
-    "shown_source",
 ]
 
 

@@ -1,6 +1,7 @@
 """`panollava ask PANORAMA QUESTION`."""
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -15,7 +16,6 @@ from panollava_geometry.cli import (
     echo,
     load_options,
     printable,
-    shown_source,
 )
 
 from panollava_hf import _console
@@ -60,6 +60,7 @@ def ask(
         check_writable(save_views, "--save-views")
     with _console.status("Loading the model …"):
         from panollava_geometry import load_equirectangular
+        from panollava_geometry.addresses import is_address, source_name
 
         options = load_options(hfov, partial, eye, whole_sphere)
         image = load_equirectangular(panorama, **options)  # before the model, which may take minutes
@@ -77,7 +78,7 @@ def ask(
         else:
             _echo_json(
                 {
-                    "panorama": shown_source(panorama),
+                    "panorama": source_name(panorama) if is_address(panorama) else printable(panorama),
                     "question": question,
                     "answer": answer.text,
                     "model": answerer.name,
@@ -102,7 +103,8 @@ def _echo_json(report: dict[str, Any]) -> None:
 
 def _check_file(panorama: str) -> None:
     """Report a missing file before torch is imported; URLs and anything unusual are left to the reader."""
-    if "://" not in panorama and not panorama.startswith("data:") and not Path(panorama).exists():
+    is_url = "://" in panorama or panorama.lower().startswith(("http:", "https:", "data:"))
+    if not is_url and not os.path.exists(panorama):
         raise UsageError(f"{panorama}: no such file")
 
 
