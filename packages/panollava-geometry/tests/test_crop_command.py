@@ -418,7 +418,7 @@ def test_options_that_exclude_each_other_are_one_line(folder, tmp_path, capsys):
 def test_a_file_that_is_probably_not_what_it_seems_gets_one_note(shared, tmp_path, capsys):
     for size in ("auto", 16):
         assert run(shared / "cases" / "dual_fisheye.jpg", "-o", tmp_path / "out", "--size", size) == 0
-        out, err = capsys.readouterr()
+        err = capsys.readouterr().err
         assert err.startswith("Note: ")
         assert "fisheye" in err
         assert err.count("\n") == 1
