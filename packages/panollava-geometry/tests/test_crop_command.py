@@ -15,6 +15,7 @@ from PIL import Image, ImageFile, features
 pytest.importorskip("typer")
 pytest.importorskip("rich")
 from panollava_geometry import _cropping, _source
+from panollava_geometry._view_sizes import MAX_PERSPECTIVE_PIXELS, native_size
 from panollava_geometry.cli import app, run_app
 
 
@@ -422,3 +423,28 @@ def test_a_file_that_is_probably_not_what_it_seems_gets_one_note(shared, tmp_pat
         assert err.startswith("Note: ")
         assert "fisheye" in err
         assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("width", [8, 64, 4096, 8192, 18_918])
+@pytest.mark.parametrize("fov", [(1, 1), (90, 90), (120, 60), (179.9, 1)])
+def test_native_sizes_have_a_limit(width, fov):
+    view = PerspectiveView(0, hfov_deg=fov[0], vfov_deg=fov[1])
+    height, columns = native_size(view, width)
+    assert height >= 1
+    assert columns >= 1
+    assert height * columns <= MAX_PERSPECTIVE_PIXELS
+    if width == 8192 and fov == (90, 90):
+        assert (height, columns) == (2608, 2608)
+    height, columns = native_size(EquirectangularView(), width)
+    assert columns == 2 * height or width < 8
+    assert (height, columns) == (width // 2, width) or width > 8192
+
+
+def test_memory_that_is_not_enough_is_one_line(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(_cropping, "extract_views", lambda *arguments: np.empty(2**56, np.uint8))
+    assert run(folder / "one.jpg", "-o", tmp_path / "out", "--size", 64) == 2
+    assert (
+        capsys.readouterr().err
+        == "cut: there is not enough memory for a view of 64x64 pixels; choose a smaller --size\n"
+    )
+    assert names(tmp_path / "out") == []

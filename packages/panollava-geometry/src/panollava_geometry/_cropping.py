@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,13 +21,16 @@ from panollava_geometry._layout import Layout
 from panollava_geometry._loading import load_equirectangular, load_panorama, sufficient_width
 from panollava_geometry._output_folder import FOOTPRINT_NAME, PLAN_NAME, check_views_are_ours, replaced_files
 from panollava_geometry._plan import ViewPlan
-from panollava_geometry._sizes import Size
+from panollava_geometry._sizes import Size, size_pair
 from panollava_geometry._view_sizes import native_sizes
+from panollava_geometry._views import View
 
 Format = Literal["png", "jpeg"]
 _FOOTPRINT_SIZE = (1600, 800)
 #: The widest panorama that is decoded for `size=None`: the loader's limit of pixels.
 _MAX_WIDTH = 18_918
+_LARGE_PIXELS = 2**20
+_one_large_view = threading.Lock()
 
 
 class Cancelled(Exception):
@@ -73,8 +76,7 @@ def crop_file(
         for name, view, side in zip(view_names, plan, sizes, strict=True):
             if cancelled is not None and cancelled.is_set():
                 raise Cancelled
-            whole = view == EquirectangularView() and side == tuple(erp.shape[1:])
-            pixels = erp if whole else extract_views(erp, view, side)[0]
+            pixels = _view(erp, view, side)
             _save(Image.fromarray(pixels.permute(1, 2, 0).numpy()), staged / name, image_format, **quality)
         _save(draw_footprints(_resized(erp), plan), staged / FOOTPRINT_NAME, "jpeg", quality=90)
         (staged / PLAN_NAME).write_text(plan.to_json() + "\n", encoding="utf-8")
@@ -133,6 +135,21 @@ def _decode(source: str, plan: ViewPlan, size: Size | None, options: Mapping[str
         return erp
     panorama, _ = load_panorama(source, sufficient_width(plan, size), Layout(**options))
     return torch.from_numpy(panorama).permute(2, 0, 1)
+
+
+def _view(erp: Tensor, view: View, size: Size) -> Tensor:
+    """One view. Of the large ones, a single one is computed at a time: they take up to 2 GB each."""
+    height, width = size_pair(size)
+    if view == EquirectangularView() and (height, width) == tuple(erp.shape[1:]):
+        return erp
+    with _one_large_view if height * width > _LARGE_PIXELS else nullcontext():
+        try:
+            view_of_erp: Tensor = extract_views(erp, view, (height, width))[0]
+        except MemoryError as error:
+            raise PanoramaError(
+                f"there is not enough memory for a view of {width}x{height} pixels; choose a smaller --size"
+            ) from error
+    return view_of_erp
 
 
 @contextmanager

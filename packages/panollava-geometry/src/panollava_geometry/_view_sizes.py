@@ -5,10 +5,13 @@ import math
 from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._plan import ViewPlan
-from panollava_geometry._sizes import MAX_RESULT_BYTES, MAX_VIEW_PIXELS, Size, check_result, size_pair
+from panollava_geometry._sizes import MAX_RESULT_BYTES, Size, check_result, size_pair
 from panollava_geometry._sphere import Degrees
 from panollava_geometry._views import View
 
+#: Largest views at a panorama's own resolution: 2896x2896 (90 degrees of a panorama 9100 pixels wide) and 8192x4096.
+#: Computing a view takes about 240 bytes per pixel for a perspective view, and 60 for one of longitudes and latitudes.
+MAX_PERSPECTIVE_PIXELS, MAX_EQUIRECTANGULAR_PIXELS = 2**23, 2**25
 #: Longest side of a JPEG file.
 MAX_JPEG_SIDE = 65_500
 
@@ -17,8 +20,8 @@ def native_size(view: View, width: int) -> tuple[int, int]:
     """Height and width at which a pixel at the centre of a view is as large as a pixel of the panorama.
 
     A pixel of a panorama spans `2π / width`. The centre pixel of a perspective view of n pixels spans
-    `2 tan(fov / 2) / n`, so n is `width · tan(fov / 2) / π`. A view that would have more than `MAX_VIEW_PIXELS` is
-    reduced to that.
+    `2 tan(fov / 2) / n`, so n is `width · tan(fov / 2) / π`. A view that would need more than about 2 GB of memory is
+    made smaller, in the same proportions: to `MAX_PERSPECTIVE_PIXELS` or `MAX_EQUIRECTANGULAR_PIXELS`.
 
     Args:
         view: The view.
@@ -31,11 +34,11 @@ def native_size(view: View, width: int) -> tuple[int, int]:
     """
     if isinstance(view, EquirectangularView):
         (left, right), (low, high) = view.longitude_range_deg, view.latitude_range_deg
-        sides = (width * (high - low) / 360, width * (right - left) / 360)
+        sides, limit = (width * (high - low) / 360, width * (right - left) / 360), MAX_EQUIRECTANGULAR_PIXELS
     else:
         hfov, vfov = view.fov_deg
-        sides = (_tangent_side(vfov, width), _tangent_side(hfov, width))
-    scale = min(1.0, math.sqrt(MAX_VIEW_PIXELS / (sides[0] * sides[1])))
+        sides, limit = (_tangent_side(vfov, width), _tangent_side(hfov, width)), MAX_PERSPECTIVE_PIXELS
+    scale = min(1.0, math.sqrt(limit / (sides[0] * sides[1])))
     if scale < 1:
         return max(1, int(sides[0] * scale)), max(1, int(sides[1] * scale))
     return max(1, round(sides[0])), max(1, round(sides[1]))
