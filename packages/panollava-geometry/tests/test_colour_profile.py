@@ -19,7 +19,9 @@ def icc_profile(space, tags):
         table += name + struct.pack(">II", start + len(data), len(content))
         data += content + bytes(-len(content) % 4)
     kind, pcs = (b"prtr", b"Lab ") if space == b"CMYK" else (b"mntr", b"XYZ ")
-    head = struct.pack(">I4sI4s4s4s12s4s", start + len(data), b"\0\0\0\0", 0x02100000, kind, space, pcs, bytes(12), b"acsp")
+    head = struct.pack(
+        ">I4sI4s4s4s12s4s", start + len(data), b"\0\0\0\0", 0x02100000, kind, space, pcs, bytes(12), b"acsp"
+    )
     return head.ljust(68, b"\0") + xyz(0.9642, 1, 0.8249)[8:] + bytes(48) + table + data
 
 
@@ -97,7 +99,10 @@ def test_grey_and_transparent_images(encoded):
 
 def test_16_bit_grey(encoded):
     image = Image.fromarray(np.full((32, 64), 55 * 257, np.uint16))
-    assert np.abs(np.array(colour_of(load_equirectangular(encoded(image, icc_profile=grey_profile(1.0))))) - 128).max() <= 2
+    assert (
+        np.abs(np.array(colour_of(load_equirectangular(encoded(image, icc_profile=grey_profile(1.0))))) - 128).max()
+        <= 2
+    )
 
 
 def test_cmyk_through_its_profile(encoded):

@@ -103,15 +103,14 @@ GPANO = "http://ns.google.com/photos/1.0/panorama/"
 
 def packet(inside, declared=f'xmlns:GPano="{GPANO}"', attributes="", before=""):
     return (
-        f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>{before}<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF {RDF}>'
+        f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>{before}<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+        f"<rdf:RDF {RDF}>"
         f"<rdf:Description {declared} {attributes}>{inside}</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end='w'?>"
     )
 
 
 def elements(prefix="GPano:", start="", end="", attributes=""):
-    return "".join(
-        f"<{prefix}{name}{attributes}>{start}{value}{end}</{prefix}{name}>" for name, value in GOOD.items()
-    )
+    return "".join(f"<{prefix}{name}{attributes}>{start}{value}{end}</{prefix}{name}>" for name, value in GOOD.items())
 
 
 def attributes(prefix="GPano:", quote='"', fields=GOOD):
@@ -136,11 +135,13 @@ SPELLINGS = {
     "split": packet(
         elements().split("<GPano:CroppedAreaLeft")[0]
         + f"</rdf:Description><rdf:Description xmlns:GPano='{GPANO}'>"
-        + "<GPano:CroppedAreaLeft" + elements().split("<GPano:CroppedAreaLeft")[1]
+        + "<GPano:CroppedAreaLeft"
+        + elements().split("<GPano:CroppedAreaLeft")[1]
     ),
     "prefix of another namespace first": packet(
         elements("GPano:").replace(">64<", ">0<").replace(">32<", ">0<")
-        + f"</rdf:Description><rdf:Description xmlns:g='{GPANO}'>" + elements("g:"),
+        + f"</rdf:Description><rdf:Description xmlns:g='{GPANO}'>"
+        + elements("g:"),
         declared='xmlns:GPano="http://example.com/"',
     ),
     "greater-than in a value": packet(elements(), attributes='GPano:Note="a > b"'),
@@ -151,9 +152,7 @@ SPELLINGS = {
 
 @pytest.mark.parametrize("text", SPELLINGS.values(), ids=SPELLINGS)
 def test_every_spelling_of_the_fields(card, encoded, text):
-    loaded, mask = load_equirectangular(
-        encoded(card.part(), "JPEG", quality=95, xmp=text.encode()), return_mask=True
-    )
+    loaded, mask = load_equirectangular(encoded(card.part(), "JPEG", quality=95, xmp=text.encode()), return_mask=True)
     assert (loaded.shape, card.read(loaded)) == ((3, 128, 256), "__YGCB__")
     assert mask.float().mean() == 0.25
 
@@ -197,7 +196,10 @@ def test_extended_packets_are_put_together(card, encoded):
     text = packet(elements()).encode()
     half = len(text) // 2
     parts = [
-        b"http://ns.adobe.com/xmp/extension/\0" + b"A" * 32 + struct.pack(">II", len(text), start) + text[start:][:half + 1]
+        b"http://ns.adobe.com/xmp/extension/\0"
+        + b"A" * 32
+        + struct.pack(">II", len(text), start)
+        + text[start:][: half + 1]
         for start in (half, 0)
     ]
     parts[1] = parts[1][: 75 + half]
@@ -252,7 +254,20 @@ def tiff(image, kind, value, order):
     return head + body + directory + bytes(4)
 
 
-TIFF_TYPES = {1: True, 2: True, 3: True, 4: True, 5: False, 6: True, 7: True, 8: True, 9: True, 10: False, 11: False, 12: False}
+TIFF_TYPES = {
+    1: True,
+    2: True,
+    3: True,
+    4: True,
+    5: False,
+    6: True,
+    7: True,
+    8: True,
+    9: True,
+    10: False,
+    11: False,
+    12: False,
+}
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -275,14 +290,18 @@ def test_the_cases_of_useless_sizes(card, shared):
     with pytest.warns(PanoramaWarning, match="GPano metadata has sizes that are not positive"):
         loaded = load_equirectangular(shared / "cases" / "gpano_zeros.jpg")
     assert (loaded.shape, card.read(loaded)) == ((3, 256, 512), "ROYGCBPK")
-    with pytest.raises(PanoramaError, match=r"FullPanoHeightPixels \(128\) must be half of FullPanoWidthPixels \(512\)"):
+    with pytest.raises(
+        PanoramaError, match=r"FullPanoHeightPixels \(128\) must be half of FullPanoWidthPixels \(512\)"
+    ):
         load_equirectangular(shared / "cases" / "gpano_full_height_is_crop_height.jpg")
 
 
 @pytest.mark.parametrize("value", [0, -1, "0.0", "-4096"])
 def test_sizes_that_say_nothing(card, encoded, value):
     xmp = packet("", attributes=attributes(fields=dict.fromkeys(GOOD, value))).encode()
-    with pytest.warns(PanoramaWarning, match="sizes that are not positive; the image is 2:1 and is read as the full sphere"):
+    with pytest.warns(
+        PanoramaWarning, match="sizes that are not positive; the image is 2:1 and is read as the full sphere"
+    ):
         assert card.read(load_equirectangular(encoded(card.image(), "JPEG", quality=95, xmp=xmp))) == "ROYGCBPK"
     with pytest.raises(PanoramaError, match=r"is not a full .* \(its GPano metadata has sizes that are not positive\)"):
         load_equirectangular(encoded(card.image().crop((0, 0, 256, 64)), "JPEG", xmp=xmp))
@@ -304,10 +323,16 @@ def test_missing_fields_are_named(card, encoded):
     ("changes", "message"),
     [
         ({"FullPanoHeightPixels": 64}, r"FullPanoHeightPixels \(64\) must be half of FullPanoWidthPixels \(256\)"),
-        ({"CroppedAreaImageWidthPixels": 300}, r"CroppedAreaLeftPixels \+ CroppedAreaImageWidthPixels \(64 \+ 300\) must"),
+        (
+            {"CroppedAreaImageWidthPixels": 300},
+            r"CroppedAreaLeftPixels \+ CroppedAreaImageWidthPixels \(64 \+ 300\) must",
+        ),
         ({"CroppedAreaTopPixels": 100}, r"CroppedAreaTopPixels \+ CroppedAreaImageHeightPixels \(100 \+ 64\) must be"),
         ({"CroppedAreaLeftPixels": -9}, r"CroppedAreaLeftPixels \(-9\) and .* must not be negative"),
-        *(({"FullPanoWidthPixels": text}, "FullPanoWidthPixels is") for text in ("nan", "inf", "1e400", "2,048", "&b;", "")),
+        *(
+            ({"FullPanoWidthPixels": text}, "FullPanoWidthPixels is")
+            for text in ("nan", "inf", "1e400", "2,048", "&b;", "")
+        ),
     ],
 )
 def test_wrong_fields_are_named(encoded, card, changes, message):
@@ -334,7 +359,21 @@ def test_a_left_over_orientation_of_a_partial_panorama(card, encoded):
         assert card.read(load_equirectangular(data)) == "__YGCB__"
 
 
-HOSTILE = ["<", "<a ", "<a b=", "<a b='", "<!--", "<?", "<![CDATA[", "</", "<a xmlns:b='c'>", "&lt;", " \n", "<a b='c' ", "a\0"]
+HOSTILE = [
+    "<",
+    "<a ",
+    "<a b=",
+    "<a b='",
+    "<!--",
+    "<?",
+    "<![CDATA[",
+    "</",
+    "<a xmlns:b='c'>",
+    "&lt;",
+    " \n",
+    "<a b='c' ",
+    "a\0",
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -56,7 +56,8 @@ def _grid(image: Pixels, rows: int, columns: int) -> Float[ndarray, "rows column
     """A grid of pixels, each the mean of `_MEAN` in a column. The first and the last column are those of the image."""
     row, column = _places(image.shape[0], image.shape[1], rows, columns)
     pixels: ndarray = image[row[:, None], column].reshape(-1, _MEAN, len(column), 3).astype(np.float32)
-    return sum(pixels[:, k] for k in range(_MEAN)) / _MEAN
+    total: ndarray = pixels[:, 0] + pixels[:, 1] + pixels[:, 2]
+    return total / _MEAN
 
 
 @functools.lru_cache(maxsize=64)
