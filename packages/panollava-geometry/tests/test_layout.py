@@ -1,14 +1,17 @@
 """Saying what an image shows: the whole sphere, a part of it, or two eyes."""
 
-import io
 import math
 
 import numpy as np
 import pytest
-import torch
-from panollava_geometry import PanoramaError, PanoramaWarning, load_equirectangular, load_views, plan_views
+from panollava_geometry import (
+    PanoramaError,
+    PanoramaWarning,
+    load_equirectangular,
+    load_views,
+    plan_views,
+)
 from panollava_geometry._layout import Layout
-from panollava_geometry._loading import load_views_and_panorama
 from PIL import Image
 
 
@@ -136,24 +139,3 @@ def test_metadata_is_ignored_where_the_user_says_what_the_image_shows(card, enco
     assert card.read(load_equirectangular(data, hfov_deg=180)) == "__YGCB__"
     with pytest.raises(PanoramaError, match="projection"):
         load_equirectangular(data)
-
-
-def test_views_and_panorama_from_one_read(photo_like, encoded):
-    class Once(io.BytesIO):
-        reads = 0
-
-        def read(self, size=-1):
-            Once.reads += size is None or size < 0
-            return super().read(size)
-
-        def seekable(self):
-            return False
-
-        def seek(self, *_):
-            raise io.UnsupportedOperation
-
-    data = encoded(photo_like.permute(1, 2, 0).contiguous().numpy())
-    views, panorama = load_views_and_panorama(Once(data), plan_views("cubemap"), 32, max_width=500)
-    assert Once.reads == 1
-    assert torch.equal(panorama, load_equirectangular(data, max_width=500))
-    assert (views.int() - load_views(data, plan_views("cubemap"), 32).int()).abs().float().mean() < 1

@@ -119,7 +119,10 @@ def test_file_objects(encoded, tmp_path, card):
         def readable(self):
             return True
 
-    assert card.read(load_equirectangular(Stream(data))) == "ROYGCBPK"
+    stream = Stream(data)
+    assert card.read(load_equirectangular(stream)) == "ROYGCBPK"
+    assert stream.content.tell() == len(data)
+    assert load_views(Stream(data), plan_views("cubemap"), 8).shape == (6, 3, 8, 8)  # one pass is enough
 
     class Failing(io.BytesIO):
         def __init__(self, error):

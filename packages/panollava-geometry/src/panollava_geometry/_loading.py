@@ -189,7 +189,7 @@ def load_views(
 
 def load_views_and_panorama(
     source: Source, plan: ViewPlan, size: Size, *, max_width: int, layout: Layout = AUTOMATIC
-) -> tuple[UInt8[Tensor, "views 3 view_height view_width"], Panorama]:
+) -> tuple[UInt8[Tensor, "views 3 height width"], Panorama]:
     """The views of a plan and the panorama, from a source that is opened and decoded once.
 
     Args:

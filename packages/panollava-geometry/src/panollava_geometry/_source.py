@@ -41,8 +41,6 @@ def printable(name: object) -> str:
     """A name as one line that any stream can print: control characters and bytes that are not UTF-8 are escaped."""
     text = os.fsdecode(name) if isinstance(name, str | bytes) else str(name)
     text = text if len(text) <= _MAX_NAME else f"…{text[1 - _MAX_NAME :]}"
-    if text.isprintable():
-        return text
     return "".join(
         character
         if character.isprintable() or unicodedata.category(character) == "Zs"
