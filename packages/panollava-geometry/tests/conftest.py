@@ -112,3 +112,47 @@ def encoded():
         return buffer.getvalue()
 
     return encode
+
+
+SECTORS = {
+    "R": (220, 20, 20),
+    "O": (220, 130, 20),
+    "Y": (220, 220, 20),
+    "G": (20, 200, 20),
+    "C": (20, 200, 200),
+    "B": (20, 20, 220),
+    "P": (140, 20, 200),
+    "K": (220, 20, 140),
+}
+
+
+class SectorCard:
+    """A drawn panorama: eight sectors of 45°, white above, black below."""
+
+    width, height = 256, 128
+
+    def image(self):
+        card = np.zeros((self.height, self.width, 3), np.uint8)
+        card[: self.height // 4] = 255
+        for index, colour in enumerate(SECTORS.values()):
+            card[self.height // 4 : self.height * 3 // 4, index * 32 : (index + 1) * 32] = colour
+        return Image.fromarray(card)
+
+    def part(self):
+        """The middle quarter: 180° x 90°."""
+        return self.image().crop((64, 32, 192, 96))
+
+    @staticmethod
+    def read(panorama):
+        """The letters of the sectors of a loaded panorama; `_` is black."""
+        letters, colours = "_" + "".join(SECTORS), np.array([(0, 0, 0), *SECTORS.values()])
+        height, width = panorama.shape[1:]
+        seen = panorama[:, height * 7 // 16, width // 16 :: width // 8].T.numpy().astype(int)
+        distance = np.abs(seen[:, None] - colours).max(2)
+        assert (distance.min(1) <= 12).all(), seen.tolist()
+        return "".join(letters[k] for k in distance.argmin(1))
+
+
+@pytest.fixture(scope="session")
+def card():
+    return SectorCard()

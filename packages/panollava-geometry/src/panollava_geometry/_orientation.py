@@ -1,5 +1,6 @@
 """The EXIF orientation of an image. Pixels are turned by its number alone; EXIF is never written."""
 
+import re
 import warnings
 
 from PIL import Image
@@ -28,6 +29,7 @@ def read_orientation(image: Image.Image, name: str) -> int:
     orientation is not one of the eight numbers, the image is used as it is stored, with a `PanoramaWarning`.
     """
     try:
+        _check_head(image.info.get("exif"))
         with quiet_pillow():
             value = image.getexif().get(_ORIENTATION, 1)
     except Exception as error:  # Pillow raises many kinds of exceptions on damaged EXIF
@@ -37,6 +39,13 @@ def read_orientation(image: Image.Image, name: str) -> int:
         return int(value)
     _note(name, f"its EXIF orientation is {repr(value)[:40]}, expected a number from 1 to 8")
     return 1
+
+
+def _check_head(exif: object) -> None:
+    """Check how EXIF begins. Pillow reports this only once, and may have suppressed it when it opened the file."""
+    body = re.sub(b"^(Exif\0\0){1,2}", b"", exif[:64]) if isinstance(exif, bytes) else b""
+    if body and body[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        raise ValueError(f"it begins with {body[:8]!r}")
 
 
 def read_focal_length(image: Image.Image) -> float | None:

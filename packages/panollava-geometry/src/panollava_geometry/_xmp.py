@@ -1,7 +1,7 @@
 """The XMP packets of an image, and the properties in them by namespace.
 
 A packet is scanned once, from left to right, without an XML parser: entities are never expanded, damaged packets are
-read as far as possible, and the time is proportional to the length.
+read as far as possible, and the time is bounded.
 """
 
 import html
@@ -15,6 +15,8 @@ from PIL import Image
 
 #: Bytes that are read in all packets of an image together.
 _MAX_BYTES = 4 * 2**20
+#: Elements, comments and the like that are read in a packet.
+_MAX_MARKUP = 50_000
 _MAX_VALUE = 256
 _STANDARD = b"http://ns.adobe.com/xap/1.0/\0"
 _EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
@@ -124,7 +126,7 @@ class _Scanner:
 
     def scan(self, text: str) -> None:
         position = 0
-        while True:
+        for _ in range(_MAX_MARKUP):
             start = text.find("<", position)
             if start < 0:
                 return
