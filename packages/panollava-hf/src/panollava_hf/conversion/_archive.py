@@ -65,7 +65,7 @@ def read_archive(path: Path) -> Archive:
             raise CheckpointError(f"{DAMAGED} (the archive has no end); copy it again")
         stream = _Bounded(file, MAX_CONTENTS)
         with _damaged():
-            archive = zipfile.ZipFile(stream)  # type: ignore[call-overload]
+            archive = zipfile.ZipFile(stream)
         # PyTorch reads the archive again with a library of its own, which must find the same entries.
         if int.from_bytes(end[16:20], "little") not in (0xFFFFFFFF, archive.start_dir):
             raise CheckpointError(f"{DAMAGED} (other data precedes the archive); copy it again")

@@ -38,9 +38,16 @@ REQUIRED = {
     "resampler": "resampler",
     "language": "language model (convert it with --model-type vicreg or feature-extraction)",
 }
-#: What wrappers of the whole module or of a part insert into keys: DistributedDataParallel and DeepSpeed, torch.compile,
-#: Lightning's strategies, FSDP, activation checkpointing.
-WRAPPERS = {"module", "_orig_mod", "_forward_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_fpw_module"}
+#: What wrappers of the whole module or of a part insert into keys: DistributedDataParallel and DeepSpeed,
+#: torch.compile, Lightning's strategies, FSDP, activation checkpointing.
+WRAPPERS = {
+    "module",
+    "_orig_mod",
+    "_forward_module",
+    "_fsdp_wrapped_module",
+    "_checkpoint_wrapped_module",
+    "_fpw_module",
+}
 #: Elements compared at once, so that a comparison needs little memory.
 CHUNK = 1 << 22
 

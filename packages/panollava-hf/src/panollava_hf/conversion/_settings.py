@@ -231,7 +231,9 @@ def _json(path: Path) -> Any:
     """The content of a JSON file of at most a megabyte. What tabs and `1e-4` mean differs from YAML."""
     with boundary(CheckpointError, f"model config {path} cannot be read", "give --model-config FILE"):
         found = path.stat()
-        text = path.read_text(encoding="utf-8-sig") if stat.S_ISREG(found.st_mode) and found.st_size <= MAX_BYTES else None
+        text = (
+            path.read_text(encoding="utf-8-sig") if stat.S_ISREG(found.st_mode) and found.st_size <= MAX_BYTES else None
+        )
     if text is None:
         raise CheckpointError(f"model config {path} cannot be read: expected a file of at most {MAX_BYTES:,} bytes")
     try:
