@@ -4,6 +4,7 @@ import copy
 import math
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from panollava_hf._chat_template import IMAGE_TOKEN
-from panollava_hf._errors import CheckpointError, boundary, one_line
+from panollava_hf._errors import CheckpointError, ModelError, boundary, one_line
 from panollava_hf._pretrained import load_config, load_tokenizer, sub_config, tower_normalisation
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.conversion._parts import ModelType, Parts
@@ -99,6 +100,16 @@ def find_towers(
     return Towers(vision_config, normalisation, text_config, text_source, names, tokenizer)
 
 
+@contextmanager
+def _reading(problem: str, remedy: str) -> Iterator[None]:
+    """Whatever is raised while a tower's files are read, as a `CheckpointError`."""
+    try:
+        with boundary(CheckpointError, problem, remedy):
+            yield
+    except ModelError as error:
+        raise CheckpointError(f"{error}; {remedy}") from error
+
+
 def _find(settings: RunSettings, given: str | Path | None, name: str, part: str) -> tuple[str, PretrainedConfig]:
     """A tower's folder or Hub id, and its config under the name that the run gave it."""
     recorded = list(dict.fromkeys(settings.towers[name]))
@@ -125,7 +136,7 @@ def _find(settings: RunSettings, given: str | Path | None, name: str, part: str)
 
 def _tower_config(source: str, part: str) -> PretrainedConfig:
     """The config of a tower, of a size that can be built; code that its folder may contain is never run."""
-    with boundary(CheckpointError, f"{source[:200]!r} has no config that can be read", "name another tower"):
+    with _reading(f"{source[:200]!r} has no config that can be read", "name another tower"):
         _require_files(Path(source))
         if Path(source).is_dir():
             _check_sizes(source, PretrainedConfig.get_config_dict(source)[0])
@@ -183,7 +194,7 @@ def _language_names(config: PretrainedConfig) -> LanguageNames:
 def _normalisation(source: str) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of a vision tower's pixels, one or three numbers each."""
     remedy = "correct its preprocessor_config.json"
-    with boundary(CheckpointError, f"the pixel statistics of {source} cannot be read", remedy):
+    with _reading(f"the pixel statistics of {source} cannot be read", remedy):
         mean, std = tower_normalisation(source)
     numbers = all(isinstance(n, int | float) and math.isfinite(n) for n in (*mean, *std))
     if not numbers or len(mean) != len(std) or len(mean) not in (1, 3) or not all(n > 0 for n in std):
@@ -196,7 +207,7 @@ def _normalisation(source: str) -> tuple[list[float], list[float]]:
 
 def _tokenizer(text: str) -> Any:
     """The language model's tokenizer with the tokens that the original added, in its order."""
-    with boundary(CheckpointError, f"the text tower {text!r} has no tokenizer that can be read", "give --text-tower"):
+    with _reading(f"the text tower {text!r} has no tokenizer that can be read", "give --text-tower"):
         tokenizer = load_tokenizer(text)
     tokenizer.init_kwargs.pop("auto_map", None)  # code of the folder, which would be named in the new one
     if tokenizer.pad_token is None:

@@ -6,6 +6,7 @@ config as flat JSON, and read it from YAML with sections (`models`, `image_proce
 """
 
 import json
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from panollava_hf.conversion._checkpoint import Checkpoint
 from panollava_hf.conversion._parts import ModelType
 from panollava_hf.conversion._values import is_plain_text, setting, shown, view_size
 
-#: Longest names of a stage and of a tower.
-MAX_STAGE, MAX_TOWER = 40, 300
+#: Longest name of a tower.
+MAX_TOWER = 300
 SECTIONS = ("models", "model", "model_config", "image_processing", "data", "lora")
 #: Names that differ between the original's files, by the section in which they have this meaning ("": any).
 RENAMED = {
@@ -141,7 +142,8 @@ def read_settings(
     if crop_overlap is not None:
         crop_overlap = setting("overlap_ratio", crop_overlap, "hyper_parameters")
     recorded = {RENAMED.get(("", name), name): value for name, value in recorded.items()}
-    stage = recorded["stage"] if is_plain_text(recorded.get("stage"), MAX_STAGE) else None
+    stage = recorded.get("stage")
+    stage = stage if isinstance(stage, str) and re.fullmatch(r"[\w.-]{1,40}", stage) else None
     path = _find_model_config(checkpoint.path) if model_config is None else Path(model_config)
     config = {} if path is None else _read_model_config(path, stage)
 
