@@ -138,6 +138,8 @@ def _checked(path: Path, found: Any, names: set[str], archive: Archive) -> Check
         notes.append(f"hyper_parameters is not read: it is a {foreign_object(parameters) or type(parameters).__name__}")
         parameters = {}
     values = {key: value for key, value in dict.items(parameters) if is_plain_text(key, MAX_KEY)}
+    if len(values) < len(parameters):
+        notes.append(f"{len(parameters) - len(values)} hyper_parameters are not read: their keys are not names")
     foreign = {key: foreign_object(value) for key, value in values.items()}
     unread = [
         f"hyper_parameters[{shown(key)}] is not read: it contains a {kind}" for key, kind in foreign.items() if kind

@@ -19,6 +19,8 @@ from panollava_hf.conversion._values import shown
 PROTOCOL = 2
 #: Most operations and distinct names. A checkpoint with optimizer has about 100 operations per weight, and 30 names.
 MAX_OPERATIONS, MAX_NAMES = 3_000_000, 1000
+#: Most containers and objects: an empty set takes one byte in the file and 216 in memory.
+MAX_CONTAINERS = 1_000_000
 #: Deepest nesting of values. Checkpoints have about 10 levels.
 MAX_DEPTH = 100
 #: Most values that are hashed or copied, counting shared parts each time.
@@ -119,6 +121,8 @@ def scan_pickle(data: bytes, storages: Mapping[str, int]) -> set[str]:
     scan = _Scan(data, storages)
     try:
         scan.run()
+    except CheckpointError:
+        raise
     except (IndexError, KeyError, AttributeError, TypeError, ValueError, struct.error) as error:
         # The operations do not fit together. As in PyTorch's reader, the first that fails says so.
         raise CheckpointError(
@@ -136,7 +140,7 @@ class _Scan:
         self.marked: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.names: set[str] = set()
-        self.work = self.chosen = 0
+        self.work = self.chosen = self.containers = 0
 
     def run(self) -> None:
         """Follow the operations to the last one."""
@@ -184,6 +188,12 @@ class _Scan:
         if self.chosen > MAX_CHOSEN:
             raise CheckpointError(f"it has more than {MAX_CHOSEN:,} tuples or large numbers as keys; {SAVE_PLAIN}")
 
+    def made(self, kind: str, items: tuple[Any, ...] = ()) -> _Container:
+        self.containers += 1
+        if self.containers > MAX_CONTAINERS:
+            raise CheckpointError(f"its data.pkl makes more than {MAX_CONTAINERS:,} containers; {SAVE_PLAIN}")
+        return _Container(kind, items)
+
     # One method for each operation that changes more than the top of the stack.
 
     def protocol(self) -> None:
@@ -220,7 +230,7 @@ class _Scan:
             raise CheckpointError(f"its data.pkl calls _codecs.encode, but not to read bytes; {SAVE_PLAIN}")
         if name in PATHS and not all(isinstance(part, str) for part in arguments.items):
             raise CheckpointError(f"it has a path inside a path; {SAVE_PLAIN}")
-        result = _Container(CONTAINERS.get(name, name))
+        result = self.made(CONTAINERS.get(name, name))
         if name in CONTAINERS:
             self.spend(arguments.leaves)
             for item in arguments.items:
@@ -272,13 +282,13 @@ class _Scan:
 
     def tuple_since_mark(self) -> None:
         items = self.since_mark()
-        self.stack.append(_Container("tuple", tuple(items)))
+        self.stack.append(self.made("tuple", tuple(items)))
 
     def tuple_of(self, size: int) -> None:
         items = tuple(self.stack[-size:])
         if len(items) != size:
             raise IndexError("the stack is empty")
-        self.stack[-size:] = [_Container("tuple", items)]
+        self.stack[-size:] = [self.made("tuple", items)]
 
     def text(self) -> None:
         self.stack.append(str(self.bytes(self.number("<I", 4)), "utf-8", "surrogatepass"))
@@ -301,7 +311,7 @@ class _Scan:
             raise CheckpointError(
                 f"damaged: data/{key} has {stored:,} bytes, but the tensors in it need {size:,}; copy the file again"
             )
-        self.stack.append(_Container("a storage"))
+        self.stack.append(self.made("a storage"))
 
 
 def _push(value: Callable[["_Scan"], Any]) -> Callable[["_Scan"], None]:
@@ -335,10 +345,10 @@ _OPERATIONS: dict[int, Callable[[_Scan], None]] = {
     ord("N"): _push(lambda scan: None),
     0x88: _push(lambda scan: True),
     0x89: _push(lambda scan: False),
-    ord(")"): _push(lambda scan: _Container("tuple")),
-    ord("]"): _push(lambda scan: _Container("list")),
-    ord("}"): _push(lambda scan: _Container("dict")),
-    0x8F: _push(lambda scan: _Container("set")),
+    ord(")"): _push(lambda scan: scan.made("tuple")),
+    ord("]"): _push(lambda scan: scan.made("list")),
+    ord("}"): _push(lambda scan: scan.made("dict")),
+    0x8F: _push(lambda scan: scan.made("set")),
     ord("J"): _push(lambda scan: scan.number("<i", 4)),
     ord("K"): _push(lambda scan: scan.number("B", 1)),
     ord("M"): _push(lambda scan: scan.number("<H", 2)),
