@@ -134,7 +134,7 @@ def view_size(value: Any, place: str) -> list[int] | None:
     if value is None:
         return None
     sides = list(value) if isinstance(value, list | tuple) and len(value) == 2 else [value, value]
-    found = [_whole(side) if isinstance(side, int | float) else None for side in sides]
+    found = [None if isinstance(side, str) else _whole(side) for side in sides]
     if not all(side is not None and 1 <= side <= MAX_SIDE for side in found):
         raise CheckpointError(
             f"image_size is {shown(value)} in {place}; expected one or two whole numbers from 1 to {MAX_SIDE}. "
