@@ -91,6 +91,41 @@ def test_two_keys_of_one_tensor(make_original, second):
     assert other in str(caught.value)
 
 
+# Tensors.
+
+
+CHANGED = {
+    "0-d": lambda tensor: torch.tensor(1.0),
+    "empty": lambda tensor: torch.zeros(0),
+    "no rows": lambda tensor: torch.zeros(0, *tensor.shape[1:]),
+    "flat": lambda tensor: tensor.reshape(-1) if tensor.ndim > 1 else tensor[None],
+    "larger": lambda tensor: torch.zeros(*(side + 1 for side in tensor.shape)),
+    "integers": lambda tensor: tensor.long(),
+    "booleans": lambda tensor: tensor.bool(),
+}
+PLACES = (
+    "vision_backbone/norm/weight",
+    "resampler_module/resampler/mlp/0/weight",
+    "vicreg_projector/mlp/0/weight",
+    "projector/linear/bias",
+    "language_model/model/embed_tokens/weight",
+    "language_model/model/layers/0/self_attn/q_proj/weight",
+)
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_changed_tensors(make_original, tmp_path, change):
+    original = make_original()
+    state = original.state_dict()
+    for place in PLACES:
+        tensor = CHANGED[change](state[f"model.{place.replace('/', '.')}"])
+        path = original.save(state=original.changed(**{place: tensor}))
+        kind = "vicreg" if place.startswith("vicreg") else "conditional-generation"
+        with pytest.raises(CheckpointError) as caught:
+            original.convert(tmp_path / "out", kind, path=path, dry_run=True)
+        assert "\n" not in str(caught.value)
+
+
 # Settings.
 
 

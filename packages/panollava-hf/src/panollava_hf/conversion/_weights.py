@@ -233,17 +233,20 @@ def _load(
 
 
 def _check_shapes(model_class: type[PreTrainedModel], config: PretrainedConfig, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse tensors with another shape than the model's; names that transformers renames are left to it."""
+    """Refuse tensors of another shape than the model's, and integers; transformers checks the names that it changes."""
     with boundary(CheckpointError, "the towers' configs and the settings do not make a model", GIVE_TOWERS):
         with torch.device("meta"):
             model = model_class(config)
     _check_parameters(model, tensors)
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    state = model.state_dict()
+    expected = {name: tuple(tensor.shape) for name, tensor in state.items()}
     wrong = []
     for name, tensor in tensors.items():
         for known in (name, name.replace(VISION + LEVEL, VISION)):
             if known in expected and expected[known] != tuple(tensor.shape):
                 wrong.append(f"{known} is {tuple(tensor.shape)} in the checkpoint and {expected[known]} by the configs")
+            elif known in state and state[known].is_floating_point() and not tensor.is_floating_point():
+                wrong.append(f"{known} has the type {tensor.dtype} in the checkpoint, expected floating-point numbers")
     if wrong:
         listed = "; ".join(wrong[:6]) + (f"; and {len(wrong) - 6} more" if len(wrong) > 6 else "")
-        raise CheckpointError(f"shapes are contradictory: {listed}. Give the towers it was trained with")
+        raise CheckpointError(f"weights are contradictory: {listed}. Give the towers it was trained with")
