@@ -260,7 +260,7 @@ def test_files_that_were_cut_off(tmp_path, entries, share):
     assert refusal(tmp_path / "x.ckpt")
 
 
-# Content that is no Lightning checkpoint.
+# Contents that cannot be converted.
 
 
 CONTENTS = {
@@ -292,7 +292,7 @@ def test_contents_that_cannot_be_converted(tmp_path, name):
 @pytest.mark.parametrize(
     "parameters", [[1, 2], None, "text", 3, torch.zeros(1)], ids=lambda value: type(value).__name__
 )
-def test_hyper_parameters_that_are_no_dictionary(tmp_path, parameters):
+def test_hyper_parameters_of_other_types(tmp_path, parameters):
     tensors = {"model.a": torch.tensor(float("nan")), "model.b": torch.zeros(0)}
     torch.save({"state_dict": tensors, "hyper_parameters": parameters}, tmp_path / "x.ckpt")
     found = read_checkpoint(tmp_path / "x.ckpt")

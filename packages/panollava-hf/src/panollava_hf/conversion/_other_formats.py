@@ -1,6 +1,7 @@
 """What a path holds that is not a Lightning checkpoint in one file, and what to do with it."""
 
 import os
+import re
 import stat
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,8 @@ DEEPSPEED = (
     "a sharded checkpoint of DeepSpeed: merge it into one file first, with DeepSpeed's zero_to_fp32.py or Lightning's "
     "convert_zero_checkpoint_to_fp32_state_dict(FOLDER, 'merged.ckpt')"
 )
+#: Files of one process: of ZeRO, of a model that is split, and of a pipeline.
+DEEPSPEED_NAME = re.compile(r"((\w+_)?zero_pp_rank_\d+_mp_rank|mp_rank|layer)_\d+(-model|-model_\d+)*[_-]\w*states\.pt")
 #: The first bytes of other files, and what they are.
 BEGINNINGS = {
     b"version https://git-lfs": "a Git LFS pointer, not the file itself: run `git lfs pull` in its folder",
@@ -85,8 +88,7 @@ def _shard(name: str) -> str | None:
     """The advice for a file name that only sharded checkpoints have."""
     if name == ".metadata" or name.endswith(".distcp"):
         return DISTRIBUTED
-    deepspeed = name.endswith(("_model_states.pt", "_optim_states.pt"))
-    return DEEPSPEED if deepspeed or name.startswith(("zero_pp_rank_", "bf16_zero_pp_rank_", "mp_rank_")) else None
+    return DEEPSPEED if DEEPSPEED_NAME.fullmatch(name) else None
 
 
 def _folder(path: Path) -> str:

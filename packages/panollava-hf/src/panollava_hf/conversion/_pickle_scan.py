@@ -3,7 +3,7 @@
 PyTorch's `weights_only` reader runs no code, but it builds whatever a pickle describes. Hashing a tuple of a million
 levels crashes Python, and hashing one of sixty levels that share their parts does not end. The scan keeps PyTorch's
 stack of values, with containers replaced by records of their depth and size, and refuses what is too deep, too
-expensive, or nothing that torch.save writes. It takes about a microsecond per operation.
+expensive, or not written by torch.save. It takes about a microsecond per operation.
 """
 
 import re
