@@ -58,11 +58,13 @@ def convert(
     ] = False,
 ) -> None:
     """Convert a Lightning checkpoint of the original code; the new model computes the same numbers."""
-    from panollava_hf._files import require_new
+    from panollava_hf._files import check_writable, require_new
 
     require_new(output_dir, "--output-dir")
     if not lightning_ckpt.exists():
         raise UsageError(f"cannot convert: {lightning_ckpt}: no such file")
+    if not dry_run:
+        check_writable(output_dir, "--output-dir")
     from transformers.utils import logging
 
     from panollava_hf.conversion._convert import COMMIT_MESSAGE, convert_lightning_checkpoint

@@ -6,11 +6,9 @@ is imported for it. Of the names that PyTorch does allow, only those of plain te
 https://docs.pytorch.org/docs/stable/notes/serialization.html#weights-only
 """
 
-import pickletools
-import zipfile
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,10 @@ from torch import Tensor
 from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals, get_unsafe_globals_in_checkpoint
 
 from panollava_hf._errors import CheckpointError
+from panollava_hf.conversion._archive import Archive, read_archive
+from panollava_hf.conversion._other_formats import refuse_other_formats
+from panollava_hf.conversion._pickle_scan import ATTRIBUTE_DICTS, PATHS, STORAGES, scan_pickle
+from panollava_hf.conversion._values import is_plain_text, shown
 
 #: What PyTorch may build by its own rules. It also allows sparse, quantised and nested tensors, and `bytearray`, which
 #: can ask for any amount of memory.
@@ -28,13 +30,15 @@ PLAIN_NAMES = {
     *("collections.OrderedDict", "collections.Counter", "builtins.set", "builtins.complex", "_codecs.encode"),
     *("torch.Size", "torch.device", "torch.nn.parameter.Parameter", "torch._utils._rebuild_parameter"),
     *("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3"),
-    *(f"torch.{kind}Storage" for kind in ("Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char")),
-    *("torch.ByteStorage", "torch.BoolStorage", "torch.ComplexFloatStorage", "torch.ComplexDoubleStorage"),
-    "torch.storage.UntypedStorage",
+    *STORAGES,
     *(f"torch.{name}" for name, value in vars(torch).items() if isinstance(value, torch.dtype)),
 }
-#: Pickle protocol of torch.save, unless it is given another one.
-PROTOCOL = 2
+#: Most notes about objects that are not read.
+MAX_NOTES = 20
+#: Longest name of a tensor.
+MAX_KEY = 512
+#: How many times the bytes of the file its tensors may have together: several can share what is stored once.
+MAX_SHARING = 16
 
 
 @dataclass(frozen=True)
@@ -61,78 +65,35 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         path: A `.ckpt` file in the zip format that torch.save writes since PyTorch 1.6.
 
     Raises:
-        CheckpointError: The file does not exist, is damaged or is not a Lightning checkpoint; or PyTorch's safe reader
-            refuses it.
+        CheckpointError: The file does not exist, is damaged or is not a Lightning checkpoint; it would need too much
+            memory or time; or PyTorch's safe reader refuses it.
     """
     path = Path(path)
-    if path.is_dir():
-        raise CheckpointError(
-            f"{path} is a folder: merge a sharded (DeepSpeed) checkpoint into one file first, with Lightning's "
-            "convert_zero_checkpoint_to_fp32_state_dict"
-        )
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
+    refuse_other_formats(path)
     try:
-        data, sizes = _check_archive(path)
-        names = _names_in_pickle(data)
-        with _stand_ins(path, names):
-            found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        return _checked(path, found, names, sizes)
+        archive = read_archive(path)
+        names = scan_pickle(archive.pickle, archive.storages)
+        found = _load(path, names)
+        return _checked(path, found, names, archive)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error.__cause__
-    except zipfile.BadZipFile as error:
-        raise CheckpointError(f"{path} is damaged or was cut off while it was copied: {error}") from error
+
+
+def _load(path: Path, names: set[str]) -> Any:
+    """What PyTorch's safe reader reads."""
+    try:
+        with _stand_ins(path, names):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except CheckpointError:
+        raise
     except Exception as error:  # a malformed file decides which of many exceptions PyTorch raises
-        paragraphs = str(error).split("\n\n")
+        paragraphs = str(error)[:5000].split("\n\n")
         reason = paragraphs[-2] if len(paragraphs) > 1 else paragraphs[0]
         raise CheckpointError(
-            f"{path}: PyTorch's safe reader refuses this file ({' '.join(reason.split())[:300]}). If you trust its "
+            f"PyTorch's safe reader refuses this file ({' '.join(reason.split())[:300]}). If you trust its "
             "source, load it with torch.load(path, weights_only=False) and save a new file that has nothing but "
             "state_dict and plain hyper_parameters"
         ) from error
-
-
-def _check_archive(path: Path) -> tuple[bytes, Counter[int]]:
-    """Check the zip archive, and return the pickle and the sizes in bytes of the stored tensors."""
-    with path.open("rb") as stream:
-        if stream.read(2) != b"PK":
-            raise CheckpointError(
-                "not a Lightning checkpoint; expected the zip archive that torch.save writes since PyTorch 1.6. Load "
-                "an older file with torch and save it again"
-            )
-    with zipfile.ZipFile(path) as archive:
-        entries = {entry.filename: entry for entry in archive.infolist()}
-        roots = [
-            name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl") and name.count("/") == 1
-        ]
-        if len(roots) != 1 or len({name.casefold() for name in entries}) != len(archive.infolist()):
-            raise CheckpointError("a zip archive without the data.pkl of a PyTorch checkpoint")
-        for name, entry in entries.items():
-            # torch maps the file, so it would read compressed bytes as numbers.
-            if entry.compress_type or entry.compress_size != entry.file_size or entry.flag_bits & 1:
-                raise CheckpointError(f"{name} is compressed or encrypted, which torch.save never does")
-        order = entries.get(f"{roots[0]}byteorder")
-        if order is not None and archive.read(order) != b"little":
-            raise CheckpointError("written on a big-endian machine: load it there with torch and save it again")
-        prefix = f"{roots[0]}data/"
-        sizes = Counter(entry.file_size for name, entry in entries.items() if name.startswith(prefix))
-        return archive.read(f"{roots[0]}data.pkl"), sizes
-
-
-def _names_in_pickle(data: bytes) -> set[str]:
-    """Full names of all classes and functions that a pickle names. Nothing is looked up."""
-    names = set()
-    for operation, argument, _ in pickletools.genops(data):
-        if operation.name == "PROTO" and argument != PROTOCOL:
-            raise CheckpointError(
-                f"saved with pickle protocol {argument}, expected {PROTOCOL}: load it with torch and save it again "
-                "with torch.save(checkpoint, path)"
-            )
-        if operation.name == "GLOBAL":
-            module, name = str(argument).split(" ", 1)
-            module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
-            names.add(f"{module}.{name}")
-    return names
 
 
 @contextmanager
@@ -154,57 +115,91 @@ def _stand_ins(path: Path, names: set[str]) -> Iterator[None]:
         add_safe_globals(registered)
 
 
-def _checked(path: Path, found: Any, names: set[str], sizes: Counter[int]) -> Checkpoint:
+def _checked(path: Path, found: Any, names: set[str], archive: Archive) -> Checkpoint:
     """Check that this is a Lightning checkpoint, and separate its plain values from what was not read."""
     # `dict.items(x)` and not `x.items()`: a file can give an OrderedDict attributes of its own.
-    top = dict(dict.items(found)) if isinstance(found, dict) else {}
+    top = {k: v for k, v in dict.items(found) if is_plain_text(k, MAX_KEY)} if isinstance(found, dict) else {}
     state = top.get("state_dict")
     if not isinstance(state, dict):
         kind = foreign_object(found) or foreign_object(state) or type(found).__name__
         raise CheckpointError(
             f"not a Lightning checkpoint: got a {kind}, expected a dictionary with a state_dict of tensors; it has "
-            f"{', '.join(sorted(filter(_is_text, top))[:8]) or 'no entries'}"
+            f"{', '.join(map(_short, sorted(top)[:8])) or 'no entries'}"
         )
-    if not all(map(_is_text, state)):
-        raise CheckpointError("the state_dict has keys that are not text; expected the names of tensors")
+    for key in dict.keys(state):
+        if not is_plain_text(key, MAX_KEY):
+            raise CheckpointError(f"the state_dict has the key {shown(key)}; expected the names of tensors")
+    if not state:
+        raise CheckpointError("the state_dict is empty; give the checkpoint that Lightning wrote")
     tensors = {key: _plain_tensor(key, value) for key, value in dict.items(state)}
-    storages = {storage.data_ptr(): storage.nbytes() for storage in map(Tensor.untyped_storage, tensors.values())}
-    if Counter(storages.values()) - sizes:
-        raise CheckpointError("damaged: the stored data does not have the sizes of the tensors")
+    _check_storages(tensors, archive)
     parameters, notes = top.get("hyper_parameters", {}), []
     if not isinstance(parameters, dict):
         notes.append(f"hyper_parameters is not read: it is a {foreign_object(parameters) or type(parameters).__name__}")
         parameters = {}
-    values = {key: value for key, value in dict.items(parameters) if _is_text(key)}
+    values = {key: value for key, value in dict.items(parameters) if is_plain_text(key, MAX_KEY)}
+    if len(values) < len(parameters):
+        notes.append(f"{len(parameters) - len(values)} hyper_parameters are not read: their keys are not names")
     foreign = {key: foreign_object(value) for key, value in values.items()}
-    notes += [f"hyper_parameters[{key!r}] is not read: it contains a {kind}" for key, kind in foreign.items() if kind]
-    unread = sorted(names - PLAIN_NAMES - READ_AS.keys())
-    notes += [f"{name}: an object of this type is not read" for name in unread if name not in " ".join(notes)]
-    others = sorted(set(filter(_is_text, top)) - {"state_dict", "hyper_parameters"})
-    notes += [f"not needed, left out: {', '.join(others)}"] if others else []
+    unread = [
+        f"hyper_parameters[{shown(key)}] is not read: it contains a {kind}" for key, kind in foreign.items() if kind
+    ]
+    notes += _first(unread)
+    listed = " ".join(notes)
+    others = sorted(name for name in names - PLAIN_NAMES - READ_AS.keys() if name not in listed)
+    notes += _first([f"{name}: an object of this type is not read" for name in others])
+    left_out = sorted(set(top) - {"state_dict", "hyper_parameters"})
+    notes += [f"not needed, left out: {', '.join(map(_short, left_out[:MAX_NOTES]))}"] if left_out else []
     return Checkpoint(path, tensors, {k: v for k, v in values.items() if not foreign[k]}, tuple(notes))
 
 
-def _is_text(key: Any) -> bool:
-    return isinstance(key, str)
+def _first(notes: list[str]) -> list[str]:
+    """The first notes, and how many more there are."""
+    more = len(notes) - MAX_NOTES
+    return notes if more <= 0 else [*notes[:MAX_NOTES], f"and {more} more objects that are not read"]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def _plain_tensor(key: str, value: Any) -> Tensor:
     if not isinstance(value, Tensor):
         kind = foreign_object(value) or type(value).__name__
         raise CheckpointError(
-            f"state_dict[{key!r}] is a {kind}, expected a tensor; remove it with torch and save again"
+            f"state_dict[{shown(key)}] is a {kind}, expected a tensor; remove it with torch and save again"
         )
-    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+    size = _elements(value.shape) * value.element_size()
+    if size > value.untyped_storage().nbytes():
         raise CheckpointError(
-            f"state_dict[{key!r}] has shape {tuple(value.shape)}, more than the file stores for it; save it again with "
-            ".contiguous()"
+            f"state_dict[{shown(key)}] has shape {shown(tuple(value.shape))}, more than the file stores for it; save "
+            "it again with .contiguous()"
         )
+    if value.is_complex():
+        raise CheckpointError(f"state_dict[{shown(key)}] has complex numbers, which the original model does not")
     return value.detach()
 
 
-#: Most items in one hyper-parameter; a larger or cyclic value is not a setting.
-MOST_ITEMS = 10_000
+def _elements(shape: Iterable[int]) -> int:
+    # `Tensor.numel` overflows.
+    return math.prod(shape)
+
+
+def _check_storages(tensors: Mapping[str, Tensor], archive: Archive) -> None:
+    """Check that the file stores what the tensors need."""
+    storages = {storage.data_ptr(): storage.nbytes() for storage in map(Tensor.untyped_storage, tensors.values())}
+    if Counter(storages.values()) - Counter(archive.storages.values()):
+        raise CheckpointError("damaged: the stored data does not have the sizes of the tensors")
+    size = sum(_elements(tensor.shape) * tensor.element_size() for tensor in tensors.values())
+    if size > MAX_SHARING * archive.size:
+        raise CheckpointError(
+            f"its tensors have {size:,} bytes together, but the file has {archive.size:,}: too many share the same "
+            "data; save it again with .clone()"
+        )
+
+
+#: Most items, and deepest nesting, of one hyper-parameter; a larger, deeper or cyclic value is not a setting.
+MAX_ITEMS, MAX_LEVELS = 10_000, 50
 
 
 class Skipped:
@@ -232,7 +227,7 @@ class _Namespace(dict[str, Any]):
 
 
 def _path(*parts: Any) -> str:
-    return "/".join(filter(_is_text, parts))
+    return "/".join(part for part in parts if isinstance(part, str))
 
 
 #: Classes of plain data, by what they are read as.
@@ -244,15 +239,8 @@ READ_AS: dict[str, Callable[..., Any]] = {
     "builtins.dict": dict,
     "builtins.list": list,
     "builtins.tuple": tuple,
-    "pytorch_lightning.utilities.parsing.AttributeDict": dict,
-    "lightning_fabric.utilities.data.AttributeDict": dict,
-    "lightning.fabric.utilities.data.AttributeDict": dict,
-    "lightning.pytorch.utilities.parsing.AttributeDict": dict,
-    **{
-        f"{module}.{name}": _path
-        for module in ("pathlib", "pathlib._local")
-        for name in ("Path", "PurePath", "PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath")
-    },
+    **dict.fromkeys(ATTRIBUTE_DICTS, dict),
+    **dict.fromkeys(PATHS, _path),
 }
 
 
@@ -264,16 +252,19 @@ def stand_in(name: str) -> Callable[..., Any]:
 
 def foreign_object(value: Any) -> str | None:
     """Name of the class of an object inside plain data that was not read, or None if there is none."""
-    todo, count = [value], 0
+    todo: list[tuple[Any, int]] = [(value, 0)]
+    count = 0
     while todo:
-        item = todo.pop()
+        item, level = todo.pop()
         count += 1
         if isinstance(item, Skipped) or (isinstance(item, type) and issubclass(item, Skipped)):
             return item.origin
-        if count > MOST_ITEMS:
-            return f"value of more than {MOST_ITEMS} items"
+        if count > MAX_ITEMS:
+            return f"value of more than {MAX_ITEMS} items"
+        if level > MAX_LEVELS:
+            return f"value of more than {MAX_LEVELS} levels"
         if isinstance(item, dict):
-            todo += [*item.keys(), *item.values()]
+            todo += [(inner, level + 1) for pair in dict.items(item) for inner in pair]
         elif isinstance(item, list | tuple | set | frozenset):
-            todo += list(item)
+            todo += [(inner, level + 1) for inner in item]
     return None

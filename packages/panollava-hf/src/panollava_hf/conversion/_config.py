@@ -1,23 +1,31 @@
 """The `PanoLLaVaConfig` of a checkpoint, from the settings of its run."""
 
 import copy
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from panollava_geometry import plan_views
+from panollava_geometry import PanoramaError, plan_views
 from torch import nn
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from panollava_hf._chat_template import IMAGE_TOKEN
-from panollava_hf._errors import CheckpointError
+from panollava_hf._errors import CheckpointError, ModelError, boundary, one_line
 from panollava_hf._pretrained import load_config, load_tokenizer, sub_config, tower_normalisation
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.conversion._parts import ModelType, Parts
 from panollava_hf.conversion._settings import STITCHING, VICREG_WEIGHTS, RunSettings
+from panollava_hf.conversion._values import shown
 
+#: Most views that a panorama is cut into, and most layers of a tower.
+MAX_VIEWS, MAX_LAYERS = 512, 1000
+#: Largest number in a tower's config; `rope_theta` is a few billion in models for long texts.
+MAX_SIZE = 2**40
 #: Families whose embeddings transformers 4 scaled inside the model, including those of vision tokens.
 SCALED_INSIDE = ("gemma", "gemma2")
 
@@ -75,11 +83,10 @@ def find_towers(
         model_type: What the checkpoint is converted to.
 
     Raises:
-        CheckpointError: A tower, or something that is needed of it, cannot be found.
-        ValueError: The vision tower has no pixel statistics.
+        CheckpointError: A tower, or something that is needed of it, cannot be found or read.
     """
     vision_source, vision_config = _find(settings, vision, "vision_name", "vision_config")
-    normalisation = tower_normalisation(vision_source)
+    normalisation = _normalisation(vision_source)
     try:
         text_source, text_config = _find(settings, text, "language_model_name", "text_config")
     except CheckpointError:
@@ -93,34 +100,86 @@ def find_towers(
     return Towers(vision_config, normalisation, text_config, text_source, names, tokenizer)
 
 
+@contextmanager
+def _reading(problem: str, remedy: str) -> Iterator[None]:
+    """Whatever is raised while a tower's files are read, as a `CheckpointError`."""
+    try:
+        with boundary(CheckpointError, problem, remedy):
+            yield
+    except ModelError as error:
+        raise CheckpointError(f"{error}; {remedy}") from error
+
+
 def _find(settings: RunSettings, given: str | Path | None, name: str, part: str) -> tuple[str, PretrainedConfig]:
     """A tower's folder or Hub id, and its config under the name that the run gave it."""
     recorded = list(dict.fromkeys(settings.towers[name]))
     local = [str(folder / name) for name in recorded for folder in settings.folders]
     sources = [path for path in local if (Path(path) / "config.json").is_file()] + recorded
+    option = "--vision-tower" if part == "vision_config" else "--text-tower"
     errors = []
     for source in sources if given is None else [str(given)]:
         try:
-            config = sub_config(load_config(source), part)
-        except (ValueError, OSError) as error:
-            errors.append(str(error).splitlines()[0])
+            config = _tower_config(source, part)
+        except CheckpointError as error:
+            errors.append(str(error))
             continue
         known_as = Path((recorded or [source])[-1])
         # A config file should not contain folders of the machine that wrote it.
         config._name_or_path = known_as.name if known_as.is_absolute() or known_as.is_dir() else known_as.as_posix()
         config.dtype = None  # the tower's own type is not the checkpoint's
         return source, config
-    option = "--vision-tower" if part == "vision_config" else "--text-tower"
     raise CheckpointError(
         f"the {part.removesuffix('_config')} tower cannot be found: "
         f"{'; '.join(errors) or 'neither the checkpoint nor the model config names it'}. Give {option} FOLDER or ID"
     )
 
 
+def _tower_config(source: str, part: str) -> PretrainedConfig:
+    """The config of a tower, of a size that can be built; code that its folder may contain is never run."""
+    with _reading(f"{source[:200]!r} has no config that can be read", "name another tower"):
+        _require_files(Path(source))
+        if Path(source).is_dir():
+            _check_sizes(source, PretrainedConfig.get_config_dict(source)[0])
+        config = sub_config(load_config(source), part)
+    if hasattr(config, "auto_map"):
+        del config.auto_map  # it would be written to the new folder
+    return config
+
+
+def _require_files(folder: Path) -> None:
+    """Refuse a folder with pipes or devices, which could be waited for without end."""
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise CheckpointError(f"{path} is a pipe or device; replace it with a file")
+
+
+def _check_sizes(source: str, values: Any) -> None:
+    """Refuse sizes that no model has, before transformers computes with them."""
+    for name, value in _numbers(values):
+        limit = MAX_LAYERS if re.search("layers?$|depths?$|blocks$|stages$|experts$", name) else MAX_SIZE
+        if abs(value) > limit and math.isfinite(value):
+            raise CheckpointError(f"{source}: {name} is {shown(value)} in config.json, expected at most {limit:,}")
+
+
+def _numbers(values: Any) -> Iterator[tuple[str, float]]:
+    """All numbers inside a config, with the name of the field that contains them."""
+    todo = [("", values)]
+    while todo:
+        name, value = todo.pop()
+        if isinstance(value, dict):
+            todo += [(str(key), inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            todo += [(name, inner) for inner in value]
+        elif isinstance(value, int | float):
+            yield name, value
+
+
 def _language_names(config: PretrainedConfig) -> LanguageNames:
     """Look the names up in a model without weights."""
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+    with boundary(CheckpointError, "the text tower's config does not make a language model", "give --text-tower"):
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     names: dict[int, str] = {id(module): name for name, module in model.named_modules()}
     head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
     if not isinstance(head, nn.Linear):
@@ -132,12 +191,25 @@ def _language_names(config: PretrainedConfig) -> LanguageNames:
     return LanguageNames(f"{model.base_model_prefix}.", f"{names[id(embedding)]}.weight", names[id(head)], scale)
 
 
+def _normalisation(source: str) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of a vision tower's pixels, one or three numbers each."""
+    remedy = "correct its preprocessor_config.json"
+    with _reading(f"the pixel statistics of {source} cannot be read", remedy):
+        mean, std = tower_normalisation(source)
+    numbers = all(isinstance(n, int | float) and math.isfinite(n) for n in (*mean, *std))
+    if not numbers or len(mean) != len(std) or len(mean) not in (1, 3) or not all(n > 0 for n in std):
+        raise CheckpointError(
+            f"the pixel statistics of {source} are {shown(mean)} and {shown(std)}; expected three numbers each, and "
+            f"no deviation of 0: {remedy}"
+        )
+    return mean, std
+
+
 def _tokenizer(text: str) -> Any:
     """The language model's tokenizer with the tokens that the original added, in its order."""
-    try:
+    with _reading(f"the text tower {text!r} has no tokenizer that can be read", "give --text-tower"):
         tokenizer = load_tokenizer(text)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"the text tower {text!r} has no tokenizer: {str(error).splitlines()[0]}") from error
+    tokenizer.init_kwargs.pop("auto_map", None)  # code of the folder, which would be named in the new one
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is not None:
             tokenizer.pad_token = tokenizer.eos_token
@@ -188,14 +260,19 @@ def infer_config(parts: Parts, settings: RunSettings, towers: Towers, model_type
         text.vocab_size = _vocabulary(parts, towers, towers.names.embedding)
         fields["image_token_id"] = int(towers.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN))
     trained = not (generates and settings.stage == "vision")
-    config = PanoLLaVaConfig(
-        vision_config=towers.vision,
-        text_config=text,
-        connector_trained=trained,
-        trainable_vision_blocks=0,
-        vicreg_pairs="columns",
-        **fields,
-    )
+    try:
+        config = PanoLLaVaConfig(
+            vision_config=towers.vision,
+            text_config=text,
+            connector_trained=trained,
+            trainable_vision_blocks=0,
+            vicreg_pairs="columns",
+            **fields,
+        )
+        config.token_grid()
+        config.num_image_tokens()
+    except (ValueError, PanoramaError) as error:
+        raise CheckpointError(f"the settings of this run do not make a model: {one_line(error)}") from error
     notes = []
     if "num_views" in fields:
         notes.append(
@@ -214,6 +291,8 @@ def _vocabulary(parts: Parts, towers: Towers, embedding: str) -> int:
             f"the checkpoint lacks model.language_model.{embedding}: give the --text-tower it was trained with, not "
             f"{towers.text_source}"
         )
+    if parts.language.tensors[embedding].ndim != 2:
+        raise CheckpointError(f"model.language_model.{embedding} is not a table of two dimensions, as embeddings are")
     rows = int(parts.language.tensors[embedding].shape[0])
     if int(towers.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)) >= rows:
         raise CheckpointError(
@@ -247,6 +326,13 @@ def _crop_fields(settings: RunSettings, towers: Towers) -> dict[str, Any]:
     known = settings.values
     strategy, fov, crop = known["crop_strategy"], float(known["fov_deg"]), settings.crop_overlap
     overlap = known.get("overlap_ratio", crop)
+    for ratio in (crop, overlap):
+        tiles = 0 if ratio is None else 360 / (fov * (1 - ratio))
+        if tiles > MAX_VIEWS or (strategy == "anyres" and tiles**2 / 2 > MAX_VIEWS):
+            raise CheckpointError(
+                f"fov_deg {shown(fov)} and overlap_ratio {shown(ratio)} cut a panorama into more than {MAX_VIEWS} "
+                "views; correct them in the model config, and in the hyper_parameters of the checkpoint"
+            )
     if overlap is None:
         raise CheckpointError("overlap_ratio is neither in hyper_parameters nor in a model config: give --model-config")
     fields: dict[str, Any] = {"crop_strategy": strategy, "fov_deg": fov, "overlap_ratio": float(overlap)}
@@ -255,9 +341,9 @@ def _crop_fields(settings: RunSettings, towers: Towers) -> dict[str, Any]:
         plan = plan_views(strategy, fov_deg=fov, overlap_ratio=float(crop))
         fields["num_views"] = len(plan) - (1 if strategy == "anyres_e2p" else 0)
     tower = getattr(towers.vision, "image_size", None)
-    size, tower_size = ([side, side] if isinstance(side, int) else side for side in (settings.image_size, tower))
-    if size is not None and tower_size is not None and list(size) != list(tower_size):
-        fields["view_size"] = [int(side) for side in size]
+    size, tower_size = settings.image_size, [tower, tower] if isinstance(tower, int) else tower
+    if size is not None and tower_size is not None and size != list(tower_size):
+        fields["view_size"] = size
     return fields
 
 

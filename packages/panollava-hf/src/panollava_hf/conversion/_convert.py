@@ -20,7 +20,7 @@ from panollava_hf.conversion._parts import ModelType, split_parts
 from panollava_hf.conversion._report import ConversionReport
 from panollava_hf.conversion._settings import read_settings
 from panollava_hf.conversion._weights import map_weights, verify, vision_prefix
-from panollava_hf.conversion._write import Progress, plan_weights, widest_dtype, write_processor, write_weights
+from panollava_hf.conversion._write import Progress, plan_weights, widest_dtype, write_processor, write_weights, writing
 from panollava_hf.hub import CardFacts, plan_push, push, write_card
 from panollava_hf.hub._export import make_portable
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
@@ -145,7 +145,7 @@ def convert_lightning_checkpoint(
     config.architectures = [CLASSES[model_type].__name__]
     # 4.57 builds a tower in the type that its own config names, not in the model's.
     config.dtype = config.text_config.dtype = config.vision_config.dtype = stored_dtype or widest_dtype(weights)
-    with staged_folder(output) as folder:
+    with writing(output), staged_folder(output) as folder:
         files = write_weights(folder, weights, lambda: read_checkpoint(checkpoint.path).tensors, progress)
         write_processor(folder, config, towers)
         if kept is not None:

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from panollava_hf._errors import CheckpointError
+from panollava_hf._errors import CheckpointError, one_line
 from panollava_hf.conversion._parts import MappedPart, Part, Parts
 from panollava_hf.conversion._report import KeyReport
+from panollava_hf.conversion._values import shown
 
 #: The resamplers that the original had, by the beginning of their tensors' names.
 ORIGINAL_RESAMPLERS = {"mlp.": "mlp", "bert.": "qformer", "blocks.": "bimamba"}
@@ -74,10 +75,16 @@ def settings_from_shapes(parts: Parts) -> dict[str, Any]:
     return known
 
 
-def _shape(tensors: Mapping[str, Tensor], name: str) -> tuple[int, ...]:
+def _shape(tensors: Mapping[str, Tensor], name: str, dimensions: int = 2) -> tuple[int, ...]:
     if name not in tensors:
         raise CheckpointError(f"the resampler or VICReg projector lacks {name}, from which its size is read")
-    return tuple(tensors[name].shape)
+    shape = tuple(tensors[name].shape)
+    if len(shape) != dimensions or not all(shape):
+        raise CheckpointError(
+            f"{name} of the resampler or VICReg projector has shape {shown(shape)}; expected {dimensions} dimensions, "
+            "none of size 0"
+        )
+    return shape
 
 
 def _mlp_sizes(tensors: Mapping[str, Tensor]) -> list[int]:
@@ -101,8 +108,8 @@ def _qformer(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     return {
         "latent_dimension": _shape(tensors, "proj.weight")[0],
         "resampler_num_hidden_layers": _count(tensors, "bert.encoder.layer."),
-        "resampler_num_query_tokens": _shape(tensors, "query")[-2],
-        "resampler_width": _shape(tensors, "query")[-1],
+        "resampler_num_query_tokens": _shape(tensors, "query", 3)[-2],
+        "resampler_width": _shape(tensors, "query", 3)[-1],
     }
 
 
@@ -114,7 +121,7 @@ def _bimamba(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         "resampler_hidden_dim": hidden,
         "resampler_depth": _count(tensors, "blocks."),
         "resampler_d_state": state,
-        "resampler_d_conv": _shape(tensors, "blocks.0.forward_block.conv1d.weight")[-1],
+        "resampler_d_conv": _shape(tensors, "blocks.0.forward_block.conv1d.weight", 3)[-1],
         "resampler_expand": inner / hidden,
     }
 
@@ -136,6 +143,8 @@ def map_resampler(part: Part, kind: str) -> MappedPart:
         raise CheckpointError(
             f"the {kind} resampler is incomplete: model.resampler_module.resampler.{error.args[0]} is missing"
         ) from error
+    except (RuntimeError, IndexError, ValueError) as error:  # what torch raises for shapes that do not fit
+        raise CheckpointError(f"the tensors of the {kind} resampler do not fit together: {one_line(error)}") from error
     prefix = "panollava.resampler."
     rows = []
     for name, key in part.keys.items():

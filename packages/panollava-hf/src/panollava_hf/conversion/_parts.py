@@ -5,7 +5,7 @@ through its own renaming.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -37,6 +37,16 @@ REQUIRED = {
     "vision": "vision tower",
     "resampler": "resampler",
     "language": "language model (convert it with --model-type vicreg or feature-extraction)",
+}
+#: What wrappers of the whole module or of a part insert into keys: DistributedDataParallel and DeepSpeed,
+#: torch.compile, Lightning's strategies, FSDP, activation checkpointing.
+WRAPPERS = {
+    "module",
+    "_orig_mod",
+    "_forward_module",
+    "_fsdp_wrapped_module",
+    "_checkpoint_wrapped_module",
+    "_fpw_module",
 }
 #: Elements compared at once, so that a comparison needs little memory.
 CHUNK = 1 << 22
@@ -121,11 +131,15 @@ def split_parts(tensors: Mapping[str, Tensor], model_type: ModelType) -> Parts:
         CheckpointError: A part is missing, two copies of a tensor differ, or LoRA factors do not match.
     """
     unused = _unused_parts(model_type)
-    named, rows = _without_aliases({_plain(key): (key, tensor) for key, tensor in tensors.items()})
+    unwrapped = _unwrapped(tensors)
+    named, rows = _without_aliases(
+        {name.removeprefix("model."): (key, tensors[key]) for name, key in unwrapped.items()}
+    )
+    outside = {key for name, key in unwrapped.items() if not name.startswith("model.")}
     found: dict[str, dict[str, tuple[str, Tensor]]] = {part: {} for part in PARTS.values()}
     for name, (key, tensor) in named.items():
         prefix = next((prefix for prefix in PARTS if name.startswith(prefix)), None)
-        if prefix is None or not key.startswith("model."):
+        if prefix is None or key in outside:
             rows.append(KeyReport(key, "unexpected", reason="the original model has no such key"))
         elif _is_computed(name, tensor):
             rows.append(KeyReport(key, "dropped", reason="a buffer that the model computes itself"))
@@ -153,9 +167,22 @@ def _part(found: Mapping[str, tuple[str, Tensor]]) -> Part:
     return Part({name: tensor for name, (_, tensor) in found.items()}, {name: key for name, (key, _) in found.items()})
 
 
-def _plain(key: str) -> str:
-    """A key without the Lightning module's prefix and without what torch.compile inserts."""
-    return key.removeprefix("model.").replace("_orig_mod.", "")
+def _unwrapped(keys: Iterable[str]) -> dict[str, str]:
+    """Each key by its name without what wrappers insert, at any level and in any order.
+
+    Raises:
+        CheckpointError: Two keys have the same name then.
+    """
+    found: dict[str, str] = {}
+    for key in keys:
+        name = ".".join(part for part in key.split(".") if part not in WRAPPERS)
+        if name in found:
+            raise CheckpointError(
+                f"{found[name]} and {key} are the same tensor, {name}, in different wrappers; remove those that were "
+                "not trained and save again"
+            )
+        found[name] = key
+    return found
 
 
 def _unused_parts(model_type: ModelType) -> dict[str, str]:

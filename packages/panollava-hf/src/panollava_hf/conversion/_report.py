@@ -9,6 +9,9 @@ from typing import Literal, get_args
 
 from panollava_hf._errors import CheckpointError
 
+#: Most keys that an error lists.
+MAX_LISTED = 100
+
 Status = Literal["mapped", "dropped", "missing", "unexpected"]
 
 
@@ -64,11 +67,12 @@ class ConversionReport:
             allow: Shell patterns (`vicreg_projector.*`) of keys that may be missing or unexpected.
 
         Raises:
-            CheckpointError: Lists all other missing and unexpected keys.
+            CheckpointError: Lists the other missing and unexpected keys, at most 100.
         """
         wrong = [row for row in self.of("missing", "unexpected") if not matches(row.key, allow)]
         if wrong:
-            listed = "; ".join(f"{row.status} {row.key}{f' ({row.reason})' if row.reason else ''}" for row in wrong)
+            rows = [f"{row.status} {row.key}{f' ({row.reason})' if row.reason else ''}" for row in wrong[:MAX_LISTED]]
+            listed = "; ".join([*rows, *([f"and {len(wrong) - MAX_LISTED} more"] if len(wrong) > MAX_LISTED else [])])
             raise CheckpointError(
                 f"{len(wrong)} keys of the checkpoint and the model do not match: {listed}. Give the towers and the "
                 "model config of the run, or pass --allow-missing PATTERN for keys that may be missing or unexpected"

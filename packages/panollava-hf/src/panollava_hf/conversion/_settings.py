@@ -6,15 +6,21 @@ config as flat JSON, and read it from YAML with sections (`models`, `image_proce
 """
 
 import json
+import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from panollava_hf._errors import CheckpointError
+from panollava_hf._errors import CheckpointError, boundary, one_line
+from panollava_hf._plain_yaml import MAX_BYTES, read_yaml
 from panollava_hf.conversion._checkpoint import Checkpoint
 from panollava_hf.conversion._parts import ModelType
+from panollava_hf.conversion._values import is_plain_text, setting, shown, view_size
 
+#: Longest name of a tower.
+MAX_TOWER = 300
 SECTIONS = ("models", "model", "model_config", "image_processing", "data", "lora")
 #: Names that differ between the original's files, by the section in which they have this meaning ("": any).
 RENAMED = {
@@ -100,7 +106,7 @@ class RunSettings:
         values: Values by the original's names; a setting that is recorded nowhere and has no default is absent.
         stage: Training stage: `vision`, `resampler` or `finetune`; None if it is not recorded.
         crop_overlap: Overlap with which panoramas were cut into views; the model's own is `values["overlap_ratio"]`.
-        image_size: Size of the views.
+        image_size: Height and width of the views; None if they are not recorded.
         towers: The recorded names of `vision_name` and `language_model_name`, best first.
         folders: Folders where relative names of towers start.
         notes: What was found and assumed.
@@ -108,8 +114,8 @@ class RunSettings:
 
     values: Mapping[str, Any]
     stage: str | None
-    crop_overlap: Any
-    image_size: Any
+    crop_overlap: float | None
+    image_size: list[int] | None
     towers: Mapping[str, tuple[str, ...]]
     folders: tuple[Path, ...]
     notes: tuple[str, ...]
@@ -133,8 +139,11 @@ def read_settings(
     recorded = dict(checkpoint.hyper_parameters)
     # The data module's overlap cuts the panorama, the model's stitches and pairs: two settings of one name.
     crop_overlap = recorded.pop("overlap_ratio", None)
+    if crop_overlap is not None:
+        crop_overlap = setting("overlap_ratio", crop_overlap, "hyper_parameters")
     recorded = {RENAMED.get(("", name), name): value for name, value in recorded.items()}
-    stage = recorded["stage"] if isinstance(recorded.get("stage"), str) else None
+    stage = recorded.get("stage")
+    stage = stage if isinstance(stage, str) and re.fullmatch(r"[\w.-]{1,40}", stage) else None
     path = _find_model_config(checkpoint.path) if model_config is None else Path(model_config)
     config = {} if path is None else _read_model_config(path, stage)
 
@@ -151,9 +160,9 @@ def read_settings(
         values={**shapes, **values, **assumed},
         stage=stage,
         crop_overlap=crop_overlap,
-        image_size=recorded.get("image_size") or config.get("image_size"),
+        image_size=_image_size(recorded, config),
         towers={
-            name: tuple(place[name] for place in (config, recorded) if isinstance(place.get(name), str))
+            name: tuple(place[name] for place in (config, recorded) if is_plain_text(place.get(name), MAX_TOWER))
             for name in ("vision_name", "language_model_name")
         },
         folders=() if path is None else tuple(path.resolve().parents)[:2],
@@ -177,15 +186,31 @@ def _agreed(name: str, shapes: Mapping[str, Any], recorded: Mapping[str, Any], c
         "hyper_parameters": recorded.get(name),
         "the model config": config.get(name, config.get(inside or name)),
     }
-    values = {place: list(v) if isinstance(v, tuple) else v for place, v in places.items() if v is not None}
+    values = {
+        place: value if place == "the tensors" else setting(name, value, place)
+        for place, value in places.items()
+        if value is not None
+    }
     value = next(iter(values.values()), None)
     if any(other != value for other in values.values()):
-        listed = ", ".join(f"{repr(other)[:200]} in {place}" for place, other in values.items())
+        listed = ", ".join(f"{shown(other)} in {place}" for place, other in values.items())
         raise CheckpointError(f"{name} is contradictory: {listed}. Correct the model config, or pass the right one")
     if value is not None and name in SUPPORTED and value not in SUPPORTED[name]:
         expected = " or ".join(map(repr, SUPPORTED[name]))
-        raise CheckpointError(f"{name} is {repr(value)[:200]}, which is not supported; expected {expected}")
+        raise CheckpointError(f"{name} is {shown(value)}, which is not supported; expected {expected}")
     return value
+
+
+def _image_size(recorded: Mapping[str, Any], config: Mapping[str, Any]) -> list[int] | None:
+    """The one size of the views."""
+    first = view_size(recorded.get("image_size"), "hyper_parameters")
+    second = view_size(config.get("image_size"), "the model config")
+    if first is not None and second is not None and first != second:
+        raise CheckpointError(
+            f"image_size is contradictory: {shown(first)} in hyper_parameters, {shown(second)} in the model config. "
+            "Correct the model config, or pass the right one"
+        )
+    return second if first is None else first
 
 
 def _find_model_config(checkpoint: Path) -> Path | None:
@@ -195,29 +220,38 @@ def _find_model_config(checkpoint: Path) -> Path | None:
 
 def _read_model_config(path: Path, stage: str | None) -> dict[str, Any]:
     """Read a model config in either of the original's layouts into one flat dictionary."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"model config {path} cannot be read: {error}") from error
-    try:
-        document = json.loads(text) if path.suffix == ".json" else _yaml(text)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"model config {path} is not valid {path.suffix[1:] or 'YAML'}: {error}") from error
+    document = _json(path) if path.suffix == ".json" else read_yaml(path, CheckpointError, what="a model config")
     if not isinstance(document, dict):
-        raise CheckpointError(f"model config {path} contains a {type(document).__name__}, expected names and values")
+        raise CheckpointError(f"model config {path} contains {shown(document)}, expected names and values")
     config = _flatten(document, stage)
     if not config.get("use_lora"):  # its LoRA settings are defaults then, and were not used
         config = {name: value for name, value in config.items() if name not in LORA}
     return config
 
 
-def _yaml(text: str) -> Any:
-    import yaml
-
+def _json(path: Path) -> Any:
+    """The content of a JSON file of at most a megabyte. What tabs and `1e-4` mean differs from YAML."""
+    with boundary(CheckpointError, f"model config {path} cannot be read", "give --model-config FILE"):
+        found = path.stat()
+        text = (
+            path.read_text(encoding="utf-8-sig") if stat.S_ISREG(found.st_mode) and found.st_size <= MAX_BYTES else None
+        )
+    if text is None:
+        raise CheckpointError(f"model config {path} cannot be read: expected a file of at most {MAX_BYTES:,} bytes")
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from error
+        return json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"model config {path} is not valid JSON: {one_line(error)}") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, each of whose names occurs once."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the name {shown(name)} occurs twice; remove one")
+        found[name] = value
+    return found
 
 
 def _flatten(document: Mapping[str, Any], stage: str | None) -> dict[str, Any]:
@@ -234,5 +268,6 @@ def _flatten(document: Mapping[str, Any], stage: str | None) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for section, part in parts:
         for name, value in part.items() if isinstance(part, Mapping) else ():
-            flat[RENAMED.get((section, name)) or RENAMED.get(("", name)) or str(name)] = value
+            if isinstance(name, str):
+                flat[RENAMED.get((section, name)) or RENAMED.get(("", name)) or name] = value
     return flat

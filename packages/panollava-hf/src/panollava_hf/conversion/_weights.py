@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModel, PretrainedConfig, PreTrainedModel
 
-from panollava_hf._errors import CheckpointError
+from panollava_hf._errors import CheckpointError, boundary
 from panollava_hf.conversion._config import LanguageNames, Towers
 from panollava_hf.conversion._parts import Adapter, MappedPart, Part, Parts, equal
 from panollava_hf.conversion._report import KeyReport
 
+GIVE_TOWERS = "give the towers it was trained with"
+#: Parameters that a small checkpoint may lack, in addition to a multiple of its own.
+MAX_MISSING = 100_000_000
 LANGUAGE = "panollava.language_model."
 VISION = "panollava.vision_backbone.encoder."
 PROJECTOR = "panollava.projector.linear."
@@ -158,8 +161,11 @@ def vision_prefix(vision: Part, config: PretrainedConfig) -> str:
 
     With it every release reads the tower: 4.57 has the prefix, and 5.x renames it.
     """
-    with torch.device("meta"):
-        model_class = type(AutoModel.from_config(config))
+    with boundary(CheckpointError, "the vision tower's config does not make a model", "give --vision-tower"):
+        with torch.device("meta"):
+            tower = AutoModel.from_config(config, trust_remote_code=False)
+    model_class = type(tower)
+    _check_parameters(tower, vision.tensors)
     problems = {}
     for prefix in (LEVEL, ""):
         named = {prefix + name.removeprefix(LEVEL): tensor for name, tensor in vision.tensors.items()}
@@ -192,6 +198,17 @@ def verify(model_class: type[PreTrainedModel], config: PretrainedConfig, mapped:
     )
 
 
+def _check_parameters(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse a model that is many times larger than the checkpoint: its missing weights would fill the memory."""
+    expected = sum(parameter.numel() for parameter in model.parameters())
+    found = sum(tensor.numel() for tensor in tensors.values())
+    if expected > 8 * found + MAX_MISSING:
+        raise CheckpointError(
+            f"the towers' configs make a model of {expected:,} parameters, but the checkpoint has {found:,}; "
+            f"{GIVE_TOWERS}"
+        )
+
+
 def _load(
     model_class: type[PreTrainedModel], config: PretrainedConfig, tensors: Mapping[str, Tensor]
 ) -> tuple[Any, Any]:
@@ -207,28 +224,29 @@ def _load(
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # missing weights that are allowed start with the same values every time
-            return model_class.from_pretrained(
-                None, config=config, state_dict=dict(tensors), output_loading_info=True, dtype=dtype
-            )
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines() if "size mismatch" in line or "shape" in line]
-        raise CheckpointError(
-            "shapes in the checkpoint and in the towers' configs differ: "
-            f"{'; '.join(lines[:6]) or str(error).splitlines()[0]}. Give the towers it was trained with"
-        ) from error
+            with boundary(CheckpointError, "the checkpoint does not fit the towers' configs", GIVE_TOWERS):
+                return model_class.from_pretrained(
+                    None, config=config, state_dict=dict(tensors), output_loading_info=True, dtype=dtype
+                )
     finally:
         logger.setLevel(level)
 
 
 def _check_shapes(model_class: type[PreTrainedModel], config: PretrainedConfig, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse tensors with another shape than the model's; names that transformers renames are left to it."""
-    with torch.device("meta"):
-        expected = {name: tuple(tensor.shape) for name, tensor in model_class(config).state_dict().items()}
+    """Refuse tensors of another shape than the model's, and integers; transformers checks the names that it changes."""
+    with boundary(CheckpointError, "the towers' configs and the settings do not make a model", GIVE_TOWERS):
+        with torch.device("meta"):
+            model = model_class(config)
+    _check_parameters(model, tensors)
+    state = model.state_dict()
+    expected = {name: tuple(tensor.shape) for name, tensor in state.items()}
     wrong = []
     for name, tensor in tensors.items():
         for known in (name, name.replace(VISION + LEVEL, VISION)):
             if known in expected and expected[known] != tuple(tensor.shape):
                 wrong.append(f"{known} is {tuple(tensor.shape)} in the checkpoint and {expected[known]} by the configs")
+            elif known in state and state[known].is_floating_point() and not tensor.is_floating_point():
+                wrong.append(f"{known} has the type {tensor.dtype} in the checkpoint, expected floating-point numbers")
     if wrong:
         listed = "; ".join(wrong[:6]) + (f"; and {len(wrong) - 6} more" if len(wrong) > 6 else "")
-        raise CheckpointError(f"shapes are contradictory: {listed}. Give the towers it was trained with")
+        raise CheckpointError(f"weights are contradictory: {listed}. Give the towers it was trained with")

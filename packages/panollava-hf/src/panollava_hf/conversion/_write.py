@@ -1,7 +1,8 @@
 """Write a converted model: its weights shard by shard, its processor and its generation settings."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 
 import torch
 from huggingface_hub import split_state_dict_into_shards_factory
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import GenerationConfig
 
+from panollava_hf._errors import CheckpointError, PanoLLaVaError, boundary, one_line
 from panollava_hf.conversion._config import Towers
 from panollava_hf.conversion._lora import PeftAdapter, merged
 from panollava_hf.conversion._weights import PROJECTOR, MappedWeights, VerifiedModel
@@ -23,6 +26,27 @@ from panollava_hf.processing_panollava import PanoLLaVaProcessor
 Progress = Callable[[int, int], None]
 #: Smallest and largest shard in bytes. Between them a shard is a tenth of the weights: this much is in memory at once.
 SMALLEST, LARGEST = 256_000_000, 5_000_000_000
+
+
+@contextmanager
+def writing(output: Path) -> Iterator[None]:
+    """Report a full disk, or another folder that cannot be written, as one line.
+
+    Args:
+        output: The folder that is written.
+
+    Raises:
+        CheckpointError: A file in it could not be written.
+    """
+    try:
+        yield
+    except PanoLLaVaError:
+        raise
+    except (OSError, SafetensorError) as error:
+        cause = getattr(error, "strerror", None) or one_line(error)
+        raise CheckpointError(
+            f"{output} cannot be written ({cause}); nothing was left there. Free space or choose another folder"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -159,7 +183,16 @@ def write_processor(folder: Path, config: Any, towers: Towers) -> None:
     if towers.tokenizer is None:
         PanoLLaVaImageProcessor.from_config(config, mean, std).save_pretrained(str(folder))
         return
-    PanoLLaVaProcessor.from_config(config, towers.tokenizer, mean, std).save_pretrained(str(folder))
+    processor = PanoLLaVaProcessor.from_config(config, towers.tokenizer, mean, std)
+    with boundary(CheckpointError, "the tokenizer cannot be written", "free space, or check the files of --text-tower"):
+        processor.save_pretrained(str(folder))
+    problem = f"the generation settings of {towers.text_source!r} cannot be used"
+    with boundary(CheckpointError, problem, "correct or remove its generation_config.json"):
+        _generation(config, towers).save_pretrained(str(folder))
+
+
+def _generation(config: Any, towers: Towers) -> GenerationConfig:
+    """The language model's generation settings, with the tokens of this model."""
     try:
         generation = GenerationConfig.from_pretrained(towers.text_source)
     except OSError:  # many towers have none; transformers then derives one from the config, too
@@ -168,4 +201,4 @@ def write_processor(folder: Path, config: Any, towers: Towers) -> None:
         if getattr(generation, name) is None:
             setattr(generation, name, getattr(towers.tokenizer, name))
     generation.suppress_tokens = [config.image_token_id]  # the placeholder is read, never generated
-    generation.save_pretrained(str(folder))
+    return generation

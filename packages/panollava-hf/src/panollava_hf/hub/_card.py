@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,6 +138,12 @@ def write_card(folder: Path, config: "PretrainedConfig", facts: CardFacts) -> No
         True
     """
     (architecture,) = config.architectures
+    facts = replace(
+        facts,
+        model_id=_inline(facts.model_id),
+        converted_from=facts.converted_from and _inline(facts.converted_from),
+        stage=facts.stage and _inline(facts.stage),
+    )
     name = facts.model_id.split("/")[-1]
     has_code = (folder / "modeling_panollava.py").is_file()
     towers = {"vision": config.vision_config, "text": config.text_config}
@@ -192,6 +198,11 @@ def point_card(text: str, model_id: str, revision: str) -> str:
     return re.sub(r"^(\$ panollava ask .* --model )\S+$", lambda found: found[1] + model_id, text, flags=re.M)
 
 
+def _inline(text: str) -> str:
+    """A name as part of one line of Markdown: without line breaks and marks, and not too long."""
+    return " ".join(re.sub(r"[`|<>\[\]\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text[:200]).split())
+
+
 def _views(config: Any) -> str:
     height, width = config.image_size
     return (
@@ -207,4 +218,4 @@ def _tower(config: "PretrainedConfig") -> str:
 
 def hub_id(name: str | None) -> str | None:
     """The name of a tower if it is a Hub id; None for a local folder, whose path stays private."""
-    return name if name and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) else None
+    return name if name and len(name) <= 96 and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) else None
