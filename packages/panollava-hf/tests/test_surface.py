@@ -88,7 +88,7 @@ def public_names(path):
 
 
 def test_the_surface_stays_small():
-    """At most 70 names can be reached without an underscore, in at most 100 modules (readers of damaged input were added)."""
+    """At most 70 names can be reached without an underscore, in at most 100 modules (one per outside file format)."""
     found = {
         f"{name}:{public}"
         for name, path in modules().items()

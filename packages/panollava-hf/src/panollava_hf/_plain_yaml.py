@@ -4,6 +4,7 @@ The parser's events are checked before any object is made from them, so that dee
 very large files cost nothing.
 """
 
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,14 +61,13 @@ def read_yaml(path: Path, kind: type[PanoLLaVaError], *, what: str = "a YAML fil
     """
     try:
         information = path.stat()
-        if not stat.S_ISREG(information.st_mode):
-            raise kind(f"{path}: this is not a regular file; expected {what}")
-        if information.st_size > MAX_BYTES:
-            raise kind(f"{path}: {information.st_size:,} bytes; {what} has at most {MAX_BYTES:,}")
-        content = path.read_bytes()
+        content = path.read_bytes() if _is_small_file(information) else None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or one_line(error)
         raise kind(f"{path}: the file cannot be read ({reason}); expected {what}") from error
+    if content is None:
+        size = f"it has {information.st_size:,} bytes" if stat.S_ISREG(information.st_mode) else "it is not a file"
+        raise kind(f"{path}: {size}; expected {what}, a file of at most {MAX_BYTES:,} bytes")
     utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
     try:
         text = content.decode("utf-16" if utf16 else "utf-8-sig")
@@ -75,6 +75,10 @@ def read_yaml(path: Path, kind: type[PanoLLaVaError], *, what: str = "a YAML fil
         line = content.count(b"\n", 0, error.start) + 1
         raise kind(f"{path}, line {line}: this is not UTF-8 text; save {what} as UTF-8") from error
     return parse_yaml(text, str(path), kind)
+
+
+def _is_small_file(information: os.stat_result) -> bool:
+    return stat.S_ISREG(information.st_mode) and information.st_size <= MAX_BYTES
 
 
 def parse_yaml(text: str, name: str, kind: type[PanoLLaVaError]) -> Any:
