@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from panollava_hf._errors import EvaluationError, PanoShapesError
+from panollava_hf._shown import public_url
 from panollava_hf.data._examples import read_examples
 from panollava_hf.panoshapes import Question as ShapesQuestion
 from panollava_hf.panoshapes import Scene, read_scenes
@@ -25,7 +26,8 @@ class Question:
     Attributes:
         index: Its row in the table, from 0.
         place: File and row, for messages.
-        key: Identifies the panorama: questions with the same key share an image.
+        key: Identifies the panorama in files: questions with the same key share an image. A URL has no user name,
+            password and query there; if it had one, part of a digest follows.
         image: The image, as `load_equirectangular` reads it.
         question: The question.
         answer: The expected answer.
@@ -166,7 +168,7 @@ def read_questions(
         family = extra.get("family") or (CAPTION if captions else DEFAULT_FAMILY)
         key = _key(example.image, examples.folder, example.where)
         digest.update(json.dumps([key, example.question, example.answer, family, name, program]).encode() + b"\n")
-        asked = Question(index, example.where, key, example.image, example.question, example.answer, family)
+        asked = Question(index, example.where, _public(key), example.image, example.question, example.answer, family)
         if scenes is not None and name is not None and program is not None:
             try:
                 shapes = ShapesQuestion.parse(asked.question, asked.answer, program)
@@ -183,6 +185,12 @@ def read_questions(
         fingerprint=digest.hexdigest(),
         scenes=None if scenes is None else scene_file,
     )
+
+
+def _public(key: str) -> str:
+    """The key of an image without what may be secret in a URL."""
+    shown = public_url(key)
+    return key if shown == key else f"{shown}#{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
 
 
 def _key(image: Any, folder: Path | None, place: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from panollava_hf._files import write_whole
+from panollava_hf._shown import printable, public_url
 
 #: How to install the libraries that some metrics need.
 EXTRA = "pip install 'panollava-hf[eval]'"
@@ -196,12 +197,13 @@ class Results:
         columns = [column for result in results.values() for column in result.table_columns()]
         names = dict.fromkeys(name for column in columns for name in column.cells)  # a set in order
         rows = [[name, *(column.cells.get(name, percent(None)) for column in columns)] for name in names]
-        lines = [f"# {self.model.name} on {self.data.source}{split}", "", summary]
+        title = f"# {self.model.name} on {public_url(self.data.source)}{split}"
+        lines = [" ".join(title.split()), "", summary]
         lines += ["", *table(["family", *(column.title for column in columns)], rows)]
         for name, result in results.items():
             section = result.section(name)
             lines += ["", *section] if section else []
-        return "\n".join(lines) + "\n"
+        return printable("\n".join(lines) + "\n")
 
     def notes(self) -> list[str]:
         """What could not be computed or drawn because a library is missing, one line each."""
@@ -214,13 +216,19 @@ class Results:
             for name, content in ({} if result is None else result.files(subject)).items():
                 write_whole(folder / name, content)
         write_whole(folder / "results.md", self.markdown())
-        write_whole(folder / "results.json", json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n")
+        figures = json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
+        write_whole(folder / "results.json", printable(figures))  # the escapes of half surrogate pairs are JSON's
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a Markdown table; all columns but the first are aligned to the right."""
     aligned = "|".join(["---", *["---:"] * (len(header) - 1)])
-    return [f"| {' | '.join(header)} |", f"|{aligned}|", *(f"| {' | '.join(row)} |" for row in rows)]
+    return [f"| {' | '.join(header)} |", f"|{aligned}|", *(f"| {' | '.join(map(_cell, row))} |" for row in rows)]
+
+
+def _cell(text: str) -> str:
+    """A text in one line, without bars that would begin another cell."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def percent(share: float | None) -> str:
