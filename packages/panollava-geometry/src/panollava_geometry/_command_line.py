@@ -3,11 +3,17 @@
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TextIO
 
 import typer
+from typer.main import get_command
 
-from panollava_geometry._errors import PanoramaError
+from panollava_geometry._errors import PanoramaError, PanoramaWarning
+from panollava_geometry._interrupts import EXIT_CODE, Interrupted, catch_interrupts, on_interrupt
+from panollava_geometry._printable import printable, printable_line
 
 #: Base class of the parser's errors. Newer releases of typer contain their own click, so it is found through typer.
 ParserError: type[Exception] = typer.BadParameter.__bases__[0].__bases__[0]
@@ -23,6 +29,9 @@ def run_app(
     mistakes: tuple[type[Exception], ...] | None = None,
 ) -> int:
     """Run a command line.
+
+    Every `PanoramaWarning`, also of other threads, is printed as one line `Note: …`, and each text only once. After an
+    interrupt, one line says so, with the text of `Interrupted` or `on_interrupt`; a second interrupt ends the process.
 
     Args:
         app: The commands.
@@ -40,26 +49,91 @@ def run_app(
         errors = mistakes
     token = _program.set(program)
     try:
-        result = app(args=arguments, prog_name=program, standalone_mode=False)
+        with catch_interrupts(lambda: error_line("interrupted")):
+            return _run(app, arguments, program, errors)
+    finally:
+        _program.reset(token)
+
+
+def _run(app: typer.Typer, arguments: list[str] | None, program: str, errors: tuple[type[Exception], ...]) -> int:
+    """Run a command and report its errors. Without `main` of click, which prints nothing when it is interrupted."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        with on_interrupt(lambda: ""), _warnings_as_notes():
+            command = get_command(app)
+            with command.make_context(program, words) as context:
+                result = command.invoke(context)
+    except typer.Exit as stop:
+        return int(stop.exit_code)
     except errors as error:
         return _fail(str(error))
     except ParserError as error:
-        context = getattr(error, "ctx", None)
-        hint = f" (see `{context.command_path} --help`)" if context is not None else ""
+        parsed = getattr(error, "ctx", None)
+        hint = f" (see `{parsed.command_path} --help`)" if parsed is not None else ""
         return _fail(_message(error).rstrip(".") + hint)
-    except (typer.Abort, KeyboardInterrupt):
-        return _fail("interrupted", code=130)
+    except (typer.Abort, KeyboardInterrupt) as error:
+        if sys.stderr is not None and sys.stderr.isatty():
+            typer.echo(err=True)  # the terminal shows ^C on this line
+        complete = f"; {error}" if isinstance(error, Interrupted) and str(error) else ""
+        return _fail(f"interrupted{complete}", code=EXIT_CODE)
     except BrokenPipeError:  # nothing more can be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    finally:
-        _program.reset(token)
     return result if isinstance(result, int) else 0
 
 
 def error_line(message: str) -> str:
     """An error message as one line that begins with the name of the program that `run_app` is running."""
-    return f"{_program.get()}: {' '.join(message.split())}"
+    return printable_line(f"{_program.get()}: {message}")
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a text on stdout, or stderr. Characters that the stream cannot encode are written as escapes.
+
+    Raises:
+        PanoramaError: The stream cannot be written, for example because the disk is full.
+    """
+    stream = sys.stderr if err else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        typer.echo(printable(text).encode(encoding, "backslashreplace").decode(encoding), err=err)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        name = "standard error" if err else "standard output"
+        raise PanoramaError(f"{name} cannot be written ({error.strerror or error}); check where it goes") from error
+
+
+def note(text: str) -> None:
+    """Print one line on stderr that begins with "Note:"."""
+    head = typer.style("Note:", fg="yellow") if sys.stderr.isatty() else "Note:"
+    typer.echo(f"{head} {printable_line(text)}", err=True)
+
+
+@contextmanager
+def _warnings_as_notes() -> Iterator[None]:
+    """Print every `PanoramaWarning` as a note, once per text. Other warnings are shown as before."""
+    seen: set[str] = set()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=PanoramaWarning)
+        show = warnings.showwarning
+
+        def show_note(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if not issubclass(category, PanoramaWarning):
+                show(message, category, filename, lineno, file, line)
+            elif str(message) not in seen:
+                seen.add(str(message))
+                note(str(message))
+
+        warnings.showwarning = show_note
+        yield
 
 
 def _message(error: Exception) -> str:
@@ -67,5 +141,5 @@ def _message(error: Exception) -> str:
 
 
 def _fail(message: str, code: int = 2) -> int:
-    typer.echo(error_line(message), err=True)
+    echo(error_line(message), err=True)
     return code

@@ -4,14 +4,18 @@ Its options are defined without numpy, torch and rich. These are imported when i
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
-from panollava_geometry._command_line import error_line
+from panollava_geometry._command_line import echo, error_line
+from panollava_geometry._interrupts import on_interrupt
+from panollava_geometry._load_options import EyeOption, HFovOption, PartialOption, WholeSphereOption, load_options
+from panollava_geometry._output_folder import check_writable
 from panollava_geometry._strategy_names import Strategy
 
 _T = TypeVar("_T")
@@ -24,19 +28,39 @@ class ImageFormat(StrEnum):
     jpeg = "jpeg"
 
 
+def _size(text: str) -> int | None:
+    """The number of pixels, or None for `auto`."""
+    if text == "auto":
+        return None
+    if not (text.isascii() and text.isdigit() and int(text[:9]) >= 1):
+        raise typer.BadParameter(f"{text!r} is neither a number of pixels, 1 or more, nor 'auto'.")
+    return int(text[:9])
+
+
 def crop(
     source: Annotated[str, typer.Argument(help="A panorama (file or http(s) URL), or a folder of panoramas.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the results, with one folder per panorama.")
+        Path,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the results, with one folder per panorama."),
     ] = Path("views"),
     strategy: Annotated[Strategy, typer.Option(help="How to divide the panorama into views.")] = Strategy.anyres_e2p,
-    size: Annotated[int, typer.Option(min=1, help="Height and width of a view in pixels.")] = 224,
-    fov_deg: Annotated[float, typer.Option(help="Field of view of a tile in degrees.")] = 90.0,
-    overlap_ratio: Annotated[float, typer.Option(help="Minimum overlap of neighbouring tiles, in [0, 1).")] = 0.3,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            parser=_size,
+            metavar="auto|PIXELS",
+            help="Height and width of a view in pixels. auto: each view at the panorama's own resolution, so that a "
+            "pixel at its centre is as large as a pixel of the panorama.",
+        ),
+    ] = "auto",  # type: ignore[assignment]  # parsed by `_size`
+    fov_deg: Annotated[float, typer.Option(metavar="DEGREES", help="Field of view of a tile in degrees.")] = 90.0,
+    overlap_ratio: Annotated[
+        float, typer.Option(metavar="RATIO", help="Minimum overlap of neighbouring tiles, in [0, 1).")
+    ] = 0.3,
     num_views: Annotated[
-        int | None, typer.Option(help="Tiles per ring. Takes precedence over --overlap-ratio.")
+        int | None, typer.Option(metavar="NUMBER", help="Tiles per ring. Takes precedence over --overlap-ratio.")
     ] = None,
-    num_rings: Annotated[int, typer.Option(help="Rings of tiles, spread over the pitch range.")] = 1,
+    num_rings: Annotated[int, typer.Option(metavar="NUMBER", help="Rings of tiles, spread over the pitch range.")] = 1,
     pitch_range_deg: Annotated[
         tuple[float, float],
         typer.Option(
@@ -45,23 +69,33 @@ def crop(
         ),
     ] = (-45.0, 45.0),
     plan_file: Annotated[
-        Path | None, typer.Option("--plan", help="A plan.json file, used instead of a strategy.")
+        Path | None, typer.Option("--plan", metavar="FILE", help="A plan.json file, used instead of a strategy.")
     ] = None,
     image_format: Annotated[ImageFormat, typer.Option("--format", help="File format of the views.")] = ImageFormat.png,
-    workers: Annotated[int | None, typer.Option(min=1, help="Panoramas processed at the same time.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="NUMBER", help="Panoramas processed at the same time.")
+    ] = None,
+    hfov: HFovOption = None,
+    partial: PartialOption = False,
+    eye: EyeOption = None,
+    whole_sphere: WholeSphereOption = False,
 ) -> None:
     """Cut panoramas into views.
 
-    Writes the views, plan.json, and an image of every view's footprint. Panoramas that cannot be read are reported and
-    skipped; the exit code is then 1, or 2 if there was only one panorama.
+    Writes the views, plan.json, and an image of every view's footprint. The views of an earlier run in the same folder
+    are replaced. Panoramas that cannot be read are reported and skipped; the exit code is then 1, or 2 if there was
+    only one panorama.
     """
     from panollava_geometry._crop_sources import find_sources, output_folders, read_plan_file
 
-    folders = output_folders(find_sources(source), output)
+    sources = find_sources(source)
+    folders = output_folders(sources.paths, output)
     plan_text = None if plan_file is None else read_plan_file(plan_file)
+    check_writable(output)
 
     from panollava_geometry._plan import ViewPlan
     from panollava_geometry._strategies import plan_views
+    from panollava_geometry._view_sizes import check_size
 
     if plan_text is not None:
         plan = ViewPlan.from_json(plan_text)
@@ -74,25 +108,40 @@ def crop(
             num_rings=num_rings,
             pitch_range_deg=pitch_range_deg,
         )
+    if size is not None:
+        check_size(plan, size, image_format.value)
 
     from panollava_geometry._cropping import crop_files
 
-    failed = 0
-    for _, error in _with_progress(crop_files(folders, plan, size, image_format.value, workers), len(folders)):
-        if error is None:
-            continue
-        if len(folders) == 1:
-            raise error
-        failed += 1
-        typer.echo(error_line(str(error)), err=True)
-    done = len(folders) - failed
-    if done:
-        typer.echo(f"{done} panorama{'s' * (done != 1)}, {len(plan)} views each, in {output}")
+    failed, complete = 0, list[str]()
+    options = load_options(hfov, partial, eye, whole_sphere)
+    with (
+        on_interrupt(lambda: f"{len(complete)} of {_count(len(folders))} are complete in {output}"),
+        closing(
+            crop_files(folders, plan, size, image_format.value, workers, options=options, complete=complete)
+        ) as done,
+        closing(_with_progress(done, len(folders))) as shown,
+    ):
+        for _, error in shown:
+            if error is None:
+                continue
+            if len(folders) == 1:
+                raise error
+            failed += 1
+            echo(error_line(str(error)), err=True)
+    if complete:
+        echo(f"{_count(len(complete))}, {len(plan)} views each, in {output}")
+    if sources.skipped():
+        echo(sources.skipped())
     if failed:
         raise typer.Exit(1)
 
 
-def _with_progress(results: Iterable[_T], total: int) -> Iterator[_T]:
+def _count(panoramas: int) -> str:
+    return f"{panoramas} panorama{'s' * (panoramas != 1)}"
+
+
+def _with_progress(results: Iterable[_T], total: int) -> Generator[_T]:
     """Yield the results, with a progress bar if stderr is a terminal."""
     if not sys.stderr.isatty():
         yield from results

@@ -1,92 +1,154 @@
-"""Cut panorama files into view files. A file is written completely or not at all."""
+"""Cut panorama files into view files. The output folder of a panorama is written completely or not at all."""
 
+import math
 import os
-import tempfile
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Literal
+from typing import Any, Literal
 
+import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
 from panollava_geometry._drawing import draw_footprints
 from panollava_geometry._errors import PanoramaError
-from panollava_geometry._loading import load_equirectangular, load_views
+from panollava_geometry._extraction import extract_views
+from panollava_geometry._loading import _ENOUGH, _load, load_equirectangular
+from panollava_geometry._output_folder import FOOTPRINT_NAME, PLAN_NAME, check_views_are_ours, replaced_files
 from panollava_geometry._plan import ViewPlan
 from panollava_geometry._sizes import Size
+from panollava_geometry._view_sizes import native_sizes
 
 Format = Literal["png", "jpeg"]
-_FOOTPRINT_WIDTH = 1600
+_FOOTPRINT_SIZE = (1600, 800)
+#: The widest panorama that is decoded for `size=None`: the loader's limit of pixels.
+_MAX_WIDTH = 18_918
 
 
-def crop_file(source: str, folder: Path, plan: ViewPlan, size: Size, image_format: Format = "png") -> list[Path]:
-    """Write the views, the plan and the footprint image of one panorama into a folder.
+class Cancelled(Exception):
+    """The program is ending: a panorama that is being processed is given up."""
+
+
+def crop_file(
+    source: str,
+    folder: Path,
+    plan: ViewPlan,
+    size: Size | None,
+    image_format: Format = "png",
+    *,
+    options: Mapping[str, Any] | None = None,
+    cancelled: threading.Event | None = None,
+) -> list[Path]:
+    """Write the views, the plan and the footprint image of one panorama into a folder. The source is read once.
+
+    Args:
+        source: Path or URL of the panorama.
+        folder: The folder, made if it does not exist. The files of an earlier run are replaced, all others stay.
+        plan: The views.
+        size: Height and width of every view in pixels, or one number for both. None: the panorama's own resolution.
+        image_format: File format of the views.
+        options: Further arguments of `load_equirectangular`.
+        cancelled: Checked between the views.
 
     Returns:
         The files that were written.
 
     Raises:
         PanoramaError: The panorama cannot be read, or the folder cannot be written.
+        Cancelled: `cancelled` was set. The folder is as before.
     """
-    views = load_views(source, plan, size)
-    footprint = draw_footprints(load_equirectangular(source, max_width=_FOOTPRINT_WIDTH), plan)
-    suffix, options = (".jpg", {"quality": 95}) if image_format == "jpeg" else (".png", {"compress_level": 3})
-    written = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for index, view in enumerate(views):
-            image = Image.fromarray(view.permute(1, 2, 0).numpy())
-            written.append(_save(image, folder / f"view_{index:02d}{suffix}", image_format, **options))
-        written.append(_save(footprint, folder / "footprint.jpg", "jpeg", quality=90))
-        written.append(_write(folder / "plan.json", lambda file: file.write(plan.to_json().encode() + b"\n")))
-    except OSError as error:
-        raise PanoramaError(f"{folder}: cannot be written ({error}); check the output folder") from error
-    return written
+    suffix, quality = (".jpg", {"quality": 95}) if image_format == "jpeg" else (".png", {"compress_level": 3})
+    view_names = [f"view_{index:02d}{suffix}" for index in range(len(plan))]
+    names = [*view_names, FOOTPRINT_NAME, PLAN_NAME]
+    with _writing(folder):
+        check_views_are_ours(folder, names)
+    erp = _decode(source, plan, size, options or {})
+    sizes = native_sizes(plan, erp.shape[2]) if size is None else [size] * len(plan)
+    with _writing(folder), replaced_files(folder, names) as staged:
+        for name, view, side in zip(view_names, plan, sizes, strict=True):
+            if cancelled is not None and cancelled.is_set():
+                raise Cancelled
+            pixels = extract_views(erp, ViewPlan([view]), side)[0]
+            _save(Image.fromarray(pixels.permute(1, 2, 0).numpy()), staged / name, image_format, **quality)
+        _save(draw_footprints(_resized(erp), plan), staged / FOOTPRINT_NAME, "jpeg", quality=90)
+        (staged / PLAN_NAME).write_text(plan.to_json() + "\n", encoding="utf-8")
+    return [folder / name for name in names]
 
 
 def crop_files(
-    folders: dict[str, Path], plan: ViewPlan, size: Size, image_format: Format = "png", workers: int | None = None
-) -> Iterator[tuple[str, PanoramaError | None]]:
+    folders: dict[str, Path],
+    plan: ViewPlan,
+    size: Size | None,
+    image_format: Format = "png",
+    workers: int | None = None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    complete: list[str] | None = None,
+) -> Generator[tuple[str, PanoramaError | None]]:
     """Crop several panoramas in parallel.
 
     Args:
         folders: The output folder of every source.
         plan: The views.
-        size: Height and width of every view in pixels, or one number for both.
+        size: As in `crop_file`.
         image_format: File format of the views.
         workers: Panoramas processed at the same time. Default: up to 4.
+        options: Further arguments of `load_equirectangular`.
+        complete: Receives every source whose folder is complete, also while the program is being interrupted.
 
     Yields:
         Every source when it is done, with its error or None.
     """
     workers = workers or min(4, os.cpu_count() or 1)
+    cancelled = threading.Event()
+
+    def job(source: str, folder: Path) -> None:
+        crop_file(source, folder, plan, size, image_format, options=options, cancelled=cancelled)
+        if complete is not None:
+            complete.append(source)
+
     with ThreadPoolExecutor(workers) as pool:
-        jobs = {
-            pool.submit(crop_file, source, folder, plan, size, image_format): source
-            for source, folder in folders.items()
-        }
+        jobs = {pool.submit(job, source, folder): source for source, folder in folders.items()}
         try:
-            for job in as_completed(jobs):
-                error = job.exception()
+            for finished in as_completed(jobs):
+                error = finished.exception()
                 if error is not None and not isinstance(error, PanoramaError):
                     raise error
-                yield jobs[job], error
+                yield jobs[finished], error
         finally:
+            cancelled.set()
             pool.shutdown(cancel_futures=True)
 
 
-def _save(image: Image.Image, path: Path, image_format: str, **options: int) -> Path:
-    return _write(path, lambda file: image.save(file, image_format, **options))
+def _decode(source: str, plan: ViewPlan, size: Size | None, options: Mapping[str, Any]) -> Tensor:
+    """The panorama `[3, H, 2H]`, decoded no finer than the views need, as in `load_views`."""
+    if size is None:
+        erp: Tensor = load_equirectangular(source, max_width=_MAX_WIDTH, **options)
+        return erp
+    panorama, _ = _load(source, math.ceil(_ENOUGH * plan.required_width(size)), **options)
+    return torch.from_numpy(panorama).permute(2, 0, 1)
 
 
-def _write(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
-    """Write a temporary file in the same folder, then rename it."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            write(file)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
-    return path
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Raise errors of the file system in a block as `PanoramaError`."""
+    try:
+        yield
+    except OSError as error:
+        raise PanoramaError(f"{folder}: cannot be written ({error}); check the output folder") from error
+
+
+def _save(image: Image.Image, path: Path, image_format: str, **options: int) -> None:
+    with open(path, "xb") as file:
+        image.save(file, image_format, **options)
+
+
+def _resized(erp: Tensor) -> Tensor:
+    """The panorama at the size of the footprint image."""
+    image = Image.fromarray(erp.permute(1, 2, 0).contiguous().numpy())
+    kind = Image.Resampling.BOX if image.width > _FOOTPRINT_SIZE[0] else Image.Resampling.BICUBIC
+    return torch.from_numpy(np.array(image.resize(_FOOTPRINT_SIZE, kind))).permute(2, 0, 1)

@@ -13,16 +13,46 @@ if find_spec("typer") is None or find_spec("rich") is None:
     )
     raise SystemExit(2)
 
-from panollava_geometry._command_line import run_app
+from panollava_geometry._command_line import echo, error_line, run_app
 from panollava_geometry._crop_command import app, crop
-from panollava_geometry._crop_sources import check_writable
+from panollava_geometry._interrupts import Interrupted, exit_program, on_interrupt
+from panollava_geometry._load_options import (
+    Eye,
+    EyeOption,
+    HFovOption,
+    PartialOption,
+    WholeSphereOption,
+    load_options,
+    shown_source,
+)
+from panollava_geometry._output_folder import check_writable
+from panollava_geometry._printable import printable
 
-__all__ = ["app", "check_writable", "crop", "main", "run_app"]
+__all__ = [
+    "Eye",
+    "EyeOption",
+    "HFovOption",
+    "Interrupted",
+    "PartialOption",
+    "WholeSphereOption",
+    "app",
+    "check_writable",
+    "crop",
+    "echo",
+    "error_line",
+    "exit_program",
+    "load_options",
+    "main",
+    "on_interrupt",
+    "printable",
+    "run_app",
+    "shown_source",
+]
 
 
 def main() -> None:
     """Run the command line."""
-    sys.exit(run_app(app, program="panollava-geometry"))
+    exit_program(run_app(app, program="panollava-geometry"))
 
 
 if __name__ == "__main__":

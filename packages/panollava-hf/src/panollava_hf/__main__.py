@@ -1,6 +1,17 @@
 """`python -m panollava_hf` is the command `panollava`."""
 
-from panollava_hf.cli import main
+import sys
+
+
+def main() -> None:
+    """Entry point of the console script. An interrupt during the imports of the command line is one line, too."""
+    try:
+        from panollava_hf.cli import main as run
+    except KeyboardInterrupt:
+        print("panollava: interrupted", file=sys.stderr)
+        sys.exit(130)
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -21,22 +21,24 @@ def console() -> "Console":
 
 
 def say(text: str) -> None:
-    """Print one line as it is; square brackets in file names are not markup."""
-    console().print(text, soft_wrap=True, markup=False)
+    """Print one line as it is; square brackets in file names are not markup, and control characters are escaped."""
+    from rich.text import Text
+
+    console().print(Text(_safe(text)), soft_wrap=True)
 
 
 def note(text: str) -> None:
     """Print one line that begins with "Note:"."""
     from rich.text import Text
 
-    console().print(Text.assemble(("Note:", "yellow"), " ", text), soft_wrap=True)
+    console().print(Text.assemble(("Note:", "yellow"), " ", _safe(text)), soft_wrap=True)
 
 
 def status(text: str) -> AbstractContextManager[Any]:
     """A spinner with a text while a block runs; nothing when stderr is not a terminal."""
     from rich.text import Text
 
-    return console().status(Text(text))
+    return console().status(Text(_safe(text)))
 
 
 def progress(*, unit: str = "count", transient: bool = True, disable: bool = False) -> "Progress":
@@ -52,3 +54,10 @@ def progress(*, unit: str = "count", transient: bool = True, disable: bool = Fal
     amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), amount, TimeRemainingColumn())
     return Progress(*columns, console=console(), transient=transient, disable=disable)
+
+
+def _safe(text: str) -> str:
+    """A text from outside without characters that control the terminal, and without bytes that are not UTF-8."""
+    from panollava_geometry.cli import printable
+
+    return printable(text)

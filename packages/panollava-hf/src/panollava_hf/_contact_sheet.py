@@ -1,6 +1,7 @@
 """Views as image files, and all of them on one contact sheet."""
 
 import io
+import re
 from pathlib import Path
 
 from panollava_geometry import PerspectiveView, ViewPlan
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from panollava_hf._files import write_whole
 
+VIEW_NAME, SHEET_NAME = re.compile(r"view_\d{2,}\.png"), "contact_sheet.png"
 MARGIN = 8
 CAPTION = 18
 
@@ -61,19 +63,26 @@ def _png(image: Image.Image) -> bytes:
 
 
 def save_views(views: Tensor, plan: ViewPlan, folder: Path) -> list[Path]:
-    """Write `view_00.png` … and `contact_sheet.png` into a folder, made if need be.
+    """Write `view_00.png` … and `contact_sheet.png` into a folder.
+
+    Views of an earlier call are removed, so that the folder holds the views of its contact sheet. Other files stay.
 
     Args:
         views: `[V, 3, h, w]` uint8.
         plan: Their directions.
-        folder: Where the files go; files of the same names are replaced.
+        folder: Where the files go, made if it does not exist; files of the same names are replaced.
 
     Returns:
         The files written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     images = {f"view_{index:02d}.png": _image(pixels) for index, pixels in enumerate(views)}
-    images["contact_sheet.png"] = contact_sheet(views, plan)
+    images[SHEET_NAME] = contact_sheet(views, plan)
+    if (folder / SHEET_NAME).is_file():  # without it, the views are not from this function
+        (folder / SHEET_NAME).unlink()  # it never shows other views than those in the folder
+        for old in folder.iterdir():
+            if VIEW_NAME.fullmatch(old.name) and old.name not in images and old.is_file():
+                old.unlink()
     for name, image in images.items():
         write_whole(folder / name, _png(image))
     return [folder / name for name in images]

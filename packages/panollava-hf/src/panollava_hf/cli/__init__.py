@@ -4,11 +4,9 @@ Results go to stdout, everything else to stderr; an error that the user can fix 
 here imports torch: `--help`, usage errors and missing files are reported at once.
 """
 
-import sys
-
 import typer
 from panollava_geometry import PanoramaError
-from panollava_geometry.cli import crop, run_app
+from panollava_geometry.cli import crop, exit_program, run_app
 
 from panollava_hf._errors import PanoLLaVaError
 from panollava_hf.cli._ask import ask
@@ -58,4 +56,4 @@ def run(arguments: list[str] | None = None) -> int:
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run())
+    exit_program(run())
