@@ -1,6 +1,7 @@
 """Texts from outside, as reports and files show them."""
 
 import json
+import re
 from typing import Any
 
 
@@ -13,10 +14,11 @@ def public_url(text: str) -> str:
         >>> public_url("images/what?.jpg")
         'images/what?.jpg'
     """
-    scheme, separator, rest = text.strip().partition("://")
-    if not separator or scheme.lower() not in ("http", "https"):
+    found = re.fullmatch(r"\s*(https?):[/\\]+(.*)", text, re.IGNORECASE | re.DOTALL)
+    if found is None:
         return text
-    address = rest.partition("#")[0].partition("?")[0]
+    scheme, rest = found.groups()
+    address = rest.partition("#")[0].partition("?")[0].replace("\\", "/").rstrip()
     host = address.partition("/")[0]
     if "@" in host or (":" in address and "@" in address):  # a password may hold a slash
         address = address.rpartition("@")[2]

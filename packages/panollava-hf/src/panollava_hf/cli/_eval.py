@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from panollava_geometry.cli import echo, on_interrupt
 
 from panollava_hf import _console
 from panollava_hf._errors import EvaluationError, TableError, UsageError
+from panollava_hf._files import check_writable
 from panollava_hf.cli._usage import check_model, load, usage_errors
 
 #: Names that end like this are files, not ids of datasets.
@@ -65,6 +67,7 @@ def eval_(
         raise UsageError(f"--data {data}: no such file or folder")
     if output.is_file():
         raise UsageError(f"--output {output}: this is a file, expected a folder")
+    check_writable(output, "--output")
     check_model(model)
     with (
         _console.status("Reading the questions …"),
@@ -87,17 +90,23 @@ def eval_(
         _console.note("the connector of this checkpoint is untrained.")
     bars = _console.progress()
     tasks: dict[str, Any] = {}
+    answered: dict[str, tuple[int, int]] = {}
 
     def show(name: str, done: int, total: int) -> None:
         if name not in tasks:
             tasks[name] = bars.add_task(name, total=total)
         bars.update(tasks[name], completed=done)
+        answered[name] = done, total
 
-    with usage_errors("cannot evaluate", EvaluationError, TableError, OSError), bars:
+    def complete() -> str:
+        done, total = map(sum, zip((0, 0), *answered.values(), strict=True))
+        return f"{done} of {total} predictions are in {output}; run the same command again to go on" if total else ""
+
+    with on_interrupt(complete), usage_errors("cannot evaluate", EvaluationError, TableError, OSError), bars:
         results = evaluate(answerer, questions, output, options, progress=show)
     for message in results.notes():
         _console.note(message)
-    typer.echo(results.markdown(), nl=False)
+    echo(results.markdown().removesuffix("\n"))
     _console.say(f"Wrote {output}/ in {results.seconds:.0f} s.")
 
 
