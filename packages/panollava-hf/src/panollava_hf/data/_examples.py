@@ -83,7 +83,7 @@ class Examples(Sequence[Example]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         row = self.row(index)
-        where = f"{self.name}, row {row + 1}"
+        where = self.where(index)
         image, question, answer = (self.rows.cell(row, self.columns[role]) for role in COLUMNS)
         extra = {
             name: cell
@@ -95,6 +95,10 @@ class Examples(Sequence[Example]):
     def row(self, index: int) -> int:
         """The row of the table, from 0, that an index stands for; rows that cannot be used are counted."""
         return int(self._kept[index])
+
+    def where(self, index: int) -> str:
+        """File and row, for messages."""
+        return f"{self.name}, row {self.row(index) + 1}"
 
     def groups(self) -> list[list[int]]:
         """The rows of each panorama, in the order in which the panoramas first appear.

@@ -4,9 +4,8 @@ The data of the original code came as CSV in two layouts, `url,query,annotation`
 texts were often written without quotes. A CSV reader then silently ends a column at a comma of the text.
 """
 
-import csv
-import io
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -176,10 +175,12 @@ def write_csv(table: Table, path: str | Path) -> None:
     path = Path(path)
     if path.exists() and path.samefile(table.path):
         raise TableError(f"{path} is the file to be repaired; choose another output name")
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerows([table.columns, *table.rows])
+    lines = (",".join(map(_quoted, row)) + "\n" for row in (table.columns, *table.rows))
     try:
-        write_whole(path, stream.getvalue(), mode=stat.S_IMODE(table.path.stat().st_mode))
+        write_whole(path, "".join(lines), mode=stat.S_IMODE(table.path.stat().st_mode))
     except OSError as error:
         raise TableError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _quoted(field: str) -> str:
+    return '"' + field.replace('"', '""') + '"' if re.search(r'[",\r\n]', field) else field
