@@ -2,7 +2,6 @@
 
 import enum
 import math
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ from panollava_hf._files import check_writable
 from panollava_hf.cli._usage import check_model, load, usage_errors
 
 #: Names that end like this are files, not ids of datasets.
-TABLES = (".csv", ".jsonl", ".json", ".parquet")
+TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 
 
 class DType(enum.StrEnum):
@@ -54,7 +53,7 @@ def eval_(
     device: Annotated[str, typer.Option(help="Device of the model: cpu, cuda, cuda:1, mps …")] = "cpu",
     dtype: Annotated[DType | None, typer.Option(help="Floating-point type of the model; default: as stored.")] = None,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out and count panoramas that cannot be read.")
+        bool, typer.Option("--skip-bad", help="Leave out and count unreadable panoramas and unusable rows.")
     ] = False,
 ) -> None:
     """Ask a model many questions about panoramas and compare its answers with the expected ones.
@@ -78,8 +77,7 @@ def eval_(
         from panollava_hf.evaluation._results import Options
 
         options = Options(batch_size, max_new_tokens, skip_bad, seed, shuffle_images, yaw)
-        _hide_dataset_bars()
-        questions = read_questions(data, split=split, captions=captions, limit=limit)
+        questions = read_questions(data, split=split, captions=captions, limit=limit, skip_bad=skip_bad)
         check(questions, options, captions=captions)
     with _console.status("Loading the model …"):
         from transformers.utils import logging
@@ -108,14 +106,6 @@ def eval_(
         _console.note(message)
     echo(results.markdown().removesuffix("\n"))
     _console.say(f"Wrote {output}/ in {results.seconds:.0f} s.")
-
-
-def _hide_dataset_bars() -> None:
-    """Hide the progress bars of `datasets`; if it is not installed, reading a table reports that."""
-    if find_spec("datasets") is not None:
-        from datasets import disable_progress_bars
-
-        disable_progress_bars()
 
 
 def _checked_yaw(rotate: str | None) -> str | None:

@@ -21,7 +21,7 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting: stages.vicreg.steps=10. Repeatable."),
     ] = None,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Skip images that cannot be read, and report their number.")
+        bool, typer.Option("--skip-bad", help="Skip unreadable images and unusable rows, and report their number.")
     ] = False,
     list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes in this package, and exit.")] = False,
 ) -> None:

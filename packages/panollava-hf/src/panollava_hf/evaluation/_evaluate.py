@@ -1,6 +1,7 @@
 """An evaluation from questions and a model to a folder of results."""
 
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -73,6 +74,7 @@ def evaluate(
         metrics={name: metric(questions, predictions) for name, metric in metrics.items()},
         unreadable=predictions.unreadable,
         left_out=predictions.left_out,
+        unusable=questions.unusable,
         model=model,
         data=data,
         settings=settings,
@@ -126,10 +128,14 @@ def check(questions: Questions, options: Options, *, captions: bool = False) -> 
         EvaluationError: An image is missing, the data does not have what a probe needs, or a library is missing.
     """
     if not options.skip_bad:
+        paths: dict[Path, str] = {}
         for question in questions:
-            if isinstance(question.image, Path) and not question.image.is_file():
-                message = f"{question.place}: no such image: {question.image} (--skip-bad leaves out such panoramas)"
-                raise EvaluationError(message)
+            if isinstance(question.image, Path):
+                paths.setdefault(question.image, question.place)
+        missing = [f"{place}: no such image: {path}" for path, place in paths.items() if not os.path.isfile(path)]
+        if missing:
+            more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+            raise EvaluationError(f"{'; '.join(missing[:10])}{more} (--skip-bad leaves out such panoramas)")
     if options.shuffle_images and len({question.key for question in questions}) < 2:
         raise EvaluationError(f"--shuffle-images needs at least two panoramas; {questions.source} has one")
     if options.rotate is not None and questions.scenes is None:

@@ -33,7 +33,8 @@ def train(
         stages: The stages to run; None runs all. Earlier stages must have been run.
         resume: Continue a run that was stopped: finished stages are kept, and the next one continues from its last
             checkpoint.
-        skip_bad: Skip images that cannot be read, and report their number, instead of ending the run.
+        skip_bad: Skip images that cannot be read and rows that cannot be used, and report their number, instead of
+            ending the run.
 
     Returns:
         The folder of the last stage.
@@ -60,7 +61,7 @@ def train(
     start = output / "start"
     if state.is_main_process and not start.is_dir():
         data = recipe.data
-        examples = read_examples(data.source, data.split, data.columns, data.limit)
+        examples = read_examples(data.source, data.split, data.columns, data.limit, skip_bad=skip_bad)
         write_start(recipe.model, examples, start, recipe.seed)
     state.wait_for_everyone()
     for stage in until_last:

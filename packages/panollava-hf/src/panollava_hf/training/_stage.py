@@ -164,7 +164,7 @@ def run_stage(recipe: Recipe, stage: StageName, start: Path, *, resume: bool, sk
         stage: The stage.
         start: Checkpoint folder of the previous stage.
         resume: Continue from the last checkpoint in `<output>/<stage>.unfinished`, if there is one.
-        skip_bad: Skip images that cannot be read.
+        skip_bad: Skip images that cannot be read, and rows that cannot be used.
     """
     began = time.monotonic()
     state = PartialState()
@@ -209,10 +209,20 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
 
     Raises:
         TrainingError: The first item cannot be made into a batch, or the model cannot be trained in this way.
-        TableError: The table cannot be read, or lacks a column.
+        TableError: The table cannot be read, lacks a column, or has rows or images that cannot be used.
     """
     settings, data = recipe.stages[stage], recipe.data_of(stage)
-    examples = read_examples(data.source, data.split, data.columns, data.limit)
+    examples = read_examples(data.source, data.split, data.columns, data.limit, skip_bad=skip_bad)
+    if examples.unusable.count:
+        first = examples.unusable.reasons[0]
+        report(
+            f"{stage}: skipped {examples.unusable.count} rows that cannot be used, the first: {examples.name}, {first}"
+        )
+    if not skip_bad and (missing := examples.unusable_images()).count:
+        raise TableError(
+            f"{examples.name}: {missing.count} images cannot be used: {missing.listed()}; correct the table, or skip "
+            "such images with --skip-bad"
+        )
     processor = PanoLLaVaProcessor.from_pretrained(start)
     groups = examples.groups()
     per_step = settings.batch_size * settings.accumulation * PartialState().num_processes

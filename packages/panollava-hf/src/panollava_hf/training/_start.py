@@ -102,7 +102,7 @@ def _from_scratch(
     settings: ModelSettings, wanted: TokenizerSettings, examples: Examples, folder: Path
 ) -> tuple[PanoLLaVaForConditionalGeneration, PanoLLaVaProcessor]:
     """A model with new weights, and a processor with a tokenizer trained on the table and written to `folder`."""
-    questions, answers = (examples.rows[examples.columns[role]][:] for role in ("question", "answer"))
+    questions, answers = (examples.cells(examples.columns[role]) for role in ("question", "answer"))
     texts = itertools.chain((f"\n{question}" for question in questions), answers)
     write_tokenizer(folder, texts, wanted.vocab_size)
     tokenizer = AutoTokenizer.from_pretrained(folder)
