@@ -101,13 +101,13 @@ class ImageFolder:
         if text[:8].lower().startswith(("http://", "https://")):
             return text
         if self.folder is None:
-            raise TableError(
-                f"a dataset on the Hub must not name files of this machine, got {shortened(repr(name), 80)}"
-            )
+            raise TableError(f"a dataset on the Hub must not name files of this machine, got {shortened(repr(name), 80)}")
         with boundary(TableError, f"the path {shortened(repr(name), 80)} cannot be used", "correct it"):
             path = self._spelled(name)
             if not Path(text).is_absolute() and not path.resolve().is_relative_to(self.folder.resolve()):
-                raise TableError(f"the path {shortened(repr(name), 80)} leads out of the table's folder {self.folder}")
+                raise TableError(
+                    f"the path {shortened(repr(name), 80)} leads out of the table's folder {self.folder}"
+                )
         return path
 
     def fault(self, name: str) -> str | None:
@@ -134,6 +134,7 @@ class ImageFolder:
             if found is not None:
                 return path.with_name(found)
         return self.folder / text
+
 
     def _names_in(self, folder: Path) -> dict[str, str]:
         """The files of a folder by their compared names, without those that several files share."""
