@@ -119,7 +119,7 @@ def test_set_overrides(tmp_path):
         ("seed", "expected key=value"),
         ("stages.vicreg.step=3", "did you mean 'steps'"),
         ("output.folder=3", "output is a value"),
-        ("seed=[1", "not YAML"),
+        ("seed=[1", "not valid YAML"),
     ],
 )
 def test_errors_in_set(change, message):
@@ -128,7 +128,7 @@ def test_errors_in_set(change, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("a: [", "cannot be read as YAML"), ("- a", "is not a recipe"), ("", "is not a recipe")]
+    ("text", "message"), [("a: [", "not valid YAML"), ("- a", "is not a recipe"), ("", "is not a recipe")]
 )
 def test_files_that_are_not_recipes(tmp_path, text, message):
     (tmp_path / "x.yaml").write_text(text)
