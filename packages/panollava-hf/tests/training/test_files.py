@@ -168,6 +168,10 @@ def test_settings_that_transformers_refuses_are_one_line(tiny, change, message):
     assert "\n" not in str(caught.value)
 
 
+#: Letters that are several tokens each.
+LETTERS = "".join(map(chr, range(0xAC00, 0xAC00 + 1500)))
+
+
 def table(shapes, folder, **changes):
     """Twenty rows of the training table, one of them changed."""
     rows = [json.loads(line) for line in (shapes / "train.jsonl").read_text().splitlines()[:20]]
