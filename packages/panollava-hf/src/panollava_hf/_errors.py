@@ -22,6 +22,10 @@ class OutputExistsError(PanoLLaVaError, FileExistsError):
     """An output path that already exists and will not be overwritten."""
 
 
+class TextError(PanoLLaVaError, ValueError):
+    """A question or answer that a model cannot read: too long, or not valid Unicode."""
+
+
 class TableError(PanoLLaVaError, ValueError):
     """A table of panoramas, questions and answers that cannot be read."""
 

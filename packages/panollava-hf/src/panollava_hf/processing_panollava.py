@@ -1,5 +1,6 @@
 """Panoramas and text → model inputs, with one placeholder per image token."""
 
+import copy
 from typing import Any, Self
 
 from panollava_core import num_image_tokens
@@ -8,6 +9,7 @@ from transformers.processing_utils import MultiModalData, ProcessingKwargs
 
 from panollava_hf._chat_template import IMAGE_TOKEN, with_images
 from panollava_hf._compat import PROCESSOR_EXPANDS_PLACEHOLDERS
+from panollava_hf._marks import BREAK, TextTokenizer, control_tokens, escape_messages
 from panollava_hf._pretrained import load_tokenizer, tower_normalisation
 from panollava_hf.configuration_panollava import PanoLLaVaConfig, StitchingMode
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor, flatten_images
@@ -85,7 +87,11 @@ class PanoLLaVaProcessor(ProcessorMixin):
             answer: With it, the finished conversation is written; without it, the text ends where an answer begins.
 
         Returns:
-            The text, with one placeholder for the panorama.
+            The text, with one placeholder for the panorama. Control tokens in the question and answer are escaped with
+            U+FDD0 characters: tokenise it with this processor or `prompt_ids`, which read them as ordinary text.
+
+        Raises:
+            TextError: The question or answer is not valid Unicode.
         """
         content = [{"type": "image"}, {"type": "text", "text": question}]
         messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
@@ -93,6 +99,71 @@ class PanoLLaVaProcessor(ProcessorMixin):
             messages.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
         text: str = self.apply_chat_template(messages, add_generation_prompt=answer is None, tokenize=False)
         return text
+
+    def prompt_ids(self, prompt: str, *, add_special_tokens: bool = True) -> list[int]:
+        """The token ids of a text that `prompt` or `apply_chat_template` wrote, with its placeholders as they are.
+
+        Args:
+            prompt: The text.
+            add_special_tokens: Whether the tokenizer adds its own first and last tokens.
+        """
+        return TextTokenizer(self.tokenizer, self._control_tokens()).ids(prompt, add_special_tokens=add_special_tokens)
+
+    def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers, but control tokens and placeholders in the texts of messages stay text.
+
+        Write an image as `{"type": "image"}`, not as the placeholder. Without `tokenize=True` the control tokens in
+        texts are escaped, see `prompt`.
+
+        Raises:
+            TextError: A text is not valid Unicode.
+        """
+        return super().apply_chat_template(escape_messages(conversation, self._control_tokens()), *args, **kwargs)
+
+    def __call__(
+        self, images: Any = None, text: Any = None, videos: Any = None, audio: Any = None, **kwargs: Any
+    ) -> BatchFeature:
+        """Expand each placeholder, tokenise, and cut the panoramas.
+
+        Args:
+            images: One panorama, a list in the order of the placeholders, or a list of lists, one for each prompt.
+            text: One prompt or a list of prompts.
+            videos: Not supported.
+            audio: Not supported.
+            kwargs: Options of the tokenizer and of the image processor.
+
+        Raises:
+            ValueError: The numbers of panoramas and placeholders differ: of a prompt, if `images` is a list of lists,
+                otherwise of all prompts together.
+        """
+        texts = [text] if isinstance(text, str) else text
+        if texts is not None and all(isinstance(one, str) for one in texts):
+            self._check_counts(images, texts)
+            if any(BREAK in one for one in texts):
+                twin = copy.copy(self)
+                twin.tokenizer = TextTokenizer(self.tokenizer, self._control_tokens())
+                return twin._process(images, text, videos, audio, **kwargs)
+        return self._process(images, text, videos, audio, **kwargs)
+
+    def _check_counts(self, images: Any, prompts: Any) -> None:
+        """Check that each prompt has as many placeholders as panoramas, if these are given for each prompt."""
+        if not isinstance(images, (list, tuple)) or not all(isinstance(one, (list, tuple)) for one in images):
+            return
+        given = [len(flatten_images(one)) for one in images]
+        wanted = [prompt.count(self.image_token) for prompt in prompts]
+        if images and given != wanted:
+            raise ValueError(
+                f"the prompts have {_listed(wanted)} {self.image_token} tokens, but images holds {_listed(given)} "
+                "panoramas; pass one list for each prompt, or a flat list"
+            )
+
+    def _control_tokens(self) -> tuple[str, ...]:
+        key = (id(self.tokenizer), len(self.tokenizer))
+        known: Any = getattr(self, "_known_tokens", (None, ()))
+        if known[0] != key:
+            known = self._known_tokens = (key, control_tokens(self.tokenizer, self.image_token))
+        tokens: tuple[str, ...] = known[1]
+        return tokens
 
     def num_image_tokens(self, num_views: int | None = None) -> int:
         """How many language-model tokens one panorama becomes; default: with the views of the image processor."""
@@ -121,12 +192,14 @@ class PanoLLaVaProcessor(ProcessorMixin):
         tokens = self._tokens(len(self.image_processor.view_plan()))
         return MultiModalData(num_image_tokens=[tokens] * len(image_sizes), num_image_patches=[1] * len(image_sizes))
 
-    if not PROCESSOR_EXPANDS_PLACEHOLDERS:
+    if PROCESSOR_EXPANDS_PLACEHOLDERS:
 
-        def __call__(
-            self, images: Any = None, text: Any = None, videos: Any = None, audio: Any = None, **kwargs: Any
-        ) -> BatchFeature:
-            """As in newer releases: expand each placeholder, tokenise, and cut the panoramas."""
+        def _process(self, images: Any, text: Any, videos: Any, audio: Any, **kwargs: Any) -> BatchFeature:
+            return super().__call__(images, text, videos, audio, **kwargs)
+    else:
+
+        def _process(self, images: Any, text: Any, videos: Any, audio: Any, **kwargs: Any) -> BatchFeature:
+            """As in newer releases."""
             if images is None and text is None:
                 raise ValueError(f"You need to provide at least one input to call {type(self).__name__}")
             defaults = type("Defaults", (ProcessingKwargs,), {"_defaults": {"text_kwargs": dict(self.text_kwargs)}})
@@ -158,3 +231,8 @@ class PanoLLaVaProcessor(ProcessorMixin):
         def _expand(self, prompt: str, expanded: Any) -> str:
             first, *rest = prompt.split(self.image_token)
             return first + "".join(next(expanded) + part for part in rest)
+
+
+def _listed(counts: list[int]) -> str:
+    shown = ", ".join(map(str, counts[:8]))
+    return f"{shown}, …" if len(counts) > 8 else shown or "no"

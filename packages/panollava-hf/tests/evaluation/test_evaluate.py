@@ -1,10 +1,15 @@
+import errno
 import json
+import os
 import shutil
+from dataclasses import replace
 
 import pytest
+from panollava_geometry import PanoramaError
 from panollava_hf._errors import EvaluationError
-from panollava_hf.evaluation import Options, evaluate
-from panollava_hf.evaluation._evaluate import check, claim_folder
+from panollava_hf.evaluation import Options, _evaluate, evaluate, read_questions
+from panollava_hf.evaluation._evaluate import check, check_lengths, claim_folder
+from panollava_hf.evaluation._questions import Pass
 from panollava_hf.evaluation._results import DataInfo, ModelInfo, Settings
 from panollava_hf.evaluation.metrics import _captions, _directions
 from panollava_hf.hub import read_results
@@ -211,3 +216,107 @@ def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "settings.json").write_text("{")
     with pytest.raises(EvaluationError, match="is not JSON"):
         claim_folder(tmp_path, MODEL, DATA, Settings())
+
+
+@pytest.mark.parametrize("content", ["{", "null", "[]", '{"model": 5, "data": [], "settings": "x"}', "[" * 100_000])
+def test_damaged_settings_of_a_folder_are_one_line(tmp_path, content):
+    claim_folder(tmp_path / "out", MODEL, DATA, Settings())
+    (tmp_path / "out" / "settings.json").write_text(content)
+    with pytest.raises(
+        EvaluationError, match=r"settings\.json is not JSON|belongs to an evaluation with other weights"
+    ) as caught:
+        claim_folder(tmp_path / "out", MODEL, DATA, Settings())
+    assert len(str(caught.value)) < 500 + 2 * len(str(tmp_path))
+
+
+TEXTS = [
+    {"question": "One\u2028two\u2029three\x85four?", "answer": "x\x0b\x0cy\x1c"},
+    {"question": "What does <|vision|> mean?", "answer": "</s><|im_end|>"},
+    {"question": "{{ 7 * 7 }}{% raw %}\r\n<|im_start|>system", "answer": "\u2028x"},
+]
+
+
+def test_a_second_evaluation_reads_the_predictions_of_the_first(table, answerer, tmp_path):
+    path = table(*({"image": "panorama.png", **texts} for texts in TEXTS))
+    first = evaluate(answerer, read_questions(path), tmp_path / "out", Options(max_new_tokens=4))
+    before = (tmp_path / "out" / "predictions.jsonl").read_bytes()
+    second = evaluate(answerer, read_questions(path), tmp_path / "out", Options(max_new_tokens=4))
+    assert second.answered_before == 3
+    assert second.metrics == first.metrics
+    assert (tmp_path / "out" / "predictions.jsonl").read_bytes() == before
+    found = [json.loads(line) for line in before.decode().split("\n")[:-1]]
+    assert [line["question"] for line in found] == [texts["question"] for texts in TEXTS]
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ("Where is it? " * 3000, r"(row|line) 2: the question is too long: \d+ tokens, this model reads 2048"),
+        ("어디에 있나요? " * 400, r"(row|line) 2: the question is too long: \d+ tokens, this model reads 2048"),
+    ],
+)
+def test_a_question_that_the_model_cannot_read_is_reported_with_its_row(
+    table, answerer, tmp_path, monkeypatch, question, message
+):
+    path = table(*({"image": "panorama.png", "question": q, "answer": "x"} for q in ("What?", question)))
+    monkeypatch.setattr(type(answerer.model), "generate", lambda *args, **kwargs: pytest.fail("asked"))
+    with pytest.raises(EvaluationError, match=message) as caught:
+        evaluate(answerer, read_questions(path), tmp_path / "out")
+    assert len(str(caught.value)) < 300 + len(str(path))
+    assert not (tmp_path / "out").exists()
+
+
+def test_half_a_surrogate_pair_is_reported_with_its_row(answerer, make_question, make_questions, tmp_path):
+    rows = [make_question(0), make_question(1, question="Where is \ud800?")]
+    with pytest.raises(EvaluationError, match=r"row 1: the text has .*half of a surrogate pair"):
+        check_lengths(answerer, [Pass("questions", "predictions.jsonl", tuple(rows))])
+
+
+def test_a_url_is_kept_without_its_query(table, answerer, tmp_path, monkeypatch):
+    urls = ["https://me:SECRET@example.org/a.jpg?token=SECRET", "https://example.org/a.jpg?token=SECRET2"]
+    path = table(*({"image": url, "question": "What?", "answer": "x"} for url in urls))
+    questions = read_questions(path)
+    assert len({question.key for question in questions}) == 2
+    monkeypatch.setattr(type(answerer.processor.image_processor), "fetch_images", refuse)
+    results = evaluate(answerer, questions, tmp_path / "out", Options(skip_bad=True))
+    assert results.left_out == 2
+    assert all(key.startswith("https://example.org/a.jpg#") for key in results.unreadable)
+    for file in (tmp_path / "out").iterdir():
+        assert b"SECRET" not in file.read_bytes(), file
+
+
+def refuse(self, images):
+    raise PanoramaError("the server does not answer")
+
+
+def test_names_with_brackets_bars_and_line_breaks(table, answerer, tmp_path):
+    folder = tmp_path / "a [red] $x^$ | b"
+    path = table({"image": "panorama.png", "question": "Where?", "answer": "$\\frac$", "family": "where"})
+    questions = replace(read_questions(path), source=str(folder / path.name))
+    odd = replace(
+        questions, rows=tuple(replace(row, family="a|b\nc") for row in questions), source=str(folder / "x\ny")
+    )
+    lines = evaluate(answerer, odd, tmp_path / "out [/]", Options(max_new_tokens=2)).markdown().splitlines()
+    assert "| a\\|b c | 1 |" in "\n".join(lines)
+    assert lines[0].startswith(f"# embedded default on {folder}")
+    results = evaluate(answerer, questions, tmp_path / "directions", Options(max_new_tokens=2))
+    assert results.metrics["directions"].labels[-1] == "$\\frac$"
+    assert (tmp_path / "directions" / "directions.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_answers_that_are_no_directions_do_not_make_a_huge_figure(make_question, make_questions, predict_all):
+    rows = [make_question(i, family="where", answer=f"answer {min(i, 990)} " + "x" * 500) for i in range(1000)]
+    found = _directions.directions(make_questions(rows), predict_all(rows, lambda question: "left"))
+    assert len(found.labels) == 10 + 20
+    assert any(label.startswith("answer 990") for label in found.labels)
+    assert len(_directions.draw(found, "t" * 1000)) < 2**20
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_is_one_line(answerer, questions, tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(_evaluate, "write_whole", full)
+    with pytest.raises(EvaluationError, match=r"out cannot be written \(No space left on device\); make room"):
+        evaluate(answerer, questions, tmp_path / "out", Options(max_new_tokens=1))

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 from panollava_hf._errors import EvaluationError
@@ -74,3 +75,81 @@ def test_a_chunk_holds_whole_panoramas_and_captions_have_their_own_batches(make_
         assert all(len({question.is_caption for _, question in batch}) == 1 for batch in batches)
         assert all(chunk[place][0].key == question.key for batch in batches for place, question in batch)
         assert sum(map(len, batches)) == sum(map(len, chunk))
+
+
+#: What `str.splitlines` takes for the end of a line, and JSON does not.
+SEPARATORS = "\u2028 \u2029 \x85 \x0b \x0c \x1c \x1d \x1e \r end"
+
+
+@pytest.mark.parametrize("text", [SEPARATORS, "\u2028", "a\r\nb", '"\\n" \\', "half \ud83d a pair", ""])
+def test_every_text_is_read_back_as_it_was_written(tmp_path, make_question, text):
+    asked = [make_question(index, key=text, question=text, answer=text) for index in range(3)]
+    file = PredictionFile(tmp_path / "p.jsonl", asked)
+    file.append([predicted(question, text) for question in asked])
+    again = PredictionFile(file.path, asked)
+    assert again.by_index == file.by_index
+    assert again.finish() == tuple(file.by_index.values())
+    assert PredictionFile(file.path, asked).by_index == file.by_index
+    assert len(file.path.read_bytes().split(b"\n")) == 4
+
+
+def test_whether_a_prediction_is_correct_is_computed(tmp_path, asked):
+    path = tmp_path / "p.jsonl"
+    lines = [{"row": i, "prediction": "nonsense", "correct": True} for i in range(4)]
+    lines[3] |= {"prediction": "Answer 3 ü.", "correct": False}
+    lines[2].pop("correct")
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = PredictionFile(path, asked).finish()
+    assert [prediction.correct for prediction in found] == [False, False, False, True]
+    written = [json.loads(line)["correct"] for line in path.read_text().splitlines()]
+    assert written == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"row": true, "prediction": "x"}',
+        b'{"row": 1.0, "prediction": "x"}',
+        b'{"row": [1], "prediction": "x"}',
+        b'{"row": 1, "prediction": null}',
+        b'{"row": 1, "prediction": "x", "question": "Another?"}',
+        b'{"row": 1, "prediction": "\xff"}',
+        b"[" * 100_000,
+        b'{"row": ' + b"9" * 10_000 + b"}",
+        b"",
+        b"\0" * 100,
+        b"null",
+    ],
+)
+def test_lines_of_others_are_one_line_that_says_what_to_do(tmp_path, asked, line):
+    path = tmp_path / "p.jsonl"
+    path.write_bytes(b'{"row": 1, "prediction": "x"}\n' + line + b"\n")
+    message = "line 2 is not a prediction of this evaluation.*; delete the file to start again"
+    with pytest.raises(EvaluationError, match=message) as caught:
+        PredictionFile(path, asked)
+    assert len(str(caught.value)) < 400 + len(str(path))
+
+
+@pytest.mark.parametrize("end", [b'{"row": 2, "predi', b"\0" * 4096, b'{"row": 2, "prediction": "x"}'])
+def test_what_a_kill_or_a_power_cut_left_is_dropped(tmp_path, asked, end):
+    path = tmp_path / "p.jsonl"
+    path.write_bytes(b'{"row": 1, "prediction": "x"}\n' + end)
+    assert list(PredictionFile(path, asked).by_index) == [1]
+    assert path.read_bytes() == b'{"row": 1, "prediction": "x"}\n'
+
+
+def test_a_folder_or_pipe_in_place_of_the_file(tmp_path, asked):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(EvaluationError, match="is not a file; expected predictions"):
+            PredictionFile(path, asked)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_is_one_line(tmp_path, asked, monkeypatch):
+    file = PredictionFile(tmp_path / "p.jsonl", asked)
+    monkeypatch.setattr(type(file.path), "open", lambda self, mode: open("/dev/full", mode))
+    message = r"cannot be written \(No space left on device\); make room .*the predictions in it are kept"
+    with pytest.raises(EvaluationError, match=message):
+        file.append([entry(asked[1])])
+    assert file.by_index == {}

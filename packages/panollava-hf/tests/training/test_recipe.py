@@ -1,3 +1,6 @@
+import itertools
+import os
+
 import pytest
 import yaml
 from panollava_hf._errors import RecipeError
@@ -119,7 +122,7 @@ def test_set_overrides(tmp_path):
         ("seed", "expected key=value"),
         ("stages.vicreg.step=3", "did you mean 'steps'"),
         ("output.folder=3", "output is a value"),
-        ("seed=[1", "not YAML"),
+        ("seed=[1", "not valid YAML"),
     ],
 )
 def test_errors_in_set(change, message):
@@ -128,7 +131,7 @@ def test_errors_in_set(change, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("a: [", "cannot be read as YAML"), ("- a", "is not a recipe"), ("", "is not a recipe")]
+    ("text", "message"), [("a: [", "not valid YAML"), ("- a", "is not a recipe"), ("", "is not a recipe")]
 )
 def test_files_that_are_not_recipes(tmp_path, text, message):
     (tmp_path / "x.yaml").write_text(text)
@@ -228,3 +231,87 @@ def test_stages_are_selected_in_order():
     assert recipe.select(["finetune", "vicreg"]) == ["vicreg", "finetune"]
     with pytest.raises(TrainingError, match="the recipe has no stage 'vicreg'; its stages are finetune"):
         load_recipe("panoshapes-pairs").select(["vicreg"])
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 8)}]\n" for before, name in itertools.pairwise("abcdefghij")
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (BOMB, "more than 100,000 values"),
+        ("[" * 20_000, "not valid YAML"),
+        ("output: x\nmodel: {path: m}\noutput: y", "line 3: the key 'output' is given twice"),
+        ("output: x\n\tmodel: y", "line 2: not valid YAML.*tabs"),
+        (b"output: \xe9t\xe9", "line 1: this is not UTF-8 text; save a recipe as UTF-8"),
+        ("a" * (2**20 + 1), "it has 1,048,577 bytes; expected a recipe"),
+        ("output: !!python/name:os.system", "the tag .* is not supported"),
+        ("null", "is not a recipe"),
+        ("3", "is not a recipe"),
+        ("? [1]\n: 2", "a key is a list or mapping"),
+        ("1: 2\n" + "y: [1]\n", "should be strings|unknown key"),
+    ],
+)
+def test_recipes_of_others_are_one_line(tmp_path, content, message):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(RecipeError, match=message) as caught:
+        load_recipe(path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("stages.vicreg.learning_rate", ".nan", "learning_rate: .*finite number|greater than 0"),
+        ("stages.vicreg.learning_rate", ".inf", "learning_rate: .*finite number"),
+        ("stages.vicreg.steps", "1" + "0" * 30, "steps: .*less than or equal to 1000000000"),
+        ("stages.vicreg.steps", "9" * 5000, "cannot be read as YAML"),
+        ("stages.vicreg.batch_size", "-1", "batch_size"),
+        ("data.workers", "1000000", "workers: .*less than or equal to 1024"),
+        ("seed", "4294967296", "seed: .*less than 4294967296"),
+        ("output", "''", "output: .*at least 1 character"),
+        ("output", '"a\\0b"', "output contains a NUL character; remove it"),
+        ("data.columns", '{image: "a\\0"}', "data.columns.image contains a NUL character"),
+        ("output", "[1]", "output: .*valid string"),
+        ("output", "2026-11-28", None),  # a date is the text that was written
+        ("data", "null", "data: "),
+        ("x" * 10_000, "1", "unknown key"),
+        (".".join("a" * 100), "1", "the key has 100 parts; expected at most 32"),
+        ("seed", "&a [*a]", "no finished anchor"),
+        ("seed", "1\n---\n2", "not valid YAML"),
+    ],
+)
+def test_odd_values_are_one_line(key, value, message):
+    if message is None:
+        assert load_recipe("tiny", [f"{key}={value}"]).output == value
+        return
+    with pytest.raises(RecipeError, match=message) as caught:
+        load_recipe("tiny", [f"{key}={value}"])
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_anchors_and_merge_keys_still_work(tmp_path):
+    text = shipped_recipes()["tiny"].read_text()
+    text = text.replace("  vicreg:\n", "  vicreg: &first\n").replace(
+        "  resampler:\n", "  resampler:\n    <<: *first\n", 1
+    )
+    (tmp_path / "mine.yaml").write_text(text)
+    recipe = load_recipe(tmp_path / "mine.yaml")
+    assert recipe.stages["resampler"].trainable_vision_blocks == 1
+    assert recipe.stages["resampler"].learning_rate == pytest.approx(2e-2)
+
+
+def test_what_is_not_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(RecipeError, match="it is not a file; expected a recipe"):
+            load_recipe(path)
+    for name in ("x" * 5000, "a\0b"):
+        with pytest.raises(RecipeError, match="is neither a file nor a recipe in this package") as caught:
+            load_recipe(name)
+        assert len(str(caught.value)) < 400

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 from panollava_hf.training import TrainingError, load_recipe, train
-from panollava_hf.training._trainer import COMPLETE, last_checkpoint
+from panollava_hf.training._checkpoints import COMPLETE, last_checkpoint
 from safetensors.torch import load_file
 
 STAGES = ("vicreg", "resampler", "finetune")

@@ -15,7 +15,7 @@ import torch
 from panollava_geometry import ViewPlan
 from torch import Tensor
 
-from panollava_hf.asking._generation import generate_batches
+from panollava_hf.asking._generation import generate_batches, new_tokens
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
 
@@ -133,9 +133,17 @@ class Answerer:
 
         Raises:
             PanoramaError: The panorama cannot be read.
+            TextError: The question is longer than the model reads, or not valid Unicode.
         """
+        length = self.prompt_length(question)
+        wanted = generation.get("max_new_tokens", self.model.generation_config.max_new_tokens)
+        left = new_tokens(self.model.config, length, 1 if wanted is None else wanted)
+        if wanted is not None:
+            generation["max_new_tokens"] = left
         prompt = self.processor.prompt(question)
-        inputs = self.processor(images=[panorama], text=[prompt], return_tensors="pt").to(self.model.device)
+        inputs = self.processor(
+            images=[panorama], text=[prompt], text_kwargs={"verbose": False}, return_tensors="pt"
+        ).to(self.model.device)
         ids = inputs["input_ids"]
         new = self.model.generate(**inputs, **{"do_sample": False, **generation})[0, ids.shape[1] :]
         image_processor = self.processor.image_processor
@@ -146,6 +154,20 @@ class Answerer:
             image_tokens=int((ids == self.processor.image_token_id).sum()),
             new_tokens=len(new),
         )
+
+    def prompt_length(self, question: str) -> int:
+        """Number of tokens of the prompt of a question, with those of the panorama.
+
+        Raises:
+            TextError: The question is not valid Unicode.
+        """
+        return len(self._prompt(question, self.processor.num_image_tokens()))
+
+    def _prompt(self, question: str, image_tokens: int) -> list[int]:
+        """Token ids of a question about one panorama."""
+        ids = self.processor.prompt_ids(self.processor.prompt(question))
+        place = ids.index(self.processor.image_token_id)
+        return [*ids[:place], *[self.processor.image_token_id] * image_tokens, *ids[place + 1 :]]
 
     def views(self, panorama: Any) -> Tensor:
         """Cut and normalise one panorama for `answer_all`: `[1, V, 3, h, w]` float32. Safe in another thread.
@@ -180,6 +202,9 @@ class Answerer:
         Yields:
             The answers of each batch, as soon as they are there.
 
+        Raises:
+            TextError: A question is longer than the model reads, or not valid Unicode.
+
         Example:
             >>> import torch
             >>> answerer = Answerer.load()
@@ -191,12 +216,8 @@ class Answerer:
         """
         tokenizer = self.processor.tokenizer
         padding = tokenizer.eos_token_id or 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        placeholders = [self.processor.image_token_id] * self.processor.num_image_tokens(views.shape[1])
-        prompts = []
-        for question in questions:
-            ids = tokenizer(self.processor.prompt(question))["input_ids"]
-            place = ids.index(self.processor.image_token_id)
-            prompts.append([*ids[:place], *placeholders, *ids[place + 1 :]])
+        image_tokens = self.processor.num_image_tokens(views.shape[1])
+        prompts = [self._prompt(question, image_tokens) for question in questions]
         batches = [range(len(questions))] if batches is None else batches
         for new in generate_batches(
             self.model, views, prompts, which, batches, max_new_tokens=max_new_tokens, pad_token_id=int(padding)

@@ -2,18 +2,19 @@
 
 import enum
 import math
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from panollava_geometry.cli import echo, on_interrupt
 
 from panollava_hf import _console
 from panollava_hf._errors import EvaluationError, TableError, UsageError
+from panollava_hf._files import check_writable
 from panollava_hf.cli._usage import check_model, load, usage_errors
 
 #: Names that end like this are files, not ids of datasets.
-TABLES = (".csv", ".jsonl", ".json", ".parquet")
+TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 
 
 class DType(enum.StrEnum):
@@ -52,7 +53,7 @@ def eval_(
     device: Annotated[str, typer.Option(help="Device of the model: cpu, cuda, cuda:1, mps …")] = "cpu",
     dtype: Annotated[DType | None, typer.Option(help="Floating-point type of the model; default: as stored.")] = None,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out and count panoramas that cannot be read.")
+        bool, typer.Option("--skip-bad", help="Leave out and count unreadable panoramas and unusable rows.")
     ] = False,
 ) -> None:
     """Ask a model many questions about panoramas and compare its answers with the expected ones.
@@ -65,6 +66,7 @@ def eval_(
         raise UsageError(f"--data {data}: no such file or folder")
     if output.is_file():
         raise UsageError(f"--output {output}: this is a file, expected a folder")
+    check_writable(output, "--output")
     check_model(model)
     with (
         _console.status("Reading the questions …"),
@@ -75,8 +77,7 @@ def eval_(
         from panollava_hf.evaluation._results import Options
 
         options = Options(batch_size, max_new_tokens, skip_bad, seed, shuffle_images, yaw)
-        _hide_dataset_bars()
-        questions = read_questions(data, split=split, captions=captions, limit=limit)
+        questions = read_questions(data, split=split, captions=captions, limit=limit, skip_bad=skip_bad)
         check(questions, options, captions=captions)
     with _console.status("Loading the model …"):
         from transformers.utils import logging
@@ -87,26 +88,24 @@ def eval_(
         _console.note("the connector of this checkpoint is untrained.")
     bars = _console.progress()
     tasks: dict[str, Any] = {}
+    answered: dict[str, tuple[int, int]] = {}
 
     def show(name: str, done: int, total: int) -> None:
         if name not in tasks:
             tasks[name] = bars.add_task(name, total=total)
         bars.update(tasks[name], completed=done)
+        answered[name] = done, total
 
-    with usage_errors("cannot evaluate", EvaluationError, TableError, OSError), bars:
+    def complete() -> str:
+        done, total = map(sum, zip((0, 0), *answered.values(), strict=True))
+        return f"{done} of {total} predictions are in {output}; run the same command again to go on" if total else ""
+
+    with on_interrupt(complete), usage_errors("cannot evaluate", EvaluationError, TableError, OSError), bars:
         results = evaluate(answerer, questions, output, options, progress=show)
     for message in results.notes():
         _console.note(message)
-    typer.echo(results.markdown(), nl=False)
+    echo(results.markdown().removesuffix("\n"))
     _console.say(f"Wrote {output}/ in {results.seconds:.0f} s.")
-
-
-def _hide_dataset_bars() -> None:
-    """Hide the progress bars of `datasets`; if it is not installed, reading a table reports that."""
-    if find_spec("datasets") is not None:
-        from datasets import disable_progress_bars
-
-        disable_progress_bars()
 
 
 def _checked_yaw(rotate: str | None) -> str | None:

@@ -1,12 +1,15 @@
 """`panollava train --config RECIPE`."""
 
 import warnings
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from panollava_geometry.cli import echo, on_interrupt
 
 from panollava_hf._console import note
 from panollava_hf._errors import RecipeError, TableError, TrainingError, UsageError
+from panollava_hf._files import check_writable
 from panollava_hf.cli._usage import usage_errors
 
 
@@ -21,12 +24,13 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting: stages.vicreg.steps=10. Repeatable."),
     ] = None,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Skip images that cannot be read, and report their number.")
+        bool, typer.Option("--skip-bad", help="Skip unreadable images and unusable rows, and report their number.")
     ] = False,
     list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes in this package, and exit.")] = False,
 ) -> None:
     """Train in three stages: VICReg on overlapping views, resampler, finetuning."""
     try:
+        from panollava_hf.training._checkpoints import what_is_complete
         from panollava_hf.training._recipe import STAGES
         from panollava_hf.training._recipe_file import load_recipe, shipped_recipes
     except ModuleNotFoundError as error:
@@ -43,7 +47,7 @@ def train(
         raise UsageError("choose a recipe with --config; --list shows those in this package")
     if stage not in (*STAGES, "all"):
         raise UsageError(f"--stage {stage}: expected {', '.join(STAGES)} or all")
-    with usage_errors("cannot train", RecipeError, TrainingError, TableError):
+    with usage_errors("cannot train", RecipeError, TrainingError, TableError, OSError):
         with warnings.catch_warnings(record=True) as renamed:
             warnings.simplefilter("always")
             recipe = load_recipe(config, changes or ())
@@ -55,7 +59,9 @@ def train(
         for name in stages:  # a missing table is reported before torch is imported
             data = recipe.data_of(name)
             find_table(data.source, data.split)
-        from panollava_hf.training._run import train as run_stages
+        check_writable(Path(recipe.output), "output")
+        with on_interrupt(lambda: what_is_complete(Path(recipe.output), list(recipe.stages))):
+            from panollava_hf.training._run import train as run_stages
 
-        folder = run_stages(recipe, stages, resume=resume, skip_bad=skip_bad)
-    typer.echo(str(folder))
+            folder = run_stages(recipe, stages, resume=resume, skip_bad=skip_bad)
+    echo(str(folder))

@@ -1,63 +1,20 @@
 """Panoramas with their questions, decoded and cut into views in the workers of a data loader."""
 
-import hashlib
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from panollava_geometry import extract_views
+from panollava_geometry import PanoramaError, extract_views
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from panollava_hf._errors import PanoLLaVaError
-from panollava_hf._files import write_whole
+from panollava_hf._errors import PanoLLaVaError, TableError
 from panollava_hf.data._examples import Example, Examples
 from panollava_hf.data._order import ItemOrder, Limit
+from panollava_hf.data._view_cache import ViewCache
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
-
-
-def image_identity(image: Any) -> str | None:
-    """A text that identifies an image without decoding it; None for images that exist in memory only."""
-    if isinstance(image, bytes):
-        return hashlib.sha256(image).hexdigest()
-    if isinstance(image, Path):
-        found = image.stat()
-        return f"{image.resolve()}|{found.st_size}|{found.st_mtime_ns}"
-    return image if isinstance(image, str) else None
-
-
-class ViewCache:
-    """uint8 tensors by the identity of their image and the settings that they were made with.
-
-    Files are written under a temporary name and then renamed, so several workers and runs can share a folder.
-
-    Args:
-        folder: Where the files are stored; created when missing.
-        settings: Everything that decides the tensor made of an image (the view plan, the size).
-    """
-
-    def __init__(self, folder: str | Path, settings: str) -> None:
-        self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.settings = settings
-
-    def get(self, image: Any, make: Callable[[Any], Tensor]) -> Tensor:
-        """The stored tensor of `image`, or `make(image)`, which is stored then."""
-        identity = image_identity(image)
-        if identity is None:
-            return make(image)
-        path = self.folder / (hashlib.sha256(f"{identity}|{self.settings}".encode()).hexdigest() + ".npy")
-        if path.is_file():
-            return torch.from_numpy(np.load(path, allow_pickle=False))
-        made = make(image)
-        stream = io.BytesIO()
-        np.save(stream, made.numpy(), allow_pickle=False)
-        write_whole(path, stream.getvalue(), durable=False)
-        return made
 
 
 class YawAugmentation(Protocol):
@@ -119,7 +76,8 @@ class PanoramaDataset(Dataset[Item]):
         self.size = (image_processor.size["height"], image_processor.size["width"])
         kind = "views" if yaw_augmentation is None else "panorama"
         settings = f"{self.plan.to_dict()}|{self.size}|{image_processor.antialias}|{kind}"
-        self.cache = None if cache is None else ViewCache(cache, settings)
+        shape = (len(self.plan), 3, *self.size) if yaw_augmentation is None else (3, None, None)
+        self.cache = None if cache is None else ViewCache(cache, settings, shape)
 
     def __len__(self) -> int:
         return self.order.length
@@ -132,14 +90,15 @@ class PanoramaDataset(Dataset[Item]):
             rows = self.order.groups[panorama]
             try:
                 views, examples = load(rows, limit, rng)
-            except PanoLLaVaError as error:  # wrong with any image
-                return Item(error=str(error))
-            except (OSError, ValueError) as error:
-                message = f"{self.examples[rows[0]].where}: {error}"
+            except (PanoramaError, TableError) as error:  # wrong with this image
+                where = f"{self.examples.where(rows[0])}: "
+                message = where + str(error).removeprefix(where)
                 if not self.skip_bad:
                     hint = "repair or remove the file, or skip unreadable images with --skip-bad"
                     return Item(error=f"{message}; {hint}")
                 skipped.append(message)
+            except PanoLLaVaError as error:  # wrong with any image
+                return Item(error=str(error))
             else:
                 if examples:
                     return Item(views, examples, skipped)

@@ -1,32 +1,31 @@
 """Panoramas with questions and answers from any table: files, folders, or a dataset on the Hub.
 
-Rows are read through `datasets`, so a table of any size stays on disk. A row names its image by path or URL, or
-contains the encoded image. Images are not decoded here.
+A row names its image by path or URL, or contains the encoded image. Images are not decoded here. CSV and JSON files are
+read by this package, with every text exactly as written, and kept in memory; Parquet files and datasets are read through
+`datasets` and stay on disk.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from panollava_hf._errors import TableError
-from panollava_hf.data._tables import LAYOUTS, check_csv
+from panollava_hf.data._arrow import read_hub, read_parquet
+from panollava_hf.data._columns import COLUMNS, OPTIONAL, choose_columns, find_column, listed
+from panollava_hf.data._csv import CsvTable
+from panollava_hf.data._json_rows import read_json
+from panollava_hf.data._row_checks import ImageFolder, Unusable, unusable_rows
+from panollava_hf.data._rows import Rows, TextRows
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-#: Names that a column can have, the most likely first.
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "image": ("image", "panorama", "url", "image_path", "path", "file_name"),
-    "question": ("question", "query", "instruction", "prompt"),
-    "answer": ("answer", "annotation", "response", "output", "caption"),
-}
-#: Optional columns: the kind of question, the scene it belongs to, and the question in a form for programs.
-OPTIONAL = ("family", "scene", "program")
-#: The reader in `datasets` for each kind of file.
-READERS = {".csv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+#: Most columns of a JSON file.
+MAX_COLUMNS = 1000
+#: What each kind of file is.
+READERS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 
 
 @dataclass(frozen=True)
@@ -49,39 +48,81 @@ class Example:
 
 
 class Examples(Sequence[Example]):
-    """Rows of a table, see `read_examples`."""
+    """Rows of a table, see `read_examples`.
 
-    def __init__(self, rows: "Dataset", columns: Mapping[str, str], name: str, folder: Path | None) -> None:
+    Args:
+        rows: All rows.
+        columns: The columns of image, question and answer, and of the optional ones.
+        name: The table, for messages.
+        folder: Where relative paths of images start; None for a dataset on the Hub.
+        kept: The rows that can be used.
+        unusable: The others.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        columns: Mapping[str, str],
+        name: str,
+        folder: Path | None,
+        kept: np.ndarray,
+        unusable: Unusable,
+    ) -> None:
         self.rows = rows
         self.columns = dict(columns)
         self.name = name
         self.folder = folder
+        self.unusable = unusable
+        self._kept = kept
+        self._images = ImageFolder(folder)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self._kept)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        row = self.rows[int(index)]
-        where = f"{self.name}, row {int(index) + 1}"
-        question, answer = (row[self.columns[name]] for name in ("question", "answer"))
-        if not isinstance(question, str) or not isinstance(answer, str) or not question.strip() or not answer.strip():
-            raise TableError(f"{where}: question and answer must be non-empty texts, got {question!r} and {answer!r}")
-        extra = {name: row[name] for name in OPTIONAL if row.get(name) is not None}
-        return Example(self._image(row[self.columns["image"]], where), question, answer, where, extra)
+        row = self.row(index)
+        where = self.where(index)
+        image, question, answer = (self.rows.cell(row, self.columns[role]) for role in COLUMNS)
+        extra = {
+            name: cell
+            for name in OPTIONAL
+            if name in self.columns and (cell := self.rows.cell(row, self.columns[name])) is not None
+        }
+        return Example(self._image(image, where), question, answer, where, extra)
+
+    def row(self, index: int) -> int:
+        """The row of the table, from 0, that an index stands for; rows that cannot be used are counted."""
+        return int(self._kept[index])
+
+    def where(self, index: int) -> str:
+        """File and row, for messages."""
+        return f"{self.name}, row {self.row(index) + 1}"
 
     def groups(self) -> list[list[int]]:
-        """The rows of each panorama, in the order in which the panoramas first appear."""
-        for name in ("scene", self.columns["image"]):
-            if name in self.rows.column_names:
-                values = self.rows.select_columns([name])[name][:]
-                if all(isinstance(value, str) for value in values):
-                    found: dict[str, list[int]] = {}
-                    for index, value in enumerate(values):
-                        found.setdefault(value, []).append(index)
-                    return list(found.values())
-        return [[index] for index in range(len(self))]  # embedded images without a name
+        """The rows of each panorama, in the order in which the panoramas first appear.
+
+        Rows with the same scene belong together if they have the same image too; otherwise rows with the same image.
+        """
+        images = list(self.cells(self.columns["image"]))
+        named = all(isinstance(image, str) for image in images)
+        if "scene" in self.columns:
+            scenes = list(self.cells(self.columns["scene"]))
+            image_of = dict(zip(scenes, images, strict=True))
+            one_each = all(image_of[scene] == image for scene, image in zip(scenes, images, strict=True))
+            if None not in image_of and (one_each or not named):
+                return _grouped(scenes)
+        return _grouped(images) if named else [[index] for index in range(len(self))]
+
+    def cells(self, column: str) -> Iterator[Any]:
+        """The cells of a column, of the rows that can be used."""
+        cells = self.rows.cells(column)
+        if len(self._kept) == len(self.rows):
+            return cells
+        kept = np.zeros(len(self.rows), dtype=bool)
+        kept[self._kept] = True
+        return (cell for cell, is_kept in zip(cells, kept, strict=True) if is_kept)
 
     def numbers(self, column: str) -> np.ndarray:
         """A column of numbers, `[rows]`.
@@ -89,10 +130,15 @@ class Examples(Sequence[Example]):
         Raises:
             TableError: The column does not exist, or it does not hold finite numbers.
         """
-        values = np.asarray(self._column(column))
-        if not np.issubdtype(values.dtype, np.number) or not np.isfinite(values).all():
-            raise TableError(f"{self.name}: the column {column!r} must hold numbers")
-        return values
+        cells = self._column(column)
+        for kind in (int, float):
+            try:
+                values = np.asarray([kind(cell) for cell in cells])
+            except (ValueError, TypeError, OverflowError):
+                continue
+            if np.issubdtype(values.dtype, np.number) and np.isfinite(values).all():
+                return values
+        raise TableError(f"{self.name}: the column {column!r} must hold numbers")
 
     def weights(self, column: str, given: Mapping[str, float]) -> np.ndarray:
         """A weight for each row by its value in a column, `[rows]`; 1 for values that are not given.
@@ -103,34 +149,43 @@ class Examples(Sequence[Example]):
         values = self._column(column)
         unknown = sorted(set(given) - set(values))
         if unknown:
-            known = ", ".join(sorted({str(value) for value in values})[:20])
+            known = listed(sorted({str(value) for value in values}))
             raise TableError(f"{self.name}: no row has {unknown[0]!r} in the column {column!r}; its values are {known}")
         return np.asarray([given.get(value, 1.0) for value in values])
 
-    def _column(self, column: str) -> list[Any]:
-        if column not in self.rows.column_names:
-            raise TableError(
-                f"{self.name} has no column {column!r}; its columns are {', '.join(self.rows.column_names)}"
-            )
-        return list(self.rows.select_columns([column])[column][:])
+    def unusable_images(self) -> Unusable:
+        """Images that are not there, or that the table must not name. Files are not opened, URLs are not asked."""
+        found = Unusable()
+        seen: set[str] = set()
+        for index, image in enumerate(self.cells(self.columns["image"])):
+            if isinstance(image, str) and image not in seen:
+                seen.add(image)
+                reason = self._images.fault(image)
+                if reason is not None:
+                    found.add(f"{self.rows.place(self.row(index))}: {reason}")
+        return found
 
-    def _image(self, value: Any, where: str) -> Any:
-        if isinstance(value, Mapping):  # an undecoded image of `datasets`
-            value = value["bytes"] if value.get("bytes") is not None else value["path"]
-        if not isinstance(value, str):
-            if value is None:
-                raise TableError(f"{where}: the column {self.columns['image']!r} holds no image")
-            return value
-        if value.startswith(("http://", "https://")):
-            return value
-        if self.folder is None:
-            raise TableError(f"{where}: a dataset on the Hub must not name files of this machine, got {value!r}")
-        path = Path(value)
-        if not path.is_absolute():
-            path = self.folder / path
-            if not path.resolve().is_relative_to(self.folder.resolve()):
-                raise TableError(f"{where}: the path {value!r} leads out of the table's folder {self.folder}")
-        return path
+    def _column(self, column: str) -> list[Any]:
+        names = self.rows.column_names
+        found = find_column(names, column)
+        if found is None:
+            raise TableError(f"{self.name} has no column {column!r}; its columns are {listed(names)}")
+        return list(self.cells(found))
+
+    def _image(self, cell: Any, where: str) -> Any:
+        if not isinstance(cell, str):
+            return cell
+        try:
+            return self._images.locate(cell)
+        except TableError as error:
+            raise TableError(f"{where}: {error}") from error
+
+
+def _grouped(values: Sequence[str]) -> list[list[int]]:
+    found: dict[str, list[int]] = {}
+    for index, value in enumerate(values):
+        found.setdefault(value, []).append(index)
+    return list(found.values())
 
 
 def find_table(source: str | Path, split: str = "train") -> Path | None:
@@ -145,7 +200,7 @@ def find_table(source: str | Path, split: str = "train") -> Path | None:
             if (path / f"{split}{suffix}").is_file():
                 return path / f"{split}{suffix}"
         tables = sorted(p.name for p in path.iterdir() if p.suffix in READERS)
-        hint = f"; its tables are {', '.join(tables)}: choose another split" if tables else ""
+        hint = f"; its tables are {', '.join(tables[:20])}: choose another split" if tables else ""
         raise TableError(f"{path} contains no {split}.csv, {split}.jsonl or {split}.parquet{hint}")
     if path.is_file():
         return path
@@ -155,9 +210,14 @@ def find_table(source: str | Path, split: str = "train") -> Path | None:
 
 
 def read_examples(
-    source: str | Path, split: str = "train", columns: Mapping[str, str] | None = None, limit: int | None = None
+    source: str | Path,
+    split: str = "train",
+    columns: Mapping[str, str] | None = None,
+    limit: int | None = None,
+    *,
+    skip_bad: bool = False,
 ) -> Examples:
-    r"""Read a table of panoramas, questions and answers.
+    r"""Read a table of panoramas, questions and answers, and check every row.
 
     Args:
         source: A `.csv`, `.jsonl` or `.parquet` file, a folder that contains `<split>` as one of these, or the id of a
@@ -165,9 +225,11 @@ def read_examples(
         split: Split of a folder or dataset.
         columns: Names of the columns `image`, `question` and `answer` if they differ from the usual ones.
         limit: Largest number of rows to read.
+        skip_bad: Leave out rows that cannot be used, and count them in `unusable`, instead of raising an error.
 
     Raises:
-        TableError: The table or a column does not exist; the message names those that do.
+        TableError: The table or a column does not exist (the message names those that do), or rows cannot be used (it
+            lists the first ten with their lines, and their number).
 
     Example:
         >>> import tempfile
@@ -177,78 +239,80 @@ def read_examples(
         'A room.'
     """
     path = find_table(source, split)
+    unusable = Unusable()
+    rows: Rows
     if path is None:
-        rows, name, folder = _read_hub(str(source), split), str(source), None
+        rows, name, folder = read_hub(str(source), split), str(source), None
+        chosen = choose_columns(rows.column_names, columns or {}, name)
     else:
-        rows, name, folder = _read_file(path), str(path), path.parent
-    chosen = _choose(rows.column_names, dict(columns or {}), name)
-    if limit is not None:
-        rows = rows.select(range(min(limit, len(rows))))
-    if not len(rows):
-        raise TableError(f"{name} has no rows")
-    return Examples(_undecoded(rows, chosen["image"]), chosen, name, folder)
+        rows, chosen = read_rows(path, columns or {}, limit, unusable)
+        name, folder = str(path), path.parent
+        if unusable.count and not skip_bad:
+            raise _misread(path, unusable)
+    count = len(rows) if limit is None else min(limit, len(rows))
+    kept = np.ones(count, dtype=bool)
+    for row, reason in unusable_rows(rows, chosen, count):
+        kept[row] = False
+        unusable.add(f"{rows.place(row)}: {reason}")
+    if unusable.count and not skip_bad:
+        raise TableError(
+            f"{name}: {unusable.count} rows cannot be used: {unusable.listed()}; correct them, or leave them out with "
+            "--skip-bad"
+        )
+    if not kept.any():
+        reason = f" that can be used: {unusable.listed()}" if unusable.count else ""
+        raise TableError(f"{name} has no rows{reason}")
+    return Examples(rows, chosen, name, folder, np.flatnonzero(kept), unusable)
 
 
-def _datasets() -> Any:
-    try:
-        import datasets
-    except ImportError as error:
-        raise TableError("reading tables needs the package datasets: pip install 'panollava-hf[train]'") from error
-    return datasets
-
-
-def _read_file(path: Path) -> Any:
+def read_rows(
+    path: Path, columns: Mapping[str, str], limit: int | None, unusable: Unusable
+) -> tuple[Rows, dict[str, str]]:
+    """The rows of a file, and the columns of image, question and answer; rows that cannot be read are counted."""
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise TableError(f"{path}: expected .csv, .jsonl or .parquet")
-    datasets = _datasets()
+    if reader == "parquet":
+        stored = read_parquet(path)
+        return stored, choose_columns(stored.column_names, columns, str(path))
     if reader == "csv":
-        with path.open(encoding="utf-8-sig", errors="replace") as stream:
-            header = tuple(name.strip().strip('"').lower() for name in stream.readline().split(","))
-        if header in LAYOUTS:  # files in these layouts are often written without quotes
-            table = check_csv(path)
-            if table.faults:
-                raise TableError(
-                    f"{path}: {len(table.faults)} rows would be misread, the first in line {table.faults[0].line}; run "
-                    f"`panollava data check {path} --fix REPAIRED.csv`"
-                )
-            return datasets.Dataset.from_dict({n: [row[i] for row in table.rows] for i, n in enumerate(table.columns)})
-    try:
-        return datasets.load_dataset(reader, data_files=str(path), split="train")
-    except (datasets.exceptions.DatasetGenerationError, datasets.exceptions.DataFilesNotFoundError) as error:
-        raise TableError(f"{path} cannot be read as {reader}: {error.__cause__ or error}") from error
+        return _read_csv(path, columns, limit, unusable)
+    rows = TextRows()
+    for line, cells in islice(read_json(path), limit):
+        if isinstance(cells, str):
+            unusable.add(f"line {line}: {cells}")
+        else:
+            rows.append_named(line, cells)
+            if len(rows.column_names) > MAX_COLUMNS:
+                raise TableError(f"{path}, line {line}: more than {MAX_COLUMNS} different keys")
+    rows.finish()
+    if not len(rows):
+        raise _misread(path, unusable) if unusable.count else TableError(f"{path} has no rows")
+    return rows, choose_columns(rows.column_names, columns, str(path))
 
 
-def _read_hub(name: str, split: str) -> Any:
-    datasets = _datasets()
-    try:
-        return datasets.load_dataset(name, split=split)
-    except (OSError, ValueError) as error:
-        raise TableError(f"{name}: no such file, folder or dataset ({str(error).splitlines()[0]})") from error
+def _read_csv(
+    path: Path, columns: Mapping[str, str], limit: int | None, unusable: Unusable
+) -> tuple[TextRows, dict[str, str]]:
+    table = CsvTable(path, columns)
+    chosen = choose_columns(table.names, columns, str(path))
+    first = {name: index for index, name in reversed(list(enumerate(table.names)))}  # of columns with the same name
+    indices = sorted(first.values())
+    rows = TextRows([table.names[index] for index in indices])
+    for record in islice(table, limit):
+        if record.fields is None:
+            unusable.add(f"line {record.line}: {record.reason}")
+        else:
+            rows.append(record.line, [record.fields[index] for index in indices])
+    return rows, chosen
 
 
-def _choose(names: Sequence[str], given: dict[str, str], source: str) -> dict[str, str]:
-    unknown = set(given) - set(COLUMNS)
-    if unknown:
-        raise TableError(
-            f"unknown role {', '.join(sorted(unknown))} in columns; the roles are {', '.join(COLUMNS)}, e.g. "
-            "columns: {image: panorama_file}"
-        )
-    chosen = {}
-    for role, candidates in COLUMNS.items():
-        wanted = (given[role],) if role in given else candidates
-        found = next((name for name in wanted if name in names), None)
-        if found is None:
-            raise TableError(
-                f"{source} has the columns {', '.join(names)}; expected one of {', '.join(wanted)} for the {role}"
-                f" (set columns.{role} to the name of another column)"
-            )
-        chosen[role] = found
-    return chosen
-
-
-def _undecoded(rows: Any, column: str) -> Any:
-    datasets = _datasets()
-    if isinstance(rows.features[column], datasets.Image):
-        return rows.cast_column(column, datasets.Image(decode=False))
-    return rows
+def _misread(path: Path, unusable: Unusable) -> TableError:
+    """The error for rows that cannot be divided into cells."""
+    if READERS[path.suffix.lower()] == "json":
+        return TableError(f"{path} cannot be read as json: {unusable.count} rows are damaged: {unusable.listed()}")
+    first = unusable.reasons[0].partition(":")[0]
+    return TableError(
+        f"{path}: {unusable.count} rows would be misread, the first in {first}; run `panollava data check {path} --fix "
+        f"REPAIRED.csv`; {unusable.listed()}"
+    )

@@ -1,38 +1,42 @@
-"""CSV tables with panoramas, questions and answers: finding and repairing broken rows.
+"""Checking a table before training, and repairing the broken rows of a CSV file.
 
 The data of the original code came as CSV in two layouts, `url,query,annotation` and `url,instruction,response`, and its
 texts were often written without quotes. A CSV reader then silently ends a column at a comma of the text.
 """
 
-import csv
-import io
+import os
+import re
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from panollava_hf._errors import TableError
 from panollava_hf._files import write_whole
-from panollava_hf.data._repair import REFERENCE, STRICT, first_field, split_texts
-
-#: Columns of the layouts: image, question, answer.
-LAYOUTS = (("url", "query", "annotation"), ("url", "instruction", "response"))
+from panollava_hf.data._columns import LAYOUTS, choose_columns, is_header, normalised
+from panollava_hf.data._csv import CsvTable
+from panollava_hf.data._examples import read_examples
+from panollava_hf.data._repair import first_field, is_plain_url, known_questions, split_texts
+from panollava_hf.data._row_checks import ImageFolder, Unusable, fault_of_row
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A row that is not valid CSV with three fields.
+    """A row that is not as its table's header says.
 
     Attributes:
         line: Number of its first line, from 1.
         reason: What is wrong.
         text: The row as written in the file.
-        fields: The three fields that were meant, or None where that cannot be decided.
+        fields: The fields that were meant, or None where that cannot be decided.
+        is_header: Whether the row repeats the header, so that it is left out of a repaired file.
     """
 
     line: int
     reason: str
     text: str
     fields: tuple[str, ...] | None
+    is_header: bool = False
 
 
 @dataclass
@@ -43,145 +47,123 @@ class Table:
         path: The file.
         columns: Its columns.
         rows: Valid and repaired rows, in order.
-        faults: All broken rows, repaired or not.
+        faults: All broken rows, repaired or not, and repeated headers.
+        unusable: Valid rows that training and evaluation refuse, for example with a blank answer.
+        missing: Images that are not there, or that lie outside the table's folder.
+        copies: Number of rows that are exact copies of earlier ones.
     """
 
     path: Path
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    unusable: Unusable = field(default_factory=Unusable)
+    missing: Unusable = field(default_factory=Unusable)
+    copies: int = 0
 
     @property
     def undecided(self) -> list[Fault]:
         """Broken rows that could not be repaired."""
-        return [fault for fault in self.faults if fault.fields is None]
+        return [fault for fault in self.faults if fault.fields is None and not fault.is_header]
 
 
-def check_csv(path: str | Path) -> Table:
-    """Find rows whose texts contain unquoted commas or broken quotes.
+def check_csv(path: str | Path, columns: Mapping[str, str] | None = None) -> Table:
+    """Find rows whose texts contain unquoted commas or broken quotes, repeated headers, blank cells, missing images.
+
+    A broken row is repaired only in a table with three columns in the order image, question, answer, and only if one
+    way to divide it is clearly the best.
 
     Args:
-        path: A CSV file in one of the two layouts, in UTF-8.
+        path: A CSV file with columns for image, question and answer, as training reads it.
+        columns: Names of the columns `image`, `question` and `answer` if they differ from the usual ones.
 
     Raises:
-        TableError: The file cannot be read, is not UTF-8, or has other columns.
+        TableError: The file cannot be read, is not text, or has other columns.
     """
     path = Path(path)
+    reader = CsvTable(path, columns)
     try:
-        content = path.read_bytes()
-        text = content.decode("utf-8-sig")
-    except OSError as error:
-        raise TableError(f"{path} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise TableError(
-            f"{path}, line {line}: byte {content[error.start]:#04x} is not UTF-8; save the file as UTF-8"
-        ) from error
-    lines = text.replace("\r\n", "\n").split("\n")
-    columns = tuple(name.strip().strip('"').lower() for name in lines[0].split(","))
-    if columns not in LAYOUTS:
-        wanted = " or ".join(",".join(layout) for layout in LAYOUTS)
-        raise TableError(f"{path} starts with {lines[0][:80]!r}; expected the columns {wanted}")
-    table = Table(path, columns)
-    _read(table, lines)
+        chosen = choose_columns(reader.names, columns or {}, str(path))
+    except TableError as error:
+        layouts = " or ".join(",".join(layout) for layout in LAYOUTS)
+        raise TableError(f"{error}; expected the columns {layouts}, or other names for them") from error
+    roles = [reader.names.index(chosen[role]) for role in ("image", "question", "answer")]
+    names = tuple(map(normalised, reader.names)) if reader.is_layout else tuple(reader.names)
+    table = Table(path, names)
+    # Rows that can be placed only when all questions are known; None stands for them in the list of rows.
+    rows: list[tuple[int, tuple[str, ...] | None]] = []
+    broken: dict[int, tuple[str, str]] = {}
+    for record in reader:
+        if record.fields is None:
+            broken[record.line] = record.text, record.reason
+        elif is_header(*(record.fields[role] for role in roles), chosen):
+            reason = "the header is repeated: two tables were put together"
+            table.faults.append(Fault(record.line, reason, ",".join(record.fields), None, is_header=True))
+            continue
+        rows.append((record.line, None if record.fields is None else tuple(record.fields)))
+    repair = None
+    if broken and roles == [0, 1, 2] and len(names) == 3 and reader.delimiter == ",":
+        repair = _Repair([fields for _, fields in rows if fields is not None], path.parent, not reader.has_references)
+    images, seen = ImageFolder(path.parent), set[str]()
+    for line, fields in rows:
+        if fields is None:
+            text, reason = broken[line]
+            fields = None if repair is None else repair.fields_of(text)
+            table.faults.append(Fault(line, reason, text, fields))
+        if fields is None:
+            continue
+        table.rows.append(fields)
+        image, question, answer = (fields[role] for role in roles)
+        if (fault := fault_of_row(image, question, answer, chosen)) is not None:
+            table.unusable.add(f"line {line}: {fault}")
+        elif image not in seen:
+            seen.add(image)
+            if (fault := images.fault(image)) is not None:
+                table.missing.add(f"line {line}: {fault}")
+    table.faults.sort(key=lambda fault: fault.line)
+    table.copies = len(table.rows) - len(set(table.rows))
     return table
 
 
-def _read(table: Table, lines: list[str]) -> None:
-    rows = _Rows(lines)
-    valid: dict[int, tuple[str, ...]] = {}
-    broken: dict[int, str] = {}
-    number = 1
-    while number < len(lines):
-        if not lines[number].strip():
-            number += 1
-            continue
-        fields, used = rows.valid(number)
-        if fields is None:
-            used = rows.extent(number)
-            broken[number] = "\n".join(lines[number : number + used]).rstrip()
-        else:
-            valid[number] = fields
-        number += used
-    known = {fields[1].strip() for fields in valid.values()}
-    for number in sorted(valid.keys() | broken.keys()):
-        if number in valid:
-            table.rows.append(valid[number])
-            continue
-        repaired = rows.repaired(broken[number], known)
-        table.faults.append(Fault(number + 1, _reason(broken[number], table.columns), broken[number], repaired))
-        if repaired is not None:
-            table.rows.append(repaired)
+def check_rows(path: str | Path, columns: Mapping[str, str] | None = None) -> tuple[int, Unusable, Unusable]:
+    """Find rows of any table that training and evaluation refuse, and images that are not there.
+
+    Args:
+        path: A JSON, JSONL, Parquet or CSV file.
+        columns: Names of the columns `image`, `question` and `answer` if they differ from the usual ones.
+
+    Returns:
+        The number of rows that can be used, the other rows, and the images that cannot be used.
+
+    Raises:
+        TableError: The file cannot be read, has other columns, or has no row that can be used.
+    """
+    examples = read_examples(path, columns=columns, skip_bad=True)
+    return len(examples), examples.unusable, examples.unusable_images()
 
 
-class _Rows:
-    """Which lines belong to a row, valid or broken."""
+class _Repair:
+    """Divides broken rows with what the valid rows of the same table say.
 
-    def __init__(self, lines: list[str]) -> None:
-        self.lines = lines
-        first = next((line for line in lines[1:] if line.strip()), "")
-        # In a table whose first column holds neither image paths nor URLs, only a line that is a valid row by itself
-        # is known to begin a row.
-        self.has_references = REFERENCE.match(first.partition(",")[0]) is not None
+    Args:
+        valid: The valid rows.
+        folder: The table's folder.
+        any_name: Whether images are neither URLs nor image files.
+    """
 
-    def begins(self, line: str) -> bool:
-        """Whether a line begins a row."""
-        first, comma, _ = line.partition(",")
-        if self.has_references:
-            return bool(comma) and REFERENCE.match(first) is not None
-        return _fields(line) is not None
+    def __init__(self, valid: list[tuple[str, ...]], folder: Path, any_name: bool) -> None:
+        self.known = known_questions(fields[1] for fields in valid)
+        self.plain_urls = any(is_plain_url(fields[0]) for fields in valid)
+        self.folder, self.any_name = folder, any_name
 
-    def valid(self, number: int) -> tuple[tuple[str, ...] | None, int]:
-        """The three fields of a row, or None if it is broken, and the number of its lines."""
-        used, row = 1, self.lines[number]
-        # With an odd number of quotes the field continues in the next line, unless that line begins a row itself.
-        while row.count('"') % 2 and number + used < len(self.lines) and not self.begins(self.lines[number + used]):
-            row += "\n" + self.lines[number + used]
-            used += 1
-        return _fields(row), used
-
-    def extent(self, number: int) -> int:
-        """The number of lines of a broken row: up to an empty line or the next line that begins a row."""
-        used = 1
-        while number + used < len(self.lines):
-            line = self.lines[number + used]
-            if not line.strip() or self.begins(line):
-                break
-            used += 1
-        return used
-
-    def repaired(self, text: str, known: set[str]) -> tuple[str, ...] | None:
+    def fields_of(self, text: str) -> tuple[str, ...] | None:
         """The three fields that a broken row was meant to have, or None where that cannot be decided."""
-        start = first_field(text, any_name=not self.has_references)
-        texts = None if start is None else split_texts(start[1], known)
+        start = first_field(text, any_name=self.any_name, plain_urls=self.plain_urls, exists=self._exists)
+        texts = None if start is None else split_texts(start[1], self.known)
         return None if start is None or texts is None or not all(texts) else (start[0], *texts)
 
-
-def _fields(row: str) -> tuple[str, ...] | None:
-    """The fields of a valid row, or None unless it has exactly three."""
-    fields, place = [], 0
-    while True:
-        found = STRICT.match(row, place)
-        if found is None or found[3] == "\n":
-            return None
-        fields.append(found[2] if found[1] is None else found[1].replace('""', '"'))
-        place = found.end()
-        if found[3] == "":
-            return tuple(fields) if len(fields) == 3 else None
-
-
-def _reason(text: str, columns: tuple[str, ...]) -> str:
-    if text.count('"') % 2:
-        return "broken quotes: a quote is opened and never closed, or closed and never opened"
-    try:
-        fields = len(next(csv.reader([text.replace("\n", " ")])))
-    except csv.Error as error:
-        return f"broken quotes: {error}"
-    if fields > len(columns):
-        return f"unquoted comma: {fields} fields where {len(columns)} are expected"
-    if fields < len(columns):
-        return f"{fields} fields where {len(columns)} are expected"
-    return "broken quotes: a quote inside a text is not doubled, or its text is not quoted"
+    def _exists(self, name: str) -> bool:
+        return os.path.isfile(self.folder / name)
 
 
 def write_csv(table: Table, path: str | Path) -> None:
@@ -193,10 +175,12 @@ def write_csv(table: Table, path: str | Path) -> None:
     path = Path(path)
     if path.exists() and path.samefile(table.path):
         raise TableError(f"{path} is the file to be repaired; choose another output name")
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerows([table.columns, *table.rows])
+    lines = (",".join(map(_quoted, row)) + "\n" for row in (table.columns, *table.rows))
     try:
-        write_whole(path, stream.getvalue(), mode=stat.S_IMODE(table.path.stat().st_mode))
+        write_whole(path, "".join(lines), mode=stat.S_IMODE(table.path.stat().st_mode))
     except OSError as error:
         raise TableError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _quoted(field: str) -> str:
+    return '"' + field.replace('"', '""') + '"' if re.search(r'[",\r\n]', field) else field

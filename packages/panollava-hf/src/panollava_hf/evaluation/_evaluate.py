@@ -1,17 +1,20 @@
 """An evaluation from questions and a model to a folder of results."""
 
 import json
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from panollava_hf._errors import EvaluationError
+from panollava_hf._errors import EvaluationError, TextError, boundary
 from panollava_hf._files import write_whole
 from panollava_hf.asking import Answerer
-from panollava_hf.evaluation._predictions import Progress, predict
+from panollava_hf.asking._generation import max_positions, new_tokens
+from panollava_hf.evaluation._predictions import Progress, predict, unwritable
 from panollava_hf.evaluation._questions import Pass, Questions
 from panollava_hf.evaluation._results import DataInfo, ModelInfo, Options, Results, Settings
 from panollava_hf.evaluation.metrics import METRICS
@@ -62,13 +65,16 @@ def evaluate(
     data = DataInfo(questions.source, questions.split, questions.fingerprint, len(questions), images)
     dtype = str(answerer.dtype).removeprefix("torch.")
     settings = Settings(**asdict(options), dtype=dtype, device=str(answerer.device))
-    claim_folder(output, model, data, settings)
+    check_lengths(answerer, passes)
+    with _writing(output):
+        claim_folder(output, model, data, settings)
     predictions = predict(answerer, passes, output, options, progress)
     metrics = METRICS | {one.name: one.metric for one in passes if one.metric is not None}
     results = Results(
         metrics={name: metric(questions, predictions) for name, metric in metrics.items()},
         unreadable=predictions.unreadable,
         left_out=predictions.left_out,
+        unusable=questions.unusable,
         model=model,
         data=data,
         settings=settings,
@@ -76,8 +82,38 @@ def evaluate(
         answered_before=predictions.answered_before,
         seconds=round(time.perf_counter() - started, 3),
     )
-    results.write(output)
+    with _writing(output):
+        results.write(output)
     return results
+
+
+def check_lengths(answerer: Answerer, passes: Iterable[Pass]) -> None:
+    """Report a question that the model cannot read before the first one is asked.
+
+    Raises:
+        EvaluationError: A question is longer than the model reads, or not valid Unicode; the message names its row.
+    """
+    config = answerer.model.config
+    positions = max_positions(config)
+    template = answerer.prompt_length("")
+    for question in (question for one in passes for question in one.questions):
+        # A token has at least a quarter of a byte, so most questions need not be tokenised twice.
+        size = len(question.question.encode("utf-8", "surrogatepass"))
+        if question.question.isascii() and (positions is None or template + 4 * size < positions):
+            continue
+        try:
+            new_tokens(config, answerer.prompt_length(question.question), 1)
+        except TextError as error:
+            raise EvaluationError(f"{question.place}: {error}") from error
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """What the file system says about a folder of results, with what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(folder, error) from error
 
 
 def check(questions: Questions, options: Options, *, captions: bool = False) -> None:
@@ -92,10 +128,14 @@ def check(questions: Questions, options: Options, *, captions: bool = False) -> 
         EvaluationError: An image is missing, the data does not have what a probe needs, or a library is missing.
     """
     if not options.skip_bad:
+        paths: dict[Path, str] = {}
         for question in questions:
-            if isinstance(question.image, Path) and not question.image.is_file():
-                message = f"{question.place}: no such image: {question.image} (--skip-bad leaves out such panoramas)"
-                raise EvaluationError(message)
+            if isinstance(question.image, Path):
+                paths.setdefault(question.image, question.place)
+        missing = [f"{place}: no such image: {path}" for path, place in paths.items() if not os.path.isfile(path)]
+        if missing:
+            more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+            raise EvaluationError(f"{'; '.join(missing[:10])}{more} (--skip-bad leaves out such panoramas)")
     if options.shuffle_images and len({question.key for question in questions}) < 2:
         raise EvaluationError(f"--shuffle-images needs at least two panoramas; {questions.source} has one")
     if options.rotate is not None and questions.scenes is None:
@@ -128,11 +168,11 @@ def claim_folder(folder: Path, model: ModelInfo, data: DataInfo, settings: Setti
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(file, json.dumps(identity, indent=2) + "\n")
         return
-    try:
+    if not file.is_file():
+        raise EvaluationError(f"{file} is not a file; choose a new --output, or delete the folder")
+    with boundary(EvaluationError, f"{file} is not JSON", "choose a new --output, or delete the folder"):
         found = json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise EvaluationError(f"{file} is not JSON ({error}); choose a new --output, or delete the folder") from error
-    difference = _difference(identity, found if isinstance(found, dict) else {})
+    difference = _difference(identity, _part(found))
     if difference is not None:
         raise EvaluationError(
             f"--output {folder} belongs to an evaluation with {difference}; "
@@ -142,18 +182,24 @@ def claim_folder(folder: Path, model: ModelInfo, data: DataInfo, settings: Setti
 
 def _difference(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
     """The first difference between two identities; names do not count, fingerprints do."""
-    settings = found.get("settings", {})
+    settings = _part(found.get("settings"))
     changed = [key for key, value in wanted["settings"].items() if value != settings.get(key)]
     for part, name, what in (("model", "name", "weights"), ("data", "source", "data")):
-        mine, theirs = wanted[part], found.get(part, {})
+        mine, theirs = wanted[part], _part(found.get(part))
         if any(mine[key] != theirs.get(key) for key in mine if key != name):
             if mine[name] == theirs.get(name):
-                return f"other {what} ({mine[name]} has changed since)"
-            return f"other {what} ({theirs.get(name)}, not {mine[name]})"
+                limit = " or --limit" if part == "data" else ""
+                return f"other {what} ({mine[name]}{limit} has changed since)"
+            return f"other {what} ({str(theirs.get(name))[:200]}, not {mine[name]})"
     if changed:
-        pairs = ", ".join(f"{key} {settings.get(key)}, not {wanted['settings'][key]}" for key in changed)
+        pairs = ", ".join(f"{key} {str(settings.get(key))[:80]}, not {wanted['settings'][key]}" for key in changed)
         return f"other settings ({pairs})"
     return None
+
+
+def _part(found: Any) -> Mapping[str, Any]:
+    """A part of a stored identity; empty if it is not what was written."""
+    return found if isinstance(found, dict) else {}
 
 
 def _version(package: str) -> str | None:

@@ -11,8 +11,9 @@ import torch
 from panollava_geometry import PanoramaError, rotate_equirectangular
 from torch import Tensor
 
-from panollava_hf._errors import EvaluationError
+from panollava_hf._errors import EvaluationError, boundary
 from panollava_hf._files import write_whole
+from panollava_hf._shown import json_line
 from panollava_hf.asking import Answerer
 from panollava_hf.evaluation._questions import Pass, Prediction, Predictions, Question
 from panollava_hf.evaluation._results import Options
@@ -31,7 +32,8 @@ BATCHES_PER_CHUNK = 2
 class PredictionFile:
     """A JSONL file of predictions, one line each.
 
-    A batch is appended in one write. An incomplete last line is removed when the file is opened again.
+    A batch is appended in one write. An incomplete last line is removed when the file is opened again. Lines end with
+    a line feed only: U+2028 and its like are part of a text.
 
     Args:
         path: The file; it does not have to exist.
@@ -46,35 +48,56 @@ class PredictionFile:
         self.by_index: dict[int, Prediction] = {}
         if not path.exists():
             return
+        if not path.is_file():
+            raise EvaluationError(f"{path} is not a file; expected predictions")
         asked = {question.index: question for question in questions}
         content = path.read_bytes()
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             os.truncate(path, whole)
-        for number, line in enumerate(content[:whole].decode("utf-8", errors="replace").splitlines(), 1):
-            try:
-                entry = json.loads(line)
-                question, text = asked[entry["row"]], entry["prediction"]
-            except (json.JSONDecodeError, KeyError, TypeError):
-                text = None
-            if not isinstance(text, str):
-                raise EvaluationError(
-                    f"{path}, line {number} is not a prediction of this evaluation; delete the file to start again"
-                )
-            self.by_index[question.index] = predicted(question, text)
+        for number, line in enumerate(content[:whole].split(b"\n")[:-1], 1):
+            where = f"{path}, line {number}"
+            remedy = "delete the file to start again"
+            with boundary(EvaluationError, f"{where} is not a prediction of this evaluation", remedy):
+                entry = json.loads(line.decode("utf-8"))
+            question = asked.get(_field(entry, "row", int), None)
+            text = _field(entry, "prediction", str)
+            if question is None or text is None or _field(entry, "question", str) not in (None, question.question):
+                raise EvaluationError(f"{where} is not a prediction of this evaluation; {remedy}")
+            self.by_index[question.index] = predicted(question, text)  # `correct` is computed, not read
 
     def append(self, predictions: Iterable[Prediction]) -> None:
         """Add the predictions of a batch; they replace earlier ones for the same questions."""
         predictions = list(predictions)
-        with self.path.open("ab") as stream:
-            stream.write("".join(map(_line, predictions)).encode("utf-8"))
+        try:
+            with self.path.open("ab") as stream:
+                stream.write("".join(map(_line, predictions)).encode("utf-8"))
+        except OSError as error:
+            raise unwritable(self.path.parent, error) from error
         self.by_index.update((prediction.question.index, prediction) for prediction in predictions)
 
     def finish(self) -> tuple[Prediction, ...]:
         """Sort the file by row, with one line for each prediction, and return the predictions."""
         predictions = tuple(self.by_index[index] for index in sorted(self.by_index))
-        write_whole(self.path, "".join(map(_line, predictions)))
+        try:
+            write_whole(self.path, "".join(map(_line, predictions)))
+        except OSError as error:
+            raise unwritable(self.path.parent, error) from error
         return predictions
+
+
+def unwritable(folder: Path, error: OSError) -> EvaluationError:
+    """The error for a folder of results that the file system does not let us write."""
+    return EvaluationError(
+        f"{folder} cannot be written ({error.strerror or error}); make room or choose another folder, and run the same "
+        "command again: the predictions in it are kept"
+    )
+
+
+def _field(entry: Any, name: str, kind: type) -> Any:
+    """A field of a line, if the line is an object and the field has this type."""
+    value = entry.get(name) if isinstance(entry, dict) else None
+    return value if type(value) is kind else None
 
 
 def predicted(question: Question, text: str) -> Prediction:
@@ -89,7 +112,7 @@ def _line(prediction: Prediction) -> str:
         entry["yaw_deg"] = question.yaw_deg
     entry |= {"question": question.question, "answer": question.answer}
     entry |= {"prediction": prediction.text, "correct": prediction.correct}
-    return json.dumps(entry, ensure_ascii=False) + "\n"
+    return json_line(entry)
 
 
 def predict(
@@ -184,7 +207,7 @@ def _read(answerer: Answerer, chunk: Chunk) -> list[Views]:
             if question.yaw_deg:  # turning the camera to the right moves the content to the left
                 panorama = rotate_equirectangular(panorama, yaw_deg=-question.yaw_deg)
             found.append(answerer.views(panorama))
-        except (PanoramaError, OSError) as error:
+        except (PanoramaError, OSError, ValueError) as error:
             found.append(str(error).strip())
     return found
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
-from panollava_hf._errors import EvaluationError, PanoShapesError
+from panollava_hf._errors import EvaluationError, PanoShapesError, TableError
+from panollava_hf._shown import public_url
 from panollava_hf.data._examples import read_examples
+from panollava_hf.data._row_checks import Unusable
 from panollava_hf.panoshapes import Question as ShapesQuestion
 from panollava_hf.panoshapes import Scene, read_scenes
 
@@ -25,7 +27,8 @@ class Question:
     Attributes:
         index: Its row in the table, from 0.
         place: File and row, for messages.
-        key: Identifies the panorama: questions with the same key share an image.
+        key: Identifies the panorama in files: questions with the same key share an image. A URL has no user name,
+            password and query there; if it had one, part of a digest follows.
         image: The image, as `load_equirectangular` reads it.
         question: The question.
         answer: The expected answer.
@@ -62,6 +65,7 @@ class Questions:
         rows: The questions, in the order of the table.
         fingerprint: Digest of the texts and image names; pixels are not part of it.
         scenes: The file with the scenes of a PanoShapes split, if there is one.
+        unusable: Rows of the table that are left out because they cannot be used.
     """
 
     source: str
@@ -69,6 +73,7 @@ class Questions:
     rows: tuple[Question, ...]
     fingerprint: str
     scenes: Path | None = None
+    unusable: Unusable = field(default_factory=Unusable)
 
     def __iter__(self) -> Iterator[Question]:
         return iter(self.rows)
@@ -139,7 +144,12 @@ class Pass:
 
 
 def read_questions(
-    source: str | Path, *, split: str = "test", captions: bool = False, limit: int | None = None
+    source: str | Path,
+    *,
+    split: str = "test",
+    captions: bool = False,
+    limit: int | None = None,
+    skip_bad: bool = False,
 ) -> Questions:
     """Read questions from a PanoShapes folder, a table (CSV, JSONL, Parquet) or a `datasets` id.
 
@@ -148,25 +158,34 @@ def read_questions(
         split: Split of a folder or dataset.
         captions: Whether rows without a family are captions.
         limit: Read at most this many rows.
+        skip_bad: Leave out rows that cannot be used, and count them in `unusable`, instead of raising an error.
 
     Raises:
-        TableError: The data does not exist, has unexpected columns, or a row lacks a value.
+        TableError: The data does not exist, has unexpected columns, or has rows that cannot be used.
         PanoShapesError: The file of scenes is damaged.
         EvaluationError: An embedded image has an unexpected type, or a row's scene or program cannot be read.
     """
-    examples = read_examples(source, split, limit=limit)
+    examples = read_examples(source, split, limit=limit, skip_bad=skip_bad)
     scene_file = Path(source) / f"scenes-{split}.jsonl"
     scenes = read_scenes(scene_file) if scene_file.is_file() else None
     rows = []
     digest = hashlib.sha256()
     for index in range(len(examples)):
-        example = examples[index]
+        try:
+            example = examples[index]
+        except TableError as error:
+            if not skip_bad:
+                raise
+            examples.unusable.add(str(error))
+            continue
         extra = {name: value if isinstance(value, str) else json.dumps(value) for name, value in example.extra.items()}
         name, program = extra.get("scene"), extra.get("program")
         family = extra.get("family") or (CAPTION if captions else DEFAULT_FAMILY)
         key = _key(example.image, examples.folder, example.where)
         digest.update(json.dumps([key, example.question, example.answer, family, name, program]).encode() + b"\n")
-        asked = Question(index, example.where, key, example.image, example.question, example.answer, family)
+        asked = Question(
+            examples.row(index), example.where, _public(key), example.image, example.question, example.answer, family
+        )
         if scenes is not None and name is not None and program is not None:
             try:
                 shapes = ShapesQuestion.parse(asked.question, asked.answer, program)
@@ -182,7 +201,14 @@ def read_questions(
         rows=tuple(rows),
         fingerprint=digest.hexdigest(),
         scenes=None if scenes is None else scene_file,
+        unusable=examples.unusable,
     )
+
+
+def _public(key: str) -> str:
+    """The key of an image without what may be secret in a URL."""
+    shown = public_url(key)
+    return key if shown == key else f"{shown}#{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
 
 
 def _key(image: Any, folder: Path | None, place: str) -> str:

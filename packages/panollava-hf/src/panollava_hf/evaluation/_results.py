@@ -3,11 +3,13 @@
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from panollava_hf._files import write_whole
+from panollava_hf._shown import printable, public_url
+from panollava_hf.data._row_checks import Unusable
 
 #: How to install the libraries that some metrics need.
 EXTRA = "pip install 'panollava-hf[eval]'"
@@ -151,6 +153,7 @@ class Results:
         versions: Versions of the packages; None for one that is not installed.
         answered_before: Number of predictions that an earlier run had written.
         seconds: Duration of this run.
+        unusable: Rows of the table that were left out because they cannot be used.
     """
 
     metrics: Mapping[str, MetricResult | None]
@@ -162,6 +165,7 @@ class Results:
     versions: Mapping[str, str | None]
     answered_before: int
     seconds: float
+    unusable: Unusable = field(default_factory=Unusable)
 
     def __getitem__(self, key: str) -> Any:
         """Deprecated: `evaluate` used to return a dictionary."""
@@ -172,10 +176,13 @@ class Results:
     def to_json(self) -> dict[str, Any]:
         """The content of `results.json`. Exact match is at the top level, every other metric under its name."""
         figures = {name: None if result is None else result.to_json() for name, result in self.metrics.items()}
+        skipped: dict[str, Any] = {"rows": self.left_out + self.unusable.count, "images": dict(self.unreadable)}
+        if self.unusable.count:
+            skipped["unusable_rows"] = self.unusable.reasons
         return {
             **(figures.pop("exact_match", None) or {}),
             **figures,
-            "skipped": {"rows": self.left_out, "images": dict(self.unreadable)},
+            "skipped": skipped,
             "model": asdict(self.model),
             "data": asdict(self.data),
             "settings": asdict(self.settings),
@@ -192,16 +199,19 @@ class Results:
         )
         if self.left_out:
             summary += f" {self.left_out} questions about {len(self.unreadable)} unreadable panoramas were left out."
+        if self.unusable.count:
+            summary += f" {self.unusable.count} rows of the table cannot be used and were left out."
         results = {name: result for name, result in self.metrics.items() if result is not None}
         columns = [column for result in results.values() for column in result.table_columns()]
         names = dict.fromkeys(name for column in columns for name in column.cells)  # a set in order
         rows = [[name, *(column.cells.get(name, percent(None)) for column in columns)] for name in names]
-        lines = [f"# {self.model.name} on {self.data.source}{split}", "", summary]
+        title = f"# {self.model.name} on {public_url(self.data.source)}{split}"
+        lines = [" ".join(title.split()), "", summary]
         lines += ["", *table(["family", *(column.title for column in columns)], rows)]
         for name, result in results.items():
             section = result.section(name)
             lines += ["", *section] if section else []
-        return "\n".join(lines) + "\n"
+        return printable("\n".join(lines) + "\n")
 
     def notes(self) -> list[str]:
         """What could not be computed or drawn because a library is missing, one line each."""
@@ -214,13 +224,19 @@ class Results:
             for name, content in ({} if result is None else result.files(subject)).items():
                 write_whole(folder / name, content)
         write_whole(folder / "results.md", self.markdown())
-        write_whole(folder / "results.json", json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n")
+        figures = json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
+        write_whole(folder / "results.json", printable(figures))  # the escapes of half surrogate pairs are JSON's
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a Markdown table; all columns but the first are aligned to the right."""
     aligned = "|".join(["---", *["---:"] * (len(header) - 1)])
-    return [f"| {' | '.join(header)} |", f"|{aligned}|", *(f"| {' | '.join(row)} |" for row in rows)]
+    return [f"| {' | '.join(header)} |", f"|{aligned}|", *(f"| {' | '.join(map(_cell, row))} |" for row in rows)]
+
+
+def _cell(text: str) -> str:
+    """A text in one line, without bars that would begin another cell."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def percent(share: float | None) -> str:

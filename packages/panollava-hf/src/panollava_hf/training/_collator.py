@@ -1,12 +1,13 @@
 """From panoramas with questions to the batches that a model's `forward` takes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from panollava_hf._errors import TextError
 from panollava_hf.data._dataset import Item
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
 
@@ -131,41 +132,81 @@ class AnswerCollator(ViewCollator):
     Args:
         processor: The checkpoint's processor.
         max_length: Largest number of tokens in a sequence; questions that do not fit are left out, the last ones first.
+        positions: How many tokens the language model reads; each question may take as many.
     """
 
-    def __init__(self, processor: PanoLLaVaProcessor, max_length: int | None = None) -> None:
+    def __init__(
+        self, processor: PanoLLaVaProcessor, max_length: int | None = None, positions: int | None = None
+    ) -> None:
         super().__init__(processor)
-        self.max_length = max_length
+        self.max_length, self.positions = max_length, positions
         self.image = processor.image_token * processor.num_image_tokens()
         self._turns: dict[tuple[str, str], Turn] = {}
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
         """`pixel_values`, `input_ids`, `labels`, `position_ids`, a mask, and the notes.
 
-        The mask is `segments` if a panorama has several questions, otherwise an ordinary `attention_mask`.
+        The mask is `segments` if a panorama has several questions, otherwise an ordinary `attention_mask`. A question
+        that is too long is reported in the notes.
 
         Raises:
-            ValueError: A single question has more than `max_length` tokens, or the chat template is unsuitable.
+            ValueError: The chat template is unsuitable.
         """
         batch = super().__call__(items)
         if "pixel_values" in batch:
-            batch.update(pad([self._pack(item) for item in items], self.processor.tokenizer.pad_token_id))
+            try:
+                packed = [self._pack(item) for item in items]
+            except TextError as error:
+                return {NOTES: {**batch[NOTES], "error": str(error)}}
+            batch.update(pad(packed, self.processor.tokenizer.pad_token_id))
             if all(len(item.examples) == 1 for item in items):
                 batch["attention_mask"] = (batch.pop("segments") >= 0).long()
         return batch
 
+    def faults(self, questions: Iterable[str], answers: Iterable[str]) -> Iterator[tuple[int, str]]:
+        """The rows that cannot be trained, with the reason: too long, or not valid Unicode.
+
+        Args:
+            questions: The question of each row.
+            answers: The answer of each row.
+        """
+        limits = [limit for limit in (self.max_length, self.positions) if limit is not None]
+        empty = self._tokenised("", "")
+        spare = min(limits, default=0) - len(empty.prompt) - len(empty.answer)
+        for row, (question, answer) in enumerate(zip(questions, answers, strict=True)):
+            # A token has at least a quarter of a byte, so most texts need not be tokenised here.
+            if (question + answer).isascii() and (not limits or 4 * len(question + answer) < spare):
+                continue
+            try:
+                self._check(self._tokenised(question, answer))
+            except TextError as error:
+                yield row, str(error)
+
+    def _check(self, turn: Turn) -> None:
+        length = len(turn.prompt) + len(turn.answer)
+        if self.positions is not None and length > self.positions:
+            raise TextError(
+                f"the question is too long: {length} tokens, this model reads {self.positions} (with those of the "
+                "panorama and the answer); shorten the row"
+            )
+        if self.max_length is not None and length > self.max_length:
+            raise TextError(
+                f"the question and its panorama take {length} tokens, more than max_length={self.max_length}"
+            )
+
     def _pack(self, item: Item) -> Packed:
-        turns = [self._turn(example.question, example.answer) for example in item.examples]
-        while True:
-            packed = pack(turns)
-            if self.max_length is None or len(packed.input_ids) <= self.max_length:
-                return packed
-            if len(turns) == 1:
-                raise ValueError(
-                    f"{item.examples[0].where}: the question and its panorama take {len(packed.input_ids)} tokens, "
-                    f"more than max_length={self.max_length}"
-                )
+        turns = []
+        for example in item.examples:
+            try:
+                turns.append(self._turn(example.question, example.answer))
+                self._check(turns[-1])
+            except TextError as error:
+                raise TextError(f"{example.where}: {error}") from error
+        packed = pack(turns)
+        while self.max_length is not None and len(packed.input_ids) > self.max_length:
             turns = turns[:-1]
+            packed = pack(turns)
+        return packed
 
     def _turn(self, question: str, answer: str) -> Turn:
         """A question and its answer in tokens; they are kept, because the questions of a benchmark repeat."""
@@ -183,11 +224,10 @@ class AnswerCollator(ViewCollator):
                 "the chat template writes the prompt differently when an answer follows, so the answer cannot be "
                 f"separated from it: {whole!r} does not begin with {prompt!r}"
             )
-        tokenizer = self.processor.tokenizer
-        prompt_ids = tokenizer(prompt.replace(self.processor.image_token, self.image))["input_ids"]
+        prompt_ids = self.processor.prompt_ids(prompt.replace(self.processor.image_token, self.image))
         # The answer is tokenised separately, because `generate` continues after the tokens of the prompt.
-        answer_ids = tokenizer(whole[len(prompt) :], add_special_tokens=False)["input_ids"]
-        end = tokenizer.eos_token_id
+        answer_ids = self.processor.prompt_ids(whole[len(prompt) :], add_special_tokens=False)
+        end = self.processor.tokenizer.eos_token_id
         if end is not None:  # the model stops there, so tokens that the template writes after it are not trained
             answer_ids = [*answer_ids[: answer_ids.index(end)], end] if end in answer_ids else [*answer_ids, end]
         return Turn(tuple(prompt_ids), tuple(answer_ids))

@@ -13,13 +13,13 @@ STAGES: tuple[StageName, ...] = get_args(StageName)
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TokenizerSettings(_Strict):
     """A byte-level BPE tokenizer trained on the texts of the table, for a model that starts from scratch."""
 
-    vocab_size: int = Field(512, ge=300)
+    vocab_size: int = Field(512, ge=300, le=10**7)
 
 
 class ModelSettings(_Strict):
@@ -106,7 +106,7 @@ class DataSettings(_Strict):
     sampling_weights: SamplingWeights | None = None
     yaw_augmentation: bool = False
     cache: str | None = None
-    workers: int = Field(2, ge=0)
+    workers: int = Field(2, ge=0, le=1024)
     limit: int | None = Field(None, ge=1)
     max_length: int | None = Field(None, ge=1)
 
@@ -134,10 +134,10 @@ class StageSettings(_Strict):
         log_every: Steps between reports.
     """
 
-    steps: int | None = Field(None, ge=1)
-    epochs: float | None = Field(None, gt=0)
-    batch_size: int = Field(1, ge=1)
-    accumulation: int = Field(1, ge=1)
+    steps: int | None = Field(None, ge=1, le=10**9)
+    epochs: float | None = Field(None, gt=0, le=10**6)
+    batch_size: int = Field(1, ge=1, le=10**6)
+    accumulation: int = Field(1, ge=1, le=10**6)
     optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(0.05, ge=0)
@@ -174,11 +174,11 @@ class Recipe(_Strict):
         fsdp: Options of transformers' `--fsdp`, e.g. `full_shard auto_wrap`.
     """
 
-    output: str
+    output: str = Field(min_length=1)
     model: ModelSettings
     data: DataSettings
     stages: dict[StageName, StageSettings]
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     bf16: bool = False
     gradient_checkpointing: bool = False
     report_to: str = "none"

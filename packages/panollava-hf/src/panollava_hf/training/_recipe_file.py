@@ -1,6 +1,7 @@
 """Reading recipes: YAML files, changes from the command line, renamed keys, and errors that name the nearest key."""
 
 import difflib
+import os
 import typing
 import warnings
 from collections.abc import Iterable, Sequence
@@ -9,12 +10,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from panollava_hf._errors import RecipeError
+from panollava_hf._plain_yaml import parse_yaml, read_yaml
 from panollava_hf.training._recipe import STAGES, DataSettings, Recipe
 
+#: Deepest key of `--set`, and longest name or key that messages and suggestions look at.
+MAX_PARTS, MAX_NAME = 32, 100
 #: Old names of keys in `data` and `stages.*.data`, valid for one release.
 RENAMED = {"easy_first": "curriculum", "favour": "sampling_weights", "roll": "yaw_augmentation"}
 
@@ -42,7 +45,7 @@ def load_recipe(source: str | Path, changes: Iterable[str] = ()) -> Recipe:
         3
     """
     path = _find(str(source))
-    values = _read(path)
+    values = _mapping(read_yaml(path, RecipeError, what="a recipe"), path)
     renamed = rename_keys(values)
     for change in changes:
         renamed += _set(values, change)
@@ -62,9 +65,15 @@ def read_written_recipe(path: Path, output: str) -> Recipe:
     Raises:
         RecipeError: The file cannot be read as a recipe.
     """
-    values = {**_read(path), "output": output}
-    rename_keys(values)
-    return _validated(values, str(path))
+    try:
+        values = {**_mapping(read_yaml(path, RecipeError, what="a recipe"), path), "output": output}
+        rename_keys(values)
+        return _validated(values, str(path))
+    except RecipeError as error:
+        raise RecipeError(
+            f"this run's {path.name} is damaged: {error}; put the recipe of this run there again, or choose another "
+            "output folder"
+        ) from error
 
 
 def rename_keys(values: dict[str, Any]) -> list[tuple[str, str]]:
@@ -97,27 +106,27 @@ def _data_mappings(values: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _find(source: str) -> Path:
-    if Path(source).is_file():
+    if os.path.isfile(source):
         return Path(source)
     shipped = shipped_recipes()
-    if source not in shipped:
-        near = difflib.get_close_matches(source, shipped, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the recipes in this package are {', '.join(shipped)}"
-        raise RecipeError(f"{source!r} is neither a file nor a recipe in this package; {hint}")
-    return shipped[source]
+    if source in shipped:
+        return shipped[source]
+    if os.path.exists(source):
+        return Path(source)  # the reader says what it is
+    near = difflib.get_close_matches(source[:MAX_NAME], shipped, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"the recipes in this package are {', '.join(shipped)}"
+    raise RecipeError(f"{source[:MAX_NAME]!r} is neither a file nor a recipe in this package; {hint}")
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
+def _mapping(values: Any, path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise RecipeError(f"{path} is not a recipe: expected keys such as output, model, data, stages")
     return values
 
 
 def _validated(values: dict[str, Any], name: str) -> Recipe:
+    if (place := _place_of_nul(values)) is not None:
+        raise RecipeError(f"{name}: {place} contains a NUL character; remove it")
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
@@ -130,22 +139,30 @@ def _validated(values: dict[str, Any], name: str) -> Recipe:
     return recipe
 
 
+def _place_of_nul(values: Any, place: str = "") -> str | None:
+    """Where a text contains NUL, which no path and no name can."""
+    if isinstance(values, str):
+        return (place or "a text") if "\0" in values else None
+    pairs = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    found = (_place_of_nul(inner, _short(f"{place}.{key}".lstrip("."))) for key, inner in pairs)
+    return next((inner for inner in found if inner is not None), None)
+
+
 def _set(values: dict[str, Any], change: str) -> list[tuple[str, str]]:
     """Apply one `key=value`, under the new name if the key was renamed; returns the renamed key, as `rename_keys`."""
     key, equals, text = change.partition("=")
     if not equals or not key.strip():
-        raise RecipeError(f"--set {change!r}: expected key=value, e.g. stages.vicreg.steps=10")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {change!r}: the value is not YAML: {' '.join(str(error).split())}") from error
+        raise RecipeError(f"--set {_short(change)!r}: expected key=value, e.g. stages.vicreg.steps=10")
+    value = parse_yaml(text, f"--set {_short(change)!r}: the value", RecipeError)
     given = key.strip().split(".")
+    if len(given) > MAX_PARTS:
+        raise RecipeError(f"--set {_short(change)!r}: the key has {len(given)} parts; expected at most {MAX_PARTS}")
     parts = [RENAMED.get(part, part) if parent == "data" else part for parent, part in pairwise(["", *given])]
     *folders, last = parts
     for name in folders:
         inner = values.setdefault(name, {})
         if not isinstance(inner, dict):
-            raise RecipeError(f"--set {change!r}: {name} is a value and has no keys below it")
+            raise RecipeError(f"--set {_short(change)!r}: {name} is a value and has no keys below it")
         values = inner
     values[last] = value
     return [] if parts == given else [(".".join(given), ".".join(parts))]
@@ -159,15 +176,17 @@ def _explained(error: ValidationError, model: type[BaseModel], *inside: str) -> 
         model: The model that was validated.
         inside: Keys that lead to the values of that model.
     """
-    errors = error.errors()  # a misspelt key is also missing under its right name: report the spelling
+    errors = error.errors(
+        include_url=False, include_input=False
+    )  # a misspelt key is also missing under its right name: report the spelling
     first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
-    place = [str(part) for part in first["loc"]]
+    place = [_short(str(part)) for part in first["loc"]]
     where = ".".join([*inside, *(part for part in place if part != "[key]")])
     if first["type"] == "extra_forbidden":
         return f"unknown key {where!r}; {_nearest(place[-1], _keys_at(model, place[:-1]))}"
     if first["type"] == "literal_error" and place[-1] == "[key]":
         return f"unknown stage {place[-2]!r}; {_nearest(place[-2], STAGES)}"
-    message = first["msg"].removeprefix("Value error, ")
+    message = " ".join(first["msg"][:500].removeprefix("Value error, ").split())
     return f"{where}: {message}" if where else message
 
 
@@ -179,6 +198,10 @@ def _keys_at(model: type[BaseModel], place: Sequence[str]) -> list[str]:
         inner = (annotation, *typing.get_args(annotation))  # the model in `Model | None`, or a mapping of models
         kind = next(one for one in inner if _is_model(one) or typing.get_origin(one) is dict)
     return list(kind.model_fields)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_NAME else text[: MAX_NAME - 1] + "…"
 
 
 def _is_model(annotation: Any) -> bool:

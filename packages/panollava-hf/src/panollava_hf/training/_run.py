@@ -9,6 +9,7 @@ from accelerate import PartialState
 from transformers.utils import logging
 
 from panollava_hf._errors import TrainingError
+from panollava_hf._files import write_whole
 from panollava_hf.data._examples import read_examples
 from panollava_hf.training._recipe import Recipe, StageName
 from panollava_hf.training._recipe_file import read_written_recipe
@@ -33,7 +34,8 @@ def train(
         stages: The stages to run; None runs all. Earlier stages must have been run.
         resume: Continue a run that was stopped: finished stages are kept, and the next one continues from its last
             checkpoint.
-        skip_bad: Skip images that cannot be read, and report their number, instead of ending the run.
+        skip_bad: Skip images that cannot be read and rows that cannot be used, and report their number, instead of
+            ending the run.
 
     Returns:
         The folder of the last stage.
@@ -60,7 +62,7 @@ def train(
     start = output / "start"
     if state.is_main_process and not start.is_dir():
         data = recipe.data
-        examples = read_examples(data.source, data.split, data.columns, data.limit)
+        examples = read_examples(data.source, data.split, data.columns, data.limit, skip_bad=skip_bad)
         write_start(recipe.model, examples, start, recipe.seed)
     state.wait_for_everyone()
     for stage in until_last:
@@ -75,7 +77,8 @@ def train(
 def _claim_output(output: Path, recipe: Recipe, wanted: Sequence[StageName], resume: bool) -> None:
     """Create the output folder and write the recipe into it, or check that the folder belongs to this run."""
     written = output / RECIPE_FILE
-    names = {path.name for path in output.iterdir()} if output.is_dir() else set()
+    found = {path.name for path in output.iterdir()} if output.is_dir() else set()
+    names = {name for name in found if not name.startswith(".")}
     if names - {RECIPE_FILE}:  # with a recipe alone, an earlier attempt ended before it wrote anything else
         if RECIPE_FILE not in names:
             raise TrainingError(f"{output} contains other files: choose an empty or new folder as output")
@@ -83,7 +86,8 @@ def _claim_output(output: Path, recipe: Recipe, wanted: Sequence[StageName], res
         changed = sorted(key for key in Recipe.model_fields if getattr(before, key) != getattr(recipe, key))
         if changed:
             raise TrainingError(
-                f"{output} belongs to a run with other settings ({', '.join(changed)}): choose another output folder"
+                f"{output} belongs to a run with other settings ({', '.join(changed)}): choose another output folder "
+                f"(--set output=…), or delete {output} to start again"
             )
         begun = [stage for stage in wanted if names & {stage, f"{stage}.unfinished"}]
         if begun and not resume:
@@ -95,4 +99,9 @@ def _claim_output(output: Path, recipe: Recipe, wanted: Sequence[StageName], res
     except OSError as error:
         raise TrainingError(f"the output folder {output} cannot be created: {error.strerror}") from error
     settings = recipe.model_dump(mode="json", exclude={"output"})
-    written.write_text(yaml.safe_dump(settings, sort_keys=False))
+    try:
+        write_whole(written, yaml.safe_dump(settings, sort_keys=False))
+    except OSError as error:
+        raise TrainingError(
+            f"{written} cannot be written: {error.strerror or error}; make room, and try again"
+        ) from error

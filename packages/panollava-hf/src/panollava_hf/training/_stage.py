@@ -16,21 +16,25 @@ from accelerate import PartialState
 from torch import Tensor, nn
 from transformers import PreTrainedModel, set_seed
 
-from panollava_hf._errors import PanoShapesError, TableError, TrainingError
+from panollava_hf._errors import PanoLLaVaError, PanoShapesError, TableError, TrainingError, boundary
 from panollava_hf._files import staged_folder
 from panollava_hf._lora import ADAPTER_FOLDER, add_lora, merge_lora, trainable_report
+from panollava_hf.asking._generation import max_positions
+from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.data._dataset import PanoramaDataset, YawAugmentation
 from panollava_hf.data._examples import Example, Examples, read_examples
 from panollava_hf.data._order import ItemOrder, Limit, RisingLimit
+from panollava_hf.data._row_checks import Unusable
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.modeling_panollava_vision import PanoLLaVaForVICReg
 from panollava_hf.panoshapes import scene_rotation
 from panollava_hf.panoshapes._rotation import SceneRotation
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
-from panollava_hf.training._collator import AnswerCollator, ViewCollator
+from panollava_hf.training._checkpoints import UNFINISHED, last_checkpoint
+from panollava_hf.training._collator import NOTES, AnswerCollator, ViewCollator
 from panollava_hf.training._recipe import Recipe, StageName, StageSettings
 from panollava_hf.training._start import copy_processor
-from panollava_hf.training._trainer import StageTrainer, last_checkpoint, report
+from panollava_hf.training._trainer import StageTrainer, check_state, report
 
 
 def stage_model(stage: StageName, settings: StageSettings, folder: Path) -> Any:
@@ -102,8 +106,10 @@ def write_stage(
     Raises:
         TrainingError: The trained weights are incomplete.
     """
+    problem, remedy = f"stage {stage}: the trained weights cannot be written", "make room, then continue with --resume"
     if hasattr(trained, "peft_config"):
-        trained.save_pretrained(output / ADAPTER_FOLDER, state_dict=weights)
+        with boundary(TrainingError, problem, remedy):
+            trained.save_pretrained(output / ADAPTER_FOLDER, state_dict=weights)
         trained.load_state_dict(weights)
         whole: Any = merge_lora(trained)
         whole.config.use_lora = False  # the adapter is merged into the weights
@@ -118,7 +124,8 @@ def write_stage(
     if stage != "vicreg":
         whole.config.connector_trained = True
     whole.config.training_history = [*(getattr(whole.config, "training_history", None) or []), record]
-    whole.save_pretrained(output)
+    with boundary(TrainingError, problem, remedy):
+        whole.save_pretrained(output)
 
 
 def scene_augmentation(examples: Examples, split: str) -> YawAugmentation:
@@ -164,12 +171,12 @@ def run_stage(recipe: Recipe, stage: StageName, start: Path, *, resume: bool, sk
         stage: The stage.
         start: Checkpoint folder of the previous stage.
         resume: Continue from the last checkpoint in `<output>/<stage>.unfinished`, if there is one.
-        skip_bad: Skip images that cannot be read.
+        skip_bad: Skip images that cannot be read, and rows that cannot be used.
     """
     began = time.monotonic()
     state = PartialState()
     output = Path(recipe.output) / stage
-    work = output.with_name(f"{stage}.unfinished")
+    work = output.with_name(f"{stage}{UNFINISHED}")
     trainer = stage_trainer(recipe, stage, start, work, skip_bad=skip_bad)
     order, steps = trainer.order, trainer.args.max_steps
     parts = ", ".join(f"{part} {new:,} of {all_:,}" for part, (new, all_) in trainable_report(trainer.model).items())
@@ -177,6 +184,7 @@ def run_stage(recipe: Recipe, stage: StageName, start: Path, *, resume: bool, sk
     report(f"{stage}: {len(order.groups)} panoramas, {steps} steps of {per_step}; training {parts}")
     checkpoint = last_checkpoint(work) if resume else None
     if checkpoint is not None:
+        check_state(checkpoint)
         report(f"{stage}: continuing from {checkpoint.name}")
     result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # all processes gather them
@@ -193,10 +201,16 @@ def run_stage(recipe: Recipe, stage: StageName, start: Path, *, resume: bool, sk
             "python": platform.python_version(),
         }
         trained: Any = trainer.accelerator.unwrap_model(trainer.model)
-        with staged_folder(output) as folder:
-            copy_processor(start, folder)
-            write_stage(stage, trained, weights, start, folder, record)
-            (folder / LOG_FILE).write_text(json.dumps(trainer.state.log_history, indent=1) + "\n")
+        try:
+            with staged_folder(output) as folder:
+                copy_processor(start, folder)
+                write_stage(stage, trained, weights, start, folder, record)
+                (folder / LOG_FILE).write_text(json.dumps(trainer.state.log_history, indent=1) + "\n")
+        except PanoLLaVaError:
+            raise
+        except OSError as error:
+            problem = f"stage {stage}: {output} cannot be written ({error.strerror or error})"
+            raise TrainingError(f"{problem}; make room, then continue with --resume") from error
         shutil.rmtree(work, ignore_errors=True)
         report(f"{stage}: wrote {output}")
     if trainer.skipped:
@@ -209,12 +223,29 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
 
     Raises:
         TrainingError: The first item cannot be made into a batch, or the model cannot be trained in this way.
-        TableError: The table cannot be read, or lacks a column.
+        TableError: The table cannot be read, lacks a column, or has rows or images that cannot be used.
     """
     settings, data = recipe.stages[stage], recipe.data_of(stage)
-    examples = read_examples(data.source, data.split, data.columns, data.limit)
+    examples = read_examples(data.source, data.split, data.columns, data.limit, skip_bad=skip_bad)
+    if examples.unusable.count:
+        first = examples.unusable.reasons[0]
+        report(
+            f"{stage}: skipped {examples.unusable.count} rows that cannot be used, the first: {examples.name}, {first}"
+        )
+    if not skip_bad and (missing := examples.unusable_images()).count:
+        raise TableError(
+            f"{examples.name}: {missing.count} images cannot be used: {missing.listed()}; correct the table, or skip "
+            "such images with --skip-bad"
+        )
     processor = PanoLLaVaProcessor.from_pretrained(start)
-    groups = examples.groups()
+    collator: ViewCollator
+    if stage == "vicreg":
+        collator, groups = ViewCollator(processor), examples.groups()
+    else:
+        with boundary(TrainingError, f"stage {stage}: {start} has no readable config", "delete it to start again"):
+            positions = max_positions(PanoLLaVaConfig.from_pretrained(start))
+        collator = AnswerCollator(processor, data.max_length, positions)
+        groups = _groups_that_fit(examples, collator, stage, skip_bad=skip_bad)
     per_step = settings.batch_size * settings.accumulation * PartialState().num_processes
     steps = settings.steps or math.ceil((settings.epochs or 1) * len(groups) / per_step)
     curriculum = weights = None
@@ -238,11 +269,38 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
         cache=data.cache,
         skip_bad=skip_bad,
     )
-    collator = ViewCollator(processor) if stage == "vicreg" else AnswerCollator(processor, data.max_length)
     try:
-        collator([dataset[0]])  # an unusable table or chat template is reported before training, in one line
+        opening = collator([dataset[0]])  # an unusable table or chat template is reported before training, in one line
     except ValueError as error:
         raise TrainingError(f"stage {stage}: {error}") from error
+    if opening[NOTES]["error"]:
+        raise TrainingError(opening[NOTES]["error"])
     set_seed(recipe.seed)
     model = stage_model(stage, settings, start)
     return StageTrainer(recipe, stage, steps, work, model=model, dataset=dataset, collator=collator)
+
+
+def _groups_that_fit(
+    examples: Examples, collator: AnswerCollator, stage: StageName, *, skip_bad: bool
+) -> list[list[int]]:
+    """The rows of each panorama, without those that are longer than the model reads.
+
+    Raises:
+        TableError: There are such rows, and `skip_bad` is False; or no others.
+    """
+    questions, answers = (examples.cells(examples.columns[role]) for role in ("question", "answer"))
+    found, rows = Unusable(), set()
+    for index, reason in collator.faults(questions, answers):
+        rows.add(index)
+        found.add(f"{examples.rows.place(examples.row(index))}: {reason}")
+    groups = examples.groups()
+    if not found.count:
+        return groups
+    fitting = [kept for group in groups if (kept := [index for index in group if index not in rows])]
+    if not skip_bad or not fitting:
+        raise TableError(
+            f"{examples.name}: {found.count} rows cannot be used: {found.listed()}; correct the table, or skip such "
+            "rows with --skip-bad"
+        )
+    report(f"{stage}: skipped {found.count} rows that cannot be used, the first: {examples.name}, {found.reasons[0]}")
+    return fitting

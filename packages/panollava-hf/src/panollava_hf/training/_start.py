@@ -11,7 +11,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, GenerationConfig, PretrainedConfig
 
-from panollava_hf._errors import TrainingError
+from panollava_hf._errors import TrainingError, boundary
 from panollava_hf._files import staged_folder
 from panollava_hf._lora import merge_lora
 from panollava_hf._pretrained import resolve
@@ -51,7 +51,8 @@ def write_tokenizer(folder: Path, texts: Iterable[str], vocab_size: int = 512) -
         show_progress=False,
     )
     tokenizer.train_from_iterator(itertools.chain(("user\n", "assistant\n", "\n") * 1000, texts), trainer)
-    tokenizer.save(str(folder / "tokenizer.json"))
+    with boundary(TrainingError, f"{folder} cannot be written", "make room, and run the same command again"):
+        tokenizer.save(str(folder / "tokenizer.json"))
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_input_names": ["input_ids", "attention_mask"],
@@ -90,8 +91,9 @@ def write_start(settings: ModelSettings, examples: Examples, output: Path, seed:
                 model = merge_lora(PanoLLaVaForConditionalGeneration.from_pretrained(settings.path, **settings.config))
                 processor = PanoLLaVaProcessor.from_pretrained(settings.path)
             kept = {file: file.read_bytes() for file in folder.iterdir()}
-            model.save_pretrained(folder)
-            processor.save_pretrained(folder)
+            with boundary(TrainingError, f"{output} cannot be written", "make room, and run the same command again"):
+                model.save_pretrained(folder)
+                processor.save_pretrained(folder)
             for file, content in kept.items():  # transformers 5.x saves a tokenizer_config that 4.57 cannot read
                 file.write_bytes(content)
     except (OSError, ValueError, TypeError) as error:
@@ -102,7 +104,7 @@ def _from_scratch(
     settings: ModelSettings, wanted: TokenizerSettings, examples: Examples, folder: Path
 ) -> tuple[PanoLLaVaForConditionalGeneration, PanoLLaVaProcessor]:
     """A model with new weights, and a processor with a tokenizer trained on the table and written to `folder`."""
-    questions, answers = (examples.rows[examples.columns[role]][:] for role in ("question", "answer"))
+    questions, answers = (examples.cells(examples.columns[role]) for role in ("question", "answer"))
     texts = itertools.chain((f"\n{question}" for question in questions), answers)
     write_tokenizer(folder, texts, wanted.vocab_size)
     tokenizer = AutoTokenizer.from_pretrained(folder)

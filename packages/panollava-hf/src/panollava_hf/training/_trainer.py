@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ import torch
 from accelerate import PartialState
 from safetensors.torch import load_file, save_file
 from torch.utils.data import Sampler, SequentialSampler
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 
 from panollava_hf._console import console, progress, say
-from panollava_hf._errors import TrainingError
+from panollava_hf._errors import TrainingError, boundary
+from panollava_hf._files import follow_umask
 from panollava_hf.data._dataset import PanoramaDataset
+from panollava_hf.training._checkpoints import COMPLETE, repair
 from panollava_hf.training._collator import NOTES, ViewCollator, attention_mask_of
 from panollava_hf.training._optimizers import muon
 from panollava_hf.training._recipe import Recipe, StageName
@@ -77,8 +81,6 @@ class StageProgress(TrainerCallback):
         self.bar.stop()
 
 
-#: Written into a checkpoint when it is complete; a killed run may leave an incomplete one.
-COMPLETE = "complete"
 #: In a checkpoint with adapters: the weights trained without one. The name stays, so that older runs can be resumed.
 WITHOUT_ADAPTERS = "beside_adapters.safetensors"
 
@@ -114,17 +116,14 @@ class StageTrainer(Trainer):
         collator: ViewCollator,
     ) -> None:
         self.optimizer_name, self.order = recipe.stages[stage].optimizer, dataset.order
-        super().__init__(
-            model=model,
-            args=training_arguments(recipe, stage, steps, folder),
-            train_dataset=dataset,
-            data_collator=collator,
-        )
+        self.stage = stage
+        with boundary(TrainingError, f"stage {stage}: transformers refuses the settings", "correct the recipe"):
+            arguments = training_arguments(recipe, stage, steps, folder)
+            super().__init__(model=model, args=arguments, train_dataset=dataset, data_collator=collator)
         self.skipped: dict[str, None] = {}
         for shown in (ProgressCallback, PrinterCallback):
             self.remove_callback(shown)
         self.add_callback(StageProgress(stage))
-        self.add_callback(_Complete())
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW as transformers creates it, or Muon."""
@@ -153,6 +152,16 @@ class StageTrainer(Trainer):
             prepared["attention_mask"] = self._mask(prepared.pop("segments"))
         return prepared
 
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Save a checkpoint, and mark it when it is complete."""
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        remedy = "make room, then continue with --resume"
+        with boundary(TrainingError, f"stage {self.stage}: {folder} cannot be written", remedy):
+            super()._save_checkpoint(model, trial)
+            if self.args.should_save:
+                follow_umask(path for path in folder.rglob("*") if path.is_file())
+                (folder / COMPLETE).touch()
+
     def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
         super()._save(output_dir, state_dict=state_dict)
         if hasattr(self.model, "peft_config") and self.args.should_save:
@@ -161,11 +170,25 @@ class StageTrainer(Trainer):
             save_file(others, Path(output_dir or self.args.output_dir) / WITHOUT_ADAPTERS)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        others = Path(resume_from_checkpoint) / WITHOUT_ADAPTERS
-        if others.is_file():
-            model = self.model if model is None else model
-            model.load_state_dict({**model.state_dict(), **load_file(others)})
+        with self._reading(resume_from_checkpoint):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            others = Path(resume_from_checkpoint) / WITHOUT_ADAPTERS
+            if others.is_file():
+                model = self.model if model is None else model
+                model.load_state_dict({**model.state_dict(), **load_file(others)})
+
+    def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
+        with self._reading(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: Any) -> None:
+        with self._reading(checkpoint):
+            super()._load_rng_state(checkpoint)
+
+    def _reading(self, checkpoint: Any) -> AbstractContextManager[None]:
+        """Whatever torch, safetensors and transformers raise about a checkpoint, with what to do."""
+        problem = f"stage {self.stage}: the checkpoint {checkpoint} is damaged"
+        return boundary(TrainingError, problem, repair(Path(str(checkpoint))))
 
     def _without_adapters(self) -> set[str]:
         """Names of trained weights that are not adapters, and of buffers: peft saves the adapters only."""
@@ -185,18 +208,16 @@ class StageTrainer(Trainer):
         return str(model.config.text_config._attn_implementation)
 
 
-class _Complete(TrainerCallback):
-    """Marks complete checkpoints."""
+def check_state(checkpoint: Path) -> None:
+    """Check the step that a checkpoint belongs to; transformers reads it in the middle of `train`.
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.is_world_process_zero:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint of an unfinished stage."""
-    found = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    Raises:
+        TrainingError: The checkpoint is damaged.
+    """
+    with boundary(TrainingError, f"the checkpoint {checkpoint} is damaged", repair(checkpoint)):
+        state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        if not isinstance(state.global_step, int) or checkpoint.name != f"checkpoint-{state.global_step}":
+            raise ValueError(f"{TRAINER_STATE_NAME} has the step {str(state.global_step)[:40]}")
 
 
 def training_arguments(recipe: Recipe, stage: StageName, steps: int, folder: Path) -> TrainingArguments:

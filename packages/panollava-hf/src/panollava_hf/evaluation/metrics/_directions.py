@@ -1,10 +1,12 @@
 """Which direction is predicted for which expected one: counts, and a figure of them."""
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from panollava_hf._shown import printable
 from panollava_hf.evaluation._questions import Prediction, Questions
 from panollava_hf.evaluation._results import EXTRA, MetricResult
 from panollava_hf.evaluation.metrics._exact_match import normalise
@@ -14,6 +16,8 @@ from panollava_hf.panoshapes import DIRECTIONS
 OTHER = "other"
 #: The family of questions whose answers are directions.
 WHERE = "where"
+#: Most expected answers, other than directions, that have a row; questions with rarer ones are not counted.
+MAX_LABELS = 20
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Directions(MetricResult):
     """Counts of expected and predicted directions.
 
     Attributes:
-        labels: The directions, then other expected answers.
+        labels: The directions, then the most frequent other expected answers.
         columns: The labels, and "other" for all other predictions.
         counts: One row for each expected label, with one number for each column.
     """
@@ -54,12 +58,19 @@ def directions(questions: Questions, predictions: Sequence[Prediction]) -> Direc
     if not where:
         return None
     pairs = [(normalise(prediction.question.answer), normalise(prediction.text)) for prediction in where]
-    labels = [*DIRECTIONS, *sorted({expected for expected, _ in pairs} - set(DIRECTIONS))]
+    others = Counter(sorted(expected for expected, _ in pairs if expected not in DIRECTIONS))
+    labels = [*DIRECTIONS, *sorted(label for label, _ in others.most_common(MAX_LABELS))]
     place = {label: index for index, label in enumerate(labels)}
     counts = [[0] * (len(labels) + 1) for _ in labels]
-    for expected, predicted in pairs:
+    for expected, predicted in (pair for pair in pairs if pair[0] in place):
         counts[place[expected]][place.get(predicted, len(labels))] += 1
     return Directions(labels, [*labels, OTHER], counts)
+
+
+def _drawable(text: str, length: int = 30) -> str:
+    """A text for matplotlib: short, in one line, without the dollar signs that begin a formula."""
+    line = " ".join(printable(text).split())
+    return (line if len(line) <= length else line[: length - 1] + "…").replace("$", r"\$")
 
 
 def draw(found: Directions, title: str) -> bytes:
@@ -67,7 +78,7 @@ def draw(found: Directions, title: str) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # pyplot would look for a display
     from matplotlib.figure import Figure
 
-    labels, columns, counts = found.labels, found.columns, found.counts
+    labels, columns, counts = [*map(_drawable, found.labels)], [*map(_drawable, found.columns)], found.counts
     totals = [max(sum(row), 1) for row in counts]
     shares = [[100.0 * n / total for n in row] for row, total in zip(counts, totals, strict=True)]
     figure = Figure(figsize=(1.8 + 0.62 * len(columns), 1.6 + 0.55 * len(labels)), layout="constrained")
@@ -85,7 +96,7 @@ def draw(found: Directions, title: str) -> bytes:
                 axes.text(x, y, str(count), ha="center", va="center", fontsize=8, color=colour)
     axes.set_xlabel("predicted")
     axes.set_ylabel("expected (questions)")
-    axes.set_title(title, fontsize=10, wrap=True)
+    axes.set_title(_drawable(title, 200), fontsize=10, wrap=True)
     figure.colorbar(image, ax=axes, label="% of the expected direction")
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=150, metadata={"Software": None})

@@ -1,0 +1,117 @@
+"""Which column of a table holds what, found by its name."""
+
+import re
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+
+from panollava_hf._errors import TableError
+
+#: Names that a column can have, the most likely first.
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "image": ("image", "panorama", "url", "image_path", "path", "file_name"),
+    "question": ("question", "query", "instruction", "prompt"),
+    "answer": ("answer", "annotation", "response", "output", "caption"),
+}
+#: Optional columns: the kind of question, the scene it belongs to, and the question in a form for programs.
+OPTIONAL = ("family", "scene", "program")
+#: The layouts of the original code's tables: image, question, answer. Their texts were often written without quotes.
+LAYOUTS = (("url", "query", "annotation"), ("url", "instruction", "response"))
+#: What surrounds a name in files that editors and spreadsheets wrote: marks, invisible characters, quotes.
+_AROUND = "\ufeff\u200b\u200e\u200f\"'“”„‘’"
+#: Most columns that a message lists.
+_SHOWN = 20
+
+
+def shortened(text: str, width: int = 160) -> str:
+    """A text as one line of at most `width` characters."""
+    line = " ".join(text[: 4 * width].split())
+    return line if len(line) <= width and len(text) <= 4 * width else line[: width - 1] + "…"
+
+
+def plain_name(name: str) -> str:
+    """A column's name without the byte order mark, quotes and blanks around it."""
+    return name.strip().strip(_AROUND).strip()
+
+
+def normalised(name: str) -> str:
+    """A name as it is compared: Unicode form, case, blanks and quotes around it do not count.
+
+    Example:
+        >>> normalised("\ufeff Image\u00a0Path ")
+        'image_path'
+    """
+    return re.sub(r"[\s_-]+", "_", plain_name(unicodedata.normalize("NFKC", name)).casefold())
+
+
+def find_column(names: Sequence[str], wanted: str) -> str | None:
+    """The column with this name, or with another spelling of it; None where there is none.
+
+    Raises:
+        TableError: Several columns have this name.
+    """
+    for found in (
+        [name for name in names if name == wanted],
+        [name for name in names if normalised(name) == normalised(wanted)],
+    ):
+        if len(found) > 1:
+            raise TableError(f"several columns are named {wanted!r}: keep one of them")
+        if found:
+            return found[0]
+    return None
+
+
+def choose_columns(names: Sequence[str], given: Mapping[str, str], source: str) -> dict[str, str]:
+    """The columns of image, question and answer, and the optional ones that exist.
+
+    Args:
+        names: The columns of the table.
+        given: Columns that the user named, by role.
+        source: The table, for messages.
+
+    Raises:
+        TableError: A role is unknown, or no column or several columns can hold it; the message lists the columns.
+    """
+    unknown = set(given) - set(COLUMNS)
+    if unknown:
+        raise TableError(
+            f"unknown role {', '.join(sorted(unknown))} in columns; the roles are {', '.join(COLUMNS)}, e.g. "
+            "columns: {image: panorama_file}"
+        )
+    chosen = {}
+    try:
+        for role, candidates in COLUMNS.items():
+            wanted = (given[role],) if role in given else candidates
+            found = next(filter(None, (find_column(names, name) for name in wanted)), None)
+            if found is None:
+                raise TableError(
+                    f"has the columns {listed(names)}; expected one of {', '.join(wanted)} for the {role}"
+                    f" (set columns.{role} to the name of another column)"
+                )
+            chosen[role] = found
+        optional = {name: column for name in OPTIONAL if (column := find_column(names, name)) is not None}
+    except TableError as error:
+        raise TableError(f"{source} {error}") from None
+    return {**chosen, **{name: column for name, column in optional.items() if column not in chosen.values()}}
+
+
+def listed(names: Collection[str]) -> str:
+    """Names for a message, of bounded length."""
+    shown = ", ".join(shortened(name, 40) for name in list(names)[:_SHOWN])
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown or "none"
+
+
+def is_header(image: str, question: str, answer: str, columns: Mapping[str, str]) -> bool:
+    """Whether a row consists of names of columns, as in a table that was appended to another one.
+
+    Args:
+        image: The row's image.
+        question: Its question.
+        answer: Its answer.
+        columns: The names of their columns.
+    """
+    if ("." in image and "." not in columns["image"]) or len(image) > 80:  # most images: names of files
+        return False
+    return all(
+        normalised(cell) in {*COLUMNS[role], normalised(columns[role])}
+        for role, cell in zip(COLUMNS, (image, question, answer), strict=True)
+    )
