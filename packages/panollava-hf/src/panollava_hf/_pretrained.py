@@ -4,6 +4,7 @@ A tower is named once, when a config is first built. A saved config holds the fu
 loading a saved model never downloads a tower.
 """
 
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -25,7 +26,9 @@ from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from panollava_hf._chat_template import IMAGE_TOKEN
 from panollava_hf._compat import readable_settings
+from panollava_hf._errors import ModelError, boundary
 from panollava_hf._lora import built_plain, start_adapters
+from panollava_hf._tokenizer_file import check_tokenizer
 
 DEFAULT_VISION = "google/siglip-base-patch16-224"
 DEFAULT_TEXT = "Qwen/Qwen2.5-0.5B-Instruct"
@@ -63,16 +66,21 @@ KNOWN = {DEFAULT_VISION: _default_vision, DEFAULT_TEXT: _default_text}
 
 
 def load_config(name: str, **kwargs: Any) -> PretrainedConfig:
-    """Full config of a tower by folder or Hub id."""
+    """Full config of a tower by folder or Hub id; code in that folder is never run.
+
+    Raises:
+        ModelError: There is no such folder or model, or its config cannot be used.
+    """
     if name in KNOWN and not kwargs:
         return KNOWN[name]()
-    try:
-        return AutoConfig.from_pretrained(name, **kwargs)
-    except OSError as error:
-        raise ValueError(
-            f"no config for the tower {name!r}: expected a folder with a config.json, or a model on the Hub or in "
-            f"the local cache ({str(error).splitlines()[0]})"
-        ) from error
+    with boundary(
+        ModelError,
+        f"no config for the tower {name!r}",
+        "expected a folder with a config.json, or a model on the Hub or in the local cache, of a type that "
+        "transformers knows",
+    ):
+        config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False, **kwargs)
+    return config
 
 
 def _resolve_short(given: dict[str, Any], part: str) -> PretrainedConfig:
@@ -151,12 +159,19 @@ def load_tokenizer(name: str) -> Any:
     AutoTokenizer of 5.x takes the family's own class even where tokenizer_config.json names a generic one, and that
     class may add tokens (Qwen2's `<|endoftext|>`), so that the placeholder, added next, would get another id.
 
+    Code in that folder is never run.
+
     Raises:
-        OSError: It is missing.
-        ValueError: The installed transformers does not support it.
+        ModelError: It is missing, damaged, or of a kind that the installed transformers does not support.
     """
-    generic = get_tokenizer_config(name).get("tokenizer_class") in GENERIC
-    return (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(name)
+    file = Path(name, "tokenizer.json")
+    if file.exists():
+        check_tokenizer(file)
+    with boundary(
+        ModelError, f"the tokenizer of {name!r} cannot be loaded", "copy or download its tokenizer files again"
+    ):
+        generic = get_tokenizer_config(name).get("tokenizer_class") in GENERIC
+        return (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(name, trust_remote_code=False)
 
 
 Model = TypeVar("Model", bound=PreTrainedModel)
