@@ -79,7 +79,7 @@ def read_config(folder: Path, name: str | None = None) -> dict[str, Any]:
     """
     name = str(folder) if name is None else name
     if not (folder / "config.json").exists():
-        raise ModelError(f"{name}: {_without_config(folder)}; expected a PanoLLaVA checkpoint")
+        raise ModelError(f"{name}: {without_config(folder)}; expected a PanoLLaVA checkpoint")
     config = read_object(folder / "config.json")
     kind = config.get("model_type")
     if kind == MODEL_TYPE:
@@ -111,7 +111,7 @@ def require_adapter(folder: Path) -> None:
         require_file(folder / file)
 
 
-def _without_config(folder: Path) -> str:
+def without_config(folder: Path) -> str:
     """What a folder without config.json is instead."""
     inside = sorted(folder.iterdir())
     if not inside:
@@ -127,6 +127,33 @@ def _without_config(folder: Path) -> str:
     if any(path.suffix in (".ckpt", ".pt", ".pth") for path in inside):
         return f"{missing}; `panollava convert` converts a training checkpoint of the original code"
     return missing
+
+
+def check_tower(source: str | Path, part: str) -> None:
+    """Check quickly whether something is a model that can be joined; of a Hub id, only its config.json is read.
+
+    Args:
+        source: Folder or Hub id.
+        part: `vision` or `text`, what it is to be.
+
+    Raises:
+        ModelError: There is no such folder or model, it is of the other kind, or its files are damaged or incomplete.
+    """
+    folder = find_source(source, "config")
+    if not (folder / "config.json").exists():
+        raise ModelError(f"{source}: {without_config(folder)}; expected a {part} model of transformers")
+    config = read_object(folder / "config.json")
+    kind = str(config.get("model_type"))[:SHOWN]
+    sees = {"image_size", "patch_size", "vision_config"} & config.keys()
+    writes = {"vocab_size", "text_config"} & config.keys()
+    if kind == MODEL_TYPE:
+        raise ModelError(f"{source}: this is a PanoLLaVA checkpoint already; expected a {part} model")
+    if part == "vision" and "vocab_size" in config and not sees:
+        raise ModelError(f"{source}: this is a {kind} model, which reads no images; expected a vision model")
+    if part == "text" and sees and not writes:
+        raise ModelError(f"{source}: this is a {kind} model, which writes no text; expected a causal language model")
+    if Path(source).is_dir():
+        check_weights(folder)
 
 
 def _join_hint(kind: str, config: dict[str, Any]) -> str:

@@ -4,13 +4,11 @@ transformers asks the Hub for each file by itself and repeats every failed reque
 asked once, with a deadline; without an answer the local cache is used, or the error says what is wrong.
 """
 
-import queue
 import re
-import threading
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from panollava_hf._deadline import within
 from panollava_hf._errors import ModelError
 
 #: Seconds that the first request to the Hub may take.
@@ -53,11 +51,13 @@ def find_source(
         ModelError: There is no such folder, the Hub cannot be reached and the model is not in the local cache, or the
             Hub has no such model or refuses it. The message contains no token.
     """
-    folder = Path(name)
-    if folder.is_dir():
-        return folder / subfolder
-    if folder.exists() or not HUB_ID.fullmatch(str(name)):
-        raise ModelError(no_folder(name))
+    try:
+        if Path(name).is_dir():
+            return Path(name) / subfolder
+        if Path(name).exists() or not HUB_ID.fullmatch(str(name)):
+            raise ModelError(no_folder(name))
+    except (OSError, ValueError) as error:  # a name that is too long, or that no file can have
+        raise error if isinstance(error, ModelError) else ModelError(no_folder(str(name)[:200])) from error
     config = str(PurePosixPath(subfolder, "config.json"))
     options: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir}
     from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
@@ -66,9 +66,9 @@ def find_source(
     files: list[str] = []
     if not local_files_only:
         try:
-            about = _within_deadline(
-                lambda: HfApi(token=token).model_info(str(name), revision=revision, timeout=DEADLINE)
-            )
+            api = HfApi(token=token)
+            # Looking up a host name has no time limit of its own.
+            about = within(DEADLINE, lambda: api.model_info(str(name), revision=revision, timeout=DEADLINE))
             files = [entry.rfilename for entry in about.siblings or []]
         except Exception as error:
             if _is_final(error):
@@ -98,12 +98,12 @@ def find_source(
 
 def no_folder(name: str | Path) -> str:
     """The message about a name that is neither a folder nor a Hub id."""
-    path = Path(name)
-    if path.is_file():
-        return f"{name}: this is a file, expected a folder"
-    if str(name).startswith((".", "/", "~", "\\")) or path.is_absolute():
-        return f"{name}: no such folder"
-    return f"{name}: there is no such folder, and it is not a Hub id (owner/name)"
+    shown = str(name)[:200]
+    if Path(name).is_file():
+        return f"{shown}: this is a file, expected a folder"
+    if shown.startswith((".", "/", "~", "\\")) or Path(name).is_absolute():
+        return f"{shown}: there is no such folder"
+    return f"{shown}: there is no such folder, and it is not a Hub id (owner/name)"
 
 
 def _wanted_files(files: list[str], wanted: Wanted, subfolder: str) -> list[str]:
@@ -132,26 +132,6 @@ def _weights(names: set[str]) -> set[str]:
             parts = {name for name in names if "/" not in name and name.endswith(suffix)}
             return {name for name in parts if name.startswith(f"{stem}-")} or parts
     return set()
-
-
-def _within_deadline(call: Callable[[], Any]) -> Any:
-    """The result of a call, or TimeoutError: looking up a host name has no time limit of its own."""
-    results: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            results.put((call(), None))
-        except BaseException as error:  # raised again by the thread that waits
-            results.put((None, error))
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        value, error = results.get(timeout=DEADLINE)
-    except queue.Empty:
-        raise TimeoutError from None
-    if error is not None:
-        raise error
-    return value
 
 
 def _is_final(error: BaseException) -> bool:

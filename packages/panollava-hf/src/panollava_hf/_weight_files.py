@@ -62,7 +62,7 @@ def require_whole(name: str | Path, info: Mapping[str, Any], *, fresh: Iterable[
     Args:
         name: The model, for messages.
         info: The report.
-        fresh: Beginnings of weight names that may be missing, because they are to be trained from the start.
+        fresh: Beginnings of weight names that are not loaded, because they are to be trained from the start.
         extra: Whether the files may hold weights that the model does not have.
 
     Raises:
@@ -74,7 +74,8 @@ def require_whole(name: str | Path, info: Mapping[str, Any], *, fresh: Iterable[
     begins = tuple(fresh)
     # A weight of another shape is (name, stored shape, expected shape).
     texts = {kind: [_key_text(key) for key in info.get(kind) or ()] for kind in KINDS}
-    texts["missing_keys"] = [text for text in texts["missing_keys"] if not text.startswith(begins)]
+    for kind in ("missing_keys", "unexpected_keys"):
+        texts[kind] = [text for text in texts[kind] if not text.startswith(begins)]
     if extra:
         texts["unexpected_keys"] = []
     found = [f"{kind.replace('_', ' ')}: {_first(keys)}" for kind, keys in texts.items() if keys]

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, set_seed
 
 from panollava_hf._errors import PanoShapesError, TableError, TrainingError
 from panollava_hf._files import staged_folder
+from panollava_hf._loading import load_model, load_processor
 from panollava_hf._lora import ADAPTER_FOLDER, add_lora, merge_lora, trainable_report
 from panollava_hf.data._dataset import PanoramaDataset, YawAugmentation
 from panollava_hf.data._examples import Example, Examples, read_examples
@@ -26,7 +27,6 @@ from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.modeling_panollava_vision import PanoLLaVaForVICReg
 from panollava_hf.panoshapes import scene_rotation
 from panollava_hf.panoshapes._rotation import SceneRotation
-from panollava_hf.processing_panollava import PanoLLaVaProcessor
 from panollava_hf.training._collator import AnswerCollator, ViewCollator
 from panollava_hf.training._recipe import Recipe, StageName, StageSettings
 from panollava_hf.training._start import copy_processor
@@ -50,7 +50,7 @@ def stage_model(stage: StageName, settings: StageSettings, folder: Path) -> Any:
     """
     kind = PanoLLaVaForVICReg if stage == "vicreg" else PanoLLaVaForConditionalGeneration
     try:
-        model: PreTrainedModel = kind.from_pretrained(folder, dtype=torch.float32)
+        model: PreTrainedModel = load_model(kind, folder, dtype=torch.float32, fresh=["vicreg_projector."])
         model.config.trainable_vision_blocks = settings.trainable_vision_blocks
         model.requires_grad_(False)
         whole: Any = model.base_model
@@ -108,7 +108,7 @@ def write_stage(
         whole: Any = merge_lora(trained)
         whole.config.use_lora = False  # the adapter is merged into the weights
     else:
-        whole = PanoLLaVaForConditionalGeneration.from_pretrained(start, dtype=torch.float32)
+        whole = load_model(PanoLLaVaForConditionalGeneration, start, dtype=torch.float32)
         before = whole.state_dict()
         changed = {name: value for name, value in weights.items() if name in before}
         if stage != "vicreg" and changed.keys() != before.keys():
@@ -213,7 +213,7 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
     """
     settings, data = recipe.stages[stage], recipe.data_of(stage)
     examples = read_examples(data.source, data.split, data.columns, data.limit)
-    processor = PanoLLaVaProcessor.from_pretrained(start)
+    processor = load_processor(start)
     groups = examples.groups()
     per_step = settings.batch_size * settings.accumulation * PartialState().num_processes
     steps = settings.steps or math.ceil((settings.epochs or 1) * len(groups) / per_step)
