@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 
 import pytest
@@ -71,7 +72,7 @@ WEIGHTS = {
     "no resampler": (drop("resampler"), "missing keys: panollava.resampler"),
     "an extra weight": (lambda w: w.update({"extra.weight": torch.zeros(2)}), "unexpected keys: extra.weight"),
     "a renamed weight": (rename, "missing keys: .*linear.weight.*unexpected keys: .*other.weight"),
-    "another shape": (transpose, r"mismatched keys: panollava.projector.linear.weight is \(3, 5\), expected \("),
+    "another shape": (transpose, r"mismatched keys: panollava.projector.linear.weight"),
 }
 
 
@@ -349,6 +350,19 @@ def test_code_in_a_folder_never_runs_and_nothing_asks(copy, tmp_path, monkeypatc
     assert "Do you wish to run" not in out + err
 
 
+def test_code_for_generation_in_a_tower_does_not_run(tmp_path):
+    from panollava_hf._pretrained import _tower
+    from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+
+    sizes = {"vocab_size": 7, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
+    LlamaForCausalLM(LlamaConfig(**sizes, num_attention_heads=2)).save_pretrained(tmp_path / "text")
+    write_evil(tmp_path / "evil", tmp_path / "it-ran")
+    (tmp_path / "text" / "custom_generate").mkdir()
+    shutil.copy(tmp_path / "evil" / "evil.py", tmp_path / "text" / "custom_generate" / "generate.py")
+    assert _tower(AutoModelForCausalLM, str(tmp_path / "text"), torch.float32).generation_config is not None
+    assert not (tmp_path / "it-ran").exists()
+
+
 def test_towers_with_code_are_refused(tmp_path, monkeypatch, capsys, checkpoint):
     marker = tmp_path / "it-ran"
     for name in ("vision", "text"):
@@ -448,8 +462,6 @@ def test_usual_adapters_pass(adapted, targets):
 
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o027])
 def test_weights_follow_the_umask(model, tmp_path, mask):
-    import os
-
     before = os.umask(mask)
     try:
         model.save_pretrained(tmp_path / "saved")

@@ -4,6 +4,7 @@ A tower is named once, when a config is first built. A saved config holds the fu
 loading a saved model never downloads a tower.
 """
 
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -209,6 +210,9 @@ def _tower(
     """A tower with all of its weights."""
     folder = find_source(name)
     check_weights(folder)
+    options: dict[str, Any] = {}
+    if (folder / "custom_generate").exists():  # with settings of its own, transformers 4.57 does not run that code
+        options["generation_config"] = _generation(folder)
     with boundary(ModelError, f"the tower {shown(name)} cannot be loaded", "copy or download it again, or use another"):
         model, info = auto.from_pretrained(
             folder,
@@ -217,10 +221,18 @@ def _tower(
             trust_remote_code=False,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are reported below
+            **options,
         )
     require_whole(name, info, fresh=fresh, extra=True)
     model.config._name_or_path = name
     return model
+
+
+def _generation(folder: Path) -> GenerationConfig:
+    try:
+        return GenerationConfig.from_pretrained(folder)
+    except OSError:
+        return GenerationConfig()
 
 
 def join_towers(

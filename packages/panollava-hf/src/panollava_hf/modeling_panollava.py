@@ -327,6 +327,12 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
             load_adapters(model, pretrained_model_name_or_path, **where)
         return loaded
 
+    def load_custom_generate(self, *args: Any, trust_remote_code: bool | None = None, **kwargs: Any) -> Any:
+        """As in newer releases: `custom_generate/generate.py` of a local folder, too, runs only if it is trusted."""
+        if not trust_remote_code:
+            raise OSError("code for generation is not run; read it, then pass trust_remote_code=True")
+        return super().load_custom_generate(*args, trust_remote_code=trust_remote_code, **kwargs)
+
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
         """Save a checkpoint; adapters go into `adapter/`, next to their base."""
         self.config.use_lora = carries_adapters(self)  # merged adapters, and those of peft's class, are not saved
