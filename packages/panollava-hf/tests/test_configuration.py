@@ -1,3 +1,6 @@
+import math
+import time
+
 import pytest
 from panollava_hf import PanoLLaVaConfig
 from transformers import AutoConfig, CLIPConfig, Dinov2Config, LlamaConfig
@@ -88,6 +91,84 @@ def test_short_form_that_contradicts_the_tower_names_both_values():
 def test_fields_without_meaning_are_refused_by_name(settings, message):
     with pytest.raises(ValueError, match=message):
         PanoLLaVaConfig(**settings)
+
+
+IMPOSSIBLE = {
+    "num_views": (10**7, True, 1.5, "6", [6]),
+    "fov_deg": (1e-4, 0, -90, math.nan, math.inf, "90", None, True, [90]),
+    "overlap_ratio": (0.9999999, -0.1, 1, math.nan, "0.3", None),
+    "view_size": (0, -1, 10**5, [224], [224, 10**5], "224", True, {"height": 1}),
+    "latent_dimension": (-1, 10**9, None, "768", True, 1.5),
+    "num_latent_tokens": (0, 10**9, None),
+    "resampler_type": (None, 3, ["mlp"]),
+    "resampler_config": ([], "mlp", {"hidden_dim": 10**9}, {"num_layers": 10**6}),
+    "positional_encoding": ("spherica", None, 3, ["yaw"]),
+    "positional_temperature": (0, -1, math.inf, math.nan, "10000", None),
+    "stitching_mode": ("join", None, {}),
+    "stitch_interp": ("cubic", None),
+    "vision_output_norm": (1, "true", None),
+    "trainable_vision_blocks": (-2, 10**6, None, "all"),
+    "view_chunk_size": (0, "4"),
+    "crop_strategy": (None, 3, {}, []),
+    "vicreg_similarity_weight": (math.nan, "25", None),
+    "vicreg_mode": ("rowwise", None),
+    "vicreg_pairs": ("all", None),
+    "vicreg_projector_depth": (-1, 10**6, None),
+    "pooling": ("median", None),
+    "use_lora": ("yes", 1, None),
+    "lora_r": (0, 10**6, None, "16", True),
+    "lora_alpha": (-1, math.inf, None),
+    "lora_dropout": (-0.1, 1.1, None),
+    "image_token_id": (-1, None, "3", 2**40),
+    "initializer_range": (-1, math.inf, None),
+}
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_impossible_values_are_one_line_that_names_the_field(tiny_config, name):
+    for value in IMPOSSIBLE[name]:
+        with pytest.raises(ValueError, match=name.split("_")[0]) as caught:
+            tiny_config(**{name: value})
+        assert len(str(caught.value).splitlines()) == 1
+        assert len(str(caught.value)) < 400
+
+
+def test_a_long_value_is_shortened_in_the_message(tiny_config):
+    for value in ("x" * 10**6, [[1] * 10**5] * 10, {"a": {"b": {"c": "y" * 10**6}}}):
+        with pytest.raises(ValueError, match="fov_deg") as caught:
+            tiny_config(fov_deg=value)
+        assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"crop_strategy": "e2p", "fov_deg": 0.01},
+        {"crop_strategy": "sliding_window", "overlap_ratio": 0.99999},
+        {"crop_strategy": "anyres", "fov_deg": 1.0},
+        {"crop_strategy": "anyres_max", "num_views": 2000},
+        {"crop_strategy": "e2p", "num_views": 1024, "view_size": 4096},
+    ],
+)
+def test_too_many_views_are_refused_before_they_are_made(tiny_config, settings):
+    started = time.perf_counter()
+    with pytest.raises(ValueError, match=r"views|fov_deg|pixels"):
+        tiny_config(**settings)
+    assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"num_views": 8, "overlap_ratio": 0.5, "view_size": (16, 32)},
+        {"fov_deg": 100, "overlap_ratio": 0, "lora_alpha": 1.5, "positional_temperature": 100},
+        {"crop_strategy": "cubemap", "fov_deg": 104.0, "resampler_type": "spatial_pool", "num_latent_tokens": 4},
+        {"crop_strategy": "sliding_window", "fov_deg": 30},
+        {"view_size": 1024, "num_latent_tokens": 4096, "latent_dimension": 8192},
+    ],
+)
+def test_usual_values_are_accepted(tiny_config, settings):
+    assert len(tiny_config(**settings).view_plan()) > 1
 
 
 def test_tying_is_one_flag_in_both_places():

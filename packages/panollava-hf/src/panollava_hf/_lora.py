@@ -22,6 +22,10 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import cached_file
 
+from panollava_hf._adapter_config import read_adapter_config, require_rank
+from panollava_hf._errors import ModelError, boundary
+from panollava_hf._weight_files import read_header
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -204,23 +208,36 @@ def merge_adapters(model: Any) -> None:
 def load_adapters(model: Any, source: str | Path | None, **where: Any) -> None:
     """Load the adapter that a checkpoint keeps next to its base, or start a fresh one.
 
-    An adapter next to a base whose own config says `use_lora: false` is merged into it already and is not loaded.
+    A fresh one belongs to a base whose own config says `use_lora: false`. An adapter next to such a base is merged into
+    it already and is not loaded.
 
     Raises:
-        ValueError: The adapter was made for another language model.
+        ModelError: The config says `use_lora`, but the adapter is missing, damaged or not accepted, or it was made for
+            another language model.
     """
     stored = type(model).config_class.get_config_dict(source, **where)[0] if source is not None else {}
-    folder = find_adapter(source, **where) if source is not None and stored.get("use_lora") else None
-    if folder is None:
+    if source is None or not stored.get("use_lora"):
         start_adapters(model)
         return
-    settings = _peft().PeftConfig.from_pretrained(str(folder))
-    settings.inference_mode = False
-    state = {name.removeprefix(PREFIX): value for name, value in load_file(folder / WEIGHTS_FILE).items()}
-    mismatch = start_adapters(model, settings, state)
+    folder = find_adapter(source, **where)
+    if folder is None:
+        raise ModelError(
+            f"{source}: its config says use_lora, but {ADAPTER_FOLDER}/{CONFIG_FILE} or {WEIGHTS_FILE} is missing; "
+            "without the adapter its answers would be those of the base model alone: copy or download the folder again"
+        )
+    path = folder / CONFIG_FILE
+    given = read_adapter_config(path)
+    read_header(folder / WEIGHTS_FILE)
+    again = "use an adapter that was trained with this language model, or copy the folder again"
+    with boundary(ModelError, f"the adapter in {folder} cannot be loaded", again):
+        state = {name.removeprefix(PREFIX): value for name, value in load_file(folder / WEIGHTS_FILE).items()}
+        require_rank(path, given, max((v.shape[0] for k, v in state.items() if ".lora_A." in k), default=0))
+        settings = _peft().PeftConfig.from_pretrained(str(folder))
+        settings.inference_mode = False
+        mismatch = start_adapters(model, settings, state)
     missing = [name for name in mismatch.missing_keys if ".lora_" in name]
     if missing or mismatch.unexpected_keys:
-        raise ValueError(
+        raise ModelError(
             f"the adapter in {folder} does not fit the model: missing weights {missing[:3]}, unexpected weights "
             f"{mismatch.unexpected_keys[:3]}; use an adapter that was trained with this language model"
         )

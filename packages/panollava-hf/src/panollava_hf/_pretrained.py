@@ -12,6 +12,7 @@ from panollava_core import VisionBackbone
 from torch import nn
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
@@ -24,11 +25,15 @@ from transformers import (
 from transformers.image_processing_base import ImageProcessingMixin
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
+from panollava_hf._bounds import shown
 from panollava_hf._chat_template import IMAGE_TOKEN
 from panollava_hf._compat import readable_settings
 from panollava_hf._errors import ModelError, boundary
+from panollava_hf._hub_source import find_source
+from panollava_hf._json_file import read_object
 from panollava_hf._lora import built_plain, start_adapters
 from panollava_hf._tokenizer_file import check_tokenizer
+from panollava_hf._weight_files import check_weights, require_whole
 
 DEFAULT_VISION = "google/siglip-base-patch16-224"
 DEFAULT_TEXT = "Qwen/Qwen2.5-0.5B-Instruct"
@@ -73,13 +78,15 @@ def load_config(name: str, **kwargs: Any) -> PretrainedConfig:
     """
     if name in KNOWN and not kwargs:
         return KNOWN[name]()
-    with boundary(
-        ModelError,
-        f"no config for the tower {name!r}",
-        "expected a folder with a config.json, or a model on the Hub or in the local cache, of a type that "
-        "transformers knows",
-    ):
-        config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False, **kwargs)
+    problem = f"no config for the tower {shown(name)}"
+    with boundary(ModelError, problem, "expected a folder or Hub id of a model that transformers can load"):
+        try:
+            folder = find_source(name, "config", **kwargs)
+            read_object(folder / "config.json")
+        except ModelError as error:
+            raise ModelError(f"{problem}: {error}") from error
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config._name_or_path = str(name)
     return config
 
 
@@ -127,14 +134,18 @@ def resolve(given: "PretrainedConfig | dict[str, Any] | str | None", part: str) 
         return sub_config(load_config(given), part)
     if isinstance(given, PretrainedConfig):
         return sub_config(given, part)
+    if not isinstance(given, dict):
+        raise ValueError(f"{part} must be an object with a model_type, got {shown(given)}")
     if "model_name" in given:
         return _resolve_short(given, part)
     if "model_type" not in given:
         raise ValueError(
-            f"{part} has neither model_type (a full config) nor model_name (a folder or Hub id): got {sorted(given)}"
+            f"{part} has neither model_type (a full config) nor model_name (a folder or Hub id): got "
+            f"{shown(sorted(map(str, given)))}"
         )
-    settings = readable_settings({key: value for key, value in given.items() if key != "model_type"})
-    return sub_config(AutoConfig.for_model(given["model_type"], **settings), part)
+    with boundary(ModelError, f"{part} cannot be used", "use the config that the tower was saved with"):
+        settings = readable_settings({key: value for key, value in given.items() if key != "model_type"})
+        return sub_config(AutoConfig.for_model(given["model_type"], **settings), part)
 
 
 def tower_normalisation(name: str) -> tuple[list[float], list[float]]:
@@ -143,14 +154,14 @@ def tower_normalisation(name: str) -> tuple[list[float], list[float]]:
     Raises:
         ValueError: The tower's folder or repository has none.
     """
-    try:
-        settings, _ = ImageProcessingMixin.get_image_processor_dict(name)
+    folder = find_source(name, "settings")
+    with boundary(
+        ModelError,
+        f"the vision tower {shown(name)} does not give the mean and std of its pixels",
+        "add a preprocessor_config.json with image_mean and image_std next to its config.json",
+    ):
+        settings, _ = ImageProcessingMixin.get_image_processor_dict(folder)
         return list(settings["image_mean"]), list(settings["image_std"])
-    except (OSError, KeyError) as error:
-        raise ValueError(
-            f"the vision tower {name!r} does not give the mean and std of its pixels; add a preprocessor_config.json "
-            "with image_mean and image_std next to its config.json"
-        ) from error
 
 
 def load_tokenizer(name: str) -> Any:
@@ -164,14 +175,17 @@ def load_tokenizer(name: str) -> Any:
     Raises:
         ModelError: It is missing, damaged, or of a kind that the installed transformers does not support.
     """
-    file = Path(name, "tokenizer.json")
-    if file.exists():
-        check_tokenizer(file)
+    folder = find_source(name, "settings")
+    if (folder / "tokenizer.json").exists():
+        check_tokenizer(folder / "tokenizer.json")
     with boundary(
-        ModelError, f"the tokenizer of {name!r} cannot be loaded", "copy or download its tokenizer files again"
+        ModelError, f"the tokenizer of {shown(name)} cannot be loaded", "copy or download its tokenizer files again"
     ):
-        generic = get_tokenizer_config(name).get("tokenizer_class") in GENERIC
-        return (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(name, trust_remote_code=False)
+        generic = get_tokenizer_config(folder).get("tokenizer_class") in GENERIC
+        kind = PreTrainedTokenizerFast if generic else AutoTokenizer
+        tokenizer = kind.from_pretrained(folder, trust_remote_code=False)
+        tokenizer.name_or_path = str(name)
+    return tokenizer
 
 
 Model = TypeVar("Model", bound=PreTrainedModel)
@@ -184,6 +198,41 @@ def image_token_id(text: str) -> int:
     """Id that the placeholder has, or will have, in the tokenizer of a language model (folder or Hub id)."""
     tokenizer = load_tokenizer(text)
     return tokenizer.get_vocab().get(IMAGE_TOKEN, len(tokenizer))
+
+
+#: Parts of vision towers whose outputs are not used; a tower may be stored without them.
+UNUSED = ("pooler.", "head.", "classifier.")
+
+
+def _tower(
+    auto: Any, name: str, dtype: torch.dtype, config: PretrainedConfig | None = None, fresh: tuple[str, ...] = ()
+) -> Any:
+    """A tower with all of its weights."""
+    folder = find_source(name)
+    check_weights(folder)
+    options: dict[str, Any] = {}
+    if (folder / "custom_generate").exists():  # with settings of its own, transformers 4.57 does not run that code
+        options["generation_config"] = _generation(folder)
+    with boundary(ModelError, f"the tower {shown(name)} cannot be loaded", "copy or download it again, or use another"):
+        model, info = auto.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are reported below
+            **options,
+        )
+    require_whole(name, info, fresh=fresh, extra=True)
+    model.config._name_or_path = name
+    return model
+
+
+def _generation(folder: Path) -> GenerationConfig:
+    try:
+        return GenerationConfig.from_pretrained(folder)
+    except OSError:
+        return GenerationConfig()
 
 
 def join_towers(
@@ -207,12 +256,14 @@ def join_towers(
         The model in evaluation mode. Its connector is untrained: `config.connector_trained` is False.
 
     Raises:
-        ValueError: A tower cannot be found, or its output head has a bias, which PanoLLaVA's head does not have.
+        ModelError: A tower cannot be found or loaded; code in its folder is never run.
+        ValueError: Its output head has a bias, which PanoLLaVA's head does not have.
     """
     dtype = torch.float32 if dtype is None else dtype
     load_config(vision), load_config(text)  # a missing tower is reported before any weights are read
-    backbone = VisionBackbone.from_pretrained(vision, dtype=dtype)
-    language = AutoModelForCausalLM.from_pretrained(text, dtype=dtype)
+    encoder = _tower(AutoModel, vision, dtype, sub_config(load_config(vision), "vision_config"), fresh=UNUSED)
+    backbone = VisionBackbone(encoder.config, _encoder=encoder).to(encoder.dtype)
+    language = _tower(AutoModelForCausalLM, text, dtype)
     head = language.get_output_embeddings()
     if getattr(head, "bias", None) is not None:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,6 +11,8 @@ from panollava_hf._json_file import TOKENIZER_BYTES, read_object, require_file
 
 #: Files that transformers loads weights from, in the order in which it looks for them.
 NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+#: What transformers reports about weights that were loaded.
+KINDS = ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")
 #: Longest header that the safetensors library reads.
 MAX_HEADER = 100_000_000
 
@@ -53,6 +56,49 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in files]
 
 
+def require_whole(name: str | Path, info: Mapping[str, Any], *, fresh: Iterable[str] = (), extra: bool = False) -> None:
+    """Check what `from_pretrained(…, output_loading_info=True)` reports: nothing may be left with random values.
+
+    Args:
+        name: The model, for messages.
+        info: The report.
+        fresh: Beginnings of weight names that are not loaded, because they are to be trained from the start.
+        extra: Whether the files may hold weights that the model does not have.
+
+    Raises:
+        ModelError: Weights are missing, unexpected or of another shape.
+
+    Example:
+        >>> require_whole("my-model", {"missing_keys": {"head.weight"}}, fresh=["head."])
+    """
+    begins = tuple(fresh)
+    # A weight of another shape is (name, stored shape, expected shape).
+    texts = {kind: [_key_text(key) for key in info.get(kind) or ()] for kind in KINDS}
+    for kind in ("missing_keys", "unexpected_keys"):
+        texts[kind] = [text for text in texts[kind] if not text.startswith(begins)]
+    if extra:
+        texts["unexpected_keys"] = []
+    found = [f"{kind.replace('_', ' ')}: {_first(keys)}" for kind, keys in texts.items() if keys]
+    if found:
+        raise ModelError(
+            f"the weights of {name} do not fit its config: {'; '.join(found)}; use the config.json that was saved with "
+            "these weights, or copy or download the folder again"
+        )
+
+
+def _key_text(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    name, stored, expected = key
+    return f"{name} is {tuple(stored)}, expected {tuple(expected)}"
+
+
+def _first(keys: list[str], count: int = 3) -> str:
+    """The first few of a list of names, and how many there are."""
+    more = f" and {len(keys) - count} more" if len(keys) > count else ""
+    return ", ".join(key[:160] for key in sorted(keys)[:count]) + more
+
+
 def read_header(path: Path) -> dict[str, Any]:
     """The entries of a safetensors file by name: `dtype`, `shape` and `data_offsets`.
 
@@ -83,3 +129,13 @@ def read_header(path: Path) -> dict[str, Any]:
         cut = "are cut off" if size < expected else "do not end where they should"
         raise ModelError(f"{path}: the weights {cut}: {size:,} bytes, expected {expected:,}; {again}")
     return dict(entries)
+
+
+def share_weights(folder: Path) -> None:
+    """Give the weights in a folder the permissions of its config.json.
+
+    safetensors writes files that only their owner can read; all others follow the umask.
+    """
+    if (folder / "config.json").is_file():
+        for path in folder.glob("*.safetensors"):
+            path.chmod((folder / "config.json").stat().st_mode & 0o777)

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from panollava_core import (
     Interpolation,
@@ -17,6 +17,20 @@ from panollava_core import (
 from panollava_geometry import ViewPlan, plan_views
 from transformers import AutoConfig, PretrainedConfig
 
+from panollava_hf._bounds import (
+    MAX_LAYERS,
+    MAX_TOKENS,
+    MAX_WIDTH,
+    as_size,
+    require_buildable,
+    require_choice,
+    require_count,
+    require_flag,
+    require_number,
+    require_plan,
+    require_total,
+    shown,
+)
 from panollava_hf._pretrained import resolve
 
 __all__ = ["PanoLLaVaConfig"]
@@ -26,6 +40,41 @@ IMAGE_TOKEN_ID = 151665
 
 #: Strategies whose tiles form a closed ring of `num_views`.
 RINGS = ("anyres_e2p", "e2p")
+
+# Ranges of the fields.
+COUNTS = {
+    "latent_dimension": (1, MAX_WIDTH),
+    "num_latent_tokens": (1, MAX_TOKENS),
+    "trainable_vision_blocks": (-1, MAX_LAYERS),
+    "vicreg_projector_depth": (0, MAX_LAYERS),
+    "lora_r": (1, 4096),
+    "image_token_id": (0, 2**31),
+}
+OPTIONAL_COUNTS = {
+    "view_chunk_size": (1, 2**31),
+    "vicreg_projector_dim": (1, MAX_WIDTH),
+    "vicreg_projector_hidden_dim": (1, MAX_WIDTH),
+}
+NUMBERS = {
+    "positional_temperature": (1e-6, 1e12),
+    "vicreg_similarity_weight": (-math.inf, math.inf),
+    "vicreg_variance_weight": (-math.inf, math.inf),
+    "vicreg_covariance_weight": (-math.inf, math.inf),
+    "lora_alpha": (0, 1e6),
+    "lora_dropout": (0, 1),
+    "initializer_range": (0, 1e6),
+}
+CHOICES = {
+    "positional_encoding": get_args(PositionalEncoding),
+    "stitching_mode": get_args(StitchingMode),
+    "stitch_interp": get_args(Interpolation),
+    "vicreg_mode": ("pairwise", "batchwise"),
+    "vicreg_pairs": ("spherical", "columns"),
+    "pooling": ("mean", "max", "first"),
+}
+FLAGS = ("stitch_target_to_view_width", "vision_output_norm", "use_lora", "connector_trained", "tie_word_embeddings")
+#: Options of resamplers that count modules.
+LIMITED = {"num_layers": MAX_LAYERS}
 
 
 class PanoLLaVaConfig(PretrainedConfig):
@@ -137,6 +186,8 @@ class PanoLLaVaConfig(PretrainedConfig):
         self.resampler_type = resampler_type
         self.latent_dimension = latent_dimension
         self.num_latent_tokens = num_latent_tokens
+        if not isinstance(resampler_config, (dict, type(None))):
+            raise ValueError(f"resampler_config must be an object of options, got {shown(resampler_config)}")
         self.resampler_config = dict(resampler_config or {})
         self.positional_encoding = positional_encoding
         self.positional_temperature = positional_temperature
@@ -175,9 +226,28 @@ class PanoLLaVaConfig(PretrainedConfig):
         self._check()
 
     def _check(self) -> None:
-        for name in ("latent_dimension", "num_latent_tokens", "lora_r"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, (low, high) in COUNTS.items():
+            require_count(name, getattr(self, name), low, high)
+        for name, (low, high) in OPTIONAL_COUNTS.items():
+            require_count(name, getattr(self, name), low, high, optional=True)
+        for name, (lowest, highest) in NUMBERS.items():
+            require_number(name, getattr(self, name), lowest, highest)
+        for name, choices in CHOICES.items():
+            require_choice(name, getattr(self, name), choices)
+        for name in FLAGS:
+            require_flag(name, getattr(self, name))
+        if not isinstance(self.resampler_type, str):
+            raise ValueError(f"resampler_type must be a text, got {shown(self.resampler_type)}")
+        for name, value in self.resampler_config.items():
+            if isinstance(value, int) and not isinstance(value, bool):
+                require_count(f"resampler_config: {name}", value, -MAX_WIDTH, LIMITED.get(name, MAX_WIDTH))
+        require_plan(self.crop_strategy, self.fov_deg, self.overlap_ratio, self.num_views)
+        for part in ("vision_config", "text_config"):
+            require_buildable(part, vars(getattr(self, part)))
+        given = getattr(self.vision_config, "image_size", None) if self.view_size is None else self.view_size
+        if given is not None:
+            size = as_size("image_size of vision_config" if self.view_size is None else "view_size", given)
+            require_total(len(self.view_plan()), size)
         self.view_plan()  # raises if the plan is impossible
         # With the original's fixed columns, overlap_ratio is independent of the views.
         if self.num_views is not None and self.crop_strategy in RINGS and self.vicreg_pairs != "columns":

@@ -13,6 +13,8 @@ from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.processing_utils import ImagesKwargs
 
+from panollava_hf._bounds import as_size, require_flag, require_number, require_plan, require_total, shown
+
 __all__ = ["PanoLLaVaImageProcessor"]
 
 
@@ -50,6 +52,16 @@ def decoded(source: Any) -> Any:
         return base64.b64decode("".join(text.split()), validate=True)
     except ValueError as error:
         raise ValueError(f"{source[:30]!r}… is not valid base64: {error}") from error
+
+
+def _statistic(name: str, values: Any, low: float) -> list[float]:
+    """Mean or deviation per channel, checked."""
+    values = list(values) if hasattr(values, "__len__") and not isinstance(values, (str, dict)) else [values]
+    if len(values) not in (1, 3):
+        raise ValueError(f"{name} must have 3 numbers, got {shown(values)}")
+    for value in values:
+        require_number(name, value, low, 1e6)
+    return values
 
 
 class PanoLLaVaImageKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]  # its base is not seen by mypy
@@ -102,20 +114,20 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(size, int):
-            size = {"height": size, "width": size}
-        elif not isinstance(size, dict):
-            size = {"height": size[0], "width": size[1]}
-        self.size = {"height": int(size["height"]), "width": int(size["width"])}
-        self.image_mean = list(image_mean)
-        self.image_std = list(image_std)
+        height, width = as_size("size", size)
+        self.size = {"height": height, "width": width}
+        self.image_mean = _statistic("image_mean", image_mean, -1e6)
+        self.image_std = _statistic("image_std", image_std, 1e-6)
+        require_plan(crop_strategy, fov_deg, overlap_ratio, num_views)
+        require_flag("antialias", antialias)
         self.crop_strategy = crop_strategy
         self.num_views = num_views
         self.fov_deg = fov_deg
         self.overlap_ratio = overlap_ratio
-        self.token_grid = None if token_grid is None else [int(side) for side in token_grid]
+        self.token_grid = None if token_grid is None else list(as_size("token_grid", token_grid))
         self.antialias = antialias
-        self.view_plan()  # an impossible plan is reported here, not at the first image
+        # Impossible settings are reported here, not at the first image.
+        require_total(len(self.view_plan()), (height, width), self.token_grid)
 
     @classmethod
     def from_config(

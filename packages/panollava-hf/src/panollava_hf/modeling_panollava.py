@@ -1,5 +1,6 @@
 """The PanoLLaVA models: vision backbone → resampler → projector → fusion → language model → head."""
 
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -35,6 +36,7 @@ from panollava_hf._outputs import (
     tower_options,
 )
 from panollava_hf._pretrained import join_towers
+from panollava_hf._weight_files import share_weights
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 
 __all__ = ["PanoLLaVaForConditionalGeneration", "PanoLLaVaModel", "PanoLLaVaPreTrainedModel"]
@@ -66,6 +68,11 @@ class PanoLLaVaPreTrainedModel(PreTrainedModel):
         start = getattr(module, "init_parameters", None)
         if start is not None and not all(getattr(p, "_is_hf_initialized", False) for p in own):
             start()
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+        """Save a checkpoint; the weights get the same permissions as the other files."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        share_weights(Path(save_directory))
 
 
 def _check_views(pixel_values: Tensor) -> None:
@@ -319,6 +326,12 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
         if model.config.use_lora and not carries_adapters(model):
             load_adapters(model, pretrained_model_name_or_path, **where)
         return loaded
+
+    def load_custom_generate(self, *args: Any, trust_remote_code: bool | None = None, **kwargs: Any) -> Any:
+        """As in newer releases: `custom_generate/generate.py` of a local folder, too, runs only if it is trusted."""
+        if not trust_remote_code:
+            raise OSError("code for generation is not run; read it, then pass trust_remote_code=True")
+        return super().load_custom_generate(*args, trust_remote_code=trust_remote_code, **kwargs)
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
         """Save a checkpoint; adapters go into `adapter/`, next to their base."""

@@ -23,7 +23,7 @@ def error_line(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "no/such"], "cannot export no/such"),
+        (["--model", "no/such"], "--model no/such: no such folder, and this model is not in the local cache"),
         (["--model", "no/such/folder"], "--model no/such/folder: there is no such folder, and it is not a Hub id"),
         (["--model", "."], "--model .: this folder has no config.json"),
         (["--results", "missing.json"], "--results missing.json: "),

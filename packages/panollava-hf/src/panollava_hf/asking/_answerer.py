@@ -15,6 +15,7 @@ import torch
 from panollava_geometry import ViewPlan
 from torch import Tensor
 
+from panollava_hf._loading import load_model, load_processor
 from panollava_hf.asking._generation import generate_batches, new_tokens
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
@@ -83,12 +84,12 @@ class Answerer:
             dtype: Floating-point type of the model, for example `"bfloat16"`; None keeps the stored type.
 
         Raises:
-            OSError: `name` is neither a checkpoint folder nor a Hub id that can be read.
+            ModelError: `name` is neither a checkpoint folder nor a Hub id that can be read, or its files are damaged,
+                incomplete or of another kind of model. It is an OSError and a ValueError.
         """
         source = str(default_checkpoint()) if name is None else name
-        processor = PanoLLaVaProcessor.from_pretrained(source)
-        model = PanoLLaVaForConditionalGeneration.from_pretrained(source)
-        model = model.eval().to(device)
+        processor = load_processor(source)
+        model = load_model(PanoLLaVaForConditionalGeneration, source).eval().to(device)
         if dtype is not None:
             model = model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
         return cls(model, processor, DEFAULT_NAME if name is None else name)

@@ -35,7 +35,7 @@ def export(
     from panollava_hf.hub import CardFacts, read_results
 
     require_new(output)
-    check_model(model)
+    check_model(model, revision)
     with usage_errors(f"--results {results}", OSError):
         facts = CardFacts(
             model_id=model_id or output.absolute().name,

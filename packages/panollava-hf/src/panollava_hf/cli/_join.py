@@ -7,7 +7,7 @@ import typer
 
 from panollava_hf import _console
 from panollava_hf._files import require_new, staged_folder
-from panollava_hf.cli._usage import usage_errors
+from panollava_hf.cli._usage import check_tower, usage_errors
 
 
 def join(
@@ -22,6 +22,8 @@ def join(
 ) -> None:
     """Join two pretrained towers with an untrained connector, ready for training."""
     require_new(output)
+    check_tower("vision", vision)
+    check_tower("text", text)
     with usage_errors("cannot join the towers", OSError, ValueError), _console.status("Joining the towers …"):
         from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
         from panollava_hf.processing_panollava import PanoLLaVaProcessor

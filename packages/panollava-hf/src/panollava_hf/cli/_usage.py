@@ -1,15 +1,19 @@
 """What several commands share: errors of a library call as one line, and the model of `--model`."""
 
-import re
+import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from panollava_hf._errors import UsageError
+from panollava_hf._errors import ModelError, UsageError, one_line
 
 if TYPE_CHECKING:
     from panollava_hf.asking import Answerer
+
+#: Kinds of devices that torch has; whether this machine has one is found when it is used.
+DEVICES = ("cpu", "cuda", "mps", "xpu", "hpu", "mtia", "npu", "mlu", "musa", "xla", "privateuseone")
+#: What people call them.
+OTHER_NAMES = {"gpu": "cuda", "nvidia": "cuda", "amd": "cuda", "rocm": "cuda", "hip": "cuda", "metal": "mps"}
 
 
 @contextmanager
@@ -21,19 +25,56 @@ def usage_errors(what: str, *kinds: type[Exception]) -> Iterator[None]:
         raise UsageError(f"{what}: {str(error).strip()}") from error
 
 
-def check_model(model: str | None) -> None:
-    """Report a missing or empty checkpoint folder before torch is imported; Hub ids are left to the Hub.
+def check_model(model: str | None, revision: str | None = None) -> None:
+    """Report what is wrong with a checkpoint before torch is imported: its folder, or a Hub id's config, is looked at.
+
+    Args:
+        model: Checkpoint folder or Hub id; None is the embedded checkpoint.
+        revision: Branch, tag or commit of a model on the Hub.
 
     Raises:
-        UsageError: `model` is a folder without a config, or neither a folder nor a Hub id.
+        UsageError: There is no such folder or model, it is of another kind, or its files are damaged or incomplete.
     """
     if model is None:
         return
-    folder = Path(model)
-    if folder.is_dir() and not (folder / "config.json").is_file():
-        raise UsageError(f"--model {model}: this folder has no config.json; expected a PanoLLaVA checkpoint")
-    if not folder.is_dir() and not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", model):
-        raise UsageError(f"--model {model}: there is no such folder, and it is not a Hub id (owner/name)")
+    from panollava_hf._checkpoint_folder import check_checkpoint
+
+    try:
+        check_checkpoint(model, revision=revision)
+    except ModelError as error:
+        raise UsageError(f"--model {error}") from error
+
+
+def check_tower(part: str, name: str) -> None:
+    """Report what is wrong with a tower before torch is imported.
+
+    Args:
+        part: `vision` or `text`, also the name of its option.
+        name: Folder or Hub id.
+
+    Raises:
+        UsageError: There is no such folder or model, it is of another kind, or its files are damaged or incomplete.
+    """
+    from panollava_hf import _checkpoint_folder
+
+    try:
+        _checkpoint_folder.check_tower(name, part)
+    except ModelError as error:
+        raise UsageError(f"--{part} {error}") from error
+
+
+def check_device(device: str) -> None:
+    """Check the name of a device.
+
+    Raises:
+        UsageError: There is no such kind of device; the message names the ones that there are.
+    """
+    kind, _, number = device.partition(":")
+    if kind in DEVICES and (not number or number.isdecimal()):
+        return
+    near = OTHER_NAMES.get(kind.lower()) or next(iter(difflib.get_close_matches(kind.lower(), DEVICES, 1)), None)
+    hint = f"did you mean {near}? " if near else ""
+    raise UsageError(f"--device {device[:80]}: unknown device; {hint}expected cpu, cuda, cuda:1, mps, xpu, …")
 
 
 def load(model: str | None, device: str, dtype: str | None = None) -> "Answerer":
@@ -45,18 +86,28 @@ def load(model: str | None, device: str, dtype: str | None = None) -> "Answerer"
         dtype: Floating-point type of the model; None keeps the stored one.
 
     Raises:
-        UsageError: The checkpoint cannot be read, or torch refuses the device.
+        ModelError: The checkpoint cannot be read.
+        UsageError: torch refuses the device.
     """
-    from panollava_geometry import PanoramaError
+    check_device(device)
+    import torch
     from transformers.utils import logging
 
     from panollava_hf.asking import Answerer
 
     logging.disable_progress_bar()  # our own status line is enough
-    with usage_errors(f"--model {model or 'default'}", OSError, ValueError, KeyError):
-        try:
-            return Answerer.load(model, device=device, dtype=dtype)
-        except PanoramaError:
-            raise
-        except (RuntimeError, AssertionError) as error:  # what torch raises for a device it cannot use
-            raise UsageError(f"--device {device}: {str(error).splitlines()[0]}") from error
+    with _device_errors(device):
+        torch.empty(0, device=device)
+    answerer = Answerer.load(model, dtype=dtype)
+    with _device_errors(device):
+        answerer.model.to(torch.device(device))
+    return answerer
+
+
+@contextmanager
+def _device_errors(device: str) -> Iterator[None]:
+    """What torch raises for a device that it cannot use, as one line."""
+    try:
+        yield
+    except (RuntimeError, AssertionError) as error:  # NotImplementedError is a RuntimeError
+        raise UsageError(f"--device {device}: {one_line(error)}; use another device, such as cpu") from error

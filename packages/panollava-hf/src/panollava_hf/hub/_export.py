@@ -5,19 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 from panollava_core import resampler_class
 from transformers import PreTrainedModel
-from transformers.utils import cached_file
 
+from panollava_hf import _loading
 from panollava_hf._auto import AUTO_CLASSES
-from panollava_hf._errors import ExportError
+from panollava_hf._checkpoint_folder import check_checkpoint
+from panollava_hf._errors import ExportError, ModelError
 from panollava_hf._files import edit_json, require_new, staged_folder
 from panollava_hf._lora import merge_lora
-from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.hub._card import CardFacts, hub_id, write_card
 from panollava_hf.hub._flatten import flatten
-from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.modeling_panollava_vision import PanoLLaVaForFeatureExtraction, PanoLLaVaForVICReg
-from panollava_hf.processing_panollava import PanoLLaVaProcessor
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -137,7 +135,7 @@ def export_checkpoint(source: str | Path, output: Path, *, facts: CardFacts | No
     Raises:
         OutputExistsError: `output` exists and is not an empty folder.
         ExportError: The source is not a complete PanoLLaVA checkpoint, or the code cannot be exported.
-        OSError: The source cannot be read, or the folder cannot be written.
+        OSError: The folder cannot be written.
 
     Example:
         >>> import tempfile
@@ -150,8 +148,12 @@ def export_checkpoint(source: str | Path, output: Path, *, facts: CardFacts | No
     output = Path(output)
     require_new(output)
     code = flatten(ENTRIES)
-    model = load_model(source, **hub)
-    processor = load_processor(source, needs_text=isinstance(model, PanoLLaVaForConditionalGeneration), **hub)
+    try:
+        model = load_model(source, **hub)
+        needs_text = isinstance(model, PanoLLaVaForConditionalGeneration)
+        processor = _loading.load_processor(source, needs_text=needs_text, **hub)
+    except ModelError as error:
+        raise ExportError(str(error)) from error
     with staged_folder(output) as folder:
         write_old_names(model)
         model.save_pretrained(folder)
@@ -168,35 +170,24 @@ def load_model(source: str | Path, **hub: Any) -> PreTrainedModel:
     """Load a checkpoint as the class it was saved as, with its LoRA adapter, if any, merged into the weights.
 
     Raises:
-        ExportError: It is not a PanoLLaVA checkpoint, or its weights do not fit its config.
-        OSError: It cannot be read.
+        ExportError: Its resampler or its class cannot be exported.
+        ModelError: It is not a PanoLLaVA checkpoint, it cannot be read, or its weights do not fit its config.
     """
-    config = PanoLLaVaConfig.get_config_dict(source, **hub)[0]
-    if config.get("model_type") != PanoLLaVaConfig.model_type:
-        found = repr(config["model_type"]) if "model_type" in config else "missing"
-        raise ExportError(
-            f"{source} is not a PanoLLaVA checkpoint: model_type in its config.json is {found}, expected 'panollava'"
-        )
-    kind = resampler_class(config.get("resampler_type", "mlp"))
+    config = check_checkpoint(source, **hub)
+    try:
+        kind = resampler_class(config.get("resampler_type", "mlp"))
+    except (ValueError, TypeError) as error:
+        raise ExportError(f"{source}: {error}") from error
     if kind.__module__.split(".")[0] != "panollava_core":
         raise ExportError(
             f"{source} uses the resampler {config['resampler_type']!r} of {kind.__module__}, whose code cannot be "
             "exported; use a resampler of panollava_core, or share the plain checkpoint folder with that package"
         )
-    (name,) = config.get("architectures") or ["PanoLLaVaForConditionalGeneration"]
-    if name not in CLASSES:
-        raise ExportError(f"{source} contains a {name}, which cannot be exported; expected one of {', '.join(CLASSES)}")
-    model, info = CLASSES[name].from_pretrained(source, dtype="auto", output_loading_info=True, **hub)
-    wrong = {kind: sorted(map(str, keys)) for kind, keys in info.items() if keys and kind.endswith("_keys")}
-    if wrong:
-        shown = "; ".join(f"{kind.replace('_', ' ')}: {', '.join(keys[:3])}" for kind, keys in wrong.items())
-        raise ExportError(f"the weights of {source} do not fit its config: {shown}")
+    names = config.get("architectures") or ["PanoLLaVaForConditionalGeneration"]
+    name = names[0] if isinstance(names, list) and len(names) == 1 else names
+    if not isinstance(name, str) or name not in CLASSES:
+        raise ExportError(
+            f"{source} contains a {str(name)[:80]}, which cannot be exported; expected one of {', '.join(CLASSES)}"
+        )
+    model = _loading.load_model(CLASSES[name], source, dtype="auto", **hub)
     return merge_lora(model).eval()  # with transformers alone there is no peft
-
-
-def load_processor(source: str | Path, *, needs_text: bool, **hub: Any) -> PanoLLaVaProcessor | PanoLLaVaImageProcessor:
-    """The processor of a checkpoint; only the image processor if there is no tokenizer and the model needs none."""
-    found = cached_file(source, "tokenizer_config.json", _raise_exceptions_for_missing_entries=False, **hub)
-    if found is None and not needs_text:
-        return PanoLLaVaImageProcessor.from_pretrained(source, **hub)
-    return PanoLLaVaProcessor.from_pretrained(source, **hub)

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, set_seed
 
 from panollava_hf._errors import PanoLLaVaError, PanoShapesError, TableError, TrainingError, boundary
 from panollava_hf._files import staged_folder
+from panollava_hf._loading import load_model, load_processor
 from panollava_hf._lora import ADAPTER_FOLDER, add_lora, merge_lora, trainable_report
 from panollava_hf.asking._generation import max_positions
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
@@ -29,7 +30,6 @@ from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.modeling_panollava_vision import PanoLLaVaForVICReg
 from panollava_hf.panoshapes import scene_rotation
 from panollava_hf.panoshapes._rotation import SceneRotation
-from panollava_hf.processing_panollava import PanoLLaVaProcessor
 from panollava_hf.training._checkpoints import UNFINISHED, last_checkpoint
 from panollava_hf.training._collator import NOTES, AnswerCollator, ViewCollator
 from panollava_hf.training._recipe import Recipe, StageName, StageSettings
@@ -54,7 +54,7 @@ def stage_model(stage: StageName, settings: StageSettings, folder: Path) -> Any:
     """
     kind = PanoLLaVaForVICReg if stage == "vicreg" else PanoLLaVaForConditionalGeneration
     try:
-        model: PreTrainedModel = kind.from_pretrained(folder, dtype=torch.float32)
+        model: PreTrainedModel = load_model(kind, folder, dtype=torch.float32, fresh=["vicreg_projector."])
         model.config.trainable_vision_blocks = settings.trainable_vision_blocks
         model.requires_grad_(False)
         whole: Any = model.base_model
@@ -114,7 +114,7 @@ def write_stage(
         whole: Any = merge_lora(trained)
         whole.config.use_lora = False  # the adapter is merged into the weights
     else:
-        whole = PanoLLaVaForConditionalGeneration.from_pretrained(start, dtype=torch.float32)
+        whole = load_model(PanoLLaVaForConditionalGeneration, start, dtype=torch.float32)
         before = whole.state_dict()
         changed = {name: value for name, value in weights.items() if name in before}
         if stage != "vicreg" and changed.keys() != before.keys():
@@ -237,7 +237,7 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
             f"{examples.name}: {missing.count} images cannot be used: {missing.listed()}; correct the table, or skip "
             "such images with --skip-bad"
         )
-    processor = PanoLLaVaProcessor.from_pretrained(start)
+    processor = load_processor(start)
     collator: ViewCollator
     if stage == "vicreg":
         collator, groups = ViewCollator(processor), examples.groups()

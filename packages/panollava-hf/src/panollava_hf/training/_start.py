@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, GenerationConfig, PretrainedConfig
 
 from panollava_hf._errors import TrainingError, boundary
 from panollava_hf._files import staged_folder
+from panollava_hf._loading import load_model, load_processor
 from panollava_hf._lora import merge_lora
 from panollava_hf._pretrained import resolve
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
@@ -21,6 +22,8 @@ from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
 from panollava_hf.training._recipe import ModelSettings, TokenizerSettings
 
+#: Weight names of the connector.
+CONNECTOR_NAMES = ("panollava.resampler.", "panollava.projector.", "panollava.vision_backbone.norm.")
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision|>")
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
@@ -88,8 +91,13 @@ def write_start(settings: ModelSettings, examples: Examples, output: Path, seed:
                 model = PanoLLaVaForConditionalGeneration.from_towers(settings.vision, settings.text, **settings.config)
                 processor = PanoLLaVaProcessor.from_towers(settings.vision, settings.text, model.config)
             else:
-                model = merge_lora(PanoLLaVaForConditionalGeneration.from_pretrained(settings.path, **settings.config))
-                processor = PanoLLaVaProcessor.from_pretrained(settings.path)
+                # Other settings may need a connector of another kind, which starts fresh.
+                fresh = CONNECTOR_NAMES if settings.config else ()
+                model = load_model(
+                    PanoLLaVaForConditionalGeneration, str(settings.path), changes=settings.config, fresh=fresh
+                )
+                model = merge_lora(model)
+                processor = load_processor(str(settings.path))
             kept = {file: file.read_bytes() for file in folder.iterdir()}
             with boundary(TrainingError, f"{output} cannot be written", "make room, and run the same command again"):
                 model.save_pretrained(folder)

@@ -1,0 +1,167 @@
+"""What is in a checkpoint folder, found before torch and transformers are imported, and before anything is loaded."""
+
+from pathlib import Path
+from typing import Any
+
+from panollava_hf._errors import ModelError
+from panollava_hf._hub_source import find_source
+from panollava_hf._json_file import TOKENIZER_BYTES, json_kind, read_object, require_file
+from panollava_hf._weight_files import check_weights
+
+MODEL_TYPE = "panollava"
+#: A checkpoint's LoRA adapter.
+ADAPTER_FILES = ("adapter/adapter_config.json", "adapter/adapter_model.safetensors")
+#: Settings next to config.json, which are JSON objects, and texts.
+OBJECTS = (
+    "generation_config.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+TEXTS = ("tokenizer.json", "chat_template.jinja", "chat_template.json", "vocab.json", "vocab.txt", "merges.txt")
+IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".bmp", ".gif", ".jfif")
+#: Longest part of a folder's content in a message.
+SHOWN = 60
+
+
+def check_checkpoint(source: str | Path, **where: Any) -> dict[str, Any]:
+    """Check quickly whether something is a PanoLLaVA checkpoint; of a Hub id, only its config.json is read.
+
+    Args:
+        source: Checkpoint folder or Hub id.
+        where: Arguments of `find_source` for a Hub id.
+
+    Returns:
+        Its config.
+
+    Raises:
+        ModelError: There is no such folder or model, it is of another kind, or its files are damaged or incomplete.
+    """
+    folder = find_source(source, "config", **where)
+    if Path(source).is_dir():
+        return check_folder(folder)
+    return read_config(folder, str(source))
+
+
+def check_folder(folder: Path, name: str | None = None) -> dict[str, Any]:
+    """Check the files of a checkpoint folder: kind, settings, weights and adapter.
+
+    Args:
+        folder: The folder.
+        name: What the user called it; default: the folder.
+
+    Returns:
+        Its config.
+
+    Raises:
+        ModelError: It is not a PanoLLaVA checkpoint, or its files are damaged or incomplete.
+    """
+    config = read_config(folder, name)
+    for file in OBJECTS:
+        if (folder / file).exists():
+            read_object(folder / file, TOKENIZER_BYTES)
+    for file in TEXTS:
+        if (folder / file).exists():
+            require_file(folder / file)
+    check_weights(folder)
+    if config.get("use_lora"):
+        require_adapter(folder)
+    return config
+
+
+def read_config(folder: Path, name: str | None = None) -> dict[str, Any]:
+    """The config of a checkpoint folder as data.
+
+    Raises:
+        ModelError: There is none, it is damaged, or it describes another kind of model.
+    """
+    name = str(folder) if name is None else name
+    if not (folder / "config.json").exists():
+        raise ModelError(f"{name}: {without_config(folder)}; expected a PanoLLaVA checkpoint")
+    config = read_object(folder / "config.json")
+    kind = config.get("model_type")
+    if kind == MODEL_TYPE:
+        return config
+    if not isinstance(kind, str):
+        found = f"is {json_kind(kind)}" if "model_type" in config else "is missing"
+        raise ModelError(
+            f"{name} is not a PanoLLaVA checkpoint: model_type in its config.json {found}, expected 'panollava'"
+        )
+    kind = kind[:SHOWN]
+    raise ModelError(
+        f"{name} is not a PanoLLaVA checkpoint: model_type in its config.json is {kind!r}, expected 'panollava'"
+        f"{_join_hint(kind, config)}"
+    )
+
+
+def require_adapter(folder: Path) -> None:
+    """Check that the LoRA adapter of a checkpoint is there.
+
+    Raises:
+        ModelError: A file of it is missing, or not a regular file.
+    """
+    for file in ADAPTER_FILES:
+        if not (folder / file).exists():
+            raise ModelError(
+                f"{folder}: its config says use_lora, but {file} is missing; without the adapter its answers would be "
+                "those of the base model alone: copy or download the folder again"
+            )
+        require_file(folder / file)
+
+
+def without_config(folder: Path) -> str:
+    """What a folder without config.json is instead."""
+    inside = sorted(folder.iterdir())
+    if not inside:
+        return "this folder is empty"
+    missing = "this folder has no config.json"
+    if (folder / "adapter_config.json").exists():
+        return f"{missing}: it is a LoRA adapter alone, pass the checkpoint folder around it"
+    models = [path.name for path in inside if (path / "config.json").is_file()]
+    if models:
+        return f"{missing}, but its folders have one: did you mean {folder / models[-1]}?"
+    if any(path.suffix.lower() in IMAGES for path in inside):
+        return f"{missing}, it holds images"
+    if any(path.suffix in (".ckpt", ".pt", ".pth") for path in inside):
+        return f"{missing}; `panollava convert` converts a training checkpoint of the original code"
+    return missing
+
+
+def check_tower(source: str | Path, part: str) -> None:
+    """Check quickly whether something is a model that can be joined; of a Hub id, only its config.json is read.
+
+    Args:
+        source: Folder or Hub id.
+        part: `vision` or `text`, what it is to be.
+
+    Raises:
+        ModelError: There is no such folder or model, it is of the other kind, or its files are damaged or incomplete.
+    """
+    folder = find_source(source, "config")
+    if not (folder / "config.json").exists():
+        raise ModelError(f"{source}: {without_config(folder)}; expected a {part} model of transformers")
+    config = read_object(folder / "config.json")
+    kind = str(config.get("model_type"))[:SHOWN]
+    sees = {"image_size", "patch_size", "vision_config"} & config.keys()
+    writes = {"vocab_size", "text_config"} & config.keys()
+    if kind == MODEL_TYPE:
+        raise ModelError(f"{source}: this is a PanoLLaVA checkpoint already; expected a {part} model")
+    if part == "vision" and "vocab_size" in config and not sees:
+        raise ModelError(f"{source}: this is a {kind} model, which reads no images; expected a vision model")
+    if part == "text" and sees and not writes:
+        raise ModelError(f"{source}: this is a {kind} model, which writes no text; expected a causal language model")
+    if Path(source).is_dir():
+        check_weights(folder)
+
+
+def _join_hint(kind: str, config: dict[str, Any]) -> str:
+    """What can be done with a model of another kind."""
+    if isinstance(config.get("vision_config"), dict) and isinstance(config.get("text_config"), dict):
+        return ""
+    if "vocab_size" in config:
+        return f"; this is a {kind} model: `panollava join` makes a PanoLLaVA of it and a vision tower"
+    if {"patch_size", "image_size", "num_channels", "depths"} & config.keys():
+        return f"; this is a {kind} model: `panollava join` makes a PanoLLaVA of it and a language model"
+    return ""

@@ -1,0 +1,163 @@
+"""Load a checkpoint: the one way for every command, which leaves no weight at random, asks nothing and runs no code.
+
+`from_pretrained` of transformers gives weights that are missing random values, asks on stdin whether to run code of the
+folder, and raises exceptions of many libraries. Here each of these is a `ModelError`.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from jinja2 import Environment
+from transformers import PreTrainedModel
+
+from panollava_hf._bounds import shown
+from panollava_hf._checkpoint_folder import check_folder
+from panollava_hf._deadline import within
+from panollava_hf._errors import ModelError, boundary
+from panollava_hf._hub_source import find_source
+from panollava_hf._json_file import read_object
+from panollava_hf._lora import built_plain
+from panollava_hf._tokenizer_file import check_tokenizer
+from panollava_hf._weight_files import require_whole, weight_files
+from panollava_hf.configuration_panollava import PanoLLaVaConfig
+from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
+from panollava_hf.processing_panollava import PanoLLaVaProcessor
+
+AGAIN = "copy or download the folder again"
+#: Parameters that a model may have besides those whose weights are stored: new ones, and ones that share weights.
+MORE_PARAMETERS = 2**26
+#: Seconds that a chat template may take to write one question.
+TEMPLATE_SECONDS = 10.0
+
+Model = TypeVar("Model", bound=PreTrainedModel)
+
+
+def load_model(
+    model_class: type[Model],
+    source: str | Path,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    fresh: Sequence[str] = (),
+    dtype: str | torch.dtype | None = None,
+    **where: Any,
+) -> Model:
+    """Load a checkpoint with all of its weights, and its LoRA adapter if it has one.
+
+    Args:
+        model_class: One of the PanoLLaVA models.
+        source: Checkpoint folder or Hub id.
+        changes: Fields of the config to replace.
+        fresh: Beginnings of weight names that may be missing; they get random values.
+        dtype: As in `from_pretrained`; None is its default.
+        where: Arguments of `find_source` for a Hub id.
+
+    Raises:
+        ModelError: It is missing, of another kind, damaged or incomplete, or its config does not fit its weights.
+    """
+    folder = find_source(source, **where)
+    check_folder(folder, str(source))
+    options: dict[str, Any] = {} if dtype is None else {"dtype": dtype}
+    with boundary(ModelError, f"the model {source} cannot be loaded", f"its files may be damaged: {AGAIN}"), quiet():
+        _check_size(model_class, folder, changes or {})
+        model, info = model_class.from_pretrained(
+            folder,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are reported below, with their names
+            **options,
+            **(changes or {}),
+        )
+    require_whole(source, info, fresh=fresh)
+    if folder != Path(source):  # of the local cache, whose folders are named after commits
+        model.config._name_or_path = model.name_or_path = str(source)
+        model.config._commit_hash = folder.name
+    loaded: Model = model
+    return loaded
+
+
+def load_processor(
+    source: str | Path, *, needs_text: bool = True, **where: Any
+) -> PanoLLaVaProcessor | PanoLLaVaImageProcessor:
+    """Load the processor of a checkpoint.
+
+    Args:
+        source: Checkpoint folder or Hub id.
+        needs_text: Whether a tokenizer is needed; without it, a folder without one gives its image processor alone.
+        where: Arguments of `find_source` for a Hub id.
+
+    Raises:
+        ModelError: A file of it is missing or damaged, or asks for other classes than those of this package.
+    """
+    folder = find_source(source, "settings", **where)
+    _check_processor_files(folder)
+    with (
+        boundary(ModelError, f"the processor of {source} cannot be loaded", f"its files may be damaged: {AGAIN}"),
+        quiet(),
+    ):
+        if not needs_text and not (folder / "tokenizer_config.json").exists():
+            image_processor: PanoLLaVaImageProcessor = PanoLLaVaImageProcessor.from_pretrained(folder)
+            return image_processor
+        processor: PanoLLaVaProcessor = PanoLLaVaProcessor.from_pretrained(folder, trust_remote_code=False)
+    found = type(processor.image_processor).__name__
+    if not isinstance(processor.image_processor, PanoLLaVaImageProcessor):
+        raise ModelError(f"the processor of {source} has a {found}, expected a PanoLLaVaImageProcessor; {AGAIN}")
+    _check_chat_template(processor, source)
+    return processor
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from printing its own report of a load; what is wrong becomes one error."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _check_size(model_class: type[PreTrainedModel], folder: Path, changes: Mapping[str, Any]) -> None:
+    """Refuse a config that describes a much larger model than the weights hold, before it takes all memory."""
+    config = PanoLLaVaConfig.from_pretrained(folder, **changes)
+    with torch.device("meta"), built_plain():
+        model = model_class(config)
+    wanted = sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))
+    stored = sum(path.stat().st_size for path in weight_files(folder))
+    if wanted > 2 * stored + MORE_PARAMETERS:
+        raise ModelError(
+            f"{folder}: its config describes a model of {wanted:,} parameters, but its weights have {stored:,} bytes; "
+            "use the config.json that was saved with these weights"
+        )
+
+
+def _check_processor_files(folder: Path) -> None:
+    if (folder / "tokenizer.json").exists():
+        check_tokenizer(folder / "tokenizer.json")
+    for name in ("processor_config.json", "preprocessor_config.json"):
+        if not (folder / name).exists():
+            continue
+        settings = read_object(folder / name)
+        part = settings.get("image_processor", settings)
+        kind = part.get("image_processor_type") if isinstance(part, dict) else None
+        if kind is not None and kind != PanoLLaVaImageProcessor.__name__:
+            raise ModelError(
+                f"{folder / name}: image_processor_type is {shown(kind)}, expected 'PanoLLaVaImageProcessor'; {AGAIN}"
+            )
+
+
+def _check_chat_template(processor: PanoLLaVaProcessor, source: str | Path) -> None:
+    """Write one question with the chat template: its errors and endless loops are found when a model is loaded."""
+    problem = f"the chat template of {source} cannot be used"
+    with boundary(ModelError, problem, f"use the template that was saved with the model, or {AGAIN}"):
+        template = processor.chat_template
+        if not isinstance(template, str):
+            raise TypeError(f"expected a text, got {shown(template)}")
+        # A power of whole numbers may need all memory, and cannot be interrupted.
+        if any(kind == "operator" and text == "**" for _, kind, text in Environment().lex(template)):
+            raise ValueError("it computes a power with **")
+        within(TEMPLATE_SECONDS, lambda: processor.prompt("?"))
