@@ -102,7 +102,9 @@ def read_parquet(path: Path) -> ArrowRows:
             schema = _parquet_schema(path)
             if any(_is_dictionary(field.type) for field in schema):  # of pandas' categories; `datasets` refuses them
                 return ArrowRows(_undecoded(datasets, datasets.Dataset(_decoded_table(path))))
-            return ArrowRows(_undecoded(datasets, datasets.load_dataset("parquet", data_files=str(path), split="train")))
+            return ArrowRows(
+                _undecoded(datasets, datasets.load_dataset("parquet", data_files=str(path), split="train"))
+            )
 
 
 def read_hub(name: str, split: str) -> ArrowRows:

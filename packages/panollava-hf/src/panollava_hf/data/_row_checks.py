@@ -14,6 +14,7 @@ from panollava_hf.data._rows import Nested, Rows
 
 #: Most rows whose faults are kept, and most that a message lists.
 _KEPT, _LISTED = 1000, 10
+REPEATED_HEADER = "the header is repeated: two tables were put together"
 
 
 @dataclass
@@ -73,7 +74,7 @@ def fault_of_row(image: Any, question: Any, answer: Any, columns: Mapping[str, s
         if "\0" in image:
             return "the name of the image contains a NUL character"
         if is_header(image, question, answer, columns):
-            return "the header is repeated: two tables were put together"
+            return REPEATED_HEADER
     return None
 
 
@@ -101,13 +102,13 @@ class ImageFolder:
         if text[:8].lower().startswith(("http://", "https://")):
             return text
         if self.folder is None:
-            raise TableError(f"a dataset on the Hub must not name files of this machine, got {shortened(repr(name), 80)}")
+            raise TableError(
+                f"a dataset on the Hub must not name files of this machine, got {shortened(repr(name), 80)}"
+            )
         with boundary(TableError, f"the path {shortened(repr(name), 80)} cannot be used", "correct it"):
             path = self._spelled(name)
             if not Path(text).is_absolute() and not path.resolve().is_relative_to(self.folder.resolve()):
-                raise TableError(
-                    f"the path {shortened(repr(name), 80)} leads out of the table's folder {self.folder}"
-                )
+                raise TableError(f"the path {shortened(repr(name), 80)} leads out of the table's folder {self.folder}")
         return path
 
     def fault(self, name: str) -> str | None:
@@ -134,7 +135,6 @@ class ImageFolder:
             if found is not None:
                 return path.with_name(found)
         return self.folder / text
-
 
     def _names_in(self, folder: Path) -> dict[str, str]:
         """The files of a folder by their compared names, without those that several files share."""

@@ -181,7 +181,9 @@ def read_questions(
         family = extra.get("family") or (CAPTION if captions else DEFAULT_FAMILY)
         key = _key(example.image, examples.folder, example.where)
         digest.update(json.dumps([key, example.question, example.answer, family, name, program]).encode() + b"\n")
-        asked = Question(examples.row(index), example.where, key, example.image, example.question, example.answer, family)
+        asked = Question(
+            examples.row(index), example.where, key, example.image, example.question, example.answer, family
+        )
         if scenes is not None and name is not None and program is not None:
             try:
                 shapes = ShapesQuestion.parse(asked.question, asked.answer, program)

@@ -215,11 +215,13 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
     examples = read_examples(data.source, data.split, data.columns, data.limit, skip_bad=skip_bad)
     if examples.unusable.count:
         first = examples.unusable.reasons[0]
-        report(f"{stage}: skipped {examples.unusable.count} rows that cannot be used, the first: {examples.name}, {first}")
+        report(
+            f"{stage}: skipped {examples.unusable.count} rows that cannot be used, the first: {examples.name}, {first}"
+        )
     if not skip_bad and (missing := examples.unusable_images()).count:
         raise TableError(
-            f"{examples.name}: {missing.count} images cannot be used: {missing.listed()}; correct the table, or skip "
-            "such images with --skip-bad"
+            f"{examples.name}, rows whose image cannot be used ({missing.count}): {missing.listed()}; correct the "
+            "table, or skip such images with --skip-bad"
         )
     processor = PanoLLaVaProcessor.from_pretrained(start)
     groups = examples.groups()
