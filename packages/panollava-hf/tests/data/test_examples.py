@@ -5,6 +5,7 @@ from panollava_hf._errors import TableError
 from panollava_hf.data._examples import find_table, read_examples
 from PIL import Image
 
+
 @pytest.fixture
 def rows(tmp_path):
     for name in ("a.png", "b.png"):
