@@ -134,15 +134,15 @@ def _datasets() -> Any:
 
 def _load_quietly(datasets: Any, path: Path) -> Any:
     """Load a local file without progress bars and log messages; a failure is raised with its real cause."""
-    shown, verbosity = not datasets.are_progress_bars_disabled(), datasets.logging.get_verbosity()
+    shown, verbosity = not datasets.are_progress_bars_disabled(), datasets.utils.logging.get_verbosity()
     datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    datasets.utils.logging.set_verbosity(datasets.utils.logging.CRITICAL)
     try:
         return datasets.load_dataset("parquet", data_files=str(path), split="train")
     except datasets.exceptions.DatasetGenerationError as error:
         raise error.__cause__ or error from None
     finally:
-        datasets.logging.set_verbosity(verbosity)
+        datasets.utils.logging.set_verbosity(verbosity)
         if shown:
             datasets.enable_progress_bars()
 
