@@ -1,8 +1,8 @@
 """Which panoramas a path stands for, and the folder of views for each. Does not import torch."""
 
-import urllib.parse
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from panollava_geometry._address import is_address, read_address, shown_address
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._source import check_path
 
@@ -15,7 +15,7 @@ def find_sources(source: str) -> list[str]:
     Raises:
         PanoramaError: The path does not exist, or the folder contains no images.
     """
-    if "://" in source:
+    if is_address(source):
         return [source]
     check_path(source)
     if not Path(source).is_dir():
@@ -27,8 +27,12 @@ def find_sources(source: str) -> list[str]:
 
 
 def output_folders(sources: list[str], output: Path) -> dict[str, Path]:
-    """A folder for every source, named after its stem, or after its full name where two stems are equal."""
-    names = [PurePosixPath(urllib.parse.urlsplit(s).path).name if "://" in s else Path(s).name for s in sources]
+    """A folder for every source, named after its stem, or after its full name where two stems are equal.
+
+    Raises:
+        PanoramaError: A URL is invalid.
+    """
+    names = [read_address(s, shown_address(s)).file_name if is_address(s) else Path(s).name for s in sources]
     stems = [Path(name).stem or "panorama" for name in names]
     folders = {}
     for source, name, stem in zip(sources, names, stems, strict=True):

@@ -17,7 +17,7 @@ from panollava_geometry._errors import PanoramaError
 from panollava_geometry._extraction import extract_views
 from panollava_geometry._sphere import equirect_to_rays
 from panollava_geometry._strategies import plan_views
-from panollava_geometry._tensors import cast_like
+from panollava_geometry._tensors import cast_like, check_tensor
 from panollava_geometry._view_base import pixel_centres
 
 _CUBE = plan_views("cubemap")
@@ -66,6 +66,7 @@ def cubemap_to_equirect(
         >>> cubemap_to_equirect(torch.ones(6, 3, 32, 32), 64).shape
         torch.Size([3, 64, 128])
     """
+    check_tensor(faces, "faces as a tensor [..., 6, channels, width, width]")
     if faces.ndim < 4 or faces.shape[-4] != 6 or faces.shape[-1] != faces.shape[-2]:
         raise PanoramaError(f"a cubemap must be [..., 6, channels, width, width], got {tuple(faces.shape)}")
     if height < 1:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from panollava_geometry._errors import PanoramaError
+from panollava_geometry._errors import PanoramaError, short
 from panollava_geometry._sphere import Degrees, angles_to_rays, rays_to_angles
 from panollava_geometry._view_base import BaseView, check_finite, from_unit, to_unit
 
@@ -38,7 +38,7 @@ class EquirectangularView(BaseView):
         for name in ("longitude_range_deg", "latitude_range_deg"):
             value = getattr(self, name)
             if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
-                raise PanoramaError(f"{name} must be a pair of angles in degrees, got {value!r}")
+                raise PanoramaError(f"{name} must be a pair of angles in degrees, got {short(value)}")
             check_finite(self, **{f"{name}[{index}]": edge for index, edge in enumerate(value)})
             object.__setattr__(self, name, tuple(map(float, value)))
         (left, right), (low, high) = self.longitude_range_deg, self.latitude_range_deg

@@ -1,33 +1,54 @@
 """`extract_views`: the views of panoramas, from the fastest exact backend."""
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 import torch
 from jaxtyping import Shaped
+from numpy import ndarray
 from torch import Tensor
 
 from panollava_geometry._backends import opencv_backend, py360convert_backend, torch_backend
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._perspective_view import PerspectiveView
-from panollava_geometry._plan import ViewPlan
+from panollava_geometry._plan import ViewPlan, Views, as_plan
 from panollava_geometry._resampling import ResamplingMap, find_resampling_maps
 from panollava_geometry._separable_filter import SeparableFilter
-from panollava_geometry._sizes import Size, size_pair
-from panollava_geometry._tensors import cast_like, check_panorama
+from panollava_geometry._sizes import Size, check_result, size_pair
+from panollava_geometry._tensors import array_from_views, cast_like, check_panorama, tensor_from_array
 
 Backend = Literal["auto", "torch", "opencv", "py360convert"]
 
 
+@overload
 def extract_views(
     erp: Shaped[Tensor, "*batch channels erp_height erp_width"],
-    plan: ViewPlan,
+    plan: Views,
     size: Size,
     *,
     antialias: bool = True,
     align_corners: bool = False,
     backend: Backend = "auto",
-) -> Shaped[Tensor, "*batch views channels height width"]:
+) -> Shaped[Tensor, "*batch views channels height width"]: ...
+@overload
+def extract_views(
+    erp: ndarray,
+    plan: Views,
+    size: Size,
+    *,
+    antialias: bool = True,
+    align_corners: bool = False,
+    backend: Backend = "auto",
+) -> ndarray: ...
+def extract_views(
+    erp: Shaped[Tensor, "*batch channels erp_height erp_width"] | ndarray,
+    plan: Views,
+    size: Size,
+    *,
+    antialias: bool = True,
+    align_corners: bool = False,
+    backend: Backend = "auto",
+) -> Shaped[Tensor, "*batch views channels height width"] | ndarray:
     """Extract the views of a plan from full equirectangular panoramas.
 
     A pixel of a view is the mean of the panorama over the pixel's footprint. With `antialias=False` it is the bilinear
@@ -35,8 +56,9 @@ def extract_views(
     columns gives exactly the same result as turning every view by k columns.
 
     Args:
-        erp: Panoramas `[..., C, H, 2H]`, uint8 or floating point, on any device. Differentiable.
-        plan: The views.
+        erp: Panoramas `[..., C, H, 2H]`, uint8 or floating point, on any device. Differentiable. Or NumPy
+            arrays `[H, 2H]` or `[..., H, 2H, C]`.
+        plan: The views: a plan, a list of views, or a single view.
         size: Height and width of every view in pixels, or one number for both.
         antialias: Average over the footprint of each pixel.
         align_corners: The field of view spans the centres of the outer pixels (the grid of py360convert) instead of
@@ -46,11 +68,13 @@ def extract_views(
             by torch. `auto` uses `opencv` where possible if its remap is exact (OpenCV 5), otherwise `torch`.
 
     Returns:
-        The views `[..., V, C, h, w]`, with the dtype and device of `erp`.
+        The views `[..., V, C, h, w]`, with the dtype and device of `erp`. Of arrays, arrays `[V, h, w]` or
+        `[..., V, h, w, C]`.
 
     Raises:
-        PanoramaError: The panorama is not 2:1, its dtype is not supported, or the backend is unknown or does not
-            support this input.
+        PanoramaError: The panorama is not a tensor or array, not 2:1, its dtype is not supported, the views are too
+            large (more than 8192x8192 pixels, or 8 GB in total), or the backend is unknown or does not support this
+            input.
 
     Example:
         >>> from panollava_geometry import extract_views, plan_views
@@ -58,8 +82,12 @@ def extract_views(
         >>> extract_views(panorama, plan_views("anyres_e2p"), 64).shape
         torch.Size([7, 3, 64, 64])
     """
-    view_size = size_pair(size)
+    if isinstance(erp, ndarray):
+        options: dict[str, Any] = {"antialias": antialias, "align_corners": align_corners, "backend": backend}
+        return array_from_views(extract_views(tensor_from_array(erp), plan, size, **options), grey=erp.ndim == 2)
+    plan, view_size = as_plan(plan), size_pair(size)
     _check(erp, backend)
+    check_result(len(plan), view_size, erp.shape[-3], erp.element_size())
     *batch, channels, height, width = erp.shape
     flat = erp.reshape(-1, channels, height, width)
     maps = _find_maps(plan, view_size, (height, width), antialias, align_corners, erp.dtype == torch.float64)

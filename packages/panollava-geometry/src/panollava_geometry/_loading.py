@@ -13,9 +13,9 @@ from torch import Tensor
 from panollava_geometry._decoding import check_shape, decode
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._extraction import extract_views
-from panollava_geometry._plan import ViewPlan
+from panollava_geometry._plan import Views, as_plan
 from panollava_geometry._rgb import scale_16_bit
-from panollava_geometry._sizes import Size
+from panollava_geometry._sizes import Size, check_result, size_pair
 from panollava_geometry._source import FileSource, check_pixels, open_image, source_name
 
 Source = FileSource | Image.Image | ndarray | Tensor
@@ -75,14 +75,14 @@ def load_equirectangular(
 
 @overload
 def load_views(
-    source: Source, plan: ViewPlan, size: Size, *, return_mask: Literal[False] = False
+    source: Source, plan: Views, size: Size, *, return_mask: Literal[False] = False
 ) -> UInt8[Tensor, "views 3 height width"]: ...
 @overload
 def load_views(
-    source: Source, plan: ViewPlan, size: Size, *, return_mask: Literal[True]
+    source: Source, plan: Views, size: Size, *, return_mask: Literal[True]
 ) -> tuple[UInt8[Tensor, "views 3 height width"], Bool[Tensor, "views height width"]]: ...
 def load_views(
-    source: Source, plan: ViewPlan, size: Size, *, return_mask: bool = False
+    source: Source, plan: Views, size: Size, *, return_mask: bool = False
 ) -> UInt8[Tensor, "views 3 height width"] | tuple[Tensor, Tensor]:
     """Load the views of a plan. The panorama is decoded no finer than the views need (`plan.required_width(size)`).
 
@@ -92,7 +92,7 @@ def load_views(
 
     Args:
         source: As in `load_equirectangular`.
-        plan: The views.
+        plan: The views: a plan, a list of views, or a single view.
         size: Height and width of every view in pixels, or one number for both.
         return_mask: Also return which pixels of the views the source shows (at least half of the pixel).
 
@@ -107,6 +107,8 @@ def load_views(
         >>> load_views(np.zeros((64, 128, 3), np.uint8), plan_views("cubemap"), 16).shape
         torch.Size([6, 3, 16, 16])
     """
+    plan, size = as_plan(plan), size_pair(size)
+    check_result(len(plan), size, 3, 1)
     panorama, mask = _load(source, math.ceil(_ENOUGH * plan.required_width(size)))
     views = extract_views(torch.from_numpy(panorama).permute(2, 0, 1), plan, size)
     if not return_mask:

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from panollava_geometry._bounded_cache import BoundedCache
 from panollava_geometry._equirectangular_view import EquirectangularView
-from panollava_geometry._errors import PanoramaError
+from panollava_geometry._errors import PanoramaError, short
 from panollava_geometry._footprint import required_width
-from panollava_geometry._plan import ViewPlan
-from panollava_geometry._sizes import Size, size_pair
+from panollava_geometry._plan import Views, as_plan
+from panollava_geometry._sizes import Size, check_result, size_pair
 from panollava_geometry._sphere import equirect_to_rays
+from panollava_geometry._tensors import check_tensor
 from panollava_geometry._view_base import pixel_centres
 from panollava_geometry._views import View
 
@@ -41,7 +42,7 @@ _cache: BoundedCache[_Places] = BoundedCache(max_bytes=128 * 2**20)
 
 
 def paste_views(
-    views: Shaped[Tensor, "*batch views channels height width"], plan: ViewPlan, erp_size: Size
+    views: Shaped[Tensor, "*batch views channels height width"], plan: Views, erp_size: Size
 ) -> tuple[Shaped[Tensor, "*batch channels erp_height erp_width"], Float[Tensor, "erp_height erp_width"]]:
     """Paste views, or values on their token grids, onto the panorama, and blend them.
 
@@ -50,7 +51,7 @@ def paste_views(
 
     Args:
         views: Images or token-grid values `[..., V, C, h, w]`, floating point.
-        plan: The views.
+        plan: The views: a plan, a list of views, or a single view.
         erp_size: Height of the panorama in pixels (the width is twice that), or (height, width).
 
     Returns:
@@ -69,13 +70,16 @@ def paste_views(
     """
     height, width = (erp_size, 2 * erp_size) if isinstance(erp_size, int) else size_pair(erp_size, "erp_size")
     if height < 1 or width != 2 * height:
-        raise PanoramaError(f"erp_size must be a positive height or (height, 2 * height), got {erp_size!r}")
+        raise PanoramaError(f"erp_size must be a positive height or (height, 2 * height), got {short(erp_size)}")
+    plan = as_plan(plan)
+    check_tensor(views, "views as a tensor [..., views, channels, height, width]")
     if views.ndim < 4 or views.shape[-4] != len(plan):
         raise PanoramaError(
             f"views must be [..., {len(plan)} views, channels, height, width] for this plan, got {tuple(views.shape)}"
         )
     if not views.is_floating_point():
         raise PanoramaError(f"views must be floating point, got {views.dtype}: call .float() first")
+    check_result(1, (height, width), views.shape[-3], max(views.element_size(), 4), "erp_size")
     *batch, _, channels, view_height, view_width = views.shape
     flat = views.reshape(-1, *views.shape[-4:])
     working = flat if flat.dtype == torch.float64 else flat.float()

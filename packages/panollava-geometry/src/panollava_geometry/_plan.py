@@ -1,5 +1,6 @@
 """`ViewPlan`: a frozen sequence of views and its JSON form."""
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,12 +8,14 @@ from typing import Any, overload
 
 from panollava_geometry._coverage import Coverage, coverage
 from panollava_geometry._equirectangular_view import EquirectangularView
-from panollava_geometry._errors import PanoramaError
+from panollava_geometry._errors import PanoramaError, boundary, short
 from panollava_geometry._footprint import required_width
 from panollava_geometry._perspective_view import PerspectiveView
-from panollava_geometry._sizes import Size, size_pair
+from panollava_geometry._sizes import MAX_VIEWS, Size, check_result, size_pair
 from panollava_geometry._views import View, view_from_dict
 
+#: A plan as the functions take it.
+Views = View | Sequence[View]
 _FORMAT = "panollava-view-plan"
 _VERSION = 1
 
@@ -25,7 +28,7 @@ class ViewPlan(Sequence[View]):
         views: The views, at least one.
 
     Raises:
-        PanoramaError: There are no views, or an item is not a view.
+        PanoramaError: There are no views, more than 10000, or an item is not a view.
 
     Example:
         >>> plan = ViewPlan([PerspectiveView(0.0), PerspectiveView(90.0)])
@@ -36,7 +39,11 @@ class ViewPlan(Sequence[View]):
     views: tuple[View, ...]
 
     def __init__(self, views: Iterable[object]) -> None:
-        members = tuple(views)
+        if not isinstance(views, Iterable):
+            raise PanoramaError(f"a ViewPlan takes a list of views, got {type(views).__name__}")
+        members = tuple(itertools.islice(views, MAX_VIEWS + 1))
+        if len(members) > MAX_VIEWS:
+            raise PanoramaError(f"a ViewPlan has at most {MAX_VIEWS} views, got more: split it into several plans")
         if not members:
             raise PanoramaError("a ViewPlan needs at least one view, got none")
         for member in members:
@@ -69,7 +76,9 @@ class ViewPlan(Sequence[View]):
             >>> ViewPlan([EquirectangularView()]).required_width((224, 448))
             448
         """
-        return required_width(self.views, size_pair(size))
+        pair = size_pair(size)
+        check_result(1, pair, 1, 1)
+        return required_width(self.views, pair)
 
     def coverage(self) -> Coverage:
         """Measure how much of the sphere the views see, and how many views see a direction.
@@ -95,7 +104,7 @@ class ViewPlan(Sequence[View]):
             raise PanoramaError(f'not a view plan: expected an object with "format": "{_FORMAT}"')
         if data.get("version") != _VERSION:
             raise PanoramaError(
-                f"view plan version {data.get('version')!r} is unknown: this release reads version {_VERSION}"
+                f"view plan version {short(data.get('version'))} is unknown: this release reads version {_VERSION}"
             )
         views = data.get("views")
         if not isinstance(views, Sequence) or isinstance(views, str) or not all(isinstance(v, Mapping) for v in views):
@@ -113,8 +122,25 @@ class ViewPlan(Sequence[View]):
         Raises:
             PanoramaError: The text is not JSON, or not a view plan.
         """
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise PanoramaError(f"a view plan must be JSON: {error}") from error
+        with boundary("a view plan must be JSON", "pass the text that ViewPlan.to_json returned"):
+            data = json.loads(text)  # also RecursionError, and ValueError for numbers of thousands of digits
         return cls.from_dict(data)
+
+
+def as_plan(views: Views) -> ViewPlan:
+    """The plan of an argument that may also be a single view or a list of views.
+
+    Raises:
+        PanoramaError: It is something else.
+    """
+    if isinstance(views, ViewPlan):
+        return views
+    if isinstance(views, PerspectiveView | EquirectangularView):
+        return ViewPlan([views])
+    if not isinstance(views, Sequence) or isinstance(views, str | bytes):
+        raise PanoramaError(f"expected a ViewPlan, a view or a list of views, got {type(views).__name__}")
+    if any(isinstance(view, Sequence) for view in views):
+        raise PanoramaError(
+            "got a list of plans, but the panoramas of a batch have one plan: call the function once per panorama"
+        )
+    return ViewPlan(views)

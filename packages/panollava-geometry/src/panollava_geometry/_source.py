@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import BinaryIO, cast
 
 from PIL import Image, UnidentifiedImageError
 
+from panollava_geometry._address import is_address, shown_address
 from panollava_geometry._errors import PanoramaError
 
 #: Pixels of the largest image that is decoded: about 18900 x 9450, Pillow's own hard limit.
@@ -37,10 +37,9 @@ _warnings_lock = threading.Lock()
 
 def source_name(source: object) -> str:
     """The name of a source in messages. A URL is shown without its query and credentials."""
-    if isinstance(source, str):
-        return re.sub(r"(?<=://)[^/]*@|\?.*", "", source) if "://" in source else source
-    if isinstance(source, os.PathLike):
-        return str(os.fspath(source))
+    if isinstance(source, str | os.PathLike):
+        path = str(os.fspath(source))
+        return shown_address(path) if is_address(path) else path
     if isinstance(source, Image.Image):
         return str(getattr(source, "filename", "") or "the image")
     return str(getattr(source, "name", "") or f"the {type(source).__name__}")
@@ -113,7 +112,7 @@ def _open_file(source: FileSource, name: str, stack: contextlib.ExitStack) -> Bi
         if not source:
             raise PanoramaError(f"{name}: the input is empty (0 bytes)")
         return io.BytesIO(source)
-    if isinstance(source, str) and "://" in source:
+    if isinstance(source, str) and is_address(source):
         from panollava_geometry._download import download
 
         return io.BytesIO(download(source, name))

@@ -6,15 +6,17 @@ image. `resize` and the flat grids `anyres` and `anyres_max` follow LLaVA-NeXT
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 
 from panollava_geometry._equirectangular_view import EquirectangularView
-from panollava_geometry._errors import PanoramaError
+from panollava_geometry._errors import PanoramaError, short
 from panollava_geometry._perspective_view import PerspectiveView
 from panollava_geometry._plan import ViewPlan
+from panollava_geometry._sizes import MAX_VIEWS
 from panollava_geometry._sphere import Degrees
 from panollava_geometry._strategy_names import Strategy
 from panollava_geometry._views import View
@@ -24,7 +26,7 @@ from panollava_geometry._views import View
 class _Request:
     hfov_deg: float
     vfov_deg: float
-    overlap_ratio: float | int
+    overlap_ratio: float
     num_views: int | None
     pitch_range_deg: tuple[float, float]
     num_rings: int | None
@@ -33,7 +35,7 @@ class _Request:
         """Yaws of a closed ring in (-180, 180]. The first one is 0."""
         count = self.num_views
         if count is None:
-            count = math.ceil(360 / (self.hfov_deg * (1 - self.overlap_ratio)) - 1e-9)
+            count = _tiles(360.0, self.hfov_deg * (1 - self.overlap_ratio))
         return [_wrapped(360 * i / count) for i in range(count)]
 
     def ring_pitches(self) -> list[float]:
@@ -41,8 +43,13 @@ class _Request:
         low, high = self.pitch_range_deg
         rings = self.num_rings
         if rings is None:
-            rings = 1 + math.ceil((high - low) / (self.vfov_deg * (1 - self.overlap_ratio)) - 1e-9)
+            rings = 1 + _tiles(high - low, self.vfov_deg * (1 - self.overlap_ratio))
         return [(low + high) / 2] if rings == 1 else np.linspace(high, low, rings).tolist()
+
+
+def _tiles(extent_deg: float, spacing_deg: float) -> int:
+    """Number of tiles that an extent needs. Beyond `MAX_VIEWS` the number is not exact."""
+    return math.ceil(min(extent_deg / max(spacing_deg, 1e-300), 2.0 * MAX_VIEWS) - 1e-9)
 
 
 def _wrapped(yaw_deg: Degrees) -> Degrees:
@@ -50,11 +57,17 @@ def _wrapped(yaw_deg: Degrees) -> Degrees:
 
 
 def _ring_tiles(request: _Request) -> list[View]:
-    return [
-        PerspectiveView(yaw, pitch, 0.0, request.hfov_deg, request.vfov_deg)
-        for pitch in request.ring_pitches()
-        for yaw in request.ring_yaws()
-    ]
+    yaws, pitches = request.ring_yaws(), request.ring_pitches()
+    _check_count(len(yaws) * len(pitches))
+    return [PerspectiveView(yaw, pitch, 0.0, request.hfov_deg, request.vfov_deg) for pitch in pitches for yaw in yaws]
+
+
+def _check_count(count: int) -> None:
+    if count > MAX_VIEWS:
+        raise PanoramaError(
+            f"these options give more than {MAX_VIEWS} views: increase fov_deg, or reduce overlap_ratio, num_views or "
+            "num_rings"
+        )
 
 
 def _cubemap(request: _Request) -> list[View]:
@@ -71,11 +84,13 @@ def _cubemap(request: _Request) -> list[View]:
 
 
 def _sliding_window(request: _Request) -> list[View]:
-    half = request.hfov_deg / 2
-    return [EquirectangularView((yaw - half, yaw + half)) for yaw in request.ring_yaws()]
+    half, yaws = request.hfov_deg / 2, request.ring_yaws()
+    _check_count(len(yaws))
+    return [EquirectangularView((yaw - half, yaw + half)) for yaw in yaws]
 
 
 def _grid(rows: int, columns: int) -> list[View]:
+    _check_count(rows * columns + 1)
     longitudes, latitudes = np.linspace(-180, 180, columns + 1), np.linspace(90, -90, rows + 1)
     return [
         EquirectangularView((longitudes[c], longitudes[c + 1]), (latitudes[r + 1], latitudes[r]))
@@ -85,7 +100,8 @@ def _grid(rows: int, columns: int) -> list[View]:
 
 
 def _anyres(request: _Request) -> list[View]:
-    rows, columns = math.ceil(180 / request.vfov_deg - 1e-9), math.ceil(360 / request.hfov_deg - 1e-9)
+    rows, columns = _tiles(180.0, request.vfov_deg), _tiles(360.0, request.hfov_deg)
+    _check_count(rows * columns + 1)
     if request.num_views not in (None, rows * columns):
         raise PanoramaError(
             f"anyres with fov_deg=({request.hfov_deg}, {request.vfov_deg}) has {rows} x {columns} patches, got "
@@ -140,7 +156,7 @@ def plan_views(
         overlap_ratio: Minimum overlap of neighbouring tiles, in [0, 1). A ring has
             `ceil(360 / (fov · (1 - overlap)))` tiles at equal spacing, so the true overlap can be larger.
         num_views: Tiles per ring, without the global view. It takes precedence over `overlap_ratio`. None derives it
-            from the overlap.
+            from the overlap. A plan has at most 10000 views.
         pitch_range_deg: Pitch of the lowest and the highest ring in degrees. A single ring is placed in the middle.
         num_rings: Rings of tiles for `e2p` and `anyres_e2p`. None means as many as the overlap requires.
 
@@ -156,22 +172,40 @@ def plan_views(
         >>> [view.yaw_deg for view in plan_views("e2p", num_views=4)]
         [0.0, 90.0, 180.0, -90.0]
     """
-    if strategy not in _STRATEGIES:
-        raise PanoramaError(f"unknown strategy {strategy!r}: choose from {', '.join(_STRATEGIES)}")
-    hfov, vfov = fov_deg if isinstance(fov_deg, tuple) else (fov_deg, fov_deg)
-    low, high = pitch_range_deg
+    if not isinstance(strategy, str) or strategy not in _STRATEGIES:
+        raise PanoramaError(f"unknown strategy {short(strategy)}: choose from {', '.join(_STRATEGIES)}")
+    hfov, vfov = _pair(fov_deg if isinstance(fov_deg, list | tuple) else (fov_deg, fov_deg), "fov_deg")
+    low, high = _pair(pitch_range_deg, "pitch_range_deg")
     for name, fov in (("horizontal", hfov), ("vertical", vfov)):
-        if not (math.isfinite(fov) and 0 < fov < 180):
+        if not 0 < fov < 180:
             raise PanoramaError(f"the {name} fov_deg must be between 0 and 180 degrees, got {fov}: use e.g. 90")
-    if not 0 <= overlap_ratio < 1:
-        raise PanoramaError(f"overlap_ratio must be in [0, 1), got {overlap_ratio}: 0.3 is an overlap of 30 %")
-    if num_views is not None and num_views < 1:
-        raise PanoramaError(
-            f"num_views must be at least 1, or None to derive it from fov_deg and overlap_ratio, got {num_views}"
-        )
-    if num_rings is not None and num_rings < 1:
-        raise PanoramaError(f"num_rings must be at least 1, or None to derive it from pitch_range_deg, got {num_rings}")
+    if not 0 <= _number(overlap_ratio, "overlap_ratio") < 1:
+        raise PanoramaError(f"overlap_ratio must be in [0, 1), got {short(overlap_ratio)}: 0.3 is an overlap of 30 %")
+    for name, count, alternative in (
+        ("num_views", num_views, "None to derive it from fov_deg and overlap_ratio"),
+        ("num_rings", num_rings, "None to derive it from pitch_range_deg"),
+    ):
+        if count is not None and not (isinstance(count, Integral) and 1 <= count <= MAX_VIEWS):
+            raise PanoramaError(
+                f"{name} must be at least 1 and at most {MAX_VIEWS}, or {alternative}, got {short(count)}"
+            )
     if not -90 <= low <= high <= 90:
-        raise PanoramaError(f"pitch_range_deg must be (lowest, highest) within [-90, 90], got {pitch_range_deg}")
-    request = _Request(float(hfov), float(vfov), overlap_ratio, num_views, (float(low), float(high)), num_rings)
+        raise PanoramaError(f"pitch_range_deg must be (lowest, highest) within [-90, 90], got {(low, high)}")
+    request = _Request(hfov, vfov, float(overlap_ratio), num_views, (low, high), num_rings)
     return ViewPlan(_STRATEGIES[Strategy(strategy)](request))
+
+
+def _pair(value: object, name: str) -> tuple[float, float]:
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        raise PanoramaError(f"{name} must be a pair of numbers, got {short(value)}")
+    return _number(value[0], name), _number(value[1], name)
+
+
+def _number(value: object, name: str) -> float:
+    try:
+        number = float(value) if isinstance(value, Real) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise PanoramaError(f"{name} must be a finite number, got {short(value)}")
+    return number

@@ -4,7 +4,7 @@ The centre of pixel (row r, column c) is at (x, y) = (c + ½, r + ½). The field
 outer pixels, or, with `align_corners=True`, their centres.
 """
 
-import math
+import sys
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from panollava_geometry._errors import PanoramaError
+from panollava_geometry._errors import PanoramaError, short
 from panollava_geometry._sphere import Degrees
 
 
@@ -45,8 +45,8 @@ def check_finite(view: object, **values: Degrees) -> None:
         PanoramaError: One of them is not.
     """
     for name, value in values.items():
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            raise PanoramaError(f"{type(view).__name__}.{name} must be a finite number of degrees, got {value!r}")
+        if not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+            raise PanoramaError(f"{type(view).__name__}.{name} must be a finite number of degrees, got {short(value)}")
 
 
 class BaseView:

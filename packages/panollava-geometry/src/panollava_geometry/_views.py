@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from panollava_geometry._equirectangular_view import EquirectangularView
-from panollava_geometry._errors import PanoramaError
+from panollava_geometry._errors import PanoramaError, one_line, short
 from panollava_geometry._perspective_view import PerspectiveView
 
 View = PerspectiveView | EquirectangularView
@@ -21,9 +21,9 @@ def view_from_dict(data: Mapping[str, Any]) -> View:
     """
     fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
     kind = fields.pop("kind", None)
-    if kind not in _KINDS:
-        raise PanoramaError(f"unknown kind of view {kind!r}: expected one of {', '.join(sorted(_KINDS))}")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise PanoramaError(f"unknown kind of view {short(kind)}: expected one of {', '.join(sorted(_KINDS))}")
     try:
         return _KINDS[kind](**fields)
     except TypeError as error:
-        raise PanoramaError(f"cannot read a {kind} view from {fields}: {error}") from error
+        raise PanoramaError(f"cannot read a {kind} view from {short(fields)}: {one_line(error)}") from error
