@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from panollava_geometry import PanoramaError, extract_views, load_equirectangular
+from panollava_geometry._address import private_redirect_option
 from panollava_hf import PanoLLaVaImageProcessor
 from panollava_hf._errors import TableError
 from panollava_hf.data._dataset import PanoramaDataset
@@ -161,6 +162,22 @@ def test_every_unreadable_image_is_skipped(shapes, cutter, tmp_path, monkeypatch
     assert item.skipped[0].count("train.jsonl, row") == 1
     stopped = dataset_of(read_examples(folder), cutter, shuffle=False, cache=cache)[5]
     assert item.skipped[0] in stopped.error
+
+
+@pytest.mark.parametrize(("allowed", "option"), [(False, "data.private_redirects: true"), (True, None)])
+def test_urls_of_a_table_do_not_lead_into_the_local_network(shapes, cutter, monkeypatch, allowed, option):
+    seen = []
+
+    def fetch(self, image):
+        seen.append(private_redirect_option())
+        raise PanoramaError("not read")
+
+    monkeypatch.setattr(PanoLLaVaImageProcessor, "fetch_images", fetch)
+    examples = read_examples(shapes)
+    order = ItemOrder(examples.groups(), length=1)
+    assert PanoramaDataset(examples, order, cutter, private_redirects=allowed)[0].error
+    assert seen == [option]
+    assert private_redirect_option() is None
 
 
 def test_our_own_bugs_keep_their_traceback(shapes, cutter, monkeypatch):

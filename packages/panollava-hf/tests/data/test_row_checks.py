@@ -102,6 +102,16 @@ def test_images_that_are_not_there_are_listed_once(table, tmp_path):
     assert "leads out of the table's folder" in found.reasons[2]
 
 
+def test_addresses_as_people_write_them(table):
+    rows = ["<https://x.org/a b.jpg>", " HTTPS://x.org/a.jpg", "ftp://x.org/a.jpg", "s3://bucket/a.jpg?token=secret"]
+    examples = read_examples(table(*rows))
+    assert [example.image for example in examples] == [row.strip() for row in rows]
+    found = examples.unusable_images()
+    assert [reason.partition(":")[0] for reason in found.reasons] == ["line 4", "line 5"]
+    assert "not an http or https URL" in found.reasons[0]
+    assert "secret" not in found.listed()
+
+
 def test_a_link_out_of_the_folder_is_refused(table, tmp_path):
     inner = tmp_path / "inner"
     inner.mkdir()

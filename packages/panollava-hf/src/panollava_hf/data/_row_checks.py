@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from panollava_geometry.addresses import is_address, source_name
+
 from panollava_hf._errors import TableError, boundary
 from panollava_hf.data._columns import COLUMNS, is_header, shortened
 from panollava_hf.data._rows import Nested, Rows
@@ -99,7 +101,7 @@ class ImageFolder:
             TableError: The path leads out of the table's folder, or the table cannot name files.
         """
         text = name.strip()
-        if text[:8].lower().startswith(("http://", "https://")):
+        if is_address(text):
             return text
         if self.folder is None:
             raise TableError(
@@ -117,7 +119,10 @@ class ImageFolder:
             path = self.locate(name)
         except TableError as error:
             return str(error)
-        return None if isinstance(path, str) or os.path.isfile(path) else f"no such image: {path}"
+        if isinstance(path, str):
+            scheme = path.lstrip("<\"' ").partition(":")[0].lower()
+            return None if scheme in ("http", "https") else f"{source_name(path)}: not an http or https URL"
+        return None if os.path.isfile(path) else f"no such image: {path}"
 
     def _spelled(self, name: str) -> Path:
         assert self.folder is not None

@@ -247,6 +247,7 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
         yaw_augmentation=scene_augmentation(examples, data.split) if data.yaw_augmentation else None,
         cache=data.cache,
         skip_bad=skip_bad,
+        private_redirects=data.private_redirects,
     )
     collator = ViewCollator(processor) if stage == "vicreg" else AnswerCollator(processor, data.max_length)
     try:
