@@ -184,7 +184,7 @@ def _read_ahead(
             pool.shutdown(cancel_futures=True)
 
 
-def _read(answerer: Answerer, chunk: Chunk, private_redirects: bool) -> list[Views]:
+def _read(answerer: Answerer, chunk: Chunk, private_redirects: bool = False) -> list[Views]:
     found: list[Views] = []
     for question, *_ in chunk:
         try:
