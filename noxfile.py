@@ -186,6 +186,17 @@ def build(session):
 
 
 @nox.session(venv_backend="none")
+def fuzz(session):
+    """Damaged and hostile input in worker processes. Arguments go to the attack: `nox -s fuzz -- --n 1200 --seed 0`."""
+    command = (
+        ["tools.attack", *session.posargs]
+        if session.posargs
+        else ["pytest", "-m", "slow", "tools/tests/test_attack.py"]
+    )
+    session.run(dev(session), "-m", *command, external=True)
+
+
+@nox.session(venv_backend="none")
 def demo(session):
     """Ask the embedded model about a rendered panorama; prints the answer and writes the views to demo-output/."""
     python = dev(session)

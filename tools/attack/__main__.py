@@ -16,6 +16,7 @@ COLUMNS = {
     "result": "results",
     "our error": "our errors",
     "accepted": "accepted, must fail",
+    "refused": "refused, must pass",
     "noise": "not one line",
     "traceback": "tracebacks",
     "crash": "crashes",
@@ -76,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--index", type=int, help="try only the input of this number")
     parser.add_argument("--seconds", type=float, default=10.0, help="longest time for one input")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the inputs that failed")
+    parser.add_argument("--verbose", action="store_true", help="print what every input did")
     parser.add_argument("--list", action="store_true", help="list the kinds")
     options = parser.parse_args(arguments)
     kinds = [
@@ -97,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 attempt = attempt_of(one, options.seed, number)
                 outcome = pool.run(name, attempt)
                 found[name].append(outcome)
+                if options.verbose:
+                    print(f"{name} {number}: {outcome.status}: {outcome.text}", flush=True)
                 if outcome.status in GOOD:
                     continue
                 key = (outcome.status, f"{name}: {outcome.text[:200]}")
@@ -104,8 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 first.setdefault(key, f"--only {name} --index {number}")
                 if options.keep is not None:
                     keep(options.keep, name, number, attempt, outcome)
-            bad = sum(not outcome.good for outcome in found[name])
-            print(f"{name}: {len(found[name])} inputs, {bad} failed", file=sys.stderr, flush=True)
+            bad, seconds = (sum(values) for values in zip(*((not o.good, o.seconds) for o in found[name]), strict=True))
+            print(f"{name}: {len(found[name])} inputs, {bad} failed, {seconds:.0f} s", file=sys.stderr, flush=True)
     print("\n".join(table(found, options.seconds)))
     for (status, text), count in sorted(failures.items(), key=lambda item: (item[0][0], -item[1])):
         print(f"\n{status} x{count} ({first[status, text]})\n    {text}")

@@ -23,7 +23,8 @@ def command(arguments: list[str], *, codes: tuple[int, ...] = (0,), secret: str 
         raise Refused(printed)  # the pool looks for the secret in this text
     if code in codes:
         return
-    errors = [line for line in lines if not line.startswith("Note:")]
+    # libtiff writes to stderr itself, and Pillow has no switch for that
+    errors = [line for line in lines if not line.startswith(("Note:", "TIFF"))]
     if code != 2 or len(errors) != 1 or not errors[0].startswith("panollava: "):
         raise Noise(f"exit code {code}, {len(lines)} lines on stderr: {' / '.join(errors)[:250]}")
     raise Refused(errors[0])

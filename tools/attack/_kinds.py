@@ -15,6 +15,7 @@ class Attempt:
         files: Files that are written to an empty folder before the input is tried, by relative name.
         values: Everything else that the kind needs; plain values.
         must_fail: The input may not be accepted.
+        must_pass: The input may not be refused.
         secret: A text that may not appear in a message.
         note: What is special about the input, for the report.
     """
@@ -22,6 +23,7 @@ class Attempt:
     files: dict[str, bytes] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     must_fail: bool = False
+    must_pass: bool = False
     secret: str | None = None
     note: str = ""
 

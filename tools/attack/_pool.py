@@ -6,6 +6,7 @@ stdin answers "y" to every question, and a file that hostile code would write sh
 
 import contextlib
 import gc
+import importlib
 import multiprocessing
 import os
 import resource
@@ -36,8 +37,8 @@ class Outcome:
     """What an input did.
 
     Attributes:
-        status: `result`, `our error`, or what may not happen: `accepted`, `noise`, `traceback`, `crash`, `time`,
-            `memory`, `code`, `secret`.
+        status: `result`, `our error`, or what may not happen: `accepted`, `refused`, `noise`, `traceback`, `crash`,
+            `time`, `memory`, `code`, `secret`.
         text: The message.
         seconds: How long it took.
         megabytes: Memory that it added at its peak.
@@ -74,7 +75,7 @@ class Pool:
         megabytes: float = 2048.0,
         stdin: str = "y\n" * 1000,
     ) -> None:
-        self.runs, self.seconds, self.megabytes = runs, seconds, megabytes
+        self.runs, self.preload, self.seconds, self.megabytes = runs, preload, seconds, megabytes
         self.home = Path(tempfile.mkdtemp(prefix="panollava-attack-"))
         (self.home / "stdin").write_text(stdin, encoding="utf-8")
         self.settings = _environment(self.home)
@@ -118,14 +119,16 @@ class Pool:
             _remove(folder)
         if canary.exists():
             outcome = Outcome("code", f"code of the input ran; then {outcome.status}: {outcome.text}")
-        seconds = time.monotonic() - started
-        return Outcome(outcome.status, outcome.text, seconds, outcome.megabytes)
+        text = outcome.text.replace(str(folder), "INPUT").replace(str(self.home), "HOME")
+        return Outcome(outcome.status, text, time.monotonic() - started, outcome.megabytes)
 
     def _start(self) -> None:
         self._stop()
         self.connection, theirs = self.context.Pipe()
         self.worker = self.context.Process(
-            target=_work, args=(theirs, self.runs, str(self.home), self.settings, self.megabytes), daemon=True
+            target=_work,
+            args=(theirs, self.runs, self.preload, str(self.home), self.settings, self.megabytes),
+            daemon=True,
         )
         self.worker.start()
         theirs.close()
@@ -170,6 +173,7 @@ def _environment(home: Path) -> dict[str, str]:
 def _work(
     connection: Connection,
     runs: Callable[[str], Callable[[Path, Attempt], None]],
+    preload: tuple[str, ...],
     home: str,
     settings: dict[str, str],
     megabytes: float,
@@ -181,9 +185,12 @@ def _work(
     os.dup2(os.open(f"{home}/stdin", os.O_RDONLY), 0)
     sys.stdin = os.fdopen(0, "r", closefd=False)
     sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, closefd=False, errors="backslashreplace") for n in (1, 2))
+    for module in preload:  # nothing to do if this process was forked from a server that has them
+        importlib.import_module(module)
     ours = _our_errors()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (_kilobytes("VmSize") * 1024 + ADDRESS_SPACE,) * 2)
+    gc.freeze()  # the library's own objects need not be looked through again
     connection.send("ready")
     while True:
         name, attempt, folder = connection.recv()
@@ -221,7 +228,7 @@ def _outcome(
         elif "\n" in text.strip() or len(text) > 2000:
             outcome = Outcome("noise", f"a message of {len(text)} characters: {text[:200]!r}")
         else:
-            outcome = Outcome("our error", text[:300])
+            outcome = Outcome("refused" if attempt.must_pass else "our error", text[:300])
     except Noise as error:
         outcome = Outcome("noise", str(error)[:300])
     except BaseException as error:

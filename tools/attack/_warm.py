@@ -25,7 +25,8 @@ def _once() -> None:
     """One answer, so that the modules that are imported late are there."""
     from panollava_hf.cli import run
 
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+    quiet = io.StringIO()
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         path = Path(folder) / "x.png"
         Image.new("RGB", (64, 32)).save(path)
         run(["ask", str(path), "What is ahead?", "--max-new-tokens", "1"])
