@@ -1,5 +1,7 @@
 """Which panoramas a path stands for, and the folder of views for each. Does not import torch."""
 
+import os
+import tempfile
 import urllib.parse
 from pathlib import Path, PurePosixPath
 
@@ -46,3 +48,34 @@ def read_plan_file(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PanoramaError(f"{path}: the plan cannot be read ({error}); check the path") from error
+
+
+def check_writable(folder: Path) -> None:
+    """Check that a folder can be written, or made where it does not exist yet. Nothing is left behind.
+
+    A file is created for a moment, because permissions alone do not tell: `/proc` and full or read-only file systems
+    refuse it to everyone.
+
+    Raises:
+        PanoramaError: The folder, or its nearest existing parent, is a file or cannot be written.
+    """
+    try:
+        existing = folder.absolute()
+        while not _exists(existing):
+            existing = existing.parent
+        if not existing.is_dir():
+            raise NotADirectoryError(f"{existing} is not a folder")
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise PanoramaError(f"{folder}: this folder cannot be written ({reason}); choose another one") from error
+
+
+def _exists(path: Path) -> bool:
+    """Whether something has this name, also a broken link. `Path.exists` says no to names that cannot exist."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True

@@ -15,8 +15,9 @@ if find_spec("typer") is None or find_spec("rich") is None:
 
 from panollava_geometry._command_line import run_app
 from panollava_geometry._crop_command import app, crop
+from panollava_geometry._crop_sources import check_writable
 
-__all__ = ["app", "crop", "main", "run_app"]
+__all__ = ["app", "check_writable", "crop", "main", "run_app"]
 
 
 def main() -> None:

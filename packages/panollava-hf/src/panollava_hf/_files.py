@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from panollava_hf._errors import OutputExistsError
+from panollava_hf._errors import OutputExistsError, UsageError
 
 
 def write_whole(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
@@ -38,6 +38,28 @@ def write_whole(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
     except BaseException:
         os.unlink(scratch)
         raise
+
+
+def check_writable(path: Path, option: str = "") -> None:
+    """Check before the work begins that an output folder can be written, or made. Nothing is left behind.
+
+    Args:
+        path: The folder that is written later. It need not exist.
+        option: The command-line option that named it, for the message.
+
+    Raises:
+        UsageError: The folder, or its nearest existing parent, is a file or cannot be written.
+
+    Example:
+        >>> check_writable(Path(tempfile.mkdtemp()) / "runs" / "first", "--output")
+    """
+    from panollava_geometry import PanoramaError
+    from panollava_geometry.cli import check_writable as check
+
+    try:
+        check(path)
+    except PanoramaError as error:
+        raise UsageError(f"{option} {error}".strip()) from error
 
 
 def require_new(folder: Path, option: str = "") -> None:
