@@ -1,6 +1,5 @@
 """Which panoramas a path stands for, and the folder of views for each. Does not import torch."""
 
-import os
 import tempfile
 import urllib.parse
 from pathlib import Path, PurePosixPath

@@ -2,22 +2,27 @@
 
 import json
 import os
+import reprlib
+import secrets
+import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from panollava_hf._errors import OutputExistsError, UsageError
+from panollava_hf._errors import ModelError, OutputExistsError, UsageError, boundary
 
 
-def write_whole(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
+def write_whole(path: Path, content: str | bytes, *, mode: int | None = None, durable: bool = True) -> None:
     """Write a file through a temporary file next to it, which then takes its name.
 
     Args:
         path: The file; an existing one is replaced.
         content: Bytes, or text that is stored as UTF-8 with its line ends unchanged.
-        mode: Its permissions.
+        mode: Its permissions. Default: those of the existing file, or of a new file under the current umask.
+        durable: Wait until the file is on the disk, so that a power cut loses neither the old nor the new one. False is
+            faster, for files that can be made again.
 
     Raises:
         OSError: The folder is missing, full or not writable; an existing file at `path` is unchanged.
@@ -29,15 +34,47 @@ def write_whole(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
         ['a.txt']
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    if mode is None and path.exists():
+        mode = stat.S_IMODE(path.stat().st_mode)
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    stream = open(scratch, "xb")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with stream:
             stream.write(data)
-        os.chmod(scratch, mode)
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+        if mode is not None:
+            scratch.chmod(mode)
         os.replace(scratch, path)
     except BaseException:
-        os.unlink(scratch)
+        scratch.unlink()
         raise
+    if durable:
+        _sync(path.parent)
+
+
+def follow_umask(files: Iterable[Path]) -> None:
+    """Give files the permissions of new files under the current umask; safetensors writes for the owner alone."""
+    mode = None
+    for file in files:
+        if mode is None:
+            probe = file.with_name(f".{secrets.token_hex(8)}")  # `os.umask` would change it for other threads
+            probe.touch(exist_ok=False)
+            mode = stat.S_IMODE(probe.stat().st_mode)
+            probe.unlink()
+        file.chmod(mode)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows opens no folder
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def check_writable(path: Path, option: str = "") -> None:
@@ -77,11 +114,15 @@ def require_new(folder: Path, option: str = "") -> None:
 
 
 @contextmanager
-def staged_folder(output: Path) -> Iterator[Path]:
+def staged_folder(output: Path, *, durable: bool = True) -> Iterator[Path]:
     """Write a folder under a temporary name; it takes its final name when the block ends without an error.
+
+    Its files get the permissions of new files under the current umask.
 
     Args:
         output: The final folder. Missing parents are created.
+        durable: Wait until all its files are on the disk before it takes its name, so that a power cut leaves no folder
+            of empty files. False is faster, for thousands of files that can be made again.
 
     Yields:
         An empty folder on the same file system.
@@ -106,7 +147,14 @@ def staged_folder(output: Path) -> Iterator[Path]:
         folder = Path(scratch) / "folder"  # a child: mkdtemp's own folder is readable by its owner only
         folder.mkdir()
         yield folder
+        found = [path for path in folder.rglob("*") if not path.is_symlink()]
+        files = [path for path in found if path.is_file()]
+        follow_umask(files)
+        for path in (*files, *(path for path in found if path.is_dir()), folder) if durable else ():
+            _sync(path)
         os.replace(folder, output)
+        if durable:
+            _sync(parent)
 
 
 def edit_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -115,8 +163,17 @@ def edit_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     Args:
         path: The file.
         change: Receives the parsed object and modifies it.
+
+    Raises:
+        ModelError: The file does not hold a JSON object.
     """
-    if path.is_file():
+    if not path.is_file():
+        return
+    with boundary(ModelError, f"{path}: this file is not JSON", "it is damaged; fetch or write the folder again"):
         content = json.loads(path.read_text(encoding="utf-8"))
-        change(content)
-        write_whole(path, json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    if not isinstance(content, dict):
+        raise ModelError(
+            f"{path}: expected a JSON object, got {reprlib.repr(content)}; fetch or write the folder again"
+        )
+    change(content)
+    write_whole(path, json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")

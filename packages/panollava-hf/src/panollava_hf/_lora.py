@@ -246,8 +246,9 @@ def write_adapter(folder: Path, state: dict[str, Tensor], settings: "LoraConfig"
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {PREFIX + name.removeprefix(PREFIX): value.contiguous() for name, value in state.items()}
     save_file(tensors, folder / WEIGHTS_FILE, {"format": "pt"})
-    (folder / WEIGHTS_FILE).chmod(0o644)  # safetensors makes files that only their owner can read
     settings.save_pretrained(str(folder))
+    # safetensors makes files that only their owner can read; the settings follow the umask
+    (folder / WEIGHTS_FILE).chmod((folder / CONFIG_FILE).stat().st_mode & 0o777)
 
 
 def save_with_adapter(save: Any, model: Any, directory: str | Path, options: dict[str, Any]) -> None:

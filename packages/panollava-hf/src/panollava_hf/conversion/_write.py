@@ -128,7 +128,6 @@ def write_weights(
         shard = _separate({name: weights[name].value(checkpoint) for name in names})
         save_file(shard, str(folder / filename), {"format": "pt"})
         del checkpoint, shard
-        (folder / filename).chmod(0o644)  # safetensors makes files that only their owner can read
         written += sum(weights[name].nbytes for name in names)
         if progress is not None:
             progress(written, total)

@@ -56,7 +56,7 @@ class ViewCache:
         made = make(image)
         stream = io.BytesIO()
         np.save(stream, made.numpy(), allow_pickle=False)
-        write_whole(path, stream.getvalue())
+        write_whole(path, stream.getvalue(), durable=False)
         return made
 
 

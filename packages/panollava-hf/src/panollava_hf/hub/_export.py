@@ -161,8 +161,6 @@ def export_checkpoint(source: str | Path, output: Path, *, facts: CardFacts | No
         for name, text in code.items():
             (folder / name).write_text(text, encoding="utf-8")
         write_card(folder, model.config, facts or CardFacts(model_id=output.name))
-        for file in folder.iterdir():
-            file.chmod(0o644)  # safetensors writes weights with permissions for the owner only
     return output
 
 

@@ -269,7 +269,7 @@ def _is_new(folder: Path) -> bool:
 def _staged_split(folder: Path, split: str) -> Iterator[Path]:
     """A temporary folder for the files of a split, which appear in `folder` when the block ends without an error."""
     if _is_new(folder):
-        with staged_folder(folder) as staged:
+        with staged_folder(folder, durable=False) as staged:
             yield staged
             write_card(staged / "README.md", [split])
         return
