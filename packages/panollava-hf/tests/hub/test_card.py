@@ -136,10 +136,10 @@ def test_read_results(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", r"results\.json is not valid JSON: .* line 1"),
+        ("{", r"results\.json is not valid JSON \(.* line 1"),
         ("{}", "expected the results.json of `panollava eval`, or a JSON list with one object for each result"),
         ("[1]", "a JSON list with one object"),
-        ("[{}]", "result 0: missing 4 required positional arguments"),
+        ("[{}]", "result 0: missing 4 required fields: dataset_type"),
     ],
 )
 def test_unreadable_results_are_refused(tmp_path, content, message):
