@@ -85,7 +85,8 @@ def _entry(entry: dict[str, Any], where: str) -> EvalResult:
 def _of_evaluation(found: dict[str, Any], path: Path) -> Iterator[EvalResult]:
     """Exact match overall and by question family, and caption metrics; metrics that were not computed are left out."""
     families, captions, data = found["families"], found.get("captions") or {}, found["data"]
-    if not all(isinstance(part, dict) for part in (families, captions, data, *families.values())):
+    inner = families.values() if isinstance(families, dict) else [None]
+    if not all(isinstance(part, dict) for part in (captions, data, *inner)):
         raise ExportError(f"{path}: data, families and captions must be objects; run `panollava eval` again")
     source, split = (data.get(name) for name in ("source", "split"))
     if not isinstance(source, str) or not source.strip() or not isinstance(split, str | None):
