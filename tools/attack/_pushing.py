@@ -121,16 +121,18 @@ def silent_hub(folder: Path, attempt: Attempt) -> None:
     """Push to a server that accepts connections and never answers."""
     import socket
 
+    import huggingface_hub
     import panollava_hf.hub._push as module
     from panollava_hf.hub import plan_push, push
 
-    if hasattr(module, "TIMEOUT"):
-        module.TIMEOUT = 1.0
+    module.TIMEOUT = 1.0
+    huggingface_hub.constants.HF_HUB_OFFLINE = False
     listener = socket.create_server(("127.0.0.1", 0), backlog=50)
     try:
         plan = plan_push(folder, "owner/name")
         push(plan, token="hf_secret8k", endpoint=f"http://127.0.0.1:{listener.getsockname()[1]}")
     finally:
+        huggingface_hub.constants.HF_HUB_OFFLINE = True
         listener.close()
 
 
