@@ -176,7 +176,9 @@ def test_code_that_the_source_names_is_not_exported(tmp_path):
     from panollava_hf.hub._export import add_code_references
 
     foreign = {"AutoModel": "other/repository--evil.C"}
-    towers = {part: {"auto_map": foreign, "inner": [{"auto_map": foreign}]} for part in ("vision_config", "text_config")}
+    towers = {
+        part: {"auto_map": foreign, "inner": [{"auto_map": foreign}]} for part in ("vision_config", "text_config")
+    }
     (tmp_path / "config.json").write_text(json.dumps({"auto_map": foreign, **towers}))
     processor = {"auto_map": foreign, "image_processor": {"auto_map": foreign}, "more": {"auto_map": foreign}}
     (tmp_path / "processor_config.json").write_text(json.dumps(processor))
