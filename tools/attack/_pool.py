@@ -125,12 +125,13 @@ class Pool:
     def _start(self) -> None:
         self._stop()
         self.connection, theirs = self.context.Pipe()
-        self.worker = self.context.Process(
+        worker = self.context.Process(
             target=_work,
             args=(theirs, self.runs, self.preload, str(self.home), self.settings, self.megabytes),
             daemon=True,
         )
-        self.worker.start()
+        worker.start()
+        self.worker = worker
         theirs.close()
         self.inputs = 0
         try:
