@@ -158,6 +158,22 @@ def lint(session):
     session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join(str(folder(p) / "src") for p in PACKAGES)})
 
 
+@nox.session
+def audit(session):
+    """Known vulnerabilities of what pip would install today for all packages and extras. Asks PyPI's advisories."""
+    session.install("pip-audit>=2.9")
+    required = {
+        requirement
+        for project in (settings(p)["project"] for p in PACKAGES)
+        for group in [project["dependencies"], *project.get("optional-dependencies", {}).values()]
+        for requirement in group
+        if not requirement.startswith("panollava")
+    }
+    listed = Path(session.create_tmp()).resolve() / "requirements.txt"
+    listed.write_text("".join(f"{requirement}\n" for requirement in sorted(required)))
+    session.run("pip-audit", "--progress-spinner=off", "-r", str(listed), *session.posargs)
+
+
 @nox.session(venv_backend="none")
 def types(session):
     """Mypy: strict for geometry and losses."""
@@ -183,6 +199,17 @@ def build(session):
     for package in session.posargs or PACKAGES:
         session.run("python", "-m", "build", "--outdir", str(out), str(folder(package)), silent=True)
     session.run("twine", "check", "--strict", *sorted(map(str, out.iterdir())))
+
+
+@nox.session(venv_backend="none")
+def fuzz(session):
+    """Damaged and hostile input in worker processes. Arguments go to the attack: `nox -s fuzz -- --n 1200 --seed 0`."""
+    command = (
+        ["tools.attack", *session.posargs]
+        if session.posargs
+        else ["pytest", "-m", "slow", "tools/tests/test_attack.py"]
+    )
+    session.run(dev(session), "-m", *command, external=True)
 
 
 @nox.session(venv_backend="none")

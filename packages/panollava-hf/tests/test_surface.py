@@ -140,9 +140,13 @@ def test_import_warns_nothing():
 
 
 def loaded_after(program):
-    """Heavy packages that are imported after a program."""
+    """Heavy packages that are imported after a program, without those that old releases of typer import themselves."""
     heavy = ("torch", "transformers", "numpy", "rich", "datasets", "pydantic")
-    program += f"\nimport sys; print([name for name in {heavy!r} if name in sys.modules])"
+    program += f"\nimport sys; found = [name for name in {heavy!r} if name in sys.modules]"
+    program += "\nif found:\n    import subprocess\n    code = 'import typer, sys; print(*sys.modules)'"
+    program += "\n    own = subprocess.check_output([sys.executable, '-c', code], text=True).split()"
+    program += "\n    found = [name for name in found if name not in own]"
+    program += "\nprint(found)"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return result.stdout.splitlines()[-1]
 

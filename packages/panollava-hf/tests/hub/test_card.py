@@ -136,14 +136,74 @@ def test_read_results(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", r"results\.json is not valid JSON: .* line 1"),
+        ("{", r"results\.json is not valid JSON \(.* line 1"),
         ("{}", "expected the results.json of `panollava eval`, or a JSON list with one object for each result"),
         ("[1]", "a JSON list with one object"),
-        ("[{}]", "result 0: missing 4 required positional arguments"),
+        ("[{}]", "result 0: missing 4 required fields: dataset_type"),
+        (json.dumps([{**ENTRY, "metric_value": [1]}]), "metric_value must be int or float or str, got"),
+        (json.dumps([{**ENTRY, "metric_value": True}]), "metric_value must be int or float or str, got True"),
+        (json.dumps([{**ENTRY, "metric_value": 10**400}]), "metric_value must be"),
+        (json.dumps([{**ENTRY, "dataset_name": {"a": 1}}]), "dataset_name must be str, got"),
+        (json.dumps([{**ENTRY, "task_type": 5}]), "task_type must be str, got 5"),
+        (json.dumps([{**ENTRY, "x": 5}]), "unknown field 'x'; valid fields: task_type"),
+        (json.dumps([{**ENTRY, "source_name": "x"}]), "result 0 is not an evaluation result"),
+        (json.dumps({"exact_match": 0.5, "families": [], "data": {}}), "data, families and captions must be objects"),
+        (json.dumps({"exact_match": 0.5, "families": {"a": 5}, "data": {}}), "must be objects"),
+        (json.dumps({"exact_match": 0.5, "families": {}, "data": {"source": 5}}), "data.source and data.split"),
+        (json.dumps({"exact_match": "x", "families": {}, "data": {"source": "a"}}), "exact_match must be a number"),
+        ("[" * 100_000, "is not valid JSON"),
+        ("\udcff", "is not valid JSON"),
     ],
 )
 def test_unreadable_results_are_refused(tmp_path, content, message):
     path = tmp_path / "results.json"
-    path.write_text(content)
-    with pytest.raises(ExportError, match=message):
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ExportError, match=message) as error:
         read_results(path)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 1000
+
+
+def test_results_of_an_evaluation_without_a_split(tmp_path):
+    path = tmp_path / "results.json"
+    found = {"exact_match": 0.5, "families": {}, "data": {"source": "my table.csv", "split": None}, "captions": None}
+    path.write_text(json.dumps(found))
+    (result,) = read_results(path)
+    assert (result.dataset_name, result.dataset_split, result.metric_value) == ("my table.csv", None, 50.0)
+
+
+FRONT_MATTER = "x\n---\nlicense: gpl-3.0\n---\n# Injected\n```\nrm -rf\n```"
+
+
+def test_names_and_texts_stay_one_line(make_checkpoint, tmp_path):
+    history = [{"stage": FRONT_MATTER, "steps": 1, "panoramas_per_step": 2, "mean_loss": 3.0, "seconds": 60}]
+    source = make_checkpoint(tmp_path / "checkpoint", connector_trained=True, training_history=history)
+    facts = {name: FRONT_MATTER for name in ("model_id", "converted_from", "stage")}
+    result = EvalResult(task_type="t", **{**ENTRY, "dataset_name": FRONT_MATTER, "metric_type": "a | b"})
+    card = card_of(source, **facts, license="mit", datasets=(FRONT_MATTER,), results=(result,))
+    assert card.data.license == "mit"
+    assert card.data.datasets == [FRONT_MATTER]  # a value, not lines of its own
+    assert card.text.count("```") == 6
+    assert not [line for line in card.text.splitlines() if line.startswith(("# Injected", "rm", "license"))]
+    (row,) = [line for line in card.text.splitlines() if line.startswith("| t |")]
+    assert row.replace("\\|", "").count("|") == 5
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [5],
+        "vicreg",
+        {"stage": "vicreg"},
+        [{"stage": 5, "steps": 1, "panoramas_per_step": 2, "mean_loss": 3.0, "seconds": 60}],
+        [{"stage": "vicreg", "steps": "many", "panoramas_per_step": 2, "mean_loss": 3.0, "seconds": 60}],
+        [{"stage": "vicreg", "steps": 10**400, "panoramas_per_step": 2, "mean_loss": 3.0, "seconds": 60}],
+    ],
+)
+def test_a_damaged_training_history_is_reported(make_checkpoint, tmp_path, history):
+    source = make_checkpoint(tmp_path / "checkpoint")
+    config = PanoLLaVaConfig.from_pretrained(source)
+    config.training_history = history
+    with pytest.raises(ExportError, match=r"training_history of the config holds .*; expected objects") as error:
+        write_card(source, config, CardFacts("owner/name"))
+    assert len(str(error.value)) < 500

@@ -169,3 +169,20 @@ def test_a_merged_adapter_is_not_exported(make_checkpoint, tmp_path):
     (source / "adapter" / "adapter_config.json").write_text("{}")
     export_checkpoint(source, tmp_path / "export")
     assert not (tmp_path / "export" / "adapter").exists()
+
+
+def test_code_that_the_source_names_is_not_exported(tmp_path):
+    """`auto_map` of an export names the code in its folder only, at every level of its files."""
+    from panollava_hf.hub._export import add_code_references
+
+    foreign = {"AutoModel": "other/repository--evil.C"}
+    towers = {
+        part: {"auto_map": foreign, "inner": [{"auto_map": foreign}]} for part in ("vision_config", "text_config")
+    }
+    (tmp_path / "config.json").write_text(json.dumps({"auto_map": foreign, **towers}))
+    processor = {"auto_map": foreign, "image_processor": {"auto_map": foreign}, "more": {"auto_map": foreign}}
+    (tmp_path / "processor_config.json").write_text(json.dumps(processor))
+    add_code_references(tmp_path, tied=True)
+    for name in ("config.json", "processor_config.json"):
+        assert "evil" not in (tmp_path / name).read_text()
+    assert json.loads((tmp_path / "config.json").read_text())["auto_map"] == AUTO_CLASSES

@@ -177,3 +177,97 @@ def test_push_to_hub_of_the_three_parts(hub, client_run):
     repository = hub.repositories["owner/parts"]
     files = set(repository.commits[repository.branches["main"]])
     assert {"config.json", "model.safetensors", "processor_config.json", "tokenizer.json"} <= files
+
+
+SILENT = """
+import socket, sys, time
+from pathlib import Path
+from huggingface_hub import get_session
+from panollava_hf._errors import PushError
+from panollava_hf.hub import _push, plan_push, push
+
+_push.TIMEOUT = 0.3
+listener = socket.create_server(("127.0.0.1", 0), backlog=50)  # accepts, and never answers
+before = time.monotonic()
+try:
+    push(plan_push(Path(sys.argv[1]), "owner/pano"), endpoint=f"http://127.0.0.1:{listener.getsockname()[1]}")
+except PushError as error:
+    print(time.monotonic() - before < 60, str(error).count("\\n"))
+print(getattr(get_session(), "timeout", None) is None or get_session().timeout.read is None)
+"""
+
+
+def test_a_silent_hub_ends_in_one_line(embedded_export, client_run):
+    done = client_run(SILENT, embedded_export, endpoint="http://127.0.0.1:9", token="hf_secretToken")
+    assert done.stdout.split() == ["True", "0", "True"], "the error came in time, and later requests have no limit"
+
+
+def test_a_limit_for_the_old_client_of_requests():
+    from panollava_hf.hub._push import _limited_session
+
+    class Session:
+        def send(self, request, **options):
+            return options
+
+    session = _limited_session(Session(), 7.0)
+    assert session.send(None, timeout=None, stream=True) == {"timeout": 7.0, "stream": True}
+    assert session.send(None) == {"timeout": 7.0}
+    assert session.send(None, timeout=3) == {"timeout": 3}
+
+
+CONFIG = "config.json"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (CONFIG, "null", "an object whose auto_map is an object, got None"),
+        (CONFIG, "[]", "an object whose auto_map is an object, got []"),
+        (CONFIG, '"text"', "an object whose auto_map is an object, got 'text'"),
+        (CONFIG, '{"auto_map": 5}', "got {'auto_map': 5}"),
+        (CONFIG, '{"auto_map": ["modeling_panollava.C"]}', "an object whose auto_map is an object"),
+        (CONFIG, '{"auto_map": {"AutoModel": 5}}', "auto_map names 5; expected module.Class"),
+        (CONFIG, '{"auto_map": {"AutoModel": ["a.B", {}]}}', "auto_map names {}"),
+        (CONFIG, '{"auto_map": {"AutoModel": "other/repository--evil.C"}}', "a class of this folder's code"),
+        (CONFIG, '{"auto_map": {"AutoModel": "../evil.C"}}', "a class of this folder's code"),
+        (CONFIG, '{"auto_map": {"AutoModel": "evil.C"}}', "it lacks evil.py"),
+        (CONFIG, "[" * 100_000, "is not valid JSON"),
+        (CONFIG, "\udc80", "is not valid JSON"),
+        ("processor_config.json", "[]", "processor_config.json: expected an object"),
+        ("processor_config.json", '{"auto_map": {"AutoProcessor": "o/r--evil.C"}}', "processor_config.json: auto_map"),
+        ("tokenizer_config.json", '{"auto_map": {"AutoTokenizer": [null, "evil.C"]}}', "it lacks evil.py"),
+        ("README.md", "\udcff", "README.md is not UTF-8"),
+    ],
+)
+def test_files_of_an_export_are_checked_before_they_are_trusted(
+    own_copy, embedded_export, capsys, name, content, message
+):
+    from panollava_hf.cli import run
+
+    folder = own_copy(embedded_export)
+    (folder / name).write_bytes(content.encode("utf-8", "surrogateescape"))
+    assert run(["push", str(folder), "owner/pano", "--dry-run"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.strip().splitlines()
+    assert line.startswith(f"panollava: cannot push {folder}: ")
+    assert message in line
+    assert len(line) < 1000
+
+
+@pytest.mark.parametrize("part", [*("owner/" + "n" * 500, "o" * 100_000, "owner/a\nb", "../etc"), ""])
+def test_names_in_messages_have_a_bounded_length(embedded_export, capsys, part):
+    from panollava_hf.cli import run
+
+    assert run(["push", str(embedded_export), part, "--dry-run"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert len(line) < 1000
+
+
+def test_messages_hold_no_signed_addresses():
+    from panollava_hf.hub._push import _without_secrets
+
+    text = "403 for url: https://u:pw@s3.test/a?X-Amz-Signature=abc#frag (Request ID: 1)\nhf_token12 " + "x" * 9000
+    shown = _without_secrets(text, "hf_token12")
+    assert shown.startswith("403 for url: https://s3.test/a (Request ID: 1) *** xxx")
+    assert len(shown) == 500

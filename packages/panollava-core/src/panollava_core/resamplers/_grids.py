@@ -45,11 +45,13 @@ def grid_with_aspect(count: int, like: Grid) -> Grid:
         >>> grid_with_aspect(32, (8, 8)), grid_with_aspect(32, (4, 8)), grid_with_aspect(16, (12, 12))
         ((4, 8), (4, 8), (4, 4))
     """
-    sides = [rows for rows in range(1, count + 1) if count % rows == 0]
 
     def distance(rows: int) -> float:
         ratio = (rows * rows * like[1]) / (count * like[0])  # (rows / columns) over the aspect ratio of `like`
         return max(ratio, 1 / ratio)
 
-    rows = min(sides, key=distance)
-    return rows, count // rows
+    best = 1  # a loop, because torch.compile of torch 2.10 refuses `min` with a key
+    for rows in range(2, count + 1):
+        if count % rows == 0 and distance(rows) < distance(best):
+            best = rows
+    return best, count // best

@@ -31,10 +31,11 @@ def export(
     ] = None,
 ) -> None:
     """Export a checkpoint to a folder that loads with transformers alone: code, weights, processor and model card."""
-    from panollava_hf._files import require_new
+    from panollava_hf._files import check_writable, require_new
     from panollava_hf.hub import CardFacts, read_results
 
     require_new(output)
+    check_writable(output)
     check_model(model, revision)
     with usage_errors(f"--results {results}", OSError):
         facts = CardFacts(

@@ -2,21 +2,24 @@
 
 import json
 import re
+import reprlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from panollava_hf._errors import ExportError
+from panollava_hf._errors import ExportError, boundary
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 
 TASK = "visual-question-answering"
+#: What the card shows of a finished training stage.
+HISTORY = ("stage", "steps", "panoramas_per_step", "mean_loss", "seconds")
 CAPTIONS = {"bleu4": "BLEU-4", "meteor": "METEOR", "rouge_l": "ROUGE-L", "cider": "CIDEr"}
 
 
@@ -40,47 +43,75 @@ def read_results(path: Path) -> tuple[EvalResult, ...]:
         >>> read_results(path)[0].metric_value
         0.75
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ExportError(f"{path} is not valid JSON: {error}") from error
+    content = path.read_bytes()
+    with boundary(ExportError, f"{path} is not valid JSON", "pass the results.json of `panollava eval`"):
+        found = json.loads(content.decode("utf-8"))
     if isinstance(found, dict) and {"exact_match", "families", "data"} <= found.keys():
-        return tuple(_of_evaluation(found))
+        return tuple(_of_evaluation(found, path))
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise ExportError(
             f"{path}: expected the results.json of `panollava eval`, or a JSON list with one object for each result"
         )
-    results = []
-    for number, entry in enumerate(found):
-        try:
-            results.append(EvalResult(**{"task_type": TASK, **entry}))
-        except TypeError as error:
-            raise ExportError(f"{path}, result {number}: {str(error).split('__init__() ')[-1]}") from error
-    return tuple(results)
+    return tuple(_entry(entry, f"{path}, result {number}") for number, entry in enumerate(found))
 
 
-def _of_evaluation(found: dict[str, Any]) -> Iterator[EvalResult]:
+#: Types of the fields of a result that are not texts.
+OTHER_TYPES: dict[str, tuple[type, ...]] = {
+    "metric_value": (int, float, str),
+    "dataset_args": (dict,),
+    "metric_args": (dict,),
+    "verified": (bool,),
+}
+REQUIRED = ("dataset_type", "dataset_name", "metric_type", "metric_value")
+
+
+def _entry(entry: dict[str, Any], where: str) -> EvalResult:
+    """One result, whose fields have the types that the Hub expects."""
+    if missing := [name for name in REQUIRED if entry.get(name) is None]:
+        raise ExportError(f"{where}: missing {len(missing)} required fields: {', '.join(missing)}")
+    known = [field.name for field in fields(EvalResult)]
+    for name, value in entry.items():
+        if name not in known:
+            raise ExportError(f"{where}: unknown field {reprlib.repr(name)}; valid fields: {', '.join(known)}")
+        kinds = OTHER_TYPES.get(name, (str,))
+        too_long = isinstance(value, int) and abs(value) >= 10**15
+        if value is not None and (type(value) not in kinds or too_long):
+            expected = " or ".join(kind.__name__ for kind in kinds)
+            raise ExportError(f"{where}: {name} must be {expected}, got {reprlib.repr(value)}")
+    with boundary(ExportError, f"{where} is not an evaluation result", "correct or remove it"):
+        return EvalResult(**{"task_type": TASK, **entry})
+
+
+def _of_evaluation(found: dict[str, Any], path: Path) -> Iterator[EvalResult]:
     """Exact match overall and by question family, and caption metrics; metrics that were not computed are left out."""
-    name = Path(found["data"]["source"]).name  # without the path, which is private
-    common: dict[str, Any] = {
-        "dataset_type": name.lower(),
-        "dataset_name": name,
-        "dataset_split": found["data"]["split"],
-    }
-    shares = {"": found["exact_match"]} | {kind: family["exact_match"] for kind, family in found["families"].items()}
+    families, captions, data = found["families"], found.get("captions") or {}, found["data"]
+    inner = families.values() if isinstance(families, dict) else [None]
+    if not all(isinstance(part, dict) for part in (captions, data, *inner)):
+        raise ExportError(f"{path}: data, families and captions must be objects; run `panollava eval` again")
+    source, split = (data.get(name) for name in ("source", "split"))
+    if not isinstance(source, str) or not source.strip() or not isinstance(split, str | None):
+        raise ExportError(f"{path}: data.source and data.split must be texts; run `panollava eval` again")
+    name = Path(source).name or source  # without the path, which is private
+    common: dict[str, Any] = {"dataset_type": name.lower(), "dataset_name": name, "dataset_split": split}
+    shares = {"": found["exact_match"]} | {kind: family.get("exact_match") for kind, family in families.items()}
     for kind, share in shares.items():
         if share is not None:
             metric = f"exact_match_{kind}" if kind else "exact_match"
             title = f"exact match in %, {kind}" if kind else "exact match in %"
-            yield EvalResult(
-                task_type=TASK, metric_type=metric, metric_name=title, metric_value=round(100 * share, 2), **common
-            )
+            value = round(100 * _number(share, metric, path), 2)
+            yield EvalResult(task_type=TASK, metric_type=metric, metric_name=title, metric_value=value, **common)
     for kind, title in CAPTIONS.items():
-        value = (found.get("captions") or {}).get(kind)
-        if value is not None:
+        if captions.get(kind) is not None:
+            value = round(_number(captions[kind], kind, path), 4)
             yield EvalResult(
-                task_type="image-to-text", metric_type=kind, metric_name=title, metric_value=round(value, 4), **common
+                task_type="image-to-text", metric_type=kind, metric_name=title, metric_value=value, **common
             )
+
+
+def _number(value: Any, name: str, path: Path) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
+        raise ExportError(f"{path}: {name} must be a number, got {reprlib.repr(value)}; run `panollava eval` again")
+    return float(value)
 
 
 TEMPLATE = "card_template.md.jinja"
@@ -176,9 +207,38 @@ def write_card(folder: Path, config: "PretrainedConfig", facts: CardFacts) -> No
         views=_views(config),
         towers={kind: _tower(tower) for kind, tower in towers.items()},
         resampler=f"`{config.resampler_type}`, {config.latent_dimension} features per token",
-        history=getattr(config, "training_history", None) or [],
+        history=_history(config),
+        results=[_row(result) for result in facts.results],
     )
     (folder / "README.md").write_text(card.content, encoding="utf-8")
+
+
+def _history(config: Any) -> list[tuple[str, ...]]:
+    """The table of finished training stages, from a config that anyone may have written."""
+    rows = getattr(config, "training_history", None) or []
+    found: list[tuple[str, ...]] = []
+    for run in rows if isinstance(rows, list) else [rows]:
+        values = [run.get(name) for name in HISTORY] if isinstance(run, dict) else []
+        stage, *numbers = values or [None]
+        if not isinstance(stage, str) or not all(isinstance(n, float) or _is_count(n) for n in numbers):
+            raise ExportError(
+                f"training_history of the config holds {reprlib.repr(run)}; expected objects with a text stage and the "
+                f"numbers {', '.join(HISTORY[1:])}; correct or remove it in config.json"
+            )
+        steps, panoramas, loss, seconds = numbers
+        found.append((_inline(stage), str(steps), str(panoramas), f"{loss:.3g}", f"{seconds / 60:.1f}"))
+    return found
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) < 10**15
+
+
+def _row(result: EvalResult) -> tuple[str, ...]:
+    """A result as cells of a table."""
+    split = f" ({result.dataset_split})" if result.dataset_split else ""
+    task, metric = result.task_name or result.task_type, result.metric_name or result.metric_type
+    return tuple(_inline(str(cell)) for cell in (task, f"{result.dataset_name}{split}", metric, result.metric_value))
 
 
 def model_line(model_id: str, revision: str) -> str:

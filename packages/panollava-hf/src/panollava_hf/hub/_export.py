@@ -1,5 +1,6 @@
 """Export a checkpoint to a folder that loads with transformers alone (`trust_remote_code=True`)."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,8 @@ def add_code_references(folder: Path, *, tied: bool) -> None:
     """
 
     def change(content: dict[str, Any]) -> None:
+        for part in _objects(content):  # code that the source names is not what this folder contains
+            part.pop("auto_map", None)
         content["auto_map"] = dict(AUTO_CLASSES)
         for part in ("vision_config", "text_config"):
             content[part]["_name_or_path"] = hub_id(content[part].get("_name_or_path")) or ""
@@ -82,7 +85,17 @@ def add_code_references(folder: Path, *, tied: bool) -> None:
         edit_json(folder / name, _add_processors)
 
 
+def _objects(content: Any) -> Iterator[dict[str, Any]]:
+    """All objects in a JSON value."""
+    if isinstance(content, dict):
+        yield content
+    for inner in content.values() if isinstance(content, dict) else content if isinstance(content, list) else ():
+        yield from _objects(inner)
+
+
 def _add_processors(content: dict[str, Any]) -> None:
+    for part in _objects(content):
+        part.pop("auto_map", None)
     content["auto_map"] = dict(PROCESSORS)
     if isinstance(content.get("image_processor"), dict):
         content["image_processor"]["auto_map"] = dict(PROCESSORS)

@@ -2,25 +2,24 @@
 
 import json
 import re
+import reprlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
-from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import HFValidationError, validate_repo_id
+from huggingface_hub.utils import _http as http
 
-from panollava_hf._errors import PushError
+from panollava_hf._errors import PushError, boundary
 from panollava_hf.hub._card import point_card
 
-#: Everything that the client raises: its own errors and their base classes in httpx or (before 1.0) requests, which
-#: also cover failed connections; ValueError for arguments, RuntimeError for a file that could not be sent.
-CLIENT_ERRORS: tuple[type[Exception], ...] = (
-    OSError,
-    RuntimeError,
-    ValueError,
-    *(kind for kind in HfHubHTTPError.__mro__ if issubclass(kind, Exception) and kind is not Exception),
-)
-
+#: Longest time in seconds for which the Hub may neither take nor send anything. A large commit takes it a minute.
+TIMEOUT = 120.0
+#: JSON files of a checkpoint that may name code in `auto_map`.
+CONFIGS = ("config.json", "processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
 #: Code and weights. Such files of an earlier push are deleted if the new folder does not have them.
 REPLACED = (".py", ".safetensors", ".safetensors.index.json")
 
@@ -67,9 +66,9 @@ def check_repository(repo_id: str) -> None:
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise PushError(str(error)) from error
+        raise PushError(" ".join(str(error).split())[:300]) from error
     if repo_id.count("/") != 1:
-        raise PushError(f"the repository {repo_id!r} has no owner: write owner/name")
+        raise PushError(f"the repository {repo_id[:100]!r} has no owner: write owner/name")
 
 
 def plan_push(
@@ -98,23 +97,50 @@ def plan_push(
     """
     check_repository(repo_id)
     if tag is not None and not re.fullmatch(r"\w[\w.+-]*", tag):
-        raise PushError(f"{tag!r} is not a valid tag: use letters, digits, '.', '-', '_' and '+', as in v1.0.0")
+        raise PushError(f"{tag[:100]!r} is not a valid tag: use letters, digits, '.', '-', '_' and '+', as in v1.0.0")
     if not (folder / "config.json").is_file():
         raise PushError(f"{folder} has no config.json: push a folder that `panollava export` wrote")
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise PushError(f"{folder / 'config.json'} is not valid JSON: {error}") from error
-    references = config.get("auto_map", {}).values()
+    references = _references(folder, "config.json")
     if exported and not references:
         raise PushError(f"{folder} contains no code (no auto_map in its config.json): run `panollava export` first")
     files = _files(folder, nested=not exported)
-    needed = {f"{reference.split('.')[0]}.py" for reference in references} | {"README.md"}
+    others = [_references(folder, name) for name in CONFIGS[1:] if name in files]
+    needed = {f"{module}.py" for found in (references, *others) for module in found} | {"README.md"}
     missing = sorted(needed - set(files))
     if missing or not any(name.endswith(".safetensors") for name in files):
         missing = missing or ["the weights (*.safetensors)"]
         raise PushError(f"{folder} is incomplete: it lacks {', '.join(missing)}; export it again")
+    remedy = "write it again with `panollava export`, or save it as UTF-8"
+    with boundary(PushError, f"{folder / 'README.md'} is not UTF-8", remedy):
+        (folder / "README.md").read_bytes().decode("utf-8")
     return PushPlan(folder, repo_id, tag, private, message or f"Upload {tag or 'model'}", files)
+
+
+def _references(folder: Path, name: str) -> set[str]:
+    """The modules that `auto_map` of a JSON file names, all of this folder.
+
+    Raises:
+        PushError: The file is not a JSON object, or `auto_map` names something else than classes of this folder.
+    """
+    path = folder / name
+    content = path.read_bytes()
+    with boundary(PushError, f"{path} is not valid JSON", "export the checkpoint again"):
+        config = json.loads(content.decode("utf-8"))
+    found = config.get("auto_map", {}) if isinstance(config, dict) else None
+    if not isinstance(found, dict):
+        raise PushError(
+            f"{path}: expected an object whose auto_map is an object, got {reprlib.repr(config)}; export again"
+        )
+    # Tokenizers name two classes, of which one may be missing.
+    groups = [value if isinstance(value, list) else [value] for value in found.values()]
+    given = [reference for group in groups for reference in group if reference is not None or len(group) == 1]
+    for reference in given:
+        if not isinstance(reference, str) or not re.fullmatch(r"[A-Za-z_]\w*\.[A-Za-z_]\w*", reference):
+            raise PushError(
+                f"{path}: auto_map names {reprlib.repr(reference)}; expected module.Class, a class of this folder's "
+                "code; export again"
+            )
+    return {reference.split(".")[0] for reference in given}
 
 
 def _files(folder: Path, *, nested: bool) -> tuple[str, ...]:
@@ -147,10 +173,54 @@ def push(plan: PushPlan, *, token: str | None = None, endpoint: str | None = Non
             files of the repository have not changed.
     """
     try:
-        return _push(HfApi(endpoint=endpoint, token=token), plan)
-    except CLIENT_ERRORS as error:
+        with _time_limit(TIMEOUT):
+            return _push(HfApi(endpoint=endpoint, token=token), plan)
+    except PushError:
+        raise
+    except Exception as error:  # what the client and the libraries below it raise differs between releases
         cause = f" ({error.__cause__})" if error.__cause__ is not None and isinstance(error, RuntimeError) else ""
-        raise PushError(_without_token(f"{error}{cause}", token)) from error
+        text = str(error) or type(error).__name__
+        raise PushError(_without_secrets(f"{text}{cause}", token)) from error
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Let every request of huggingface_hub end if the Hub is silent for so long; without it the client waits for ever.
+
+    The client is one per process, so requests of other threads get the same limit until the block ends. A limit that is
+    already set stays.
+    """
+    try:
+        from huggingface_hub import set_client_factory as install  # 1.0 and later, on httpx
+
+        before, limited = http._GLOBAL_CLIENT_FACTORY, _limited_client
+    except ImportError:
+        from huggingface_hub import configure_http_backend as install  # on requests
+
+        before, limited = http._GLOBAL_BACKEND_FACTORY, _limited_session
+    install(lambda: limited(before(), seconds))
+    try:
+        yield
+    finally:
+        install(before)
+
+
+def _limited_client(client: Any, seconds: float) -> Any:
+    if client.timeout.read is None:
+        client.timeout = seconds
+    return client
+
+
+def _limited_session(session: Any, seconds: float) -> Any:
+    send = session.send
+
+    def limited(request: Any, **options: Any) -> Any:
+        if options.get("timeout") is None:
+            options["timeout"] = seconds
+        return send(request, **options)
+
+    session.send = limited
+    return session
 
 
 def _push(api: HfApi, plan: PushPlan) -> str:
@@ -175,7 +245,10 @@ def _push(api: HfApi, plan: PushPlan) -> str:
     return str(commit.oid)
 
 
-def _without_token(message: str, token: str | None) -> str:
+def _without_secrets(message: str, token: str | None) -> str:
+    """One line of bounded length without tokens, credentials, queries and fragments of addresses."""
     for secret in {token, get_token()} - {None, ""}:
         message = message.replace(str(secret), "***")
-    return message
+    message = re.sub(r"(?<=://)[^/\s'\"]*@", "", message)
+    message = re.sub(r"(https?://[^\s?#'\")]*)[?#][^\s'\")]*", r"\1", message)
+    return " ".join(message[:2000].split())[:500]

@@ -1,0 +1,30 @@
+"""Run the command line in the worker, and check what every command promises."""
+
+import os
+
+from tools.attack._kinds import Noise, Refused
+
+
+def command(arguments: list[str], *, codes: tuple[int, ...] = (0,), secret: str | None = None) -> None:
+    """Run `panollava` with these arguments.
+
+    Raises:
+        Refused: It ended with exit code 2 and one line on stderr; lines that begin with `Note:` may come before it.
+        Noise: It printed something else, or ended with another exit code.
+    """
+    from panollava_hf.cli import run
+
+    for number in (1, 2):
+        os.ftruncate(number, 0)
+    code = run(arguments)
+    printed = os.pread(2, 100_000, 0).decode(errors="backslashreplace")
+    lines = [line for line in printed.splitlines() if line.strip()]
+    if secret is not None and secret in printed + os.pread(1, 100_000, 0).decode(errors="backslashreplace"):
+        raise Refused(printed)  # the pool looks for the secret in this text
+    if code in codes:
+        return
+    # libtiff writes to stderr itself, and Pillow has no switch for that
+    errors = [line for line in lines if not line.startswith(("Note:", "TIFF"))]
+    if code != 2 or len(errors) != 1 or not errors[0].startswith("panollava: "):
+        raise Noise(f"exit code {code}, {len(lines)} lines on stderr: {' / '.join(errors)[:250]}")
+    raise Refused(errors[0])
