@@ -51,7 +51,7 @@ class ViewCache:
         stream = io.BytesIO()
         np.save(stream, made.numpy(), allow_pickle=False)
         with self._writing():
-            write_whole(path, stream.getvalue())
+            write_whole(path, stream.getvalue(), durable=False)
         return made
 
     def _writing(self) -> Any:
