@@ -3,6 +3,7 @@
 import io
 import math
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -48,6 +49,14 @@ def band_scene(rays, low=20.0, high=350.0, waves=40, seed=0):
     for vector, shift in zip(axis, phase, strict=True):
         value += np.sin(rays.astype(np.float32) @ vector.astype(np.float32) + np.float32(shift))
     return np.clip(127.5 + value * (40 / math.sqrt(waves / 2)), 0, 255)
+
+
+@pytest.fixture
+def uninstrumented():
+    """Annotations unchecked, as users run the library."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

@@ -160,7 +160,7 @@ def test_locations_are_relative_to_the_address(location, url):
 
 
 @pytest.mark.parametrize(
-    "location", ["http://u:PW@h/", "//u:PW@h/", "file:///PW", "javascript:PW", "http:PW", "/\x01PW"]
+    "location", ["http://u:PW@h/", "//u:PW@h/", "file:///PW", "javascript:PW", "http:PW", "/\x01PW", "\0//PW\uff20h"]
 )
 def test_locations_that_are_refused_are_not_shown(location):
     with pytest.raises(PanoramaError, match="redirects to an address that cannot be used") as caught:

@@ -3,7 +3,14 @@ import math
 import numpy as np
 import pytest
 import torch
-from panollava_geometry import EquirectangularView, PanoramaError, PerspectiveView, ViewPlan, find_correspondences
+from panollava_geometry import (
+    Correspondences,
+    EquirectangularView,
+    PanoramaError,
+    PerspectiveView,
+    ViewPlan,
+    find_correspondences,
+)
 from panollava_geometry import plan_views as plan_of
 
 PLANS = {
@@ -126,3 +133,11 @@ def test_window_across_the_seam():
     plan = ViewPlan([EquirectangularView((120, 200), (-40, 40)), PerspectiveView(180)])
     found = find_correspondences(plan, 16, "all")
     assert pairs_of(found) == [(0, 1), (1, 0)]
+
+
+def test_the_grid_is_kept():
+    found = find_correspondences(plan_of("e2p"), (4, 6))
+    assert found.grid == found.to("cpu").grid == (4, 6)
+    assert find_correspondences(list(plan_of("e2p")), 8).grid == (8, 8)
+    fields = [getattr(found, name) for name in ("source_view", "target_view", "source_index", "target_xy", "weight")]
+    assert Correspondences(*fields).grid is None

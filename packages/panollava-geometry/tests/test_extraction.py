@@ -1,10 +1,24 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from panollava_geometry import EquirectangularView, PanoramaError, PerspectiveView, ViewPlan, extract_views, plan_views
+from panollava_geometry import (
+    EquirectangularView,
+    PanoramaError,
+    PerspectiveView,
+    ViewPlan,
+    extract_views,
+    find_correspondences,
+    load_views,
+    paste_views,
+    plan_views,
+    rotate_equirectangular,
+    view_rays,
+)
+from PIL import Image
 
 POSES = [(0, 0, 0), (137, 0, 0), (180, 0, 0), (20, 45, 0), (0, -80, 0), (-100, 90, 30), (5, -90, 0)]
 
@@ -29,10 +43,94 @@ def test_errors(shape, dtype, options, message):
         extract_views(torch.zeros(shape, dtype=dtype), plan_views("cubemap"), 8, **options)
 
 
-@pytest.mark.parametrize("size", [0, (8, 0), -1])
+@pytest.mark.usefixtures("uninstrumented")
+@pytest.mark.parametrize("size", [0, (8, 0), -1, None, "8", 8.0, (8,), (8, 8, 8), [8, None]])
 def test_bad_sizes(size):
     with pytest.raises(PanoramaError, match="size must be a positive int"):
         extract_views(torch.zeros(3, 8, 16), plan_views("cubemap"), size)
+
+
+@pytest.mark.parametrize("backend", ["torch", "auto"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64, np.float16, np.dtype(">f4")])
+def test_arrays_are_channels_last(noise_panorama, dtype, backend):
+    array = noise_panorama.permute(1, 2, 0).numpy().astype(dtype)
+    plan = plan_views("anyres_e2p")
+    tensor = torch.from_numpy(array.astype(array.dtype.newbyteorder("="))).permute(2, 0, 1)
+    expected = extract_views(tensor, plan, (8, 12), backend=backend).permute(0, 2, 3, 1).numpy()
+    views = extract_views(array, plan, (8, 12), backend=backend)
+    assert views.shape == (7, 8, 12, 3)
+    assert views.flags.c_contiguous
+    np.testing.assert_array_equal(views, expected)
+    np.testing.assert_array_equal(extract_views(array[None], plan, (8, 12), backend=backend), expected[None])
+    grey = extract_views(array[..., 0], plan, (8, 12), backend=backend)
+    np.testing.assert_allclose(grey.astype(float), expected[..., 0].astype(float), rtol=1e-2, atol=1)
+    assert grey.shape == (7, 8, 12)
+    array.flags.writeable = False
+    np.testing.assert_array_equal(extract_views(array[::1, ::1], plan, (8, 12), backend=backend), expected)
+
+
+@pytest.mark.usefixtures("uninstrumented")
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.zeros((3, 64, 128)), r"channels first: call .transpose\(1, 2, 0\)"),
+        (np.zeros((64, 192, 3)), r"\[H, 2H\] or \[H, 2H, channels\], got \(64, 192, 3\)"),
+        (np.zeros(8), "must be"),
+        (np.zeros((0, 0)), "must be"),
+        (np.zeros((8, 16), np.uint16), "uint8, float16, float32, float64, got uint16"),
+        (np.zeros((8, 16), bool), "got bool"),
+        (np.zeros((8, 16), object), "got object"),
+        (np.zeros((8, 16), np.longdouble), "got "),
+        (Image.new("RGB", (16, 8)), r"got PIL.Image.Image: load .* with load_equirectangular"),
+        ("pano.jpg", r"got str: load .* with load_equirectangular"),
+        (Path("pano.jpg"), "with load_equirectangular"),
+        (b"JPEG", "with load_equirectangular"),
+        ([np.zeros((8, 16))], "got list"),
+        (None, "got NoneType"),
+    ],
+)
+def test_panoramas_that_are_neither_tensors_nor_arrays(value, message):
+    with pytest.raises(PanoramaError, match=message):
+        extract_views(value, plan_views("cubemap"), 8)
+    with pytest.raises(PanoramaError, match="with load_equirectangular"):
+        rotate_equirectangular(value, 5.5)
+    with pytest.raises(PanoramaError, match="with load_equirectangular"):
+        paste_views(value, plan_views("cubemap"), 8)
+
+
+@pytest.mark.usefixtures("uninstrumented")
+@pytest.mark.parametrize("size", [10**5, (10**5, 10**4), 8192 + 1, 10**400, (1, 10**30)])
+def test_sizes_that_fit_into_no_memory(size, encoded):
+    plan, view = plan_views("anyres_e2p"), PerspectiveView(0)
+    file = encoded(np.zeros((8, 16, 3), np.uint8))
+    for function in (
+        lambda: extract_views(torch.zeros(3, 8, 16), plan, size),
+        lambda: extract_views(np.zeros((8, 16)), view, size),
+        lambda: load_views(file, plan, size),
+        lambda: plan.required_width(size),
+        lambda: view_rays(plan, size),
+        lambda: find_correspondences(plan, size),
+    ):
+        with pytest.raises(PanoramaError, match=r"need .* GB; at most .* (size|grid) or the number of views"):
+            function()
+    with pytest.raises(PanoramaError, match="reduce erp_size"):
+        paste_views(torch.zeros(1, 3, 4, 4), view, 10**6)
+    with pytest.raises(PanoramaError, match=r"10000 x 600x600 pixels need 10 GB"):
+        extract_views(torch.zeros(3, 8, 16, dtype=torch.uint8), ViewPlan([view] * 10_000), 600)
+
+
+@pytest.mark.parametrize("fov", [1e-6, 1e-3, 179.9999999999999])
+def test_extreme_fields_of_view_have_a_result(fov, noise_panorama):
+    view = PerspectiveView(30, hfov_deg=fov)
+    assert extract_views(noise_panorama, view, 8).shape == (1, 3, 8, 8)
+    assert load_views(noise_panorama, view, 8).shape == (1, 3, 8, 8)
+    assert paste_views(torch.zeros(1, 3, 8, 8), view, 16)[0].isfinite().all()
+
+
+@pytest.mark.usefixtures("uninstrumented")
+def test_an_angle_that_needs_gradients_is_refused():
+    with pytest.raises(PanoramaError, match="yaw_deg must be a finite number of degrees, got tensor"):
+        PerspectiveView(torch.tensor(30.0, requires_grad=True))
 
 
 @pytest.mark.parametrize("antialias", [True, False])

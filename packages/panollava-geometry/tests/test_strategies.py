@@ -41,11 +41,42 @@ def test_number_of_views(strategy, options, count):
         ("cubemap", {"num_views": 5}, "6 views"),
         ("anyres", {"num_views": 5}, "2 x 4 patches"),
         ("anyres_max", {"num_views": 1}, "num_views >= 2"),
+        # Bounds on the number of views, told before anything is computed.
+        ("e2p", {"fov_deg": 1e-3}, "more than 10000 views: increase fov_deg"),
+        ("anyres_e2p", {"overlap_ratio": 0.99999999}, "more than 10000 views"),
+        ("e2p", {"overlap_ratio": 1 - 2**-53}, "more than 10000 views"),
+        ("e2p", {"fov_deg": 5e-324}, "more than 10000 views"),
+        ("e2p", {"num_views": 10**7}, "num_views must be at least 1 and at most 10000"),
+        ("e2p", {"num_views": 5000, "num_rings": 3}, "more than 10000 views"),
+        ("e2p", {"fov_deg": (90.0, 1e-5), "num_rings": None}, "more than 10000 views"),
+        ("sliding_window", {"fov_deg": 1e-6}, "more than 10000 views"),
+        ("anyres", {"fov_deg": 0.1}, "more than 10000 views"),
+        ("anyres_max", {"num_views": 10**12}, "at most 10000"),
+        # Values of other types and sizes, as a damaged configuration has them.
+        ("e2p", {"fov_deg": "90"}, "fov_deg must be a finite number, got '90'"),
+        ("e2p", {"fov_deg": 10**400}, "fov_deg must be a finite number"),
+        ("e2p", {"fov_deg": [90.0]}, "fov_deg must be a pair"),
+        ("e2p", {"fov_deg": None}, "fov_deg"),
+        ("e2p", {"overlap_ratio": None}, "overlap_ratio"),
+        ("e2p", {"num_views": 4.5}, "num_views"),
+        ("e2p", {"num_views": 10**5000}, "num_views"),
+        ("e2p", {"pitch_range_deg": 5}, "pitch_range_deg must be a pair"),
+        (["e2p"], {}, "unknown strategy"),
+        ("x" * 10**6, {}, "unknown strategy"),
     ],
 )
+@pytest.mark.usefixtures("uninstrumented")
 def test_errors(strategy, options, message):
-    with pytest.raises(PanoramaError, match=message):
+    with pytest.raises(PanoramaError, match=message) as caught:
         plan_views(strategy, **options)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.usefixtures("uninstrumented")
+def test_other_numbers_are_numbers():
+    options = {"fov_deg": np.float32(90), "overlap_ratio": np.float64(0.3), "num_views": np.int64(5)}
+    assert plan_views("e2p", **options) == plan_views("e2p", num_views=5)
+    assert len(plan_views("e2p", num_views=5000, num_rings=2)) == 10_000
 
 
 def test_a_ring_is_closed_and_starts_ahead():

@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from panollava_losses import OverlapVICRegLoss, column_correspondences, group_correspondences
+from panollava_losses import OverlapInfoNCELoss, OverlapVICRegLoss, column_correspondences, group_correspondences
 from panollava_losses._grouping import Grouper
+from panollava_losses._protocols import FIELDS
 
 GRID = (5, 6)
 
@@ -118,3 +119,41 @@ def test_errors_without_the_checker(uninstrumented, random_correspondences):
         OverlapVICRegLoss()(FEATURES[0], random_correspondences())
     with pytest.raises(ValueError, match=r"dtype torch\.int64"):
         OverlapVICRegLoss()(FEATURES.long(), random_correspondences())
+
+
+@pytest.mark.parametrize("loss", [OverlapVICRegLoss(), OverlapInfoNCELoss()])
+@pytest.mark.parametrize("grid", [(14, 14), (5, 6), (6, 5)])
+@pytest.mark.parametrize("kind", ["columns", "plan", "namespace"])
+def test_features_of_another_layout_are_an_error(loss, grid, kind):
+    """Channels first, as convolutions return them: tokens and places are inside that grid too."""
+    plan = column_correspondences(4, grid, 0.5)
+    tensors = {name: getattr(plan, name) for name in FIELDS}
+    found = {
+        "columns": plan,
+        "plan": group_correspondences(SimpleNamespace(**tensors), 4, grid),
+        "namespace": SimpleNamespace(**tensors, grid=list(grid)),
+    }[kind]
+    features = torch.randn(2, 4, 32, *grid)
+    message = r"\(2, 4, 32, \d+, \d+\).* expected \[batch, views, height, width, features\].*permute\(0, 1, 3, 4, 2\)"
+    with pytest.raises(ValueError, match=message):
+        loss(features, found)
+    value = loss(features.permute(0, 1, 3, 4, 2), found)
+    assert torch.as_tensor(value.total if isinstance(value, tuple) else value).isfinite()
+    with pytest.raises(ValueError, match=r"find the correspondences with that grid|make them with that"):
+        loss(torch.randn(2, 4, grid[0] + 1, grid[1], 32), found)
+
+
+def test_a_carried_grid_is_checked_without_features_too():
+    plan = column_correspondences(4, (4, 4), 0.5)
+    carried = SimpleNamespace(**{name: getattr(plan, name) for name in FIELDS}, grid=(4, 4))
+    assert group_correspondences(carried, 4, (4, 4)).lengths == plan.lengths
+    with pytest.raises(ValueError, match=r"for a grid of \(4, 4\) tokens, but the features have \(8, 8\)"):
+        group_correspondences(carried, 4, (8, 8))
+
+
+@pytest.mark.parametrize("grid", [None, "unknown", torch.zeros(2)])
+def test_without_a_grid_only_the_bounds_are_checked(grid, random_correspondences):
+    c = SimpleNamespace(**vars(random_correspondences()), grid=grid)
+    assert OverlapVICRegLoss()(torch.randn(2, 4, *GRID, 7), c).total.isfinite()
+    with pytest.raises(ValueError, match=r"source_index spans|target_xy spans"):
+        OverlapVICRegLoss()(torch.randn(2, 4, 3, 3, 7), c)

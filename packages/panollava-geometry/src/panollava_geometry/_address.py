@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from panollava_geometry._errors import PanoramaError
+from panollava_geometry._errors import PanoramaError, boundary
 
 _MAX_SHOWN = 160  # characters of an address in a message
 _PORTS = {"http": 80, "https": 443}
@@ -134,7 +134,9 @@ def follow_redirect(address: Address, location: str, name: str) -> Address:
     location = path.replace("\\", "/") + mark + query
     if location.startswith("//"):
         return read_address(f"{address.scheme}:{location}", problem)
-    return read_address(urllib.parse.urljoin(address.url, location), problem)
+    with boundary(problem, "check the URL", lambda _: "it is malformed"):
+        joined = urllib.parse.urljoin(address.url, location)
+    return read_address(joined, problem)
 
 
 @contextmanager

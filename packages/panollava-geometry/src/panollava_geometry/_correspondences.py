@@ -1,6 +1,6 @@
 """Which token of one view sees the same direction as which position in another view, exactly, on the sphere."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -9,8 +9,8 @@ from torch import Tensor
 
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._neighbours import Pairs, view_pairs
-from panollava_geometry._plan import ViewPlan
-from panollava_geometry._sizes import Size, size_pair
+from panollava_geometry._plan import Views, as_plan
+from panollava_geometry._sizes import Size, check_result, size_pair
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Correspondences:
         target_xy: Position in the target's token grid. The centre of token (row r, column c) is at (c + ½, r + ½). The
             position is always between token centres, so that a bilinear read needs no value from outside the view.
         weight: Solid angle of the source token, normalised to sum to 1 over each pair of views.
+        grid: Rows and columns of tokens per view that the pairs are for. None if it is not known.
     """
 
     source_view: Int[Tensor, " pairs"]
@@ -33,20 +34,22 @@ class Correspondences:
     source_index: Int[Tensor, " pairs"]
     target_xy: Float[Tensor, "pairs 2"]
     weight: Float[Tensor, " pairs"]
+    grid: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.source_view)
 
     def to(self, device: torch.device | str) -> "Correspondences":
         """The same pairs on another device."""
-        return Correspondences(*(getattr(self, field.name).to(device) for field in fields(self)))
+        names = (field.name for field in fields(self) if field.name != "grid")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
 
-def find_correspondences(plan: ViewPlan, grid: Size, pairs: Pairs = "adjacent") -> Correspondences:
+def find_correspondences(plan: Views, grid: Size, pairs: Pairs = "adjacent") -> Correspondences:
     """Find which tokens of a plan's views see the same directions.
 
     Args:
-        plan: The views.
+        plan: The views: a plan or a list of views.
         grid: Rows and columns of tokens per view, or one number for both.
         pairs: `adjacent` pairs every tile with the next one to the right in its closed ring, and with the nearest one
             in the ring below. Windows of the panorama are paired likewise. The global view has no neighbours. `all`
@@ -57,7 +60,8 @@ def find_correspondences(plan: ViewPlan, grid: Size, pairs: Pairs = "adjacent") 
         The correspondences, as CPU tensors (int64, int64, int64, float32, float32).
 
     Raises:
-        PanoramaError: No token of any pair is seen by both views, or `pairs` is neither a known name nor valid indices.
+        PanoramaError: No token of any pair is seen by both views, `pairs` is neither a known name nor valid indices, or
+            the grid is too large.
 
     Example:
         >>> from panollava_geometry import find_correspondences, plan_views
@@ -65,7 +69,8 @@ def find_correspondences(plan: ViewPlan, grid: Size, pairs: Pairs = "adjacent") 
         >>> sorted(set(zip(found.source_view.tolist(), found.target_view.tolist())))
         [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 0)]
     """
-    size = size_pair(grid, "grid")
+    plan, size = as_plan(plan), size_pair(grid, "grid")
+    check_result(len(plan), size, 3, 8, "grid")
     rays = [view.rays(size).reshape(-1, 3) for view in plan]
     weights = [view.solid_angles(size).reshape(-1) for view in plan]
     limit = np.array([size[1] - 0.5, size[0] - 0.5]) + 1e-9
@@ -85,4 +90,4 @@ def find_correspondences(plan: ViewPlan, grid: Size, pairs: Pairs = "adjacent") 
             "overlap_ratio, or use a finer grid"
         )
     columns = [torch.from_numpy(np.concatenate(column)) for column in zip(*found, strict=True)]
-    return Correspondences(*columns[:3], *(column.float() for column in columns[3:]))
+    return Correspondences(columns[0], columns[1], columns[2], columns[3].float(), columns[4].float(), grid=size)

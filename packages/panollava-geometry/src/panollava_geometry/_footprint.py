@@ -10,6 +10,9 @@ from numpy import ndarray
 from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._views import View
 
+#: Smallest size of a pixel in radians that differs from zero; no panorama has as small pixels.
+_FINEST = 1e-9
+
 
 def local_scale(
     view: View, size: tuple[int, int], *, align_corners: bool = False
@@ -59,4 +62,5 @@ def required_width(views: tuple[View, ...], size: tuple[int, int]) -> int:
         else:
             pitch = float(singular_values(local_scale(view, size)[0])[0].min())
         finest = min(finest, pitch)
+    finest = max(finest, _FINEST)
     return 2 * math.ceil(math.pi / finest - 1e-6)

@@ -12,6 +12,9 @@ from panollava_geometry._errors import PanoramaError
 from panollava_geometry._sphere import Degrees, rotation_matrix
 from panollava_geometry._view_base import BaseView, check_finite, from_unit, to_unit
 
+#: Below it, rounding errors are larger than the pixels.
+_MIN_FOV_DEG = 1e-6
+
 
 @dataclass(frozen=True)
 class PerspectiveView(BaseView):
@@ -21,7 +24,7 @@ class PerspectiveView(BaseView):
         yaw_deg: Rotation to the right in degrees. 0 is the centre column of the panorama.
         pitch_deg: Rotation upwards in degrees, in [-90, 90].
         roll_deg: Clockwise rotation in degrees, as seen by the camera.
-        hfov_deg: Horizontal field of view between the outer pixel edges, in degrees, in (0, 180).
+        hfov_deg: Horizontal field of view between the outer pixel edges, in degrees, in [1e-6, 180).
         vfov_deg: Vertical field of view in degrees. None means the same as `hfov_deg`.
 
     Raises:
@@ -49,10 +52,10 @@ class PerspectiveView(BaseView):
                 f"pitch_deg must be in [-90, 90], got {self.pitch_deg}: to look past a pole, add 180 to yaw_deg"
             )
         for name, fov in (("hfov_deg", self.hfov_deg), ("vfov_deg", self.vfov_deg)):
-            if fov is not None and not 0 < fov < 180:
+            if fov is not None and not _MIN_FOV_DEG <= fov < 180:
                 raise PanoramaError(
-                    f"{name} must be between 0 and 180 degrees (the limits of a flat image), got {fov}: "
-                    "use an EquirectangularView, or several views"
+                    f"{name} must be between 0 and 180 degrees (the limits of a flat image) and at least "
+                    f"{_MIN_FOV_DEG}, got {fov}: use an EquirectangularView, or several views"
                 )
 
     @property

@@ -84,8 +84,9 @@ def _cubemap(request: _Request) -> list[View]:
 
 
 def _sliding_window(request: _Request) -> list[View]:
-    half = request.hfov_deg / 2
-    return [EquirectangularView((yaw - half, yaw + half)) for yaw in request.ring_yaws()]
+    half, yaws = request.hfov_deg / 2, request.ring_yaws()
+    _check_count(len(yaws))
+    return [EquirectangularView((yaw - half, yaw + half)) for yaw in yaws]
 
 
 def _grid(rows: int, columns: int) -> list[View]:
@@ -173,7 +174,7 @@ def plan_views(
     """
     if not isinstance(strategy, str) or strategy not in _STRATEGIES:
         raise PanoramaError(f"unknown strategy {short(strategy)}: choose from {', '.join(_STRATEGIES)}")
-    hfov, vfov = _pair(fov_deg, "fov_deg") if isinstance(fov_deg, Sequence) else (_number(fov_deg, "fov_deg"),) * 2
+    hfov, vfov = _pair(fov_deg if isinstance(fov_deg, list | tuple) else (fov_deg, fov_deg), "fov_deg")
     low, high = _pair(pitch_range_deg, "pitch_range_deg")
     for name, fov in (("horizontal", hfov), ("vertical", vfov)):
         if not 0 < fov < 180:

@@ -4,7 +4,8 @@ import json
 
 import pytest
 import torch
-from panollava_geometry import extract_views, load_equirectangular
+from panollava_geometry import PanoramaError, extract_views, load_equirectangular
+from panollava_geometry._address import private_redirect_option
 from panollava_hf import PanoLLaVaImageProcessor
 from panollava_hf._errors import TableError
 from panollava_hf.data._dataset import PanoramaDataset
@@ -135,6 +136,77 @@ def test_or_it_is_skipped_and_reported(shapes, cutter, tmp_path):
     assert len(item.skipped) == 1
     assert name in item.skipped[0]
     assert dataset[4].skipped == []
+
+
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("kind", ["refused", "missing", "outside"])
+def test_every_unreadable_image_is_skipped(shapes, cutter, tmp_path, monkeypatch, kind, cached):
+    folder, name = spoil(shapes, tmp_path)
+    if kind == "refused":
+        read = PanoLLaVaImageProcessor.fetch_images
+
+        def fetch(self, image):
+            if image.name == name:
+                raise PanoramaError("whatever a decoder says")
+            return read(self, image)
+
+        monkeypatch.setattr(PanoLLaVaImageProcessor, "fetch_images", fetch)
+    else:
+        (folder / "images" / name).unlink()
+        if kind == "outside":
+            (folder / "images" / name).symlink_to(shapes / "images" / name)
+    cache = str(tmp_path / "cache") if cached else None
+    item = dataset_of(read_examples(folder), cutter, shuffle=False, skip_bad=True, cache=cache)[5]
+    assert item.error is None
+    assert len(item.skipped) == 1
+    assert item.skipped[0].count("train.jsonl, row") == 1
+    stopped = dataset_of(read_examples(folder), cutter, shuffle=False, cache=cache)[5]
+    assert item.skipped[0] in stopped.error
+
+
+@pytest.mark.parametrize(("allowed", "option"), [(False, "data.private_redirects: true"), (True, None)])
+def test_urls_of_a_table_do_not_lead_into_the_local_network(shapes, cutter, monkeypatch, allowed, option):
+    seen = []
+
+    def fetch(self, image):
+        seen.append(private_redirect_option())
+        raise PanoramaError("not read")
+
+    monkeypatch.setattr(PanoLLaVaImageProcessor, "fetch_images", fetch)
+    examples = read_examples(shapes)
+    order = ItemOrder(examples.groups(), length=1)
+    assert PanoramaDataset(examples, order, cutter, private_redirects=allowed)[0].error
+    assert seen == [option]
+    assert private_redirect_option() is None
+
+
+def test_our_own_bugs_keep_their_traceback(shapes, cutter, monkeypatch):
+    def fetch(self, image):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(PanoLLaVaImageProcessor, "fetch_images", fetch)
+    with pytest.raises(ZeroDivisionError):
+        dataset_of(read_examples(shapes), cutter, skip_bad=True)[0]
+
+
+def test_a_damaged_cache_is_not_blamed_on_the_image(shapes, cutter, tmp_path):
+    examples = read_examples(shapes)
+    wanted = dataset_of(examples, cutter, cache=str(tmp_path), shuffle=False)[0].views
+    for entry in tmp_path.iterdir():
+        entry.write_bytes(b"")
+    item = dataset_of(examples, cutter, cache=str(tmp_path), shuffle=False, skip_bad=True)[0]
+    assert item.skipped == []
+    assert torch.equal(item.views, wanted)
+
+
+def test_a_full_disk_is_not_an_unreadable_image(shapes, cutter, tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("panollava_hf.data._view_cache.write_whole", full)
+    item = dataset_of(read_examples(shapes), cutter, cache=str(tmp_path), skip_bad=True)[0]
+    assert "No space left on device" in item.error
+    assert "data.cache" in item.error
 
 
 def test_only_unreadable_images_are_an_error(shapes, cutter, tmp_path):

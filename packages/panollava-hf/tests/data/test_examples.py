@@ -5,9 +5,6 @@ from panollava_hf._errors import TableError
 from panollava_hf.data._examples import find_table, read_examples
 from PIL import Image
 
-# datasets before 5.2 leaves CSV files for the garbage collector to close.
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored:pytest.PytestUnraisableExceptionWarning")
-
 
 @pytest.fixture
 def rows(tmp_path):
@@ -77,8 +74,8 @@ def test_a_path_may_not_leave_the_folder(tmp_path):
 @pytest.mark.parametrize("row", [("a.png", "", "x"), ("a.png", "x", "  ")])
 def test_empty_texts_are_refused(tmp_path, row):
     (tmp_path / "t.jsonl").write_text(json.dumps(dict(zip(("image", "question", "answer"), row, strict=True))) + "\n")
-    with pytest.raises(TableError, match=r"t\.jsonl, row 1: question and answer must be non-empty texts"):
-        read_examples(tmp_path / "t.jsonl")[0]
+    with pytest.raises(TableError, match=r"t\.jsonl: 1 rows cannot be used: line 1: the (question|answer) is blank"):
+        read_examples(tmp_path / "t.jsonl")
 
 
 def test_unquoted_commas_are_not_misread(tmp_path):

@@ -63,6 +63,31 @@ def test_captions_of_a_table(table, tmp_path, capsys):
     capsys.readouterr()
 
 
+def test_unusable_rows_are_listed_or_counted(table, tmp_path, capsys):
+    path = table(ASKED, {**ASKED, "answer": None}, {**ASKED, "question": ""}, {**ASKED, "answer": 3})
+    line = fails(capsys, "--data", path, "--output", tmp_path / "o")
+    assert "2 rows cannot be used: line 2: the answer is blank; line 3: the question is blank" in line
+    assert "--skip-bad" in line
+    arguments = ["--data", path, "--output", tmp_path / "p", "--max-new-tokens", "2", "--skip-bad"]
+    assert run(["eval", *map(str, arguments)]) == 0
+    assert "2 rows of the table cannot be used and were left out" in capsys.readouterr().out
+    results = json.loads((tmp_path / "p" / "results.json").read_text())
+    assert results["skipped"]["rows"] == 2
+    assert results["skipped"]["unusable_rows"] == ["line 2: the answer is blank", "line 3: the question is blank"]
+    predictions = [json.loads(line) for line in (tmp_path / "p" / "predictions.jsonl").read_text().splitlines()]
+    assert [(one["row"], one["answer"]) for one in predictions] == [(0, ASKED["answer"]), (3, "3")]
+
+
+def test_missing_images_are_listed_before_the_model_is_loaded(table, tmp_path, capsys):
+    path = table(ASKED, *({**ASKED, "image": f"{n}.png"} for n in range(12)), {**ASKED, "image": "../x.png"})
+    line = fails(capsys, "--data", path, "--output", tmp_path / "o")
+    assert "table.jsonl, row 14: the path '../x.png' leads out of the table's folder" in line
+    path = table(ASKED, *({**ASKED, "image": f"{n}.png"} for n in range(12)))
+    line = fails(capsys, "--data", path, "--output", tmp_path / "o")
+    assert line.count("no such image") == 10
+    assert "and 2 more" in line
+
+
 @pytest.mark.parametrize("kind", ["missing", "broken"])
 def test_a_bad_panorama_stops_with_file_and_row_or_is_counted(table, tmp_path, capsys, kind):
     bad = tmp_path / "bad.png"

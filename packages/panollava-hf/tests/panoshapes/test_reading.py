@@ -42,7 +42,7 @@ def test_scenes_are_read_as_sampled(folder):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 2 is not a scene: Expecting property name"),
+        ("{", r"line 2 is not a scene \(Expecting property name"),
         ("[]", "line 2 is not a scene"),
         ('{"name": "x"}', "line 2 is not a scene: not a PanoShapes scene: 'objects'"),
     ],

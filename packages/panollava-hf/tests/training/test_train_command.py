@@ -1,6 +1,8 @@
 """`panollava train`: one line for a usage error, the folder on stdout when training is complete."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -72,6 +74,23 @@ def test_unreadable_images_are_skipped_and_counted(shapes, tmp_path, capsys):
     err = capsys.readouterr().err
     assert f"skipped 1 unreadable images, the first: {folder / 'train.jsonl'}, row" in err
     assert bad.name in err
+
+
+def test_unusable_rows_are_reported_before_the_first_step_or_counted(shapes, tmp_path, capsys):
+    lines = (shapes / "train.jsonl").read_text().splitlines()
+    for number in (3, 8):
+        lines[number - 1] = json.dumps({**json.loads(lines[number - 1]), "answer": " "})
+    (tmp_path / "train.jsonl").write_text("\n".join(lines))
+    shutil.copytree(shapes / "images", tmp_path / "images")
+    changes = [f"data.source={tmp_path}", f"output={tmp_path / 'run'}", "stages.vicreg.steps=2"]
+    words = [word for change in changes for word in ("--set", change)]
+    assert run(["train", "--config", "tiny", "--stage", "vicreg", *words]) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "2 rows cannot be used: line 3: the answer is blank; line 8: the answer is blank" in last
+    assert not (tmp_path / "run" / "start").exists()
+    assert run(["train", "--config", "tiny", "--stage", "vicreg", "--skip-bad", "--resume", *words]) == 0
+    err = capsys.readouterr().err
+    assert f"vicreg: skipped 2 rows that cannot be used, the first: {tmp_path / 'train.jsonl'}, line 3: the" in err
 
 
 #: Runs the command alone, whatever the package of all commands imports.

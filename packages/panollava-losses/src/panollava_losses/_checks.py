@@ -1,6 +1,7 @@
 """Checks of arguments. Each error says what is wrong, which value came, what is expected and what to change."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -79,6 +80,23 @@ def check_view_features(features: Tensor) -> None:
         raise ValueError(
             f"features have {features.shape[1]} view (shape {tuple(features.shape)}), but an overlap needs at least 2: "
             "raise num_views"
+        )
+
+
+def known_grid(correspondences: Correspondences) -> tuple[int, int] | None:
+    """Rows and columns that correspondences were made for; None if they do not say."""
+    grid = getattr(correspondences, "grid", None)
+    return (int(grid[0]), int(grid[1])) if isinstance(grid, Sequence) and len(grid) == 2 else None
+
+
+def check_layout(correspondences: Correspondences, shape: torch.Size) -> None:
+    """Refuse features `[batch, views, features, height, width]`, as convolutions return them."""
+    grid = known_grid(correspondences)
+    if grid is not None and tuple(shape[2:4]) != grid and tuple(shape[3:]) == grid:
+        raise ValueError(
+            f"features have shape {tuple(shape)}, which is [batch, views, features, height, width] for the "
+            f"correspondences' grid of {grid[0]}x{grid[1]} tokens, expected [batch, views, height, width, features]: "
+            "pass features.permute(0, 1, 3, 4, 2)"
         )
 
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from panollava_losses._checks import check_view_features, checked_correspondences
+from panollava_losses._checks import check_layout, check_view_features, checked_correspondences, known_grid
 from panollava_losses._protocols import FIELDS, Correspondences
 from panollava_losses._sampling import SparseRows, bilinear_taps, sparse_rows
 
@@ -63,7 +63,8 @@ def group_correspondences(
     The overlap losses do this themselves and keep the last result. Call it to compile a loss without graph breaks.
 
     Args:
-        correspondences: Any object with the five fields of `Correspondences`.
+        correspondences: Any object with the five fields of `Correspondences`. If it also has `grid`, that must be the
+            grid of the features.
         num_views: Number of views of the features.
         grid: Rows and columns of a view's token grid.
 
@@ -89,6 +90,11 @@ def group_correspondences(
                 f"features have {num_views} views of {(rows, columns)}: make them with that num_views and grid"
             )
         return correspondences
+    if known_grid(correspondences) not in (None, (rows, columns)):
+        raise ValueError(
+            f"correspondences are for a grid of {known_grid(correspondences)} tokens, but the features have "
+            f"{(rows, columns)}: find the correspondences with that grid"
+        )
     source, target, index, xy, weight = checked_correspondences(correspondences, num_views, (rows, columns))
     pair = source * num_views + target
     order = torch.argsort(pair, stable=True)
@@ -135,6 +141,7 @@ class Grouper:
         """The plan for these features, on their device."""
         check_view_features(features)
         views, grid, device = features.shape[1], (features.shape[2], features.shape[3]), features.device
+        check_layout(correspondences, features.shape)
         if isinstance(correspondences, GroupedCorrespondences) and correspondences.weight.device == device:
             return group_correspondences(correspondences, views, grid)
         if torch.compiler.is_compiling():  # a graph break, and with fullgraph=True an error that shows this message
@@ -144,7 +151,7 @@ class Grouper:
             )
         # Keeping the tensors prevents that a new one gets the same id; the version counts changes in place.
         tensors = tuple(getattr(correspondences, name) for name in FIELDS)
-        key = (views, grid, device, *((id(t), t._version) for t in tensors))
+        key = (views, grid, device, known_grid(correspondences), *((id(t), t._version) for t in tensors))
         if self.plan is None or self.key != key:
             self.plan = group_correspondences(correspondences, views, grid).to(device)
             self.tensors, self.key = tensors, key

@@ -83,7 +83,7 @@ class OverlapVICRegLoss(nn.Module):
 
         Raises:
             ValueError: If there is only one view, no overlap, a pair of views with fewer than two tokens, or the
-                correspondences are for another grid.
+                correspondences are for another grid, as with features `[batch, views, features, height, width]`.
         """
         source, target, weight = match_tokens(features, self._group(features, correspondences))
         return vicreg_unchecked(source, target, weight, self.options)

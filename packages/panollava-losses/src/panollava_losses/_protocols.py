@@ -13,7 +13,8 @@ class Correspondences(Protocol):
     """Pairs of tokens that see the same direction, flat over all pairs of views.
 
     Any object with these five tensors works (a dataclass, a NamedTuple, a SimpleNamespace); `n` is the number of
-    token pairs.
+    token pairs. If the object also has `grid`, the rows and columns of a view's tokens, the losses refuse features of
+    another grid or layout. Without it they check only that the tokens and places lie inside the features' grid.
     """
 
     @property

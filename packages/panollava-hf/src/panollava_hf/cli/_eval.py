@@ -55,6 +55,10 @@ def eval_(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out and count unreadable panoramas and unusable rows.")
     ] = False,
+    private_redirects: Annotated[
+        bool,
+        typer.Option("--private-redirects", help="Follow redirects of image URLs from public to private addresses."),
+    ] = False,
 ) -> None:
     """Ask a model many questions about panoramas and compare its answers with the expected ones.
 
@@ -76,7 +80,7 @@ def eval_(
         from panollava_hf.evaluation._questions import read_questions
         from panollava_hf.evaluation._results import Options
 
-        options = Options(batch_size, max_new_tokens, skip_bad, seed, shuffle_images, yaw)
+        options = Options(batch_size, max_new_tokens, skip_bad, seed, shuffle_images, yaw, private_redirects)
         questions = read_questions(data, split=split, captions=captions, limit=limit, skip_bad=skip_bad)
         check(questions, options, captions=captions)
     with _console.status("Loading the model …"):

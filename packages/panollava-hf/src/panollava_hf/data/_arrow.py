@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,11 +97,15 @@ def read_parquet(path: Path) -> ArrowRows:
     """
     datasets = _datasets()
     with boundary(TableError, f"{path} cannot be read as parquet", "write it again, or check that it is complete"):
-        with _without_bars(datasets):
-            schema = _parquet_schema(path)
-            if any(_is_dictionary(field.type) for field in schema):  # of pandas' categories; `datasets` refuses them
-                return ArrowRows(_undecoded(datasets, datasets.Dataset(_decoded_table(path))))
-            return ArrowRows(_undecoded(datasets, datasets.load_dataset("parquet", data_files=str(path), split="train")))
+        from pyarrow import parquet, types
+
+        with parquet.ParquetFile(path) as file:
+            schema, count = file.schema_arrow, file.metadata.num_rows
+        if not count:
+            raise TableError(f"{path} has no rows")
+        categories = any(types.is_dictionary(field.type) for field in schema)  # of pandas; `datasets` refuses them
+        rows = datasets.Dataset(_decoded_table(path)) if categories else _load_quietly(datasets, path)
+        return ArrowRows(_undecoded(datasets, rows))
 
 
 def read_hub(name: str, split: str) -> ArrowRows:
@@ -129,37 +132,28 @@ def _datasets() -> Any:
     return datasets
 
 
-@contextmanager
-def _without_bars(datasets: Any) -> Iterator[None]:
-    """Hide the progress bars of `datasets`, which say nothing about a local file."""
-    shown = not datasets.are_progress_bars_disabled()
+def _load_quietly(datasets: Any, path: Path) -> Any:
+    """Load a local file without progress bars and log messages; a failure is raised with its real cause."""
+    shown, verbosity = not datasets.are_progress_bars_disabled(), datasets.utils.logging.get_verbosity()
     datasets.disable_progress_bars()
+    datasets.utils.logging.set_verbosity(datasets.utils.logging.CRITICAL)
     try:
-        yield
+        return datasets.load_dataset("parquet", data_files=str(path), split="train")
+    except datasets.exceptions.DatasetGenerationError as error:
+        raise error.__cause__ or error from None
     finally:
+        datasets.utils.logging.set_verbosity(verbosity)
         if shown:
             datasets.enable_progress_bars()
 
 
-def _parquet_schema(path: Path) -> Any:
-    from pyarrow import parquet
-
-    return parquet.read_schema(path)
-
-
-def _is_dictionary(kind: Any) -> bool:
-    from pyarrow import types
-
-    return bool(types.is_dictionary(kind))
-
-
 def _decoded_table(path: Path) -> Any:
     """The table of a file, with the values of dictionary columns instead of their numbers."""
-    from pyarrow import parquet
+    from pyarrow import parquet, types
 
     table = parquet.read_table(path)
     for index, field in enumerate(table.schema):
-        if _is_dictionary(field.type):
+        if types.is_dictionary(field.type):
             table = table.set_column(index, field.name, table.column(index).cast(field.type.value_type))
     return table
 

@@ -67,7 +67,7 @@ class CsvTable:
         self._number = 0
         self.is_layout = self.has_references = False
         header = self._next_filled()
-        delimiters = DELIMITERS
+        delimiters: tuple[str, ...] = DELIMITERS
         if header is not None and len(header.strip()) == 5 and header.lower().startswith("sep="):
             delimiters, header = (header[4],), self._next_filled()
         if header is None:
@@ -144,10 +144,13 @@ class CsvTable:
 
     def _begins_row(self, line: str) -> bool:
         """Whether a line begins a row, although a quote before it is still open."""
-        if self.is_layout and self.has_references:
+        if self.is_layout:
             first, comma, _ = line.partition(",")
-            return bool(comma) and is_reference(first)
-        if not self.is_layout and not self.has_references:
+            if comma and is_reference(first):
+                return True
+            if self.has_references:
+                return False
+        elif not self.has_references:
             return False
         fields = _fields_of_line(line, self.delimiter, not self.is_layout)
         if fields is None or len(fields) != len(self.names):

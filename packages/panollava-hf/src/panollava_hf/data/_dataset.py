@@ -1,12 +1,14 @@
 """Panoramas with their questions, decoded and cut into views in the workers of a data loader."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from panollava_geometry import PanoramaError, extract_views
+from panollava_geometry.addresses import untrusted_addresses
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -58,6 +60,7 @@ class PanoramaDataset(Dataset[Item]):
         cache: Folder for decoded and cut panoramas. With `yaw_augmentation` it holds the panorama, reduced to the size
             that the views need, otherwise the views.
         skip_bad: Skip images that cannot be read instead of ending the run.
+        private_redirects: Whether URLs can redirect from a public address to a private one.
     """
 
     def __init__(
@@ -69,9 +72,11 @@ class PanoramaDataset(Dataset[Item]):
         yaw_augmentation: YawAugmentation | None = None,
         cache: str | None = None,
         skip_bad: bool = False,
+        private_redirects: bool = False,
     ) -> None:
         self.examples, self.order, self.image_processor = examples, order, image_processor
         self.yaw_augmentation, self.skip_bad = yaw_augmentation, skip_bad
+        self.private_redirects = private_redirects
         self.plan = image_processor.view_plan()
         self.size = (image_processor.size["height"], image_processor.size["width"])
         kind = "views" if yaw_augmentation is None else "panorama"
@@ -145,7 +150,8 @@ class PanoramaDataset(Dataset[Item]):
         return make(image) if self.cache is None else self.cache.get(image, make)
 
     def _panorama(self, image: Any) -> Tensor:
-        erp: Tensor = self.image_processor.fetch_images(image)
+        with nullcontext() if self.private_redirects else untrusted_addresses("data.private_redirects: true"):
+            erp: Tensor = self.image_processor.fetch_images(image)
         return erp.contiguous()
 
     def _views(self, erp: Tensor) -> Tensor:

@@ -1,13 +1,12 @@
 """Panoramas with questions and answers from any table: files, folders, or a dataset on the Hub.
 
 A row names its image by path or URL, or contains the encoded image. Images are not decoded here. CSV and JSON files are
-read by this package, with every text exactly as written, and kept in memory; Parquet files and datasets are read through
-`datasets` and stay on disk.
+read by this package, with every text exactly as written, and kept in memory. Parquet files and datasets are read
+through `datasets` and stay on disk.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any

@@ -67,7 +67,5 @@ def _undecodable(path: Path, encoding: str, error: UnicodeError) -> TableError:
                     line.decode("utf-8")
                 except UnicodeDecodeError as found:
                     byte = line[found.start]
-                    return TableError(
-                        f"{path}, line {number}: byte {byte:#04x} is not UTF-8; save the file as UTF-8"
-                    )
+                    return TableError(f"{path}, line {number}: byte {byte:#04x} is not UTF-8; save the file as UTF-8")
     return TableError(f"{path} is not text in {encoding.upper()} ({one_line(error)}); save the file as UTF-8")

@@ -64,8 +64,8 @@ def first_field(
 ) -> tuple[str, str] | None:
     """The image and the rest of a row, or None where it is not certain where the image ends.
 
-    A URL ends at the suffix of an image file, with the query after it. A URL without such a suffix is accepted only where
-    other rows have such URLs, and no further comma can belong to it.
+    A URL ends at the suffix of an image file, with the query after it. A URL without such a suffix is accepted only
+    where other rows have such URLs, and no further comma can belong to it.
 
     Args:
         row: A broken row.
@@ -204,7 +204,7 @@ def split_texts(rest: str, known: Set[str]) -> tuple[str, str] | None:
     if len(places) != 1:
         return None
     place = places[0]
-    return text_of(rest[:place]).strip(), text_of(rest[place + 1 :]).strip()
+    return text_of(rest[:place].strip()).strip(), text_of(rest[place + 1 :].strip()).strip()
 
 
 def _ends_with_question_mark(text: str, end: int) -> bool:

@@ -8,12 +8,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from panollava_geometry.addresses import is_address, source_name
+
 from panollava_hf._errors import TableError, boundary
 from panollava_hf.data._columns import COLUMNS, is_header, shortened
 from panollava_hf.data._rows import Nested, Rows
 
 #: Most rows whose faults are kept, and most that a message lists.
 _KEPT, _LISTED = 1000, 10
+REPEATED_HEADER = "the header is repeated: two tables were put together"
 
 
 @dataclass
@@ -73,7 +76,7 @@ def fault_of_row(image: Any, question: Any, answer: Any, columns: Mapping[str, s
         if "\0" in image:
             return "the name of the image contains a NUL character"
         if is_header(image, question, answer, columns):
-            return "the header is repeated: two tables were put together"
+            return REPEATED_HEADER
     return None
 
 
@@ -98,16 +101,16 @@ class ImageFolder:
             TableError: The path leads out of the table's folder, or the table cannot name files.
         """
         text = name.strip()
-        if text[:8].lower().startswith(("http://", "https://")):
+        if is_address(text):
             return text
         if self.folder is None:
-            raise TableError(f"a dataset on the Hub must not name files of this machine, got {shortened(repr(name), 80)}")
+            raise TableError(
+                f"a dataset on the Hub must not name files of this machine, got {shortened(repr(name), 80)}"
+            )
         with boundary(TableError, f"the path {shortened(repr(name), 80)} cannot be used", "correct it"):
             path = self._spelled(name)
             if not Path(text).is_absolute() and not path.resolve().is_relative_to(self.folder.resolve()):
-                raise TableError(
-                    f"the path {shortened(repr(name), 80)} leads out of the table's folder {self.folder}"
-                )
+                raise TableError(f"the path {shortened(repr(name), 80)} leads out of the table's folder {self.folder}")
         return path
 
     def fault(self, name: str) -> str | None:
@@ -116,7 +119,10 @@ class ImageFolder:
             path = self.locate(name)
         except TableError as error:
             return str(error)
-        return None if isinstance(path, str) or os.path.isfile(path) else f"no such image: {path}"
+        if isinstance(path, str):
+            scheme = path.lstrip("<\"' ").partition(":")[0].lower()
+            return None if scheme in ("http", "https") else f"{source_name(path)}: not an http or https URL"
+        return None if os.path.isfile(path) else f"no such image: {path}"
 
     def _spelled(self, name: str) -> Path:
         assert self.folder is not None
@@ -134,7 +140,6 @@ class ImageFolder:
             if found is not None:
                 return path.with_name(found)
         return self.folder / text
-
 
     def _names_in(self, folder: Path) -> dict[str, str]:
         """The files of a folder by their compared names, without those that several files share."""

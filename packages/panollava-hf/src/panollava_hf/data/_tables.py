@@ -17,7 +17,7 @@ from panollava_hf.data._columns import LAYOUTS, choose_columns, is_header, norma
 from panollava_hf.data._csv import CsvTable
 from panollava_hf.data._examples import read_examples
 from panollava_hf.data._repair import first_field, is_plain_url, known_questions, split_texts
-from panollava_hf.data._row_checks import ImageFolder, Unusable, fault_of_row
+from panollava_hf.data._row_checks import REPEATED_HEADER, ImageFolder, Unusable, fault_of_row
 
 
 @dataclass(frozen=True)
@@ -90,17 +90,20 @@ def check_csv(path: str | Path, columns: Mapping[str, str] | None = None) -> Tab
     roles = [reader.names.index(chosen[role]) for role in ("image", "question", "answer")]
     names = tuple(map(normalised, reader.names)) if reader.is_layout else tuple(reader.names)
     table = Table(path, names)
-    # Rows that can be placed only when all questions are known; None stands for them in the list of rows.
+    # Broken rows are divided when all valid ones are known; None stands for them in the list of rows.
     rows: list[tuple[int, tuple[str, ...] | None]] = []
     broken: dict[int, tuple[str, str]] = {}
     for record in reader:
         if record.fields is None:
             broken[record.line] = record.text, record.reason
-        elif is_header(*(record.fields[role] for role in roles), chosen):
-            reason = "the header is repeated: two tables were put together"
-            table.faults.append(Fault(record.line, reason, ",".join(record.fields), None, is_header=True))
+            rows.append((record.line, None))
             continue
-        rows.append((record.line, None if record.fields is None else tuple(record.fields)))
+        image, question, answer = (record.fields[role] for role in roles)
+        if is_header(image, question, answer, chosen):
+            text = reader.delimiter.join(record.fields)
+            table.faults.append(Fault(record.line, REPEATED_HEADER, text, None, is_header=True))
+        else:
+            rows.append((record.line, tuple(record.fields)))
     repair = None
     if broken and roles == [0, 1, 2] and len(names) == 3 and reader.delimiter == ",":
         repair = _Repair([fields for _, fields in rows if fields is not None], path.parent, not reader.has_references)

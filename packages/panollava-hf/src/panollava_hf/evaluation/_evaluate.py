@@ -132,10 +132,10 @@ def check(questions: Questions, options: Options, *, captions: bool = False) -> 
         for question in questions:
             if isinstance(question.image, Path):
                 paths.setdefault(question.image, question.place)
-        missing = [f"{place}: no such image: {path}" for path, place in paths.items() if not os.path.isfile(path)]
-        if missing:
-            more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
-            raise EvaluationError(f"{'; '.join(missing[:10])}{more} (--skip-bad leaves out such panoramas)")
+        absent = [f"{place}: no such image: {path}" for path, place in paths.items() if not os.path.isfile(path)]
+        if absent:
+            more = f" and {len(absent) - 10} more" if len(absent) > 10 else ""
+            raise EvaluationError(f"{'; '.join(absent[:10])}{more} (--skip-bad leaves out such panoramas)")
     if options.shuffle_images and len({question.key for question in questions}) < 2:
         raise EvaluationError(f"--shuffle-images needs at least two panoramas; {questions.source} has one")
     if options.rotate is not None and questions.scenes is None:

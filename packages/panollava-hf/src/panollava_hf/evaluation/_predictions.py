@@ -4,11 +4,13 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from panollava_geometry import PanoramaError, rotate_equirectangular
+from panollava_geometry.addresses import untrusted_addresses
 from torch import Tensor
 
 from panollava_hf._errors import EvaluationError, boundary
@@ -138,7 +140,9 @@ def predict(
         answered_before += len(file.by_index)
         progress(one.name, len(file.by_index), len(one.questions))
         unreadable[one.name] = {}
-        for chunk, views in _read_ahead(answerer, _open_chunks(one.questions, file.by_index, options.batch_size)):
+        for chunk, views in _read_ahead(
+            answerer, _open_chunks(one.questions, file.by_index, options.batch_size), options.private_redirects
+        ):
             bad = {group[0].key: reason for group, reason in zip(chunk, views, strict=True) if isinstance(reason, str)}
             if bad and not options.skip_bad:
                 group = next(group for group in chunk if group[0].key in bad)
@@ -186,24 +190,29 @@ def _open_chunks(questions: Iterable[Question], answered: Mapping[int, Predictio
     ]
 
 
-def _read_ahead(answerer: Answerer, waiting: Sequence[Chunk]) -> Iterator[tuple[Chunk, list[Views]]]:
+def _read_ahead(
+    answerer: Answerer, waiting: Sequence[Chunk], private_redirects: bool
+) -> Iterator[tuple[Chunk, list[Views]]]:
     """Each chunk with the views of its panoramas; the next chunk is read while the model answers."""
     with ThreadPoolExecutor(1, thread_name_prefix="panorama") as pool:
-        following = [pool.submit(_read, answerer, chunk) for chunk in waiting[:1]]
+        following = [pool.submit(_read, answerer, chunk, private_redirects) for chunk in waiting[:1]]
         try:
             for index, chunk in enumerate(waiting):
                 views = following.pop().result()
-                following = [pool.submit(_read, answerer, later) for later in waiting[index + 1 : index + 2]]
+                following = [
+                    pool.submit(_read, answerer, later, private_redirects) for later in waiting[index + 1 : index + 2]
+                ]
                 yield chunk, views
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _read(answerer: Answerer, chunk: Chunk) -> list[Views]:
+def _read(answerer: Answerer, chunk: Chunk, private_redirects: bool = False) -> list[Views]:
     found: list[Views] = []
     for question, *_ in chunk:
         try:
-            panorama = answerer.processor.image_processor.fetch_images(question.image)
+            with nullcontext() if private_redirects else untrusted_addresses("--private-redirects"):
+                panorama = answerer.processor.image_processor.fetch_images(question.image)
             if question.yaw_deg:  # turning the camera to the right moves the content to the left
                 panorama = rotate_equirectangular(panorama, yaw_deg=-question.yaw_deg)
             found.append(answerer.views(panorama))

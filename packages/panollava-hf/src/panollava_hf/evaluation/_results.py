@@ -28,6 +28,7 @@ class Options:
         seed: Seed of the shuffled images and random yaws.
         shuffle_images: Whether all questions are also asked about another scene's image.
         rotate: Yaw in degrees, or "random": all questions are also asked about panoramas rotated by it.
+        private_redirects: Whether URLs of images can redirect from a public address to a private one.
     """
 
     batch_size: int = 64
@@ -36,6 +37,7 @@ class Options:
     seed: int = 0
     shuffle_images: bool = False
     rotate: str | None = None
+    private_redirects: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,13 +181,16 @@ class Results:
         skipped: dict[str, Any] = {"rows": self.left_out + self.unusable.count, "images": dict(self.unreadable)}
         if self.unusable.count:
             skipped["unusable_rows"] = self.unusable.reasons
+        settings = asdict(self.settings)
+        if not self.settings.private_redirects:  # the layout of version 0.1
+            del settings["private_redirects"]
         return {
             **(figures.pop("exact_match", None) or {}),
             **figures,
             "skipped": skipped,
             "model": asdict(self.model),
             "data": asdict(self.data),
-            "settings": asdict(self.settings),
+            "settings": settings,
             "versions": dict(self.versions),
             "answered_before": self.answered_before,
             "seconds": self.seconds,

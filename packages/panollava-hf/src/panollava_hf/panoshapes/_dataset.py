@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from panollava_hf._errors import PanoShapesError
+from panollava_hf._errors import PanoShapesError, boundary
 from panollava_hf._files import staged_folder
 from panollava_hf.panoshapes._questions import questions
 from panollava_hf.panoshapes._render import check_width, render_scene
@@ -74,12 +74,14 @@ def read_scene_texts(path: Path) -> dict[str, str]:
 
 
 def _parse_lines(path: Path, parse: Callable[[str], _Parsed]) -> Iterator[_Parsed]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            try:
-                yield parse(line)
-            except (ValueError, KeyError, TypeError) as error:
-                raise PanoShapesError(f"{path}, line {number} is not a scene: {error}") from error
+            with boundary(PanoShapesError, f"{path}, line {number} is not a scene", "write the dataset again"):
+                try:
+                    parsed = parse(line.decode("utf-8"))
+                except PanoShapesError as error:
+                    raise PanoShapesError(f"{path}, line {number} is not a scene: {error}") from error
+            yield parsed
 
 
 def write_card(path: Path, splits: list[str]) -> None:

@@ -96,6 +96,7 @@ class DataSettings(_Strict):
         workers: Processes that decode and cut; with 0 the main process does it.
         limit: Largest number of rows to read.
         max_length: Largest number of tokens in a sequence.
+        private_redirects: Whether URLs of images can redirect from a public address to a private one.
     """
 
     source: str
@@ -109,6 +110,7 @@ class DataSettings(_Strict):
     workers: int = Field(2, ge=0, le=1024)
     limit: int | None = Field(None, ge=1)
     max_length: int | None = Field(None, ge=1)
+    private_redirects: bool = False
 
 
 class StageSettings(_Strict):

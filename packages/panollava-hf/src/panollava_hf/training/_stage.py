@@ -234,8 +234,8 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
         )
     if not skip_bad and (missing := examples.unusable_images()).count:
         raise TableError(
-            f"{examples.name}: {missing.count} images cannot be used: {missing.listed()}; correct the table, or skip "
-            "such images with --skip-bad"
+            f"{examples.name}, rows whose image cannot be used ({missing.count}): {missing.listed()}; correct the "
+            "table, or skip such images with --skip-bad"
         )
     processor = PanoLLaVaProcessor.from_pretrained(start)
     collator: ViewCollator
@@ -268,6 +268,7 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
         yaw_augmentation=scene_augmentation(examples, data.split) if data.yaw_augmentation else None,
         cache=data.cache,
         skip_bad=skip_bad,
+        private_redirects=data.private_redirects,
     )
     try:
         opening = collator([dataset[0]])  # an unusable table or chat template is reported before training, in one line

@@ -1,0 +1,12 @@
+"""For programs that take panoramas as paths or URLs: tell them apart, print them, and open those of other people.
+
+Example:
+    >>> from panollava_geometry.addresses import is_address, source_name
+    >>> source_name("https://example.com/pano.jpg?token=secret"), is_address("pano.jpg")
+    ('https://example.com/pano.jpg', False)
+"""
+
+from panollava_geometry._address import is_address, untrusted_addresses
+from panollava_geometry._source import source_name
+
+__all__ = ["is_address", "source_name", "untrusted_addresses"]
