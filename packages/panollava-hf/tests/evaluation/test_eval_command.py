@@ -1,8 +1,10 @@
 import json
+import re
 import shutil
 
 import pytest
 from panollava_hf.cli import run
+from panollava_hf.evaluation._predictions import PredictionFile
 
 pytestmark = pytest.mark.usefixtures("socket_disabled")
 ASKED = {"image": "panorama.png", "question": "What?", "answer": "A room."}
@@ -142,3 +144,43 @@ def test_a_missing_scene_is_reported(shapes, tmp_path, capsys):
     assert "scene 'test-000007' is not in" in line
     (folder / "scenes-test.jsonl").write_text("{}\n")
     assert "scenes-test.jsonl, line 1" in fails(capsys, "--data", folder, "--output", tmp_path / "new")
+
+
+def test_an_interrupt_says_how_many_predictions_there_are(shapes, tmp_path, capsys, monkeypatch):
+    append, calls = PredictionFile.append, []
+
+    def interrupted(self, predictions):
+        append(self, predictions)
+        calls.append(len(predictions))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    arguments = ["eval", "--data", str(shapes), "--output", str(tmp_path / "o [/]"), "--max-new-tokens", "2"]
+    with monkeypatch.context() as patched:
+        patched.setattr(PredictionFile, "append", interrupted)
+        assert run([*arguments, "--batch-size", "4"]) == 130
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert re.search(
+        r"interrupted; \d+ of \d+ predictions are in .*/o \[/\]; run the same command again to go on", line
+    )
+    assert run(arguments) == 0
+    assert f"Wrote {tmp_path}/o [/]/ in" in capsys.readouterr().err
+
+
+def test_the_output_is_checked_before_the_work(shapes, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    line = fails(capsys, "--data", shapes, "--output", tmp_path / "file" / "out")
+    assert line.startswith("panollava: --output ")
+
+
+def test_the_shared_placeholder_is_text(shared, panorama_file, tmp_path, capsys):
+    case = shared / "cases" / "table_placeholder_in_question.jsonl"
+    if not case.is_file():
+        pytest.skip("no shared cases")
+    shutil.copy(case, tmp_path / "t.jsonl")
+    shutil.copy(panorama_file, tmp_path / "a.jpg")
+    output = tmp_path / "out"
+    assert run(["eval", "--data", str(tmp_path / "t.jsonl"), "--output", str(output), "--max-new-tokens", "4"]) == 0
+    (line,) = (output / "predictions.jsonl").read_text().splitlines()
+    assert json.loads(line)["question"] == "What does <|vision|> mean?"
+    capsys.readouterr()
