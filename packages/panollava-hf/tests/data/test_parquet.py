@@ -104,3 +104,19 @@ def test_damage_is_one_line(tmp_path, content):
 def test_a_table_without_rows(table):
     with pytest.raises(TableError, match="has no rows"):
         read_examples(table([], pa.string()))
+
+
+def test_a_dataset_without_network_is_asked_for_once(monkeypatch):
+    datasets, hub = pytest.importorskip("datasets"), pytest.importorskip("huggingface_hub")
+    asked = []
+
+    def dataset_info(self, name, **options):
+        asked.append((name, options["timeout"]))
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub.HfApi, "dataset_info", dataset_info)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **options: pytest.fail("asked again"))
+    with pytest.raises(TableError, match=r"owner/name: no such file, folder or dataset \(Name or service not known\)"):
+        read_examples("owner/name")
+    assert asked == [("owner/name", 8.0)]

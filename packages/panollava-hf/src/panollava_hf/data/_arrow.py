@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Rows that are taken from the disk at a time.
 _BATCH = 1000
+#: Seconds that the first request to the Hub may take.
+_HUB_SECONDS = 8.0
 
 
 class ArrowRows:
@@ -116,10 +118,27 @@ def read_hub(name: str, split: str) -> ArrowRows:
     """
     datasets = _datasets()
     with boundary(TableError, f"{name}: no such file, folder or dataset", "check the name, the split and the network"):
+        _ask_hub(datasets, name)
         # Versions before 4 would otherwise ask on stdin whether to run the repository's code.
         old = "trust_remote_code" in inspect.signature(datasets.load_dataset).parameters
         more = {"trust_remote_code": False} if old else {}
         return ArrowRows(_undecoded(datasets, datasets.load_dataset(name, split=split, **more)))
+
+
+def _ask_hub(datasets: Any, name: str) -> None:
+    """Ask the Hub for a dataset once; `datasets` repeats a failed request for half a minute.
+
+    An error is raised only if the dataset is not in the local cache either.
+    """
+    from huggingface_hub import HfApi, constants
+
+    if constants.HF_HUB_OFFLINE:
+        return
+    try:
+        HfApi().dataset_info(name, timeout=_HUB_SECONDS)
+    except Exception:
+        if not (Path(datasets.config.HF_DATASETS_CACHE) / name.replace("/", "___")).is_dir():
+            raise
 
 
 def _datasets() -> Any:
