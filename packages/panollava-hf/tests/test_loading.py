@@ -271,6 +271,29 @@ def test_a_broken_chat_template_is_one_line(copy, template):
     assert "chat template" in error_of(load_processor, copy)
 
 
+SETTINGS = {
+    "a length that is an object": ("tokenizer_config.json", {"model_max_length": {}}),
+    "a stitching mode": ("processor_config.json", {"stitching_mode": 0}),
+    "an image token": ("processor_config.json", {"image_token": ["a"]}),
+    "no placeholder": ("processor_config.json", {"image_token": "another"}),
+}
+
+
+@pytest.mark.parametrize(("file", "values"), SETTINGS.values(), ids=SETTINGS.keys())
+def test_impossible_settings_of_a_processor_are_one_line(copy, file, values):
+    change(copy / file, **values)
+    error_of(load_processor, copy)
+
+
+GENERATION = [{"suppress_tokens": ["a"]}, {"eos_token_id": {}}, {"pad_token_id": 1e308}, {"max_new_tokens": "64"}]
+
+
+@pytest.mark.parametrize("values", [*GENERATION, {"suppress_tokens": [False]}, {"num_beams": 10**9}], ids=str)
+def test_impossible_generation_settings_are_one_line(copy, values):
+    change(copy / "generation_config.json", **values)
+    error_of(load_model, PanoLLaVaForConditionalGeneration, copy)
+
+
 def test_an_endless_chat_template_is_stopped(copy, monkeypatch):
     monkeypatch.setattr("panollava_hf._loading.TEMPLATE_SECONDS", 0.2)
     loop = "{% for a in range(2000) %}" * 3

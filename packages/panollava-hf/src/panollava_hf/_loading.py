@@ -14,7 +14,7 @@ import torch
 from jinja2 import Environment
 from transformers import PreTrainedModel
 
-from panollava_hf._bounds import shown
+from panollava_hf._bounds import require_count, shown
 from panollava_hf._checkpoint_folder import check_folder
 from panollava_hf._deadline import within
 from panollava_hf._errors import ModelError, boundary
@@ -32,6 +32,13 @@ AGAIN = "copy or download the folder again"
 MORE_PARAMETERS = 2**26
 #: Seconds that a chat template may take to write one question.
 TEMPLATE_SECONDS = 10.0
+
+#: Settings of generation that are ids or lists of ids, and the largest values of those that are numbers.
+TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "suppress_tokens", "begin_suppress_tokens")
+GENERATION_COUNTS = {
+    **dict.fromkeys(("max_new_tokens", "max_length", "min_new_tokens", "min_length"), 2**31),
+    **dict.fromkeys(("num_beams", "num_return_sequences"), 1024),
+}
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
@@ -72,6 +79,7 @@ def load_model(
             **(changes or {}),
         )
     require_whole(source, info, fresh=fresh)
+    _check_generation(model, source)
     if folder != Path(source):  # of the local cache, whose folders are named after commits
         model.config._name_or_path = model.name_or_path = str(source)
         model.config._commit_hash = folder.name
@@ -105,7 +113,7 @@ def load_processor(
     found = type(processor.image_processor).__name__
     if not isinstance(processor.image_processor, PanoLLaVaImageProcessor):
         raise ModelError(f"the processor of {source} has a {found}, expected a PanoLLaVaImageProcessor; {AGAIN}")
-    _check_chat_template(processor, source)
+    _check_prompt(processor, source)
     return processor
 
 
@@ -135,6 +143,18 @@ def _check_size(model_class: type[PreTrainedModel], folder: Path, changes: Mappi
         )
 
 
+def _check_generation(model: PreTrainedModel, source: str | Path) -> None:
+    """Check the settings of generation, which transformers uses without looking at their types."""
+    settings = getattr(model, "generation_config", None)
+    with boundary(ModelError, f"the generation_config.json of {source} cannot be used", AGAIN):
+        for name in TOKEN_IDS:
+            value = getattr(settings, name, None)
+            for entry in value if isinstance(value, list) else [value]:
+                require_count(name, entry, -(2**31), 2**31, optional=not isinstance(value, list))
+        for name, highest in GENERATION_COUNTS.items():
+            require_count(name, getattr(settings, name, None), 0, highest, optional=True)
+
+
 def _check_processor_files(folder: Path) -> None:
     if (folder / "tokenizer.json").exists():
         check_tokenizer(folder / "tokenizer.json")
@@ -150,14 +170,17 @@ def _check_processor_files(folder: Path) -> None:
             )
 
 
-def _check_chat_template(processor: PanoLLaVaProcessor, source: str | Path) -> None:
-    """Write one question with the chat template: its errors and endless loops are found when a model is loaded."""
-    problem = f"the chat template of {source} cannot be used"
-    with boundary(ModelError, problem, f"use the template that was saved with the model, or {AGAIN}"):
+def _check_prompt(processor: PanoLLaVaProcessor, source: str | Path) -> None:
+    """Write and tokenise one question: errors and endless loops of a chat template are found when a model is loaded."""
+    problem = f"the chat template or processor of {source} cannot be used"
+    with boundary(ModelError, problem, f"use the files that were saved with the model, or {AGAIN}"):
         template = processor.chat_template
         if not isinstance(template, str):
-            raise TypeError(f"expected a text, got {shown(template)}")
+            raise TypeError(f"expected a chat template, got {shown(template)}")
         # A power of whole numbers may need all memory, and cannot be interrupted.
         if any(kind == "operator" and text == "**" for _, kind, text in Environment().lex(template)):
-            raise ValueError("it computes a power with **")
-        within(TEMPLATE_SECONDS, lambda: processor.prompt("?"))
+            raise ValueError("the chat template computes a power with **")
+        ids = within(TEMPLATE_SECONDS, lambda: processor.tokenizer(processor.prompt("?"))["input_ids"])
+        if (found := ids.count(processor.image_token_id)) != 1:
+            raise ValueError(f"{found} placeholders {shown(processor.image_token)} for one image, expected 1")
+        processor.num_image_tokens()
