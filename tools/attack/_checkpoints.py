@@ -145,7 +145,9 @@ def tokenizer(rng: Random, number: int) -> Attempt:
         return Attempt({name: json_bytes(rng, mutate_tree(rng, original(name), 2))}, _how(rng))
     tree = dict(original("tokenizer.json"))
     part = rng.choice([key for key in tree if key != "model"])
-    tree[part] = mutate_tree(rng, {part: tree[part]}, 2).get(part) if rng.random() < 0.8 else value(rng)
+    tree[part] = mutate_tree(rng, [tree[part]], 2) if rng.random() < 0.8 else value(rng)
+    if isinstance(tree[part], list) and len(tree[part]) == 1:
+        (tree[part],) = tree[part]
     if rng.random() < 0.2:
         inner: Any = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
         for _ in range(rng.choice((3, 30, 60))):

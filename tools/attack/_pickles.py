@@ -9,6 +9,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -121,29 +122,33 @@ def archives(rng: Random, number: int) -> Attempt:
     entries, name = _entries(), _pickle_name()
     order = next((n for n in entries if n.endswith("byteorder")), name)
     root = name.removesuffix("data.pkl")
-    changed: tuple[bytes, ...] = (
-        *(_zipped(entries, {n: {"flags": flag}}) for n in (name, order) for flag in (1, 0x20, 0x40, 0x2000)),
-        *(_zipped(entries, {n: {"method": m}}) for n in (name, order) for m in (99, 12, 14, 8)),
-        _zipped({**entries, "../../out": b"x"}),
-        _zipped({**entries, "other/data.pkl": b"x"}),
-        _zipped({**entries, name.upper(): b"x"}),
-        _zipped(entries, {order: {"size": 2**31}}),
-        _inflated({n: d for n, d in entries.items() if n != order}, f"{root}byteorder"),
-        b"PK\x05\x06" + bytes(18),
-        b"PK",
-        originals()["last.ckpt"] * 2,
-        b"\x80\x02}q\0.",
-        b"",
-    )
-    return Attempt({"last.ckpt": changed[number % len(changed)]})
+    marked = [(n, {"flags": flag}) for n in (name, order) for flag in (1, 0x20, 0x40, 0x2000)]
+    marked += [(n, {"method": method}) for n in (name, order) for method in (99, 12, 14, 8)]
+    marked += [(order, {"size": 2**31})]
+    made: list[Callable[[], bytes]] = [
+        lambda: _zipped({**entries, "../../out": b"x"}),
+        lambda: _zipped({**entries, "other/data.pkl": b"x"}),
+        lambda: _zipped({**entries, name.upper(): b"x"}),
+        lambda: _inflated({n: d for n, d in entries.items() if n != order}, f"{root}byteorder"),
+        lambda: b"PK\x05\x06" + bytes(18),
+        lambda: b"PK",
+        lambda: originals()["last.ckpt"] * 2,
+        lambda: b"\x80\x02}q\0.",
+        lambda: b"",
+    ]
+    chosen = number % (len(marked) + len(made))
+    if chosen < len(made):
+        return Attempt({"last.ckpt": made[chosen]()})
+    entry, fields = marked[chosen - len(made)]
+    return Attempt({"last.ckpt": _zipped(entries, {entry: fields})})
 
 
 @cache
 def _gigabytes() -> bytes:
-    compressor, found = zlib.compressobj(9, zlib.DEFLATED, -15), []
-    block = bytes(2**24)
-    found += [compressor.compress(block) for _ in range(192)]
-    return b"".join([*found, compressor.flush()])
+    """3 GB of zeros, deflated: one block again and again."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block = compressor.compress(bytes(2**24)) + compressor.flush(zlib.Z_FULL_FLUSH)
+    return block * 192 + compressor.flush()
 
 
 def _inflated(entries: dict[str, bytes], name: str) -> bytes:

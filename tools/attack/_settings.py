@@ -1,10 +1,12 @@
 """Recipes, view plans, predictions of an evaluation and entries of the view cache."""
 
+import inspect
 import io
 import json
 from functools import cache
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from tools.attack._commands import command
 from tools.attack._kinds import Attempt, kind
@@ -121,14 +123,23 @@ def cropped_plans(rng: Random, number: int) -> Attempt:
     return _plan(rng)
 
 
+ANSWERS = ("a room", "3", "left\u2028right", "a\x85b")
+
+
+def asked(index: int) -> dict[str, Any]:
+    """What a line of predictions says about its question."""
+    known = {"row": index, "image": f"{index}.jpg", "family": "where"}
+    return {**known, "question": "What?", "answer": ANSWERS[index]}
+
+
 def predictions(folder: Path, attempt: Attempt) -> None:
     """Continue from a file of predictions, and check that what is read is what is computed."""
     from panollava_hf.evaluation._predictions import PredictionFile
     from panollava_hf.evaluation._questions import Question
 
-    answers = ("a room", "3", "left\u2028right", "a\x85b")
     questions = [
-        Question(i, f"t.csv, row {i + 1}", f"{i}.jpg", None, "What?", a, "where") for i, a in enumerate(answers)
+        Question(i, f"t.csv, row {i + 1}", f"{i}.jpg", None, "What?", answer, "where")
+        for i, answer in enumerate(ANSWERS)
     ]
     file = PredictionFile(folder / "predictions.jsonl", questions)
     for prediction in file.finish():
@@ -141,10 +152,7 @@ def predictions(folder: Path, attempt: Attempt) -> None:
 @kind("predictions.jsonl", predictions, weight=2)
 def prediction_files(rng: Random, number: int) -> Attempt:
     """Files of predictions by others: rows of other types, line separators of Unicode, `correct` that is not."""
-    rows = [
-        {"row": i, "image": f"{i}.jpg", "family": "where", "question": "What?", "answer": "3", "prediction": text}
-        for i, text in enumerate(("nonsense", "3", "left\u2028right", "a\x85b\u2029c"))
-    ]
+    rows = [{**asked(i), "prediction": t} for i, t in enumerate(("nonsense", "3", "left\u2028right", "a\x85b\u2029c"))]
     rows = [{**row, "correct": True} for row in rows]
     if rng.random() < 0.8:
         rows = mutate_tree(rng, rows, 2)
@@ -158,7 +166,7 @@ def prediction_files(rng: Random, number: int) -> Attempt:
 def own_predictions(rng: Random, number: int) -> Attempt:
     """What an evaluation writes itself, with texts of all kinds: it must be read again."""
     texts = [t for t in TEXTS if "\ud800" not in t]
-    rows = [{"row": i, "question": rng.choice(texts), "prediction": rng.choice(texts)} for i in range(4)]
+    rows = [{**asked(i), "prediction": rng.choice(texts), "correct": False} for i in range(4)]
     lines = [json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows]
     return Attempt({"predictions.jsonl": b"".join(lines)}, must_pass=True)
 
@@ -169,7 +177,9 @@ def cached(folder: Path, attempt: Attempt) -> None:
     from panollava_hf.data._dataset import ViewCache
 
     right = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).reshape(2, 3, 4, 4)
-    cache = ViewCache(folder / "cache", "settings")
+    # the shape of the entries is an argument in later releases
+    known = {"shape": tuple(right.shape)} if "shape" in inspect.signature(ViewCache).parameters else {}
+    cache = ViewCache(folder / "cache", "settings", **known)
     cache.get(b"image", lambda image: right)
     for path in (folder / "cache").rglob("*.npy"):
         path.write_bytes((folder / "entry").read_bytes())
