@@ -139,6 +139,10 @@ def test_very_small_images(encoded, size):
         load_equirectangular(encoded(Image.new("RGB", size)))
 
 
+def test_a_large_image_that_is_decoded_for_small_views(photo_like, encoded):
+    load_views(encoded(array(photo_like), "JPEG"), plan_views("resize"), 8)  # a note would be an error
+
+
 def test_images_in_memory_and_partial_panoramas_have_no_note(encoded):
     ramp = np.tile(np.linspace(0, 255, 256).astype(np.uint8), (128, 1))
     load_equirectangular(ramp)

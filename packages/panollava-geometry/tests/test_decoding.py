@@ -83,7 +83,7 @@ def test_the_case_of_one_pixel(shared):
         load_views(shared / "cases" / "one_pixel.png", plan_views("cubemap"), 8)
 
 
-def test_a_multi_picture_jpeg_is_decoded_like_a_jpeg(rgb_array, encoded, monkeypatch):
+def test_an_mpo_is_decoded_like_a_jpeg(rgb_array, encoded, monkeypatch):
     """The main image, at the scale of a JPEG: the second image is a preview."""
     decoded = []
     load = JpegImageFile.load_prepare

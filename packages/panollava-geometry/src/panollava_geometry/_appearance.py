@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from panollava_geometry._errors import PanoramaWarning
 from panollava_geometry._formats import DUAL_FISHEYE_SUFFIX
+from panollava_geometry._shape import Extent
 
 Pixels = UInt8[ndarray, "height width 3"]
 _VERY_SMALL = 32
@@ -21,13 +22,20 @@ _DARK, _BRIGHTER = 48, 16
 _MEAN = 3
 
 
-def note_appearance(panorama: Pixels, name: str) -> None:
-    """Warn about an image that is very small, an unstitched dual fisheye image, or whose edges do not meet."""
-    height, width = panorama.shape[:2]
+def note_appearance(panorama: Pixels, name: str, size: Extent) -> None:
+    """Warn about an image that is very small, an unstitched dual fisheye image, or whose edges do not meet.
+
+    Args:
+        panorama: The panorama, at the scale at which it was decoded.
+        name: Its name.
+        size: Width and height of the file.
+    """
     insp = name.lower().endswith(DUAL_FISHEYE_SUFFIX)
     note = ""
-    if width < _VERY_SMALL:
-        note = f"the image is very small ({width}x{height} pixels)"
+    if size[0] < _VERY_SMALL:
+        note = f"the image is very small ({size[0]}x{size[1]} pixels)"
+    elif panorama.shape[0] < _VERY_SMALL:
+        return  # too few pixels to look at
     elif is_dual_fisheye(panorama) or (insp and not edges_meet(panorama)):
         note = "this looks like an unstitched dual fisheye image; export it as equirectangular from the camera's app"
     elif not edges_meet(panorama):

@@ -64,7 +64,7 @@ def decode(image: Image.Image, name: str, width: int | None, *, from_file: bool,
         return place(rgb, mask, area, name, width)
     panorama, mask = _full(rgb, mask, name, any_shape=layout.whole_sphere and not is_full_sphere(full_size))
     if from_file and mask is None and not layout.is_given:
-        note_appearance(panorama, name)
+        note_appearance(panorama, name, full_size)
     return panorama, mask
 
 

@@ -26,7 +26,7 @@ FORMATS = (
     "JXL",
 )
 
-#: Formats of JPEG data. Pillow decodes them at a reduced scale. A multi-picture file (MPO) begins with its main image.
+#: Formats of JPEG data. Pillow decodes them at a reduced scale. An MPO file begins with its main image.
 JPEG_FORMATS = ("JPEG", "MPO")
 
 #: Suffix of the files of Insta360 cameras: JPEG data, two fisheye circles.
