@@ -161,6 +161,7 @@ class Examples(Sequence[Example]):
                 seen.add(image)
                 reason = self._images.fault(image)
                 if reason is not None:
+                    found.first = found.first or self.where(index)
                     found.add(f"{self.rows.place(self.row(index))}: {reason}")
         return found
 

@@ -26,10 +26,12 @@ class Unusable:
     Attributes:
         count: Their number.
         reasons: The first of them: line and reason.
+        first: File and row of the first one; empty if it is not needed.
     """
 
     count: int = 0
     reasons: list[str] = field(default_factory=list)
+    first: str = ""
 
     def add(self, reason: str) -> None:
         """Count a row."""

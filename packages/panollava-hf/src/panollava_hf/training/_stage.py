@@ -222,8 +222,9 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
     """The trainer of one stage: the model of the folder `start`, the data, and checkpoints in the folder `work`.
 
     Raises:
-        TrainingError: The first item cannot be made into a batch, or the model cannot be trained in this way.
-        TableError: The table cannot be read, lacks a column, or has rows or images that cannot be used.
+        TrainingError: Images are missing, the first item cannot be made into a batch, or the model cannot be trained in
+            this way.
+        TableError: The table cannot be read, lacks a column, or has rows that cannot be used.
     """
     settings, data = recipe.stages[stage], recipe.data_of(stage)
     examples = read_examples(data.source, data.split, data.columns, data.limit, skip_bad=skip_bad)
@@ -233,9 +234,9 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
             f"{stage}: skipped {examples.unusable.count} rows that cannot be used, the first: {examples.name}, {first}"
         )
     if not skip_bad and (missing := examples.unusable_images()).count:
-        raise TableError(
-            f"{examples.name}, rows whose image cannot be used ({missing.count}): {missing.listed()}; correct the "
-            "table, or skip such images with --skip-bad"
+        raise TrainingError(
+            f"{missing.first}: {missing.count} images cannot be used: {missing.listed()}; correct the table, or skip "
+            "such images with --skip-bad"
         )
     processor = load_processor(start)
     collator: ViewCollator
