@@ -88,7 +88,7 @@ def public_names(path):
 
 
 def test_the_surface_stays_small():
-    """At most 70 names can be reached without an underscore, in at most 115 modules.
+    """At most 70 names can be reached without an underscore, in at most 125 modules.
 
     It was 95 modules until files from outside were checked before they are loaded.
     """
@@ -98,7 +98,7 @@ def test_the_surface_stays_small():
         if not any(part.startswith("_") for part in name.split("."))
         for public in public_names(path)
     }
-    assert len(modules()) <= 115
+    assert len(modules()) <= 125
     assert len({entry.partition(":")[2] for entry in found}) <= 70, sorted(found)
 
 
