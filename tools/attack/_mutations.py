@@ -159,12 +159,12 @@ def mutate_tree(rng: Random, tree: Any, most: int = 3) -> Any:
     return tree
 
 
-def json_bytes(rng: Random, tree: Any) -> bytes:
-    """JSON of a tree, now and then damaged as a text, or nested far too deep."""
+def json_bytes(rng: Random, tree: Any, *, line: bool = False) -> bytes:
+    """JSON of a tree, now and then damaged as a text, or nested far too deep; as one line of JSONL on request."""
     what = rng.randrange(40)
     if what == 0:
         return rng.choice((b"[" * 100_000, b'{"a":' * 100_000, b"[" * 100_000 + b"]" * 100_000))
-    text = json.dumps(tree, ensure_ascii=rng.random() < 0.5, indent=rng.choice((None, 1)))
+    text = json.dumps(tree, ensure_ascii=rng.random() < 0.5, indent=None if line else rng.choice((None, 1)))
     if what < 4:
         text = mutate_text(rng, text, 1)
     return encode(rng, text) if what < 6 else text.encode("utf-8", "surrogatepass")

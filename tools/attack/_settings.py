@@ -158,7 +158,7 @@ def prediction_files(rng: Random, number: int) -> Attempt:
         rows = mutate_tree(rng, rows, 2)
     if not isinstance(rows, list):
         rows = [rows]
-    data = b"".join(json_bytes(rng, row) + rng.choice((b"\n", b"\n", b"\r\n")) for row in rows)
+    data = b"".join(json_bytes(rng, row, line=True) + rng.choice((b"\n", b"\n", b"\r\n")) for row in rows)
     return Attempt({"predictions.jsonl": mutate_bytes(rng, data, 1) if rng.random() < 0.2 else data})
 
 

@@ -82,7 +82,7 @@ def lines(rng: Random, number: int) -> Attempt:
     if rng.random() < 0.8:
         rows = mutate_tree(rng, rows)
     if isinstance(rows, list) and rng.random() < 0.8:
-        return Attempt({"t.jsonl": b"\n".join(json_bytes(rng, row) for row in rows)}, {"name": "t.jsonl"})
+        return Attempt({"t.jsonl": b"\n".join(json_bytes(rng, row, line=True) for row in rows)}, {"name": "t.jsonl"})
     return Attempt({"t.json": json_bytes(rng, rows)}, {"name": "t.json"})
 
 
