@@ -42,7 +42,10 @@ def _group() -> None:
 @data.command()
 def check(
     table: Annotated[
-        Path, typer.Argument(help="CSV, JSONL or Parquet file with a column for image, question and answer.")
+        Path,
+        typer.Argument(
+            metavar="TABLE", help="CSV, JSONL or Parquet file with a column for image, question and answer."
+        ),
     ],
     fix: Annotated[Path | None, typer.Option(metavar="OUT.csv", help="Write a repaired CSV file.")] = None,
     column: Annotated[
