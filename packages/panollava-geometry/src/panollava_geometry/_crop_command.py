@@ -102,8 +102,8 @@ def crop(
         if plan_text is not None:
             try:
                 plan = ViewPlan.from_json(plan_text)
-            except PanoramaError as error:
-                raise PanoramaError(f"{plan_file}: {error}") from error
+            except PanoramaError as invalid:
+                raise PanoramaError(f"{plan_file}: {invalid}") from invalid
         else:
             plan = plan_views(
                 strategy,
