@@ -133,7 +133,7 @@ def test_a_panorama_that_cannot_be_read_is_one_line_and_code_2(tmp_path, capsys,
         (["aks", "x", "y"], "No such command 'aks'"),
         (["ask"], "Missing argument"),
         (["ask", "PANORAMA", "What?", "--modle", "x"], "No such option"),
-        (["ask", "PANORAMA", "What?", "--max-new-tokens", "0"], "--max-new-tokens"),
+        (["ask", "PANORAMA", "What?", "--max-new-tokens", "0"], "expected greater than or equal to 1, got '0'"),
         (["ask", "PANORAMA", "  "], "question is empty"),
         (["ask", "PANORAMA", "What?", "--model", "no/such/model"], "--model no/such/model"),
         (["ask", "PANORAMA", "What?", "--device", "teapot"], "--device teapot"),
@@ -202,6 +202,14 @@ def test_names_with_markup_on_a_terminal(tmp_path, monkeypatch):
     assert "Note: [bold]\\xe9" in shown
     assert "[/nothing] [red]" in shown
     assert "[/] …" in shown
+
+
+def test_bars_that_disappear_leave_no_empty_line_in_a_file(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(_console, "console", lambda: Console(file=out, force_terminal=False))
+    with _console.progress() as bars:
+        bars.add_task("Reading", total=None)
+    assert out.getvalue() == ""
 
 
 @pytest.mark.parametrize("place", ["/proc/nope", "FILE/below", "FILE"])

@@ -116,7 +116,7 @@ def _arrange(
     if layout.eye:
         raise PanoramaError(
             f"{name}: {size[0]}x{size[1]} is not a stereo panorama, whose two halves are 2:1 each: top-bottom (1:1) or "
-            "side-by-side (4:1); remove the option eye"
+            "side-by-side (4:1); pass no eye (--eye)"
         )
     raise not_full_sphere(name, size, remark)
 

@@ -54,7 +54,7 @@ def place(
         if not 0 < 2 * height * height <= MAX_PIXELS:
             raise PanoramaError(
                 f"{name}: the full sphere of this partial panorama is too large ({full}, at most {MAX_PIXELS} pixels); "
-                "pass a smaller max_width, or load only the views with load_views"
+                "check its field of view (hfov_deg, --hfov, or GPano); or pass a smaller max_width, or use load_views"
             )
     left, top = round(area.left / area.full_width * 2 * height), round(area.top / area.full_height * height)
     left, top = min(left, 2 * height - 1), min(top, height - 1)
