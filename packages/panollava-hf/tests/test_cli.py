@@ -315,6 +315,13 @@ def test_options_of_the_image_reach_the_loader(panorama_file, tmp_path, monkeypa
     assert given == [expected]
 
 
+def test_ask_reads_a_strip_of_a_very_large_sphere(tmp_path, capsys):
+    """The sphere around it would have 25,200 x 12,600 pixels; no view needs them."""
+    Image.new("RGB", (1400, 200), "grey").save(tmp_path / "strip.png")
+    arguments = ["ask", str(tmp_path / "strip.png"), "What?", "--hfov", "20", "--max-new-tokens", "1"]
+    assert run(arguments) == 0, capsys.readouterr().err
+
+
 def test_help_shows_options_as_they_are_typed(capsys):
     for command in ("ask", "crop"):
         assert run([command, "--help"]) == 0
