@@ -30,7 +30,7 @@ def source_name(source: object) -> str:
     """The name of a source in messages. A URL is shown without its query and credentials."""
     if isinstance(source, str | os.PathLike):
         path = os.fsdecode(source)
-        return shown_address(path) if is_address(path) else _shown(path)
+        return shown_address(path) if is_address(path) else _shown(path) or "''"
     if isinstance(source, Image.Image):
         return _shown(getattr(source, "filename", "")) or "the image"
     return _shown(getattr(source, "name", "")) or f"the {type(source).__name__}"

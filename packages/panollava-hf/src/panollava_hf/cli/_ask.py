@@ -109,7 +109,7 @@ def _check_file(panorama: str) -> None:
     """Report a missing file before torch is imported; URLs and anything unusual are left to the reader."""
     is_url = "://" in panorama or panorama.lower().startswith(("http:", "https:", "data:"))
     if not is_url and not os.path.exists(panorama):
-        raise UsageError(f"{panorama}: no such file")
+        raise UsageError(f"{panorama if panorama.strip() else repr(panorama)}: no such file")
 
 
 def _print_notes(answerer: "Answerer", answer: "Answer", *, embedded: bool) -> None:

@@ -9,8 +9,12 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Set
 from enum import IntEnum
 
-#: How the names of image files end.
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".exr", ".hdr", ".avif")
+#: How the names of image files end, also of those that need a plugin of Pillow or must be converted first.
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".insp", ".png", ".apng", ".webp", ".tif", ".tiff", ".bmp", ".dib"),
+    *(".avif", ".gif", ".heic", ".heif", ".jxl", ".jp2", ".j2k", ".jpx", ".ppm", ".tga", ".psd", ".qoi", ".dds"),
+    *(".exr", ".hdr"),
+)
 _SCHEME = re.compile(r"(?:https?|s3|gs|file|hf)://", re.IGNORECASE)
 #: A quoted field at the beginning of a row.
 _QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)",')
