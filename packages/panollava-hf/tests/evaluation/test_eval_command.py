@@ -84,8 +84,16 @@ def test_missing_images_are_listed_before_the_model_is_loaded(table, tmp_path, c
     assert "table.jsonl, row 14: the path '../x.png' leads out of the table's folder" in line
     path = table(ASKED, *({**ASKED, "image": f"{n}.png"} for n in range(12)))
     line = fails(capsys, "--data", path, "--output", tmp_path / "o")
-    assert line.count("no such image") == 10
-    assert "and 2 more" in line
+    assert line.count("no such image") == 3
+    assert "and 9 more" in line
+
+
+def test_a_table_without_one_readable_panorama_is_an_error(table, tmp_path, capsys):
+    (tmp_path / "bad.png").write_bytes(b"not an image")
+    path = table({**ASKED, "image": "bad.png"}, {**ASKED, "image": "gone.png"})
+    line = fails(capsys, "--data", path, "--output", tmp_path / "o", "--max-new-tokens", "2", "--skip-bad")
+    assert "none of the 2 panoramas" in line
+    assert "bad.png" in line
 
 
 @pytest.mark.parametrize("kind", ["missing", "broken"])

@@ -157,7 +157,7 @@ def test_a_loss_that_is_nan_ends_the_run(tiny, tmp_path):
 
 def test_a_missing_image_ends_the_run(shapes, tiny, tmp_path):
     (tmp_path / "train.jsonl").write_text((shapes / "train.jsonl").read_text())
-    with pytest.raises(TableError, match=r"train\.jsonl, row.*--skip-bad"):
+    with pytest.raises(TrainingError, match=r"train\.jsonl, row.*--skip-bad"):
         train(tiny(f"data.source={tmp_path}"), ["vicreg"])
 
 

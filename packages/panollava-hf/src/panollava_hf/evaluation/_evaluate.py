@@ -69,6 +69,11 @@ def evaluate(
     with _writing(output):
         claim_folder(output, model, data, settings)
     predictions = predict(answerer, passes, output, options, progress)
+    if predictions.left_out == len(questions):
+        raise EvaluationError(
+            f"none of the {images} panoramas of {questions.source} can be read, the first: "
+            f"{next(iter(predictions.unreadable.values()))}"
+        )
     metrics = METRICS | {one.name: one.metric for one in passes if one.metric is not None}
     results = Results(
         metrics={name: metric(questions, predictions) for name, metric in metrics.items()},
@@ -134,8 +139,8 @@ def check(questions: Questions, options: Options, *, captions: bool = False) -> 
                 paths.setdefault(question.image, question.place)
         absent = [f"{place}: no such image: {path}" for path, place in paths.items() if not os.path.isfile(path)]
         if absent:
-            more = f" and {len(absent) - 10} more" if len(absent) > 10 else ""
-            raise EvaluationError(f"{'; '.join(absent[:10])}{more} (--skip-bad leaves out such panoramas)")
+            more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
+            raise EvaluationError(f"{'; '.join(absent[:3])}{more} (--skip-bad leaves out such panoramas)")
     if options.shuffle_images and len({question.key for question in questions}) < 2:
         raise EvaluationError(f"--shuffle-images needs at least two panoramas; {questions.source} has one")
     if options.rotate is not None and questions.scenes is None:
