@@ -225,7 +225,7 @@ def _history(config: Any) -> list[tuple[str, ...]]:
                 f"training_history of the config holds {reprlib.repr(run)}; expected objects with a text stage and the "
                 f"numbers {', '.join(HISTORY[1:])}; correct or remove it in config.json"
             )
-        steps, panoramas, loss, seconds = numbers
+        steps, panoramas, loss, seconds = (number or 0 for number in numbers)  # none is None here
         found.append((_inline(stage), str(steps), str(panoramas), f"{loss:.3g}", f"{seconds / 60:.1f}"))
     return found
 

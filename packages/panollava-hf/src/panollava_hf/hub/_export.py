@@ -72,8 +72,8 @@ def add_code_references(folder: Path, *, tied: bool) -> None:
     """
 
     def change(content: dict[str, Any]) -> None:
-        for part in _objects(content):  # code that the source names is not what this folder contains
-            part.pop("auto_map", None)
+        for inner in _objects(content):  # code that the source names is not what this folder contains
+            inner.pop("auto_map", None)
         content["auto_map"] = dict(AUTO_CLASSES)
         for part in ("vision_config", "text_config"):
             content[part]["_name_or_path"] = hub_id(content[part].get("_name_or_path")) or ""

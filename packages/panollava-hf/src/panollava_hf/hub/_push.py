@@ -3,12 +3,13 @@
 import json
 import re
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 from huggingface_hub.utils import _http as http
@@ -190,14 +191,13 @@ def _time_limit(seconds: float) -> Iterator[None]:
     The client is one per process, so requests of other threads get the same limit until the block ends. A limit that is
     already set stays.
     """
-    try:
-        from huggingface_hub import set_client_factory as install  # 1.0 and later, on httpx
-
-        before, limited = http._GLOBAL_CLIENT_FACTORY, _limited_client
-    except ImportError:
-        from huggingface_hub import configure_http_backend as install  # on requests
-
-        before, limited = http._GLOBAL_BACKEND_FACTORY, _limited_session
+    limited: Callable[[Any, float], Any]
+    if hasattr(huggingface_hub, "set_client_factory"):  # 1.0 and later, on httpx
+        install, limited = huggingface_hub.set_client_factory, _limited_client
+        before: Any = http._GLOBAL_CLIENT_FACTORY
+    else:  # on requests
+        install, limited = getattr(huggingface_hub, "configure_http_backend"), _limited_session  # noqa: B009
+        before = getattr(http, "_GLOBAL_BACKEND_FACTORY")  # noqa: B009
     install(lambda: limited(before(), seconds))
     try:
         yield
