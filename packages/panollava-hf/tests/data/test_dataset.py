@@ -200,7 +200,7 @@ def test_a_damaged_cache_is_not_blamed_on_the_image(shapes, cutter, tmp_path):
 
 
 def test_a_full_disk_is_not_an_unreadable_image(shapes, cutter, tmp_path, monkeypatch):
-    def full(path, content):
+    def full(path, content, **options):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("panollava_hf.data._view_cache.write_whole", full)
