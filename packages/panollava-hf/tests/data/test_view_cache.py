@@ -48,7 +48,7 @@ DAMAGED = {
     "nested header": header(b"(" * 900 + b")" * 900),
     "a set of lists": header(b"{[]: 1}"),
     "another version": b"\x93NUMPY\x03\x00" + WHOLE[8:],
-    "a picture": b"\x89PNG\r\n\x1a\n" + bytes(200),
+    "an image": b"\x89PNG\r\n\x1a\n" + bytes(200),
 }
 
 

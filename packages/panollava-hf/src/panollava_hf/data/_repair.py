@@ -119,7 +119,7 @@ def _end_of_path(row: str, commas: list[int], exists: Callable[[str], bool]) -> 
 
 
 def shapes_of_splits(text: str, commas: list[int]) -> list[tuple[Shape, Shape]]:
-    """The shapes of the texts before and after each comma, in one pass over the text.
+    """The shapes of the texts before and after each comma, in one pass through the text.
 
     Example:
         >>> [tuple(map(int, pair)) for pair in shapes_of_splits('a,"b, c"', [1, 4])]
