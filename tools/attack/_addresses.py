@@ -164,7 +164,7 @@ def spellings(rng: Random, number: int) -> Attempt:
         *("HTTP://127.0.0.1:{port}/파노라마.jpg", "http://127.0.0.1:{port}/%zz%", "http://bücher.test/x.jpg"),
         *("http://127.0.0.1:/x.jpg", "http://127.0.0.1:-1/x.jpg", "http://127.0.0.1:70000/x", "http://", "https://"),
         *("http://" + "a" * 300 + ".test/", "http://a..b/", "http://.", "ftp://u:{s}@h/x", "file:///etc/passwd"),
-        *("http://127.0.0.1:{port}/\n?token={s}", "http://127.0.0.1:{port}\\x?token={s}", "javascript:{s}//u:{s}@x"),
+        *("http://127.0.0.1:{port}/\n?token={s}", "http://127.0.0.1:{port}\\x?token={s}", "javascript:1//x"),
         *("http://127.0.0.1:{port}/" + "a" * 100_000, " http://127.0.0.1:{port}/x.jpg ", "http://127.0.0.1:{port}?{s}"),
     )
     url = forms[number % len(forms)].replace("{s}", SECRET)

@@ -63,7 +63,11 @@ def recipes(rng: Random, number: int) -> Attempt:
     if what == 0:
         text = mutate_text(rng, text)
     elif what <= 2:
-        text = yaml.safe_dump(mutate_tree(rng, yaml.safe_load(text)), allow_unicode=True)
+        tree = mutate_tree(rng, yaml.safe_load(text))
+        try:
+            text = yaml.safe_dump(tree, allow_unicode=True)
+        except RecursionError:  # too deep to be written as YAML; JSON is YAML, too
+            text = json.dumps(tree)
     else:
         text = YAML[number % len(YAML)] + (text if rng.random() < 0.3 else "")
     keys = (

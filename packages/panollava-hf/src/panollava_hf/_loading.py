@@ -32,7 +32,7 @@ AGAIN = "copy or download the folder again"
 #: Parameters that a model may have besides those whose weights are stored: new ones, and ones that share weights.
 MORE_PARAMETERS = 2**26
 #: Seconds that a chat template may take to write one question.
-TEMPLATE_SECONDS = 10.0
+TEMPLATE_SECONDS = 5.0
 
 #: Settings of generation that are ids or lists of ids, and the largest values of those that are numbers.
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "suppress_tokens", "begin_suppress_tokens")
