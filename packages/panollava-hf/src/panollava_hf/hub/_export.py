@@ -201,7 +201,7 @@ def load_model(source: str | Path, **hub: Any) -> PreTrainedModel:
     name = names[0] if isinstance(names, list) and len(names) == 1 else names
     if not isinstance(name, str) or name not in CLASSES:
         raise ExportError(
-            f"{source} contains a {shown(name)}, which cannot be exported; expected one of {', '.join(CLASSES)}"
+            f"{source} contains {shown(name)}, which cannot be exported; expected one of {', '.join(CLASSES)}"
         )
     model = _loading.load_model(CLASSES[name], source, dtype="auto", **hub)
     return merge_lora(model).eval()  # with transformers alone there is no peft
