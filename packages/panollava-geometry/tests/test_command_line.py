@@ -72,6 +72,10 @@ def test_files_and_options_are_checked_before_torch_is_imported(tmp_path, argume
         (["cropp", "x"], "No such command 'cropp'"),
         (["crop"], "Missing argument"),
         (["crop", "x", "--size", "0"], "--size"),
+        (["crop", "x", "--workers", "0"], "'--workers': expected greater than or equal to 1, got '0' (see"),
+        (["crop", "x", "--workers", "many"], "'--workers': expected a valid integer, got 'many' (see"),
+        (["crop", "x", "--fov-deg", "9" * 999 + "°"], "'--fov-deg': expected a valid number, got '999"),
+        (["crop", "x", "--eye", "up"], "'--eye': 'up' is not one of 'left', 'right' (see"),
         (["crop", "x", "--strategy", "spiral"], "spiral"),
         ([], "Missing command"),
     ],
@@ -82,6 +86,7 @@ def test_a_usage_error_is_one_line_and_code_2(arguments, message, capsys):
     assert out == ""
     assert err.count("\n") == 1
     assert err.startswith("panollava-geometry: ")
+    assert len(err) < 300
     assert message in err
 
 

@@ -36,7 +36,7 @@ def run(*arguments):
 def test_one_panorama(folder, tmp_path, capsys):
     assert run(folder / "two.png", "--output", tmp_path / "out", "--size", 48) == 0
     out, err = capsys.readouterr()
-    assert (out, err) == (f"1 panorama, 7 views each, in {tmp_path / 'out'}\n", "")
+    assert (out, err) == (f"1 panorama, 7 views, in {tmp_path / 'out'}\n", "")
     written = tmp_path / "out" / "two"
     assert sorted(p.name for p in written.iterdir()) == sorted(
         ["footprint.jpg", "plan.json", *(f"view_{i:02d}.png" for i in range(7))]
@@ -45,6 +45,15 @@ def test_one_panorama(folder, tmp_path, capsys):
     assert plan == plan_views("anyres_e2p")
     views = load_views(folder / "two.png", plan, 48)
     np.testing.assert_array_equal(np.asarray(Image.open(written / "view_03.png")), views[3].permute(1, 2, 0).numpy())
+
+
+def test_a_plan_of_one_view(folder, tmp_path, capsys):
+    (tmp_path / "one.json").write_text(ViewPlan([PerspectiveView(30)]).to_json())
+    assert run(folder / "two.png", "-o", tmp_path / "out", "--size", 8, "--plan", tmp_path / "one.json") == 0
+    assert run(folder, "-o", tmp_path / "out", "--size", 8, "--plan", tmp_path / "one.json") == 0
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first == f"1 panorama, 1 view, in {tmp_path / 'out'}"
+    assert second == f"2 panoramas, 1 view each, in {tmp_path / 'out'}"
 
 
 def test_files_that_cannot_be_read_are_reported_and_skipped(folder, tmp_path, capsys):
@@ -84,7 +93,8 @@ def test_a_pitch_range_is_two_numbers(folder, tmp_path):
     [
         (["gone.jpg"], "gone.jpg: no such file; check the path"),
         (["{in}", "--fov-deg", "180"], "fov_deg must be between"),
-        (["{in}", "--plan", "gone.json"], "gone.json: the plan cannot be read"),
+        (["{in}", "--plan", "gone.json"], "gone.json: the plan cannot be read (No such file or directory); check"),
+        (["{in}", "--plan", "{in}/notes.txt"], "notes.txt: a view plan must be JSON"),
         (["{in}/notes.txt"], "not an image that Pillow can read"),
         (["{in}", "--strategy", "other"], "other"),
         (["{in}/two.png", "--output", "{in}/one.jpg"], "cannot be written"),
@@ -141,7 +151,7 @@ def test_folders_of_the_shared_cases(shared, tmp_path, capsys, name):
     source = shutil.copytree(shared / "cases" / name, tmp_path / "in")
     assert run(source, "-o", tmp_path / "out", "--size", 16) == 0
     assert names(tmp_path / "out") == ["pano"]
-    assert capsys.readouterr().out == f"1 panorama, 7 views each, in {tmp_path / 'out'}\n"
+    assert capsys.readouterr().out == f"1 panorama, 7 views, in {tmp_path / 'out'}\n"
 
 
 def test_files_that_systems_put_into_folders_are_no_sources(tmp_path, capsys):
@@ -150,7 +160,7 @@ def test_files_that_systems_put_into_folders_are_no_sources(tmp_path, capsys):
         (tmp_path / "in" / hidden).write_bytes(b"\0\5\x16\7")
     (tmp_path / "in" / ".cache").mkdir()
     assert run(tmp_path / "in", "-o", tmp_path / "out", "--size", 16) == 0
-    assert capsys.readouterr() == (f"1 panorama, 7 views each, in {tmp_path / 'out'}\n", "")
+    assert capsys.readouterr() == (f"1 panorama, 7 views, in {tmp_path / 'out'}\n", "")
     assert names(tmp_path / "out") == ["beach"]
 
 
@@ -371,7 +381,7 @@ def test_names_that_are_not_utf8(tmp_path, capsys):
     output = tmp_path / os.fsdecode(b"out\xfc")
     assert run(tmp_path / "in", "-o", output, "--size", 8) == 1
     out, err = capsys.readouterr()
-    assert out == f"1 panorama, 7 views each, in {tmp_path}/out\\xfc\n1 file skipped: \\xff.txt\n"
+    assert out == f"1 panorama, 7 views, in {tmp_path}/out\\xfc\n1 file skipped: \\xff.txt\n"
     assert err.startswith(f"cut: {tmp_path}/in/caf\\xea\\x1b[31m.jpg: ")
     assert err.count("\n") == 1
     assert os.listdir(os.fsencode(output)) == [b"caf\xe9"]

@@ -72,3 +72,15 @@ def test_a_format_of_a_plugin_is_read(card, monkeypatch):
     Image.init()
     monkeypatch.setitem(Image.OPEN, "HEIF", (opener, lambda prefix: prefix[4:12] == b"ftypheic"))
     assert card.read(load_equirectangular(b"\0\0\0\x18ftypheic" + bytes(32))) == "ROYGCBPK"
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
+def test_a_damaged_tiff_prints_nothing(card, capfd, compression):
+    buffer = io.BytesIO()
+    card.image().resize((512, 256)).save(buffer, "TIFF", compression=compression)
+    data = bytearray(buffer.getvalue())
+    middle = len(data) // 2
+    data[middle : middle + 20] = b"\xff" * 20
+    with pytest.raises(PanoramaError, match="cannot be decoded"):
+        load_equirectangular(bytes(data))
+    assert capfd.readouterr() == ("", "")

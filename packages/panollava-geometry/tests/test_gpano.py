@@ -126,6 +126,13 @@ SPELLINGS = {
     "comment": packet(elements(start="<!-- <x> -->")),
     "cdata": packet(elements(start="<![CDATA[", end="]]>")),
     "rdf:value": packet(elements(start="<rdf:value>", end="</rdf:value>", attributes=' rdf:parseType="Resource"')),
+    "alternatives": packet(
+        elements(
+            start='<rdf:Alt><rdf:li xml:lang="x-default">',
+            end='</rdf:li><rdf:li xml:lang="ko">9</rdf:li></rdf:Alt>',
+        )
+    ),
+    "sequence": packet(elements(start="<rdf:Seq><rdf:li>", end="</rdf:li><rdf:li>0</rdf:li></rdf:Seq>")),
     "references": packet(elements().replace("256", "&#50;&#x35;6")),
     "decimals": packet("", attributes=attributes(fields={name: f" {value}.0 " for name, value in GOOD.items()})),
     "other prefix": packet(elements("pano:"), declared=f'xmlns:pano="{GPANO}"'),
@@ -165,6 +172,19 @@ def test_encodings(card, encoded, encoding):
     for space in (b"", " \n".encode(encoding.removesuffix("-sig")) if encoding[-1] in "e8" else b""):
         loaded = load_equirectangular(encoded(card.part(), "JPEG", quality=95, xmp=space + data))
         assert card.read(loaded) == "__YGCB__"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-be"])
+def test_an_encoding_with_letters_of_any_script(card, encoded, encoding):
+    text = packet(elements(), attributes='dc:title="\uc815\uc6d0 \u5ead" dc:x="\u5ead"')
+    for data in (text.encode(encoding), text.replace("\ufeff", "").encode(encoding)):
+        assert card.read(load_equirectangular(encoded(card.part(), "JPEG", quality=95, xmp=data))) == "__YGCB__"
+
+
+@pytest.mark.parametrize("padding", [b"\0", b"\0\0", b"\0\0\0\0", b" \0"])
+def test_zero_bytes_in_front_of_a_packet(card, encoded, padding):
+    data = padding + packet(elements()).replace("\ufeff", "").encode()
+    assert card.read(load_equirectangular(encoded(card.part(), "JPEG", quality=95, xmp=data))) == "__YGCB__"
 
 
 def app1(data, *contents):
@@ -207,15 +227,19 @@ def test_extended_packets_are_put_together(card, encoded):
     assert card.read(load_equirectangular(data)) == "__YGCB__"
 
 
-@pytest.mark.parametrize("key", ["XML:com.adobe.xmp", "Raw profile type xmp", "Raw profile type APP1"])
+RAW = "Raw profile type "
+
+
+@pytest.mark.parametrize("key", ["XML:com.adobe.xmp", RAW + "xmp", RAW + "APP1", RAW + "XMP", RAW + "app1"])
 @pytest.mark.parametrize("compressed", [True, False])
 def test_text_chunks_of_a_png(card, encoded, key, compressed):
     text = packet(elements()).replace("\ufeff", "")
     info = PngInfo()
     if key.startswith("Raw"):
-        raw = (XAP if key.endswith("APP1") else b"") + text.encode()
+        raw = (XAP if key.lower().endswith("app1") else b"") + text.encode()
         digits = re.sub("(.{72})", r"\1\n", raw.hex())
-        info.add_text(key, f"\n{key.split()[-1].lower()}\n{len(raw):8}\n{digits}\n", zip=compressed)
+        profile = f"\n{key.split()[-1].lower()}\n{len(raw):8}\n{digits}\n"
+        info.add_text(key, profile if compressed else profile.replace("\n", "\r\n"), zip=compressed)
     else:
         info.add_itxt(key, text, zip=compressed)
     assert card.read(load_equirectangular(encoded(card.part(), pnginfo=info))) == "__YGCB__"
@@ -296,7 +320,7 @@ def test_the_cases_of_useless_sizes(card, shared):
         load_equirectangular(shared / "cases" / "gpano_full_height_is_crop_height.jpg")
 
 
-@pytest.mark.parametrize("value", [0, -1, "0.0", "-4096"])
+@pytest.mark.parametrize("value", [0, -1, "0.0", "-4096", "", "NaN", "auto"])
 def test_sizes_that_say_nothing(card, encoded, value):
     xmp = packet("", attributes=attributes(fields=dict.fromkeys(GOOD, value))).encode()
     with pytest.warns(

@@ -53,6 +53,13 @@ def test_fields_of_view_that_are_not_possible(hfov_deg):
         Layout(hfov_deg=hfov_deg)
 
 
+@pytest.mark.parametrize("hfov_deg", [1e-6, 1e-300, 1e-320])
+def test_a_field_of_view_too_small_to_compute_with(encoded, hfov_deg):
+    with pytest.raises(PanoramaError, match=r"field of view of .*° is too small") as caught:
+        load_equirectangular(encoded(np.zeros((10, 30, 3), np.uint8)), hfov_deg=hfov_deg)
+    assert len(str(caught.value)) < 200
+
+
 def test_an_image_cannot_be_higher_than_the_sphere(encoded):
     data = encoded(np.zeros((200, 100, 3), np.uint8))
     with pytest.raises(PanoramaError, match=r"is 240° high, more than 180°; hfov_deg \(--hfov\) can be at most 90 "):

@@ -45,6 +45,31 @@ def test_exif_is_never_written_again(card, encoded, entry, kind):
     assert panorama[:, :8].min() > 240
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        (0x112, 1, 1, b"\3"),
+        (0x112, 2, 2, b"3\0"),
+        (0x112, 4, 1, struct.pack("<I", 3)),
+        (0x112, 5, 1, struct.pack("<II", 3, 1)),
+        (0x112, 8, 1, struct.pack("<h", 3)),
+        (0x112, 12, 1, struct.pack("<d", 3)),
+    ],
+    ids=["byte", "text", "long", "rational", "signed", "double"],
+)
+def test_an_orientation_of_another_type(card, encoded, entry):
+    data = encoded(card.image().rotate(180), "JPEG", quality=95, exif=exif_block(entry))
+    panorama = load_equirectangular(data)
+    assert card.read(panorama) == "ROYGCBPK"
+    assert panorama[:, :8].min() > 240
+
+
+def test_an_orientation_set_on_a_pillow_image(card):
+    image = card.image().rotate(180)
+    image.getexif()[0x112] = 3
+    assert card.read(load_equirectangular(image)) == "ROYGCBPK"
+
+
 @pytest.mark.parametrize("name", ["exif_signed_rational.jpg", "exif_text_resolution.jpg"])
 def test_the_cases_with_odd_exif(card, shared, name):
     panorama = load_equirectangular(shared / "cases" / name)

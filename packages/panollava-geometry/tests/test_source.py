@@ -14,11 +14,18 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 
-@pytest.mark.parametrize(("name", "content"), [("text.jpg", b"this is text\n" * 50), ("empty.jpg", b"")])
-def test_files_that_are_not_images(tmp_path, name, content):
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("text.jpg", b"this is text\n" * 50, "not an image that Pillow can read"),
+        ("byte.png", b"\x89", "not an image that Pillow can read"),
+        ("empty.jpg", b"", r"the file is empty \(0 bytes\); get it again"),
+    ],
+)
+def test_files_that_are_not_images(tmp_path, name, content, message):
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(PanoramaError, match="not an image that Pillow can read") as caught:
+    with pytest.raises(PanoramaError, match=message) as caught:
         load_views(path, plan_views("cubemap"), 8)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)

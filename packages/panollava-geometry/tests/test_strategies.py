@@ -41,7 +41,7 @@ def test_number_of_views(strategy, options, count):
         ("cubemap", {"num_views": 5}, "6 views"),
         ("anyres", {"num_views": 5}, "2 x 4 patches"),
         ("anyres_max", {"num_views": 1}, "num_views >= 2"),
-        # Bounds on the number of views, checked before anything is computed.
+        # Bounds on the number of views, reported before anything is computed.
         ("e2p", {"fov_deg": 1e-3}, "more than 10000 views: increase fov_deg"),
         ("anyres_e2p", {"overlap_ratio": 0.99999999}, "more than 10000 views"),
         ("e2p", {"overlap_ratio": 1 - 2**-53}, "more than 10000 views"),

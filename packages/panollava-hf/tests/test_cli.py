@@ -133,7 +133,7 @@ def test_a_panorama_that_cannot_be_read_is_one_line_and_code_2(tmp_path, capsys,
         (["aks", "x", "y"], "No such command 'aks'"),
         (["ask"], "Missing argument"),
         (["ask", "PANORAMA", "What?", "--modle", "x"], "No such option"),
-        (["ask", "PANORAMA", "What?", "--max-new-tokens", "0"], "--max-new-tokens"),
+        (["ask", "PANORAMA", "What?", "--max-new-tokens", "0"], "expected greater than or equal to 1, got '0'"),
         (["ask", "PANORAMA", "  "], "question is empty"),
         (["ask", "PANORAMA", "What?", "--model", "no/such/model"], "--model no/such/model"),
         (["ask", "PANORAMA", "What?", "--device", "teapot"], "--device teapot"),
@@ -202,6 +202,14 @@ def test_names_with_markup_on_a_terminal(tmp_path, monkeypatch):
     assert "Note: [bold]\\xe9" in shown
     assert "[/nothing] [red]" in shown
     assert "[/] …" in shown
+
+
+def test_bars_that_disappear_leave_no_empty_line_in_a_file(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(_console, "console", lambda: Console(file=out, force_terminal=False))
+    with _console.progress() as bars:
+        bars.add_task("Reading", total=None)
+    assert out.getvalue() == ""
 
 
 @pytest.mark.parametrize("place", ["/proc/nope", "FILE/below", "FILE"])
@@ -305,6 +313,13 @@ def test_options_of_the_image_reach_the_loader(panorama_file, tmp_path, monkeypa
     arguments = ["What?"] if command == "ask" else ["-o", str(tmp_path / "out")]
     assert run([command, str(panorama_file), *arguments, *typed]) == 2
     assert given == [expected]
+
+
+def test_ask_reads_a_strip_of_a_very_large_sphere(tmp_path, capsys):
+    """The sphere around it would have 25,200 x 12,600 pixels; no view needs them."""
+    Image.new("RGB", (1400, 200), "grey").save(tmp_path / "strip.png")
+    arguments = ["ask", str(tmp_path / "strip.png"), "What?", "--hfov", "20", "--max-new-tokens", "1"]
+    assert run(arguments) == 0, capsys.readouterr().err
 
 
 def test_help_shows_options_as_they_are_typed(capsys):

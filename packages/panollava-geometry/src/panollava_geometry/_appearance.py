@@ -7,7 +7,7 @@ import functools
 import warnings
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 
 from panollava_geometry._errors import PanoramaWarning
@@ -62,17 +62,20 @@ def edges_meet(image: Pixels) -> bool:
 
 def _grid(image: Pixels, rows: int, columns: int) -> Float[ndarray, "rows columns 3"]:
     """A grid of pixels, each the mean of `_MEAN` in a column. The first and the last column are those of the image."""
-    row, column = _places(image.shape[0], image.shape[1], rows, columns)
-    pixels: ndarray = image[row[:, None], column].reshape(-1, _MEAN, len(column), 3).astype(np.float32)
+    places = _places(image.shape[0], image.shape[1], rows, columns)
+    pixels: ndarray = image.reshape(-1, 3).take(places, axis=0).astype(np.float32)  # much faster than two indices
     total: ndarray = pixels[:, 0] + pixels[:, 1] + pixels[:, 2]
     return total / _MEAN
 
 
 @functools.lru_cache(maxsize=64)
-def _places(height: int, width: int, rows: int, columns: int) -> tuple[ndarray, ndarray]:
+def _places(height: int, width: int, rows: int, columns: int) -> Int[ndarray, "rows 3 columns"]:
+    """The pixels of a grid, as indices of the flattened image."""
     top = np.linspace(0, max(0, height - _MEAN), min(rows, height)).round().astype(int)
     left = np.linspace(0, width - 1, min(columns, width)).round().astype(int)
-    return np.minimum(top[:, None] + np.arange(_MEAN), height - 1).ravel(), left
+    row: ndarray = np.minimum(top[:, None] + np.arange(_MEAN), height - 1)
+    places: ndarray = row[:, :, None] * width + left
+    return places
 
 
 def _difference(one: ndarray, other: ndarray) -> float:

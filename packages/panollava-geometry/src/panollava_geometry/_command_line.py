@@ -162,7 +162,14 @@ def _warnings_as_notes() -> Iterator[None]:
 
 
 def _message(error: Exception) -> str:
-    return str(error.format_message()) if hasattr(error, "format_message") else str(error)
+    """The message of a parser's error. What pydantic found is written as this library does, with the value."""
+    message = str(error.format_message()) if hasattr(error, "format_message") else str(error)
+    found = getattr(error.__cause__, "errors", None)  # newer releases of typer check values with pydantic
+    if found is None:
+        return message
+    message = message.replace("Value error, ", "").replace("Input should be", "expected").partition(", unable to ")[0]
+    value = repr(found()[0].get("input"))[:80]
+    return message if value in message else f"{message}, got {value}"
 
 
 def _stderr_is_terminal() -> bool:

@@ -13,6 +13,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from panollava_geometry._command_line import echo, error_line
+from panollava_geometry._errors import PanoramaError
 from panollava_geometry._interrupts import on_interrupt
 from panollava_geometry._load_options import EyeOption, HFovOption, PartialOption, WholeSphereOption, load_options
 from panollava_geometry._output_folder import check_writable
@@ -99,7 +100,10 @@ def crop(
         from panollava_geometry._view_sizes import check_size
 
         if plan_text is not None:
-            plan = ViewPlan.from_json(plan_text)
+            try:
+                plan = ViewPlan.from_json(plan_text)
+            except PanoramaError as invalid:
+                raise PanoramaError(f"{plan_file}: {invalid}") from invalid
         else:
             plan = plan_views(
                 strategy,
@@ -125,7 +129,8 @@ def crop(
                 failed += 1
                 echo(error_line(str(error)), err=True)
     if complete:
-        echo(f"{_count(len(complete))}, {len(plan)} views each, in {output}")
+        views = f"{len(plan)} view{'s' * (len(plan) != 1)}" + " each" * (len(complete) != 1)
+        echo(f"{_count(len(complete))}, {views}, in {output}")
     if sources.skipped():
         echo(sources.skipped())
     if failed:

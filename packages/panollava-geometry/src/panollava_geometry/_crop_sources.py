@@ -120,4 +120,5 @@ def read_plan_file(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise PanoramaError(f"{path}: the plan cannot be read ({error}); check the path") from error
+        reason = getattr(error, "strerror", None) or error
+        raise PanoramaError(f"{path}: the plan cannot be read ({reason}); check the path") from error

@@ -16,6 +16,7 @@ from panollava_geometry._gpano import CroppedArea, read_cropped_area
 from panollava_geometry._layout import AUTOMATIC, Layout, short_side_deg
 from panollava_geometry._orientation import read_focal_length, read_orientation, swaps_sides, turn, turn_back
 from panollava_geometry._placement import centred_area, place
+from panollava_geometry._quiet import quiet_libtiff
 from panollava_geometry._rgb import to_rgb
 from panollava_geometry._shape import Extent, is_full_sphere, not_full_sphere, stereo_halves
 from panollava_geometry._source import check_pixels
@@ -42,6 +43,8 @@ def decode(image: Image.Image, name: str, width: int | None, *, from_file: bool,
         PanoramaError: The image is damaged, not a panorama, or has invalid GPano metadata or pixels of unknown range.
     """
     scaled = from_file and image.format in JPEG_FORMATS
+    if image.format == "TIFF":
+        quiet_libtiff()
     turned_tag = image.tag_v2.get(_ORIENTATION_TAG, 1) if hasattr(image, "tag_v2") else 1
     if not scaled:  # other formats may have metadata behind the pixels; a TIFF is turned by Pillow
         with _decoding(name):
@@ -116,7 +119,7 @@ def _arrange(
     if layout.eye:
         raise PanoramaError(
             f"{name}: {size[0]}x{size[1]} is not a stereo panorama, whose two halves are 2:1 each: top-bottom (1:1) or "
-            "side-by-side (4:1); remove the option eye"
+            "side-by-side (4:1); pass no eye (--eye)"
         )
     raise not_full_sphere(name, size, remark)
 

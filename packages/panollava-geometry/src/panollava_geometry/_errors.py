@@ -33,7 +33,7 @@ def boundary(problem: str, remedy: str, cause: Callable[[BaseException], str] | 
         problem: What is wrong, beginning with the name of the file.
         remedy: What the user can do.
         cause: The text for an exception, where its own text may contain a secret. The exception is not chained then,
-            and a traceback does not show it.
+            so that tracebacks do not show it.
 
     Raises:
         PanoramaError: `problem (cause); remedy`.

@@ -3,6 +3,7 @@
 Source: https://developers.google.com/streetview/spherical-metadata.
 """
 
+import re
 import warnings
 from collections import ChainMap
 from collections.abc import Mapping
@@ -66,18 +67,21 @@ def read_cropped_area(image: Image.Image, name: str, size: Extent, *, is_full: b
         if "GPano" in text or "panorama" in text
         for group in properties(text, _is_gpano)
     ]
+    if not groups:
+        return None
     _check_projection(groups, name)
     fields = _first_complete(groups)
     numbers = {field: value for field in _FIELDS if (value := _number(fields.get(field, ""))) is not None}
     missing = [field for field in _FIELDS if field not in fields]
     if len(missing) == len(_FIELDS):
         return None
-    if not missing and len(numbers) < len(_FIELDS):
+    empty = not any(re.search("[1-9]", fields[field]) for field in _FIELDS if field in fields)
+    if not missing and not empty and len(numbers) < len(_FIELDS):
         wrong = next(field for field in _FIELDS if field not in numbers)
         raise PanoramaError(
             f"{name}: the GPano fields are not numbers of pixels ({wrong} is {fields[wrong][:40]!r}); {_REMEDY}"
         )
-    if missing or _says_nothing(numbers):
+    if missing or empty or _says_nothing(numbers):
         problem = "GPano metadata " + (f"lacks {', '.join(missing)}" if missing else "has sizes that are not positive")
         if not is_full:
             raise not_full_sphere(name, size, f"its {problem}")
@@ -126,7 +130,7 @@ def _number(text: str) -> int | None:
 
 
 def _says_nothing(numbers: Mapping[str, int]) -> bool:
-    """Whether a size is zero or negative: some programs write the fields without values."""
+    """Whether a size is zero or negative: some programs write the fields before they know the values."""
     return any(numbers.get(field, 1) < 1 for field in _SIZES)
 
 

@@ -27,7 +27,7 @@ class Layout:
             is_number = isinstance(self.hfov_deg, Real) and not isinstance(self.hfov_deg, bool)
             if not is_number or not 0 < self.hfov_deg <= 360:
                 raise PanoramaError(
-                    f"hfov_deg must be a number of degrees in (0, 360], got {short(self.hfov_deg)}; "
+                    f"hfov_deg (--hfov) must be a number of degrees in (0, 360], got {short(self.hfov_deg)}; "
                     "it is the horizontal field of view of the image"
                 )
         if self.eye not in (None, "left", "right"):

@@ -11,15 +11,22 @@ from panollava_geometry._shape import Extent
 from panollava_geometry._source import MAX_PIXELS
 from panollava_geometry._sphere import Degrees
 
+#: Largest width of a full sphere in pixels that an image can be a part of.
+_MAX_SIDE = 10**9
+
 
 def centred_area(size: Extent, hfov_deg: Degrees, name: str) -> CroppedArea:
     """The area of an image with square pixels and this horizontal field of view, centred on the horizon at yaw 0.
 
     Raises:
-        PanoramaError: The image would be higher than the sphere.
+        PanoramaError: The image would be higher than the sphere, or the sphere is too large to compute with.
     """
     width, height = size
     full_width = width * 360 / hfov_deg
+    if full_width > _MAX_SIDE:
+        raise PanoramaError(
+            f"{name}: a horizontal field of view of {hfov_deg:g}° is too small; pass degrees, such as 200"
+        )
     if height > 1.005 * full_width / 2:
         raise PanoramaError(
             f"{name}: with a horizontal field of view of {hfov_deg:g}° the {width}x{height} image is "
@@ -54,7 +61,7 @@ def place(
         if not 0 < 2 * height * height <= MAX_PIXELS:
             raise PanoramaError(
                 f"{name}: the full sphere of this partial panorama is too large ({full}, at most {MAX_PIXELS} pixels); "
-                "pass a smaller max_width, or load only the views with load_views"
+                "check its field of view (hfov_deg, --hfov, or GPano); or pass a smaller max_width, or use load_views"
             )
     left, top = round(area.left / area.full_width * 2 * height), round(area.top / area.full_height * height)
     left, top = min(left, 2 * height - 1), min(top, height - 1)

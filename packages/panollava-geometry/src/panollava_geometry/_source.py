@@ -35,7 +35,7 @@ def source_name(source: object, *, shorten: bool = True) -> str:
     """
     if isinstance(source, str | os.PathLike):
         path = os.fsdecode(source)
-        return shown_address(path, shorten=shorten) if is_address(path) else _shown(path)
+        return shown_address(path, shorten=shorten) if is_address(path) else _shown(path) or "''"
     if isinstance(source, Image.Image):
         return _shown(getattr(source, "filename", "")) or "the image"
     return _shown(getattr(source, "name", "")) or f"the {type(source).__name__}"
@@ -150,11 +150,14 @@ def _open_file(source: FileSource, name: str, stack: contextlib.ExitStack) -> Bi
         return io.BytesIO(_download(source, name))
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
-        mode = _status(path, name).st_mode
+        status = _status(path, name)
+        mode = status.st_mode
         if stat.S_ISDIR(mode):
             raise PanoramaError(f"{name}: this is a folder; pass an image file")
         if not stat.S_ISREG(mode):  # reading could wait for ever, or never end
             raise PanoramaError(f"{name}: this is a {_kind(mode)}, not a regular file; read it and pass its bytes")
+        if status.st_size == 0:
+            raise PanoramaError(f"{name}: the file is empty (0 bytes); get it again")
         try:
             return stack.enter_context(open(path, "rb"))
         except FileNotFoundError as error:

@@ -19,6 +19,8 @@ _MAX_BYTES = 4 * 2**20
 _MAX_MARKUP = 50_000
 _MAX_VALUE = 256
 _STANDARD = b"http://ns.adobe.com/xap/1.0/\0"
+#: Text chunks in which ImageMagick and ExifTool store XMP, in lower case.
+_RAW_PROFILES = ("raw profile type xmp", "raw profile type app1")
 _EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
 #: Possessive quantifiers keep every attempt linear.
 _NAME = re.compile(r"[^\s<>/=\"'!?]++")
@@ -53,16 +55,17 @@ def _raw_packets(image: Image.Image) -> Iterator[object]:
         yield b"".join(part for _, part in sorted(parts, key=lambda part: part[0]))
     for key in ("xmp", "XML:com.adobe.xmp"):
         yield image.info.get(key)
-    for key in ("Raw profile type xmp", "Raw profile type APP1"):
-        profile = raw_profile(image.info.get(key))
-        yield profile.removeprefix(_STANDARD) if b"<" in profile else b""
+    for name, text in image.info.items():
+        if isinstance(name, str) and name.lower() in _RAW_PROFILES:
+            profile = raw_profile(text)
+            yield profile.removeprefix(_STANDARD) if b"<" in profile else b""
 
 
 def raw_profile(text: object) -> bytes:
     """The bytes of a `Raw profile type …` text of ImageMagick: a name, a length, and hexadecimal digits."""
     if not isinstance(text, str):
         return b""
-    _, _, digits = text[: 4 * _MAX_BYTES].lstrip("\n").partition("\n")[2].lstrip().partition("\n")
+    _, _, digits = text[: 4 * _MAX_BYTES].replace("\r", "").lstrip("\n").partition("\n")[2].lstrip().partition("\n")
     try:
         return bytes.fromhex("".join(digits.split()))
     except ValueError:
@@ -89,12 +92,13 @@ def as_bytes(packet: object, image: Image.Image) -> bytes:
 def _as_text(data: bytes) -> str:
     """Decode a packet. The zero bytes around its first `<` give the encoding, so a byte order mark is not needed."""
     first = data.find(b"<")
-    before, after = data[max(0, first - 3) : max(0, first)], data[first + 1 : first + 4]
-    for size, order in ((4, "le"), (2, "le"), (4, "be"), (2, "be")):
+    for size in (4, 2):
         zeros = bytes(size - 1)
-        if first >= 0 and (after.startswith(zeros) if order == "le" else before.endswith(zeros)):
-            begin = first if order == "le" else first - len(zeros)
-            return data[begin:].decode(f"utf-{8 * size}-{order}", "replace")
+        if first < 0 or not data.startswith(zeros, first + 1):  # a lone zero in front of `<` is padding of UTF-8
+            continue
+        is_big = first % size == size - 1 and data.endswith(zeros, 0, first)
+        begin, order = (first - len(zeros), "be") if is_big else (first, "le")
+        return data[begin:].decode(f"utf-{8 * size}-{order}", "replace")
     return data.decode("utf-8", "replace")
 
 
@@ -122,7 +126,7 @@ class _Scanner:
         self._scope: dict[str, list[str]] = defaultdict(list)
         self._declared: list[Sequence[str]] = []  # prefixes declared by every open element
         self._open: tuple[int, str] | None = None  # depth and name of the property whose text is being read
-        self._value = ""
+        self._value, self._is_read = "", False
 
     def scan(self, text: str) -> None:
         position = 0
@@ -181,7 +185,7 @@ class _Scanner:
             if ":" in key and (local := self._local(key)):
                 self.groups[-1].setdefault(local, value.strip())
         if self._open is None and (local := self._local(name)):
-            self._open, self._value = (len(self._declared), local), ""
+            self._open, self._value, self._is_read = (len(self._declared), local), "", False
 
     def _close(self) -> None:
         if not self._declared:
@@ -190,6 +194,8 @@ class _Scanner:
             if value := html.unescape(self._value).strip():
                 self.groups[-1].setdefault(self._open[1], value)
             self._open = None
+        elif self._value.strip():  # the first item of a list or of alternatives counts
+            self._is_read = True
         for prefix in self._declared.pop():
             self._scope[prefix].pop()
 
@@ -200,5 +206,5 @@ class _Scanner:
         return local if self.is_namespace(addresses[-1] if addresses else None, prefix) else ""
 
     def _text(self, text: str, start: int, end: int) -> None:
-        if self._open is not None and len(self._value) < _MAX_VALUE:
+        if self._open is not None and not self._is_read and len(self._value) < _MAX_VALUE:
             self._value += text[start : min(end, start + _MAX_VALUE)]

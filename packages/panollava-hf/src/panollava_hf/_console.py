@@ -53,6 +53,8 @@ def progress(*, unit: str = "count", transient: bool = True, disable: bool = Fal
 
     amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), amount, TimeRemainingColumn())
+    # In a file, bars that disappear would leave an empty line
+    disable = disable or (transient and not console().is_terminal)
     return Progress(*columns, console=console(), transient=transient, disable=disable)
 
 

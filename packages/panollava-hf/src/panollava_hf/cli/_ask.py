@@ -26,6 +26,8 @@ from panollava_hf.cli._usage import check_model, load, usage_errors
 if TYPE_CHECKING:
     from panollava_hf.asking import Answer, Answerer
 
+_MAX_WIDTH = 16_384
+
 
 def ask(
     panorama: Annotated[str, typer.Argument(help="A panorama: an image file, or an http(s) URL.")],
@@ -63,7 +65,9 @@ def ask(
         from panollava_geometry.addresses import is_address, source_name
 
         options = load_options(hfov, partial, eye, whole_sphere)
-        image = load_equirectangular(panorama, **options)  # before the model, which may take minutes
+        # Before the model, which may take minutes. No view of a model needs more than this width; it bounds the sphere
+        # around a strip with a small field of view.
+        image = load_equirectangular(panorama, max_width=_MAX_WIDTH, **options)
         answerer = load(model, device)
     with _console.status("Answering …"):
         answer = answerer.answer(image, question, max_new_tokens=max_new_tokens)
@@ -105,7 +109,7 @@ def _check_file(panorama: str) -> None:
     """Report a missing file before torch is imported; URLs and anything unusual are left to the reader."""
     is_url = "://" in panorama or panorama.lower().startswith(("http:", "https:", "data:"))
     if not is_url and not os.path.exists(panorama):
-        raise UsageError(f"{panorama}: no such file")
+        raise UsageError(f"{panorama if panorama.strip() else repr(panorama)}: no such file")
 
 
 def _print_notes(answerer: "Answerer", answer: "Answer", *, embedded: bool) -> None:

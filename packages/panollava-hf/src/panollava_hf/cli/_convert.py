@@ -28,18 +28,24 @@ class DType(enum.StrEnum):
 
 
 def convert(
-    lightning_ckpt: Annotated[Path, typer.Option(help="Checkpoint of the original code (runs/…/last.ckpt).")],
-    output_dir: Annotated[Path, typer.Option(help="Folder to write; it must not exist yet.")],
+    lightning_ckpt: Annotated[
+        Path, typer.Option(metavar="FILE", help="Checkpoint of the original code (runs/…/last.ckpt).")
+    ],
+    output_dir: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write; it must not exist yet.")],
     model_type: Annotated[ModelType, typer.Option(help="Type of the new model.")] = ModelType.CONDITIONAL_GENERATION,
     model_config: Annotated[
         Path | None,
-        typer.Option(help="The run's model config, JSON or YAML; default: the one next to the checkpoint."),
+        typer.Option(
+            metavar="FILE", help="The run's model config, JSON or YAML; default: the one next to the checkpoint."
+        ),
     ] = None,
     vision_tower: Annotated[
-        str | None, typer.Option(help="Vision tower, a folder or Hub id; default: as the run named it.")
+        str | None,
+        typer.Option(metavar="MODEL", help="Vision tower, a folder or Hub id; default: as the run named it."),
     ] = None,
     text_tower: Annotated[
-        str | None, typer.Option(help="Language model, a folder or Hub id; default: as the run named it.")
+        str | None,
+        typer.Option(metavar="MODEL", help="Language model, a folder or Hub id; default: as the run named it."),
     ] = None,
     merge_lora: Annotated[
         bool, typer.Option("--merge-lora", help="Merge LoRA into the weights; default: keep it in adapter/.")

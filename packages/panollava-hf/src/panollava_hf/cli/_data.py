@@ -43,7 +43,10 @@ def _group() -> None:
 @data.command()
 def check(
     table: Annotated[
-        Path, typer.Argument(help="CSV, JSONL or Parquet file with a column for image, question and answer.")
+        Path,
+        typer.Argument(
+            metavar="TABLE", help="CSV, JSONL or Parquet file with a column for image, question and answer."
+        ),
     ],
     fix: Annotated[Path | None, typer.Option(metavar="OUT.csv", help="Write a repaired CSV file.")] = None,
     column: Annotated[
@@ -67,7 +70,7 @@ def check(
             count, unusable, missing = check_rows(table, columns)
             _print_rows(table, unusable)
             _say_missing(table, missing)
-            say(f"{table}: {count} rows, {unusable.count or 'no'} broken rows.")
+            say(f"{table}: {_rows(count)}, {_rows(unusable.count, 'broken ')}.")
             return 1 if unusable.count else 0
         found = check_csv(table, columns)
         for fault in found.faults:
@@ -96,7 +99,7 @@ def check(
         say(f"{table}: no rows.")
         return 1
     if not found.faults and not found.unusable.count:
-        say(f"{table}: {len(found.rows)} rows, no broken rows.")
+        say(f"{table}: {_rows(len(found.rows))}, no broken rows.")
     return 1 if found.unusable.count or (undecided if fix is not None else found.faults) else 0
 
 
@@ -167,4 +170,8 @@ def _print_rows(table: Path, unusable: "Unusable") -> None:
 
 def _say_missing(table: Path, missing: "Unusable") -> None:
     if missing.count:
-        say(f"{table}: {missing.count} images cannot be used: {missing.listed()}")
+        say(f"{table}: {missing.count} image{'s' * (missing.count != 1)} cannot be used: {missing.listed()}")
+
+
+def _rows(number: int, kind: str = "") -> str:
+    return f"{number or 'no'} {kind}row{'s' * (number != 1)}"

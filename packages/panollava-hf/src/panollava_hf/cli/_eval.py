@@ -27,14 +27,17 @@ class DType(enum.StrEnum):
 
 def eval_(
     data: Annotated[
-        str, typer.Option(help="PanoShapes folder, table (.csv, .jsonl, .parquet), or the id of a dataset.")
+        str,
+        typer.Option(metavar="DATA", help="PanoShapes folder, table (.csv, .jsonl, .parquet), or the id of a dataset."),
     ],
-    output: Annotated[Path, typer.Option(help="Folder of results; a stopped evaluation in it is continued.")],
+    output: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder of results; a stopped evaluation in it is continued.")
+    ],
     model: Annotated[
-        str | None, typer.Option(help="Checkpoint folder or Hub id; default: the embedded checkpoint.")
+        str | None, typer.Option(metavar="MODEL", help="Checkpoint folder or Hub id; default: the embedded checkpoint.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Split of a folder or dataset.")] = "test",
-    limit: Annotated[int | None, typer.Option(min=1, help="Use only the first N questions.")] = None,
+    split: Annotated[str, typer.Option(metavar="NAME", help="Split of a folder or dataset.")] = "test",
+    limit: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help="Use only the first N questions.")] = None,
     captions: Annotated[
         bool, typer.Option("--captions", help="Score the rows of a table without families as captions.")
     ] = False,
@@ -47,10 +50,18 @@ def eval_(
             metavar="YAW|random", help="Also ask about panoramas rotated by a yaw in degrees, or a random one each."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the shuffled images and random yaws.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Number of questions answered together.")] = 64,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Maximum length of an answer, in tokens.")] = 64,
-    device: Annotated[str, typer.Option(help="Device of the model: cpu, cuda, cuda:1, mps …")] = "cpu",
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="NUMBER", help="Seed of the shuffled images and random yaws.")
+    ] = 0,
+    batch_size: Annotated[
+        int, typer.Option(min=1, metavar="NUMBER", help="Number of questions answered together.")
+    ] = 64,
+    max_new_tokens: Annotated[
+        int, typer.Option(min=1, metavar="NUMBER", help="Maximum length of an answer, in tokens.")
+    ] = 64,
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="Device of the model: cpu, cuda, cuda:1, mps …")
+    ] = "cpu",
     dtype: Annotated[DType | None, typer.Option(help="Floating-point type of the model; default: as stored.")] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out and count unreadable panoramas and unusable rows.")

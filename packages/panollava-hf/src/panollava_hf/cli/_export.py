@@ -10,24 +10,36 @@ from panollava_hf.cli._usage import check_model, usage_errors
 
 
 def export(
-    output: Annotated[Path, typer.Argument(help="Folder to write; it must not exist, or be empty.")],
+    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write; it must not exist, or be empty.")],
     model: Annotated[
-        str | None, typer.Option(help="Checkpoint folder or Hub id; default: the embedded checkpoint.")
+        str | None, typer.Option(metavar="MODEL", help="Checkpoint folder or Hub id; default: the embedded checkpoint.")
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
+    revision: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Branch, tag or commit of a model on the Hub.")
+    ] = None,
     model_id: Annotated[
         str | None,
-        typer.Option("--repo-id", help="Model name in the card's examples; `panollava push` fills it in too."),
+        typer.Option(
+            "--repo-id",
+            metavar="OWNER/NAME",
+            help="Model name in the card's examples; `panollava push` fills it in too.",
+        ),
     ] = None,
     licence: Annotated[
-        str | None, typer.Option("--license", help="Licence of the weights, as the Hub spells it: apache-2.0, mit …")
+        str | None,
+        typer.Option(
+            "--license", metavar="NAME", help="Licence of the weights, as the Hub spells it: apache-2.0, mit …"
+        ),
     ] = None,
     dataset: Annotated[
-        list[str] | None, typer.Option(help="Hub id of training data, for the model card; repeatable.")
+        list[str] | None, typer.Option(metavar="ID", help="Hub id of training data, for the model card; repeatable.")
     ] = None,
     results: Annotated[
         Path | None,
-        typer.Option(help="Evaluation results for the model card: results.json of `panollava eval`, or a JSON list."),
+        typer.Option(
+            metavar="FILE",
+            help="Evaluation results for the model card: results.json of `panollava eval`, or a JSON list.",
+        ),
     ] = None,
 ) -> None:
     """Export a checkpoint to a folder that loads with transformers alone: code, weights, processor and model card."""

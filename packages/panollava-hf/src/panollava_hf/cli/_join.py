@@ -11,13 +11,14 @@ from panollava_hf.cli._usage import check_tower, usage_errors
 
 
 def join(
-    output: Annotated[Path, typer.Argument(help="Folder to write; it must not exist yet.")],
-    vision: Annotated[str, typer.Option(help="Vision tower: folder or Hub id.")],
-    text: Annotated[str, typer.Option(help="Causal language model: folder or Hub id.")],
-    resampler: Annotated[str, typer.Option(help="Resampler type.")] = "mlp",
-    latent_dimension: Annotated[int, typer.Option(min=1, help="Width of the latent tokens.")] = 768,
+    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write; it must not exist yet.")],
+    vision: Annotated[str, typer.Option(metavar="MODEL", help="Vision tower: folder or Hub id.")],
+    text: Annotated[str, typer.Option(metavar="MODEL", help="Causal language model: folder or Hub id.")],
+    resampler: Annotated[str, typer.Option(metavar="TYPE", help="Resampler type.")] = "mlp",
+    latent_dimension: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Width of the latent tokens.")] = 768,
     view_size: Annotated[
-        int | None, typer.Option(min=1, help="Pixels per view; default: the vision tower's image size.")
+        int | None,
+        typer.Option(min=1, metavar="NUMBER", help="Pixels per view; default: the vision tower's image size."),
     ] = None,
 ) -> None:
     """Join two pretrained towers with an untrained connector, ready for training."""

@@ -11,11 +11,11 @@ from panollava_hf.cli._usage import usage_errors
 
 
 def push(
-    folder: Annotated[Path, typer.Argument(help="Folder that `panollava export` wrote.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that `panollava export` wrote.")],
     repo_id: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Repository; created if it does not exist.")],
-    tag: Annotated[str | None, typer.Option(help="Tag of the new commit, as in v1.0.0.")] = None,
+    tag: Annotated[str | None, typer.Option(metavar="TAG", help="Tag of the new commit, as in v1.0.0.")] = None,
     public: Annotated[bool, typer.Option("--public", help="Make a new repository public; default: private.")] = False,
-    message: Annotated[str | None, typer.Option(help="Commit message.")] = None,
+    message: Annotated[str | None, typer.Option(metavar="TEXT", help="Commit message.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be pushed, and send nothing.")] = False,
 ) -> None:
     """Push an exported folder to the Hub in one commit.

@@ -15,9 +15,9 @@ from panollava_hf.cli._usage import usage_errors
 
 def train(
     config: Annotated[
-        str | None, typer.Option(help="Recipe: a YAML file, or the name of a recipe in this package.")
+        str | None, typer.Option(metavar="RECIPE", help="Recipe: a YAML file, or the name of a recipe in this package.")
     ] = None,
-    stage: Annotated[str, typer.Option(help="vicreg, resampler, finetune, or all.")] = "all",
+    stage: Annotated[str, typer.Option(metavar="STAGE", help="vicreg, resampler, finetune, or all.")] = "all",
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was stopped.")] = False,
     changes: Annotated[
         list[str] | None,

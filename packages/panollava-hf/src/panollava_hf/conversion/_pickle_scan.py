@@ -1,4 +1,4 @@
-"""A pickle followed operation by operation before PyTorch reads it: a small file could exhaust the machine.
+"""A pickle followed operation by operation before PyTorch reads it, so that a small file cannot exhaust the machine.
 
 PyTorch's `weights_only` reader runs no code, but it builds whatever a pickle describes. Hashing a tuple of a million
 levels crashes Python, and hashing one of sixty levels that share their parts does not end. The scan keeps PyTorch's

@@ -9,8 +9,12 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Set
 from enum import IntEnum
 
-#: How the names of image files end.
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".exr", ".hdr", ".avif")
+#: How the names of image files end, also of those that need a plugin of Pillow or must be converted first.
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".insp", ".png", ".apng", ".webp", ".tif", ".tiff", ".bmp", ".dib"),
+    *(".avif", ".gif", ".heic", ".heif", ".jxl", ".jp2", ".j2k", ".jpx", ".ppm", ".tga", ".psd", ".qoi", ".dds"),
+    *(".exr", ".hdr"),
+)
 _SCHEME = re.compile(r"(?:https?|s3|gs|file|hf)://", re.IGNORECASE)
 #: A quoted field at the beginning of a row.
 _QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)",')
@@ -119,7 +123,7 @@ def _end_of_path(row: str, commas: list[int], exists: Callable[[str], bool]) -> 
 
 
 def shapes_of_splits(text: str, commas: list[int]) -> list[tuple[Shape, Shape]]:
-    """The shapes of the texts before and after each comma, in one pass through the text.
+    """The shapes of the texts before and after each comma, reading the text once.
 
     Example:
         >>> [tuple(map(int, pair)) for pair in shapes_of_splits('a,"b, c"', [1, 4])]
