@@ -115,6 +115,8 @@ def test_an_address_is_shown_without_secrets(text, shown):
 
 def test_a_shown_address_is_short():
     assert len(shown_address("http://h/" + "a" * 100_000)) <= 160
+    whole = "http://h/" + "a" * 1000
+    assert source_name(f"{whole}?token=PW", shorten=False) == whole
 
 
 @pytest.mark.parametrize(

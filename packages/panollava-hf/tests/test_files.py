@@ -109,7 +109,7 @@ def test_a_damaged_json_file_is_one_clear_error(tmp_path, content):
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
     before = path.read_bytes()
     with pytest.raises(
-        ModelError, match=r"config\.json: (expected a JSON object, got|this file is not JSON)"
+        ModelError, match=r"config\.json: (expected a JSON object, got|this is not valid JSON)"
     ) as caught:
         edit_json(path, lambda found: found.update(a=1))
     assert len(str(caught.value)) < 600

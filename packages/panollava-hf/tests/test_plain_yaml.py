@@ -63,7 +63,7 @@ def test_plain_data_is_read(tmp_path, content, expected):
         ("a: [1", "not valid YAML"),
         (b"a: 1\nb: \xff\n", "line 2: this is not UTF-8 text; save a recipe as UTF-8"),
         (b"\xff\xfea", "this is not UTF-8 text"),
-        (b"a" * (MAX_BYTES + 1), r"yaml: it has 1,048,577 bytes; expected a recipe, a file of at most 1,048,576 bytes"),
+        (b"a" * (MAX_BYTES + 1), r"yaml: this file has 1,048,577 bytes, expected at most 1,048,576; give a recipe"),
     ],
 )
 def test_everything_else_is_one_short_line_and_quick(tmp_path, content, message):
@@ -82,9 +82,9 @@ def test_everything_else_is_one_short_line_and_quick(tmp_path, content, message)
 def test_only_a_regular_file_is_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path):
-        with pytest.raises(RecipeError, match="it is not a file; expected"):
+        with pytest.raises(RecipeError, match="this is not a regular file; give"):
             read_yaml(path, RecipeError)
-    with pytest.raises(RecipeError, match=r"missing\.yaml: the file cannot be read \(No such file or directory\)"):
+    with pytest.raises(RecipeError, match=r"missing\.yaml: this file cannot be read \(No such file or directory\)"):
         read_yaml(tmp_path / "missing.yaml", RecipeError)
     with pytest.raises(RecipeError, match=r"cannot be read \(.*null"):
         read_yaml(tmp_path / "a\0b", RecipeError)

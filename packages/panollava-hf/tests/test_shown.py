@@ -1,37 +1,41 @@
-import json
-
 import pytest
-from panollava_hf._shown import json_line, printable, public_url
+from panollava_hf._shown import listed, shortened, shown
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("value", "text"),
     [
-        ("https://example.org/a.jpg", "https://example.org/a.jpg"),
-        ("https://example.org/a.jpg?token=SECRET", "https://example.org/a.jpg"),
-        ("HTTP://me:SECRET@example.org:8080/a b.jpg#SECRET", "HTTP://example.org:8080/a b.jpg"),
-        ("http://me:SEC/RET@example.org/a.jpg", "http://example.org/a.jpg"),
-        ("https:\\\\example.org\\a.jpg?SECRET", "https://example.org/a.jpg"),
-        (" https:/example.org/a.jpg?SECRET ", "https://example.org/a.jpg"),
-        ("http://[::1]:80/é.jpg?SECRET\n", "http://[::1]:80/é.jpg"),
-        ("https://example.org/@me/a.jpg", "https://example.org/@me/a.jpg"),
-        ("images/what? #1 me:x@y.jpg", "images/what? #1 me:x@y.jpg"),
-        ("ftp://example.org/a?b", "ftp://example.org/a?b"),
+        ("é\n", "'é\\n'"),
+        ("x" * 1000, "'" + "x" * 80 + "'…"),
+        (True, "True"),
+        (10**1000, "an integer of 3322 bits"),
+        ([1, None, "a"], "[1, None, 'a']"),
+        ((1.5,), "(1.5,)"),
+        ({"height": 3, "width": None}, "{'height': 3, 'width': None}"),
+        ({}, "{}"),
+        ({"a": {}}, "a dict of 1 item"),
+        ({1}, "a set of 1 item"),
+        ([0] * 7, "a list of 7 items"),
+        (object(), "a value of type object"),
     ],
 )
-def test_a_url_is_shown_without_secrets(text, shown):
-    assert public_url(text) == shown
-    assert public_url(shown) == shown
+def test_a_value_is_short_and_on_one_line(value, text):
+    assert shown(value) == text
+    assert text.isprintable()
 
 
-@pytest.mark.parametrize(
-    "text", ["ordinary é 한 🙂", "\u2028 \u2029 \x85 \x0b \x0c \x1c \r \n", "\ud800 and \udc80", '"\\']
-)
-def test_a_value_is_one_line_of_utf8_that_reads_back(text):
-    line = json_line({"text": text}).encode()
-    assert line.count(b"\n") == 1
-    assert line.endswith(b"\n")
-    assert json.loads(line) == {"text": text}
-    if "é" in text:
-        assert "é".encode() in line, "readable where it can be"
-    printable(text).encode()
+def test_what_a_value_contains_is_not_followed():
+    shared = []
+    for _ in range(100):
+        shared = [shared, shared]
+    assert shown(shared) == "a list of 2 items"
+    shared[0] = shared
+    assert shown({"a": shared}) == "a dict of 1 item"
+
+
+def test_few_of_many_texts():
+    assert listed(["a", "b"], 2) == "a, b"
+    assert listed(["a", "b", "c"], 2, "; ") == "a; b; and 1 more"
+    assert listed([], 2) == ""
+    assert shortened("a \n b", 3) == "a b"
+    assert shortened("x" * 1000, 10) == "x" * 9 + "…"

@@ -51,8 +51,8 @@ def is_address(text: str) -> bool:
     return "://" in text or re.match(r"[\s<\"']*https?:[/\\]", text, re.IGNORECASE) is not None
 
 
-def shown_address(text: str) -> str:
-    """A URL as messages show it: scheme, host and path, of bounded length, for malformed URLs too.
+def shown_address(text: str, *, shorten: bool = True) -> str:
+    """A URL as messages show it: scheme, host and path, of bounded length with `shorten`, for malformed URLs too.
 
     Query, fragment, user name and password are left out. If the text may contain a password, everything is left out
     up to the last `@`.
@@ -74,7 +74,7 @@ def shown_address(text: str) -> str:
         port = slash = path = ""
     name = f"{scheme.lower()}://{'…@' if marked else ''}{host}{'' if marked else port}{slash}{path}"
     name = "".join(character if character.isprintable() else "\ufffd" for character in name)
-    return name if len(name) <= _MAX_SHOWN else f"{name[: _MAX_SHOWN - 60]}…{name[-59:]}"
+    return name if len(name) <= _MAX_SHOWN or not shorten else f"{name[: _MAX_SHOWN - 60]}…{name[-59:]}"
 
 
 def read_address(text: str, name: str) -> Address:

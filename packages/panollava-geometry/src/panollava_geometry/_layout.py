@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Literal
 
-from panollava_geometry._errors import PanoramaError
+from panollava_geometry._errors import PanoramaError, short
 from panollava_geometry._sphere import Degrees
 
 
@@ -27,11 +27,11 @@ class Layout:
             is_number = isinstance(self.hfov_deg, Real) and not isinstance(self.hfov_deg, bool)
             if not is_number or not 0 < self.hfov_deg <= 360:
                 raise PanoramaError(
-                    f"hfov_deg (--hfov) must be a number of degrees in (0, 360], got {repr(self.hfov_deg)[:80]}; "
+                    f"hfov_deg (--hfov) must be a number of degrees in (0, 360], got {short(self.hfov_deg)}; "
                     "it is the horizontal field of view of the image"
                 )
         if self.eye not in (None, "left", "right"):
-            raise PanoramaError(f"eye must be 'left', 'right' or None, got {repr(self.eye)[:80]}")
+            raise PanoramaError(f"eye must be 'left', 'right' or None, got {short(self.eye)}")
         given = [
             name
             for name, is_given in (

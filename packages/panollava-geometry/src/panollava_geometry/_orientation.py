@@ -5,7 +5,7 @@ import warnings
 
 from PIL import Image
 
-from panollava_geometry._errors import PanoramaWarning, one_line
+from panollava_geometry._errors import PanoramaWarning, one_line, short
 from panollava_geometry._quiet import quiet_pillow
 
 _ORIENTATION = 0x0112
@@ -41,7 +41,7 @@ def read_orientation(image: Image.Image, name: str) -> int:
         return 1
     if isinstance(value, int) and 1 <= value <= 8:
         return value
-    _note(name, f"its EXIF orientation is {repr(value)[:40]}, expected a number from 1 to 8")
+    _note(name, f"its EXIF orientation is {short(value)}, expected a number from 1 to 8")
     return 1
 
 

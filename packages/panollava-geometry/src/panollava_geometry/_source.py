@@ -26,11 +26,16 @@ FileSource = str | os.PathLike[str] | bytes | BinaryFile
 _MAX_NAME = 300
 
 
-def source_name(source: object) -> str:
-    """The name of a source in messages. A URL is shown without its query and credentials."""
+def source_name(source: object, *, shorten: bool = True) -> str:
+    """The name of a source in messages. A URL is shown without its query and credentials.
+
+    Args:
+        source: Path, URL, file object or anything else that panoramas are loaded from.
+        shorten: Whether the middle of a long URL is left out.
+    """
     if isinstance(source, str | os.PathLike):
         path = os.fsdecode(source)
-        return shown_address(path) if is_address(path) else _shown(path) or "''"
+        return shown_address(path, shorten=shorten) if is_address(path) else _shown(path) or "''"
     if isinstance(source, Image.Image):
         return _shown(getattr(source, "filename", "")) or "the image"
     return _shown(getattr(source, "name", "")) or f"the {type(source).__name__}"

@@ -4,10 +4,11 @@ The limits are far above anything in use. They keep a wrong or hostile value fro
 """
 
 import math
-import reprlib
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeGuard
+
+from panollava_hf._shown import shown
 
 #: Views of one panorama, pixels of one side of a view, and pixels and tokens of all views together.
 MAX_VIEWS, MAX_SIDE, MAX_PIXELS, MAX_TOKENS = 1024, 8192, 2**28, 2**22
@@ -18,19 +19,6 @@ REPEATS = (
     "num_hidden_layers num_layers n_layer n_layers encoder_layers decoder_layers num_decoder_layers num_encoder_blocks "
     "num_blocks num_stages depth depths num_experts num_local_experts n_routed_experts"
 ).split()
-
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = 60
-
-
-def shown(value: Any) -> str:
-    """A value for a message, of bounded length.
-
-    Example:
-        >>> len(shown("x" * 1000)) < 100
-        True
-    """
-    return " ".join(_short.repr(value).split())
 
 
 def require_count(name: str, value: Any, low: int, high: int, *, optional: bool = False) -> None:

@@ -85,6 +85,11 @@ def boundary(kind: type[PanoLLaVaError], problem: str, remedy: str) -> Iterator[
         raise kind(f"{problem} ({one_line(error)}); {remedy}") from error
 
 
+def reason(error: BaseException) -> str:
+    """Why the system refused a file, without its path, which the message has already; else the exception's own text."""
+    return getattr(error, "strerror", None) or one_line(error)
+
+
 def one_line(error: BaseException) -> str:
     """The text of an exception as one line of bounded length; its class where it has none."""
     text = " ".join(str(error)[: 4 * _MAX_CAUSE].split()) or type(error).__name__

@@ -2,16 +2,17 @@
 
 import json
 import os
-import reprlib
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from panollava_hf._errors import ModelError, OutputExistsError, UsageError, boundary
+from panollava_hf._errors import OutputExistsError, UsageError
+from panollava_hf._json_file import TOKENIZER_BYTES, read_object
+from panollava_hf._weight_files import follow_umask
 
 
 def write_whole(path: Path, content: str | bytes, *, mode: int | None = None, durable: bool = True) -> None:
@@ -52,18 +53,6 @@ def write_whole(path: Path, content: str | bytes, *, mode: int | None = None, du
         raise
     if durable:
         _sync(path.parent)
-
-
-def follow_umask(files: Iterable[Path]) -> None:
-    """Give files the permissions of new files under the current umask; safetensors writes for the owner alone."""
-    mode = None
-    for file in files:
-        if mode is None:
-            probe = file.with_name(f".{secrets.token_hex(8)}")  # `os.umask` would change it for other threads
-            probe.touch(exist_ok=False)
-            mode = stat.S_IMODE(probe.stat().st_mode)
-            probe.unlink()
-        file.chmod(mode)
 
 
 def _sync(path: Path) -> None:
@@ -169,11 +158,6 @@ def edit_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """
     if not path.is_file():
         return
-    with boundary(ModelError, f"{path}: this file is not JSON", "it is damaged; fetch or write the folder again"):
-        content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise ModelError(
-            f"{path}: expected a JSON object, got {reprlib.repr(content)}; fetch or write the folder again"
-        )
+    content = read_object(path, TOKENIZER_BYTES, remedy="fetch or write the folder again")
     change(content)
     write_whole(path, json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")

@@ -1,29 +1,38 @@
-"""JSON files that may come from anywhere: read as data, within bounds, with one-line errors."""
+"""Small files that may come from anywhere: read within bounds, JSON as data, with one-line errors."""
 
 import json
 import stat
 from pathlib import Path
 from typing import Any
 
-from panollava_hf._errors import ModelError, one_line
+from panollava_hf._errors import ModelError, PanoLLaVaError, boundary, reason
+from panollava_hf._shown import shown
 
-#: What git leaves in the place of a large file without git-lfs.
+#: What git leaves in the place of a large file without git-lfs, and what this is.
 POINTER = b"version https://git-lfs.github.com/spec/"
+POINTER_TEXT = "a Git LFS pointer, not the file itself; run `git lfs pull` in its folder"
 #: Largest configuration file, and the largest of all: tokenizers of 250,000 tokens have about 40 MB.
 CONFIG_BYTES, TOKENIZER_BYTES = 2**24, 2**28
 #: How deeply objects may be nested. Configs have 5 levels; Python's own limit is about 1000.
 MAX_DEPTH = 64
+#: What to do about a damaged file of a model.
+AGAIN = "copy or download the file again"
 
 
-def read_object(path: Path, limit: int = CONFIG_BYTES) -> dict[str, Any]:
+def read_object(
+    path: Path, limit: int = CONFIG_BYTES, *, kind: type[PanoLLaVaError] = ModelError, remedy: str = AGAIN
+) -> dict[str, Any]:
     """Read a JSON object.
 
     Args:
         path: The file.
         limit: Its largest size in bytes.
+        kind: Class of the error.
+        remedy: What the user can do, for the message.
 
     Raises:
-        ModelError: It is missing, not a regular file, too large, cut off, a Git LFS pointer, or not a JSON object.
+        PanoLLaVaError: Of class `kind`: it is missing, not a regular file, too large, cut off, a Git LFS pointer, or
+            not a JSON object.
 
     Example:
         >>> import tempfile
@@ -32,40 +41,79 @@ def read_object(path: Path, limit: int = CONFIG_BYTES) -> dict[str, Any]:
         >>> read_object(path)
         {'model_type': 'panollava'}
     """
-    require_file(path)
-    size = path.stat().st_size
-    if size > limit:
-        raise ModelError(f"{path}: this file has {size:,} bytes, expected at most {limit:,}; use the original file")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        content = json.loads(text)
-        depth = _depth(content)
-    except (ValueError, RecursionError) as error:
-        hint = "it is empty" if not size else one_line(error)
-        raise ModelError(f"{path}: this is not valid JSON ({hint}); copy or download the file again") from error
+    content = parse_json(read_bytes(path, limit, kind=kind, remedy=remedy), str(path), kind=kind, remedy=remedy)
     if not isinstance(content, dict):
-        raise ModelError(f"{path}: expected a JSON object, got {json_kind(content)}; copy or download the file again")
-    if depth > MAX_DEPTH:
-        raise ModelError(f"{path}: its values are nested deeper than {MAX_DEPTH} levels; use the original file")
+        raise kind(f"{path}: expected a JSON object, got {json_kind(content)}; {remedy}")
     return content
 
 
-def require_file(path: Path) -> None:
-    """Check that a path is a regular file with its own content.
+def parse_json(
+    content: bytes, name: str, *, kind: type[PanoLLaVaError] = ModelError, remedy: str = AGAIN, once: bool = False
+) -> Any:
+    """The value of a JSON text.
+
+    Args:
+        content: The text in UTF-8.
+        name: Where it comes from; messages begin with it.
+        kind: Class of the error.
+        remedy: What the user can do, for the message.
+        once: Whether a name that an object gives twice is an error; otherwise the last one counts.
 
     Raises:
-        ModelError: It is missing, unreadable, a folder, pipe or device, or a Git LFS pointer.
+        PanoLLaVaError: Of class `kind`: it is not JSON, or nested too deeply.
+    """
+    with boundary(kind, f"{name}: this is not valid JSON", remedy):
+        if not content.strip():
+            raise ValueError("it is empty")
+        found = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_once if once else None)
+        if _depth(found) > MAX_DEPTH:
+            raise ValueError(f"its values are nested deeper than {MAX_DEPTH} levels")
+    return found
+
+
+def read_bytes(
+    path: Path, limit: int, *, kind: type[PanoLLaVaError] = ModelError, remedy: str = "use the original file"
+) -> bytes:
+    """The content of a file.
+
+    Args:
+        path: The file.
+        limit: Its largest size in bytes.
+        kind: Class of the error.
+        remedy: What the user can do, for the message.
+
+    Raises:
+        PanoLLaVaError: Of class `kind`: it is missing, unreadable, not a regular file, too large, or a Git LFS pointer.
+    """
+    size = require_file(path, kind=kind, remedy=remedy)
+    if size > limit:
+        raise kind(f"{path}: this file has {size:,} bytes, expected at most {limit:,}; {remedy}")
+    return path.read_bytes()
+
+
+def require_file(path: Path, *, kind: type[PanoLLaVaError] = ModelError, remedy: str = AGAIN) -> int:
+    """Check that a path is a regular file with its own content.
+
+    Returns:
+        Its size in bytes.
+
+    Raises:
+        PanoLLaVaError: Of class `kind`: it is missing, unreadable, a folder, pipe or device, or a Git LFS pointer.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ModelError(f"{path}: this is not a regular file; replace it by the file itself")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise kind(f"{path}: this is not a regular file; {remedy}")
         with path.open("rb") as stream:
             head = stream.read(len(POINTER))
-    except OSError as error:
-        raise ModelError(f"{path}: this file cannot be read ({error.strerror or error})") from error
+    except PanoLLaVaError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
+        raise kind(f"{path}: this file cannot be read ({reason(error)}); {remedy}") from error
     if head == POINTER:
-        kind = "the weights are" if path.suffix in (".safetensors", ".bin") else "this file is"
-        raise ModelError(f"{path}: {kind} a Git LFS pointer, not the file itself; run `git lfs pull` in its folder")
+        what = "the weights are" if path.suffix in (".safetensors", ".bin") else "this file is"
+        raise kind(f"{path}: {what} {POINTER_TEXT}")
+    return status.st_size
 
 
 def json_kind(value: Any) -> str:
@@ -77,6 +125,26 @@ def json_kind(value: Any) -> str:
     """
     names = {list: "a list", dict: "an object", str: "a text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """A value as JSON that ends with a line feed and can be encoded as UTF-8; one line without `indent`."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # half a surrogate pair: written as an escape, which reads back as it was
+        text = json.dumps(value, indent=indent)
+    return text + "\n"
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, each of whose names occurs once."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the name {shown(name)} occurs twice; remove one")
+        found[name] = value
+    return found
 
 
 def _depth(content: Any) -> int:

@@ -24,7 +24,7 @@ from transformers.utils import cached_file
 
 from panollava_hf._adapter_config import read_adapter_config, require_rank
 from panollava_hf._errors import ModelError, boundary
-from panollava_hf._weight_files import read_header
+from panollava_hf._weight_files import follow_umask, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -264,8 +264,7 @@ def write_adapter(folder: Path, state: dict[str, Tensor], settings: "LoraConfig"
     tensors = {PREFIX + name.removeprefix(PREFIX): value.contiguous() for name, value in state.items()}
     save_file(tensors, folder / WEIGHTS_FILE, {"format": "pt"})
     settings.save_pretrained(str(folder))
-    # safetensors makes files that only their owner can read; the settings follow the umask
-    (folder / WEIGHTS_FILE).chmod((folder / CONFIG_FILE).stat().st_mode & 0o777)
+    follow_umask([folder / WEIGHTS_FILE])
 
 
 def save_with_adapter(save: Any, model: Any, directory: str | Path, options: dict[str, Any]) -> None:

@@ -4,8 +4,6 @@ The parser's events are checked before any object is made from them, so that dee
 very large files cost nothing.
 """
 
-import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +12,9 @@ from typing import Any
 
 import yaml
 
-from panollava_hf._errors import PanoLLaVaError, boundary, one_line
+from panollava_hf._errors import PanoLLaVaError, boundary
+from panollava_hf._json_file import read_bytes
+from panollava_hf._shown import shown
 
 #: Largest file, in bytes.
 MAX_BYTES = 2**20
@@ -59,15 +59,7 @@ def read_yaml(path: Path, kind: type[PanoLLaVaError], *, what: str = "a YAML fil
         >>> read_yaml(path, PanoLLaVaError)
         {'a': [1, True, '2026-11-28']}
     """
-    try:
-        information = path.stat()
-        content = path.read_bytes() if _is_small_file(information) else None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or one_line(error)
-        raise kind(f"{path}: the file cannot be read ({reason}); expected {what}") from error
-    if content is None:
-        size = f"it has {information.st_size:,} bytes" if stat.S_ISREG(information.st_mode) else "it is not a file"
-        raise kind(f"{path}: {size}; expected {what}, a file of at most {MAX_BYTES:,} bytes")
+    content = read_bytes(path, MAX_BYTES, kind=kind, remedy=f"give {what}")
     utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
     try:
         text = content.decode("utf-16" if utf16 else "utf-8-sig")
@@ -75,10 +67,6 @@ def read_yaml(path: Path, kind: type[PanoLLaVaError], *, what: str = "a YAML fil
         line = content.count(b"\n", 0, error.start) + 1
         raise kind(f"{path}, line {line}: this is not UTF-8 text; save {what} as UTF-8") from error
     return parse_yaml(text, str(path), kind)
-
-
-def _is_small_file(information: os.stat_result) -> bool:
-    return stat.S_ISREG(information.st_mode) and information.st_size <= MAX_BYTES
 
 
 def parse_yaml(text: str, name: str, kind: type[PanoLLaVaError]) -> Any:
@@ -154,7 +142,7 @@ def _check(events: Iterator[Any], name: str, kind: type[PanoLLaVaError]) -> None
             _add(parent, sizes[event.anchor], where, kind)
             continue
         if event.tag is not None and event.tag not in (*_TAGS, "!"):
-            raise kind(f"{where}: the tag {event.tag[:80]!r} is not supported; write plain values")
+            raise kind(f"{where}: the tag {shown(event.tag)} is not supported; write plain values")
         if isinstance(event, yaml.CollectionStartEvent):
             if key:
                 raise kind(f"{where}: a key is a list or mapping; expected a text or number")
@@ -167,7 +155,7 @@ def _check(events: Iterator[Any], name: str, kind: type[PanoLLaVaError]) -> None
         _add(parent, 1, where, kind)
         if key and event.value != "<<":
             if event.value in parent.keys:
-                raise kind(f"{where}: the key {event.value[:80]!r} is given twice; remove one")
+                raise kind(f"{where}: the key {shown(event.value)} is given twice; remove one")
             parent.keys.add(event.value)
 
 

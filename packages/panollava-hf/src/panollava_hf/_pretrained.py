@@ -25,13 +25,13 @@ from transformers import (
 from transformers.image_processing_base import ImageProcessingMixin
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
-from panollava_hf._bounds import shown
 from panollava_hf._chat_template import IMAGE_TOKEN
 from panollava_hf._compat import readable_settings
 from panollava_hf._errors import ModelError, boundary
 from panollava_hf._hub_source import find_source
 from panollava_hf._json_file import read_object
 from panollava_hf._lora import built_plain, start_adapters
+from panollava_hf._shown import shown
 from panollava_hf._tokenizer_file import check_tokenizer
 from panollava_hf._weight_files import check_weights, require_whole
 

@@ -1,13 +1,16 @@
 """The weights in a checkpoint folder: which files hold them, and whether these are whole, from their headers alone."""
 
 import json
+import secrets
+import stat
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from panollava_hf._errors import ModelError
-from panollava_hf._json_file import TOKENIZER_BYTES, read_object, require_file
+from panollava_hf._errors import ModelError, boundary
+from panollava_hf._json_file import AGAIN, TOKENIZER_BYTES, read_object, require_file
+from panollava_hf._shown import listed, shown
 
 #: Files that transformers loads weights from, in the order in which it looks for them.
 NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -46,11 +49,11 @@ def weight_files(folder: Path) -> list[Path]:
     files = sorted(set(names.values()))
     for name in files:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
-            raise ModelError(f"{found}: it names the file {name[:80]!r}, which is not in this folder; use the original")
+            raise ModelError(f"{found}: it names the file {shown(name)}, which is not in this folder; use the original")
     missing = [name for name in files if not (folder / name).exists()]
     if missing:
         raise ModelError(
-            f"{folder}: {len(missing)} of {len(files)} files of the weights are missing, first {missing[0][:80]!r}; "
+            f"{folder}: {len(missing)} of {len(files)} files of the weights are missing, first {shown(missing[0])}; "
             "copy or download them"
         )
     return [folder / name for name in files]
@@ -78,7 +81,8 @@ def require_whole(name: str | Path, info: Mapping[str, Any], *, fresh: Iterable[
         texts[kind] = [text for text in texts[kind] if not text.startswith(begins)]
     if extra:
         texts["unexpected_keys"] = []
-    found = [f"{kind.replace('_', ' ')}: {_first(keys)}" for kind, keys in texts.items() if keys]
+    cut = {kind: [key[:160] for key in sorted(keys)] for kind, keys in texts.items() if keys}
+    found = [f"{kind.replace('_', ' ')}: {listed(keys, 3)}" for kind, keys in cut.items()]
     if found:
         raise ModelError(
             f"the weights of {name} do not fit its config: {'; '.join(found)}; use the config.json that was saved with "
@@ -93,12 +97,6 @@ def _key_text(key: Any) -> str:
     return f"{name} is {tuple(stored)}, expected {tuple(expected)}"
 
 
-def _first(keys: list[str], count: int = 3) -> str:
-    """The first few of a list of names, and how many there are."""
-    more = f" and {len(keys) - count} more" if len(keys) > count else ""
-    return ", ".join(key[:160] for key in sorted(keys)[:count]) + more
-
-
 def read_header(path: Path) -> dict[str, Any]:
     """The entries of a safetensors file by name: `dtype`, `shape` and `data_offsets`.
 
@@ -106,16 +104,15 @@ def read_header(path: Path) -> dict[str, Any]:
         ModelError: It is cut off, longer than its header says, or not a safetensors file.
     """
     size = path.stat().st_size
-    again = "copy or download the file again"
     with path.open("rb") as stream:
         start = stream.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
         if size < 8 or (length <= MAX_HEADER and 8 + length > size):
-            raise ModelError(f"{path}: the weights are cut off after {size:,} bytes; {again}")
+            raise ModelError(f"{path}: the weights are cut off after {size:,} bytes; {AGAIN}")
         if not 2 <= length <= MAX_HEADER:
-            raise ModelError(f"{path}: this is not a safetensors file; {again}")
+            raise ModelError(f"{path}: this is not a safetensors file; {AGAIN}")
         header = stream.read(length)
-    try:
+    with boundary(ModelError, f"{path}: the header of the weights is damaged", AGAIN):
         entries = json.loads(header)
         entries.pop("__metadata__", None)
         end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
@@ -123,19 +120,19 @@ def read_header(path: Path) -> dict[str, Any]:
         for entry in entries.values():
             if not all(type(side) is int and side >= 0 for side in entry["shape"]):
                 raise ValueError("negative sizes")
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
-        raise ModelError(f"{path}: the header of the weights is damaged; {again}") from error
     if size != expected:
         cut = "are cut off" if size < expected else "do not end where they should"
-        raise ModelError(f"{path}: the weights {cut}: {size:,} bytes, expected {expected:,}; {again}")
+        raise ModelError(f"{path}: the weights {cut}: {size:,} bytes, expected {expected:,}; {AGAIN}")
     return dict(entries)
 
 
-def share_weights(folder: Path) -> None:
-    """Give the weights in a folder the permissions of its config.json.
-
-    safetensors writes files that only their owner can read; all others follow the umask.
-    """
-    if (folder / "config.json").is_file():
-        for path in folder.glob("*.safetensors"):
-            path.chmod((folder / "config.json").stat().st_mode & 0o777)
+def follow_umask(files: Iterable[Path]) -> None:
+    """Give files the permissions of new files under the current umask; safetensors writes for the owner alone."""
+    mode = None
+    for file in files:
+        if mode is None:
+            probe = file.with_name(f".{secrets.token_hex(8)}")  # `os.umask` would change it for other threads
+            probe.touch(exist_ok=False)
+            mode = stat.S_IMODE(probe.stat().st_mode)
+            probe.unlink()
+        file.chmod(mode)

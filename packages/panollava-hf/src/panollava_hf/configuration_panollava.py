@@ -29,9 +29,9 @@ from panollava_hf._bounds import (
     require_number,
     require_plan,
     require_total,
-    shown,
 )
 from panollava_hf._pretrained import resolve
+from panollava_hf._shown import shown
 
 __all__ = ["PanoLLaVaConfig"]
 

@@ -13,7 +13,8 @@ from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.processing_utils import ImagesKwargs
 
-from panollava_hf._bounds import as_size, require_flag, require_number, require_plan, require_total, shown
+from panollava_hf._bounds import as_size, require_flag, require_number, require_plan, require_total
+from panollava_hf._shown import shown
 
 __all__ = ["PanoLLaVaImageProcessor"]
 
@@ -42,7 +43,7 @@ def decoded(source: Any) -> Any:
     head, comma, text = source[:200].partition(",")
     if head.startswith("data:"):
         if not comma or not head.endswith(";base64"):
-            raise ValueError(f"{head[:60]!r} is not an image; expected a data URL like data:image/jpeg;base64,…")
+            raise ValueError(f"{shown(head)} is not an image; expected a data URL like data:image/jpeg;base64,…")
         text = source[len(head) + 1 :]
     elif BASE64.fullmatch(source):
         text = source
@@ -51,7 +52,7 @@ def decoded(source: Any) -> Any:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except ValueError as error:
-        raise ValueError(f"{source[:30]!r}… is not valid base64: {error}") from error
+        raise ValueError(f"{shown(source)} is not valid base64: {error}") from error
 
 
 def _statistic(name: str, values: Any, low: float) -> list[float]:

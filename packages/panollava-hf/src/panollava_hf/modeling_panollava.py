@@ -36,7 +36,7 @@ from panollava_hf._outputs import (
     tower_options,
 )
 from panollava_hf._pretrained import join_towers
-from panollava_hf._weight_files import share_weights
+from panollava_hf._weight_files import follow_umask
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 
 __all__ = ["PanoLLaVaForConditionalGeneration", "PanoLLaVaModel", "PanoLLaVaPreTrainedModel"]
@@ -70,9 +70,9 @@ class PanoLLaVaPreTrainedModel(PreTrainedModel):
             start()
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
-        """Save a checkpoint; the weights get the same permissions as the other files."""
+        """Save a checkpoint; the weights follow the umask, as the other files do."""
         super().save_pretrained(save_directory, *args, **kwargs)
-        share_weights(Path(save_directory))
+        follow_umask(Path(save_directory).glob("*.safetensors"))
 
 
 def _check_views(pixel_values: Tensor) -> None:

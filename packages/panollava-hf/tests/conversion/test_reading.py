@@ -345,7 +345,7 @@ MESSAGES = {
     "no state_dict": "expected a dictionary with a state_dict of tensors; it has weights",
     "a list": "got a list",
     "folder": "is a folder",
-    "missing": "no such file",
+    "missing": "this file cannot be read .No such file",
 }
 
 

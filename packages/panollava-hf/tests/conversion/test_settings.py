@@ -100,7 +100,7 @@ def test_embedding_without_the_placeholders_row(make_original, tmp_path):
 USAGE_ERRORS = {
     "no file": (["--lightning-ckpt", "no.ckpt"], "no.ckpt: no such file"),
     "no tower": (["--vision-tower", "no/such-tower"], "--vision-tower"),
-    "no config": (["--model-config", "no.yaml"], "no.yaml: the file cannot be read"),
+    "no config": (["--model-config", "no.yaml"], "no.yaml: this file cannot be read"),
     "a model type": (["--model-type", "detection"], "detection"),
     "a repository": (["--push-to-hub", "a/b/c"], "--push-to-hub a/b/c"),
     "a type": (["--dtype", "int8"], "int8"),

@@ -214,7 +214,7 @@ def test_a_folder_with_other_files_is_refused(tmp_path):
     with pytest.raises(EvaluationError, match="is a file"):
         claim_folder(tmp_path / "photo.jpg", MODEL, DATA, Settings())
     (tmp_path / "settings.json").write_text("{")
-    with pytest.raises(EvaluationError, match="is not JSON"):
+    with pytest.raises(EvaluationError, match="this is not valid JSON"):
         claim_folder(tmp_path, MODEL, DATA, Settings())
 
 
@@ -222,9 +222,8 @@ def test_a_folder_with_other_files_is_refused(tmp_path):
 def test_damaged_settings_of_a_folder_are_one_line(tmp_path, content):
     claim_folder(tmp_path / "out", MODEL, DATA, Settings())
     (tmp_path / "out" / "settings.json").write_text(content)
-    with pytest.raises(
-        EvaluationError, match=r"settings\.json is not JSON|belongs to an evaluation with other weights"
-    ) as caught:
+    message = "this is not valid JSON|expected a JSON object|belongs to an evaluation with other weights"
+    with pytest.raises(EvaluationError, match=message) as caught:
         claim_folder(tmp_path / "out", MODEL, DATA, Settings())
     assert len(str(caught.value)) < 500 + 2 * len(str(tmp_path))
 
@@ -280,7 +279,10 @@ def test_a_url_is_kept_without_its_query(table, answerer, tmp_path, monkeypatch)
     monkeypatch.setattr(type(answerer.processor.image_processor), "fetch_images", refuse)
     results = evaluate(answerer, questions, tmp_path / "out", Options(skip_bad=True))
     assert results.left_out == 2
-    assert all(key.startswith("https://example.org/a.jpg#") for key in results.unreadable)
+    assert [key.partition("#")[0] for key in results.unreadable] == [
+        "https://…@example.org/a.jpg",
+        "https://example.org/a.jpg",
+    ]
     for file in (tmp_path / "out").iterdir():
         assert b"SECRET" not in file.read_bytes(), file
 

@@ -136,7 +136,7 @@ def test_read_results(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", r"results\.json is not valid JSON \(.* line 1"),
+        ("{", r"results\.json: this is not valid JSON \(.* line 1"),
         ("{}", "expected the results.json of `panollava eval`, or a JSON list with one object for each result"),
         ("[1]", "a JSON list with one object"),
         ("[{}]", "result 0: missing 4 required fields: dataset_type"),
@@ -151,8 +151,8 @@ def test_read_results(tmp_path):
         (json.dumps({"exact_match": 0.5, "families": {"a": 5}, "data": {}}), "must be objects"),
         (json.dumps({"exact_match": 0.5, "families": {}, "data": {"source": 5}}), "data.source and data.split"),
         (json.dumps({"exact_match": "x", "families": {}, "data": {"source": "a"}}), "exact_match must be a number"),
-        ("[" * 100_000, "is not valid JSON"),
-        ("\udcff", "is not valid JSON"),
+        ("[" * 100_000, "this is not valid JSON"),
+        ("\udcff", "this is not valid JSON"),
     ],
 )
 def test_unreadable_results_are_refused(tmp_path, content, message):

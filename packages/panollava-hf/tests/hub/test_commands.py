@@ -27,7 +27,7 @@ def error_line(capsys):
         (["--model", "no/such/folder"], "--model no/such/folder: there is no such folder, and it is not a Hub id"),
         (["--model", "."], "--model .: this folder has no config.json"),
         (["--results", "missing.json"], "--results missing.json: "),
-        (["--results", "broken.json"], "broken.json is not valid JSON"),
+        (["--results", "broken.json"], "broken.json: this is not valid JSON"),
         (["--results", "object.json"], "expected the results.json of `panollava eval`, or a JSON list"),
     ],
 )

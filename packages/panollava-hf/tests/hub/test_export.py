@@ -126,7 +126,7 @@ def test_a_failed_export_leaves_nothing(make_checkpoint, tmp_path):
     ("change", "message"),
     [
         ({"model_type": "llava"}, "is not a PanoLLaVA checkpoint: model_type in its config.json is 'llava'"),
-        ({"architectures": ["PanoLLaVaModel"]}, "contains a PanoLLaVaModel, which cannot be exported"),
+        ({"architectures": ["PanoLLaVaModel"]}, "contains 'PanoLLaVaModel', which cannot be exported"),
     ],
 )
 def test_other_checkpoints_are_refused(make_checkpoint, tmp_path, change, message):

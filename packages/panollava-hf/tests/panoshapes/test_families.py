@@ -116,7 +116,7 @@ def test_built_in_families_have_the_name_of_their_file(name):
 
 
 def test_worker_processes_need_functions_that_they_can_import(tmp_path, clockwise):
-    with pytest.raises(PanoShapesError, match=r"cannot be sent to worker processes: .*workers=1"):
+    with pytest.raises(PanoShapesError, match=r"cannot be sent to worker processes \(.*workers=1"):
         write_panoshapes(tmp_path / "out", "test", 20, width=64, workers=2)
     assert list(tmp_path.iterdir()) == []
 

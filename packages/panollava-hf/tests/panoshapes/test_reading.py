@@ -44,7 +44,7 @@ def test_scenes_are_read_as_sampled(folder):
     [
         ("{", r"line 2 is not a scene \(Expecting property name"),
         ("[]", "line 2 is not a scene"),
-        ('{"name": "x"}', "line 2 is not a scene: not a PanoShapes scene: 'objects'"),
+        ('{"name": "x"}', r"line 2 is not a scene: not a PanoShapes scene \('objects'\); expected"),
     ],
 )
 def test_invalid_lines(folder, tmp_path, line, message):

@@ -246,7 +246,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
         ("output: x\nmodel: {path: m}\noutput: y", "line 3: the key 'output' is given twice"),
         ("output: x\n\tmodel: y", "line 2: not valid YAML.*tabs"),
         (b"output: \xe9t\xe9", "line 1: this is not UTF-8 text; save a recipe as UTF-8"),
-        ("a" * (2**20 + 1), "it has 1,048,577 bytes; expected a recipe"),
+        ("a" * (2**20 + 1), "this file has 1,048,577 bytes, .*give a recipe"),
         ("output: !!python/name:os.system", "the tag .* is not supported"),
         ("null", "is not a recipe"),
         ("3", "is not a recipe"),
@@ -309,7 +309,7 @@ def test_anchors_and_merge_keys_still_work(tmp_path):
 def test_what_is_not_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(RecipeError, match="it is not a file; expected a recipe"):
+        with pytest.raises(RecipeError, match="this is not a regular file; give a recipe"):
             load_recipe(path)
     for name in ("x" * 5000, "a\0b"):
         with pytest.raises(RecipeError, match="is neither a file nor a recipe in this package") as caught:

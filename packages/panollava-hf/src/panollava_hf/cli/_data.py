@@ -8,6 +8,7 @@ import typer
 
 from panollava_hf._console import progress, say
 from panollava_hf._errors import PanoShapesError, TableError, UsageError
+from panollava_hf._shown import listed
 from panollava_hf.cli._usage import usage_errors
 
 if TYPE_CHECKING:
@@ -89,10 +90,9 @@ def check(
         say(f"{table}: {found.copies} rows are exact copies of earlier rows.")
     undecided = found.undecided
     if undecided:
-        lines = ", ".join(str(fault.line) for fault in undecided[:_LISTED])
-        more = f" and {len(undecided) - _LISTED} more" if len(undecided) > _LISTED else ""
+        lines = listed([str(fault.line) for fault in undecided], _LISTED)
         left = f"are not in {fix}" if fix is not None else "cannot be repaired automatically"
-        say(f"{len(undecided)} rows {left}: lines {lines}{more}. Quote their texts by hand.")
+        say(f"{len(undecided)} rows {left}: lines {lines}. Quote their texts by hand.")
     if found.unusable.count:
         say(f"{found.unusable.count} rows cannot be used; complete or remove them by hand.")
     if not found.rows and not undecided:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from panollava_hf._errors import ModelError, UsageError, one_line
+from panollava_hf._shown import shortened
 
 if TYPE_CHECKING:
     from panollava_hf.asking import Answerer
@@ -74,7 +75,7 @@ def check_device(device: str) -> None:
         return
     near = OTHER_NAMES.get(kind.lower()) or next(iter(difflib.get_close_matches(kind.lower(), DEVICES, 1)), None)
     hint = f"did you mean {near}? " if near else ""
-    raise UsageError(f"--device {device[:80]}: unknown device; {hint}expected cpu, cuda, cuda:1, mps, xpu, …")
+    raise UsageError(f"--device {shortened(device, 80)}: unknown device; {hint}expected cpu, cuda, cuda:1, mps, xpu, …")
 
 
 def load(model: str | None, device: str, dtype: str | None = None) -> "Answerer":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from panollava_hf._errors import CheckpointError, boundary
+from panollava_hf._shown import shown
 
 #: Largest table of contents, data.pkl and other entry that is not tensor data, in bytes.
 MAX_CONTENTS, MAX_PICKLE, MAX_ENTRY = 2**24, 2**26, 4096
@@ -95,12 +96,12 @@ def _entries(archive: zipfile.ZipFile, size: int) -> tuple[str, dict[str, zipfil
     for name, entry in entries.items():
         # torch maps the file, so it would read compressed bytes as numbers.
         if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
-            raise CheckpointError(f"{name[:80]!r} is compressed or encrypted, which torch.save never does")
+            raise CheckpointError(f"{shown(name)} is compressed or encrypted, which torch.save never does")
         if entry.flag_bits & ~HARMLESS_FLAGS:
-            raise CheckpointError(f"{name[:80]!r} is compressed or encrypted, which torch.save never does")
+            raise CheckpointError(f"{shown(name)} is compressed or encrypted, which torch.save never does")
         if entry.orig_filename != name or entry.header_offset + entry.file_size > size:
-            raise CheckpointError(f"its entry {name[:80]!r} is damaged; copy the file again")
+            raise CheckpointError(f"its entry {shown(name)} is damaged; copy the file again")
         limit = MAX_PICKLE if name == f"{roots[0]}data.pkl" else MAX_ENTRY
         if entry.file_size > limit and not name.startswith(f"{roots[0]}data/"):
-            raise CheckpointError(f"{name[:80]!r} has {entry.file_size:,} bytes, expected at most {limit:,}")
+            raise CheckpointError(f"{shown(name)} has {entry.file_size:,} bytes, expected at most {limit:,}")
     return roots[0], entries

@@ -19,10 +19,11 @@ from torch import Tensor
 from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals, get_unsafe_globals_in_checkpoint
 
 from panollava_hf._errors import CheckpointError
+from panollava_hf._shown import shortened, shown
 from panollava_hf.conversion._archive import Archive, read_archive
 from panollava_hf.conversion._other_formats import refuse_other_formats
 from panollava_hf.conversion._pickle_scan import ATTRIBUTE_DICTS, PATHS, STORAGES, scan_pickle
-from panollava_hf.conversion._values import is_plain_text, shown
+from panollava_hf.conversion._values import is_plain_text
 
 #: What PyTorch may build by its own rules. It also allows sparse, quantised and nested tensors, and `bytearray`, which
 #: can ask for any amount of memory.
@@ -124,7 +125,7 @@ def _checked(path: Path, found: Any, names: set[str], archive: Archive) -> Check
         kind = foreign_object(found) or foreign_object(state) or type(found).__name__
         raise CheckpointError(
             f"not a Lightning checkpoint: got a {kind}, expected a dictionary with a state_dict of tensors; it has "
-            f"{', '.join(map(_short, sorted(top)[:8])) or 'no entries'}"
+            f"{', '.join(shortened(name, 80) for name in sorted(top)[:8]) or 'no entries'}"
         )
     for key in dict.keys(state):
         if not is_plain_text(key, MAX_KEY):
@@ -149,7 +150,8 @@ def _checked(path: Path, found: Any, names: set[str], archive: Archive) -> Check
     others = sorted(name for name in names - PLAIN_NAMES - READ_AS.keys() if name not in listed)
     notes += _first([f"{name}: an object of this type is not read" for name in others])
     left_out = sorted(set(top) - {"state_dict", "hyper_parameters"})
-    notes += [f"not needed, left out: {', '.join(map(_short, left_out[:MAX_NOTES]))}"] if left_out else []
+    left = ", ".join(shortened(name, 80) for name in left_out[:MAX_NOTES])
+    notes += [f"not needed, left out: {left}"] if left_out else []
     return Checkpoint(path, tensors, {k: v for k, v in values.items() if not foreign[k]}, tuple(notes))
 
 
@@ -157,10 +159,6 @@ def _first(notes: list[str]) -> list[str]:
     """The first notes, and how many more there are."""
     more = len(notes) - MAX_NOTES
     return notes if more <= 0 else [*notes[:MAX_NOTES], f"and {more} more objects that are not read"]
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def _plain_tensor(key: str, value: Any) -> Tensor:

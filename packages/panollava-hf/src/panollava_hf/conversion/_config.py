@@ -17,10 +17,10 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 from panollava_hf._chat_template import IMAGE_TOKEN
 from panollava_hf._errors import CheckpointError, ModelError, boundary, one_line
 from panollava_hf._pretrained import load_config, load_tokenizer, sub_config, tower_normalisation
+from panollava_hf._shown import shown
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.conversion._parts import ModelType, Parts
 from panollava_hf.conversion._settings import STITCHING, VICREG_WEIGHTS, RunSettings
-from panollava_hf.conversion._values import shown
 
 #: Most views that a panorama is cut into, and most layers of a tower.
 MAX_VIEWS, MAX_LAYERS = 512, 1000

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from panollava_hf._errors import CheckpointError, one_line
+from panollava_hf._errors import CheckpointError, boundary
+from panollava_hf._shown import shown
 from panollava_hf.conversion._parts import MappedPart, Part, Parts
 from panollava_hf.conversion._report import KeyReport
-from panollava_hf.conversion._values import shown
 
 #: The resamplers that the original had, by the beginning of their tensors' names.
 ORIGINAL_RESAMPLERS = {"mlp.": "mlp", "bert.": "qformer", "blocks.": "bimamba"}
@@ -137,14 +137,14 @@ def map_resampler(part: Part, kind: str) -> MappedPart:
         CheckpointError: A tensor is missing.
     """
     recorded = _Recorded(part.tensors)
-    try:
-        converted = convert_original_resampler(kind, recorded)
-    except KeyError as error:
-        raise CheckpointError(
-            f"the {kind} resampler is incomplete: model.resampler_module.resampler.{error.args[0]} is missing"
-        ) from error
-    except (RuntimeError, IndexError, ValueError) as error:  # what torch raises for shapes that do not fit
-        raise CheckpointError(f"the tensors of the {kind} resampler do not fit together: {one_line(error)}") from error
+    remedy = "give the checkpoint that the run wrote"
+    with boundary(CheckpointError, f"the tensors of the {kind} resampler do not fit together", remedy):
+        try:
+            converted = convert_original_resampler(kind, recorded)
+        except KeyError as error:
+            raise CheckpointError(
+                f"the {kind} resampler is incomplete: model.resampler_module.resampler.{error.args[0]} is missing"
+            ) from error
     prefix = "panollava.resampler."
     rows = []
     for name, key in part.keys.items():

@@ -2,11 +2,11 @@
 
 import os
 import re
-import stat
 from itertools import islice
 from pathlib import Path
 
-from panollava_hf._errors import CheckpointError, one_line
+from panollava_hf._errors import CheckpointError
+from panollava_hf._json_file import require_file
 
 #: Most names of a folder that are looked at.
 MAX_NAMES = 5000
@@ -24,7 +24,6 @@ DEEPSPEED = (
 DEEPSPEED_NAME = re.compile(r"((\w+_)?zero_pp_rank_\d+_mp_rank|mp_rank|layer)_\d+(-model|-model_\d+)*[_-]\w*states\.pt")
 #: The first bytes of other files, and what they are.
 BEGINNINGS = {
-    b"version https://git-lfs": "a Git LFS pointer, not the file itself: run `git lfs pull` in its folder",
     # torch.save before PyTorch 1.6: its magic number, pickled
     b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.": f"a file in the format of PyTorch before 1.6: {SAVE_AGAIN}",
     b"\x80": f"a plain pickle, expected the zip archive of torch.save: {SAVE_AGAIN}",
@@ -46,23 +45,13 @@ def refuse_other_formats(path: Path) -> None:
     Raises:
         CheckpointError: It is missing, a folder, or a file of another kind; the message says which, and what to do.
     """
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such file") from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: this file cannot be read ({one_line(error)})") from error
-    if stat.S_ISDIR(mode):
+    if os.path.isdir(path):
         raise CheckpointError(f"{path} is a folder: {_folder(path)}")
-    if not stat.S_ISREG(mode):
-        raise CheckpointError(f"{path} is a pipe or device; expected a .ckpt file")
     if advice := _shard(path.name):
         raise CheckpointError(f"{path} is one part of {advice}")
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(512)
-    except OSError as error:
-        raise CheckpointError(f"{path}: this file cannot be read ({one_line(error)})") from error
+    require_file(path, kind=CheckpointError, remedy="give the .ckpt file that Lightning wrote")
+    with path.open("rb") as stream:
+        head = stream.read(512)
     if not head.startswith(b"PK"):
         raise CheckpointError(f"{path}: not a Lightning checkpoint: it is {_beginning(head)}")
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from panollava_hf._errors import CheckpointError, one_line
-from panollava_hf.conversion._values import shown
+from panollava_hf._shown import shown
 
 #: Pickle protocol of torch.save, unless it is given another one.
 PROTOCOL = 2

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
 from panollava_hf._errors import CheckpointError
+from panollava_hf._shown import listed
 
 #: Most keys that an error lists.
 MAX_LISTED = 100
@@ -71,10 +72,10 @@ class ConversionReport:
         """
         wrong = [row for row in self.of("missing", "unexpected") if not matches(row.key, allow)]
         if wrong:
-            rows = [f"{row.status} {row.key}{f' ({row.reason})' if row.reason else ''}" for row in wrong[:MAX_LISTED]]
-            listed = "; ".join([*rows, *([f"and {len(wrong) - MAX_LISTED} more"] if len(wrong) > MAX_LISTED else [])])
+            rows = [f"{row.status} {row.key}{f' ({row.reason})' if row.reason else ''}" for row in wrong]
+            keys = listed(rows, MAX_LISTED, "; ")
             raise CheckpointError(
-                f"{len(wrong)} keys of the checkpoint and the model do not match: {listed}. Give the towers and the "
+                f"{len(wrong)} keys of the checkpoint and the model do not match: {keys}. Give the towers and the "
                 "model config of the run, or pass --allow-missing PATTERN for keys that may be missing or unexpected"
             )
 

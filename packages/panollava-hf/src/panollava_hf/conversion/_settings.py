@@ -5,19 +5,19 @@ config as flat JSON, and read it from YAML with sections (`models`, `image_proce
 `training.stage_configs.<stage>`).
 """
 
-import json
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from panollava_hf._errors import CheckpointError, boundary, one_line
+from panollava_hf._errors import CheckpointError
+from panollava_hf._json_file import parse_json, read_bytes
 from panollava_hf._plain_yaml import MAX_BYTES, read_yaml
+from panollava_hf._shown import shown
 from panollava_hf.conversion._checkpoint import Checkpoint
 from panollava_hf.conversion._parts import ModelType
-from panollava_hf.conversion._values import is_plain_text, setting, shown, view_size
+from panollava_hf.conversion._values import is_plain_text, setting, view_size
 
 #: Longest name of a tower.
 MAX_TOWER = 300
@@ -220,38 +220,18 @@ def _find_model_config(checkpoint: Path) -> Path | None:
 
 def _read_model_config(path: Path, stage: str | None) -> dict[str, Any]:
     """Read a model config in either of the original's layouts into one flat dictionary."""
-    document = _json(path) if path.suffix == ".json" else read_yaml(path, CheckpointError, what="a model config")
+    if path.suffix == ".json":  # what tabs and `1e-4` mean differs from YAML
+        remedy = "correct it, or give --model-config FILE"
+        content = read_bytes(path, MAX_BYTES, kind=CheckpointError, remedy=remedy)
+        document = parse_json(content, str(path), kind=CheckpointError, remedy=remedy, once=True)
+    else:
+        document = read_yaml(path, CheckpointError, what="a model config")
     if not isinstance(document, dict):
         raise CheckpointError(f"model config {path} contains {shown(document)}, expected names and values")
     config = _flatten(document, stage)
     if not config.get("use_lora"):  # its LoRA settings are defaults then, and were not used
         config = {name: value for name, value in config.items() if name not in LORA}
     return config
-
-
-def _json(path: Path) -> Any:
-    """The content of a JSON file of at most a megabyte. What tabs and `1e-4` mean differs from YAML."""
-    with boundary(CheckpointError, f"model config {path} cannot be read", "give --model-config FILE"):
-        found = path.stat()
-        text = (
-            path.read_text(encoding="utf-8-sig") if stat.S_ISREG(found.st_mode) and found.st_size <= MAX_BYTES else None
-        )
-    if text is None:
-        raise CheckpointError(f"model config {path} cannot be read: expected a file of at most {MAX_BYTES:,} bytes")
-    try:
-        return json.loads(text, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"model config {path} is not valid JSON: {one_line(error)}") from error
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, each of whose names occurs once."""
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"the name {shown(name)} occurs twice; remove one")
-        found[name] = value
-    return found
 
 
 def _flatten(document: Mapping[str, Any], stage: str | None) -> dict[str, Any]:

@@ -1,42 +1,14 @@
-"""The settings of a run as plain values: their types, their bounds, and how a message shows a value from outside."""
+"""The settings of a run as plain values: their types and their bounds."""
 
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from panollava_hf._errors import CheckpointError
+from panollava_hf._shown import shown
 
-#: Longest text, and most items of a list, that a message shows.
-MAX_SHOWN, MAX_SHOWN_ITEMS = 80, 6
-#: Largest integer that a message shows in digits: Python refuses to print very long ones.
-MAX_SHOWN_BITS = 256
 #: Largest height and width of a view, in pixels.
 MAX_SIDE = 8192
-
-
-def shown(value: Any) -> str:
-    r"""A value from outside as a short text on one line.
-
-    It looks at the type first and never at more than a few items, because `repr` of a hostile value can take forever.
-
-    Example:
-        >>> shown("a\nb"), shown([1, 2.5]), shown([[]] * 1000)
-        ("'a\\nb'", '[1, 2.5]', 'a list of 1000 items')
-    """
-    if isinstance(value, str | bytes):
-        return repr(value) if len(value) <= MAX_SHOWN else f"{value[:MAX_SHOWN]!r}…"
-    if value is None or isinstance(value, bool | float):
-        return repr(value)
-    if isinstance(value, int):
-        return repr(value) if value.bit_length() <= MAX_SHOWN_BITS else f"an integer of {value.bit_length()} bits"
-    name = type(value).__name__[:MAX_SHOWN]
-    if not isinstance(value, list | tuple | dict | set | frozenset):
-        return f"a value of type {name}"
-    plain = isinstance(value, list | tuple) and len(value) <= MAX_SHOWN_ITEMS
-    if plain and all(item is None or isinstance(item, str | bytes | int | float) for item in value):
-        listed = ", ".join(map(shown, value))
-        return f"[{listed}]" if isinstance(value, list) else f"({listed}{',' if len(value) == 1 else ''})"
-    return f"a {name} of {len(value)} items"
 
 
 def is_plain_text(value: Any, longest: int) -> bool:

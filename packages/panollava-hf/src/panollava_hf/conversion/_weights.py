@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, PretrainedConfig, PreTrainedModel
 
 from panollava_hf._errors import CheckpointError, boundary
+from panollava_hf._shown import listed
 from panollava_hf.conversion._config import LanguageNames, Towers
 from panollava_hf.conversion._parts import Adapter, MappedPart, Part, Parts, equal
 from panollava_hf.conversion._report import KeyReport
@@ -248,5 +249,5 @@ def _check_shapes(model_class: type[PreTrainedModel], config: PretrainedConfig, 
             elif known in state and state[known].is_floating_point() and not tensor.is_floating_point():
                 wrong.append(f"{known} has the type {tensor.dtype} in the checkpoint, expected floating-point numbers")
     if wrong:
-        listed = "; ".join(wrong[:6]) + (f"; and {len(wrong) - 6} more" if len(wrong) > 6 else "")
-        raise CheckpointError(f"weights are contradictory: {listed}. Give the towers it was trained with")
+        contradictions = listed(wrong, 6, "; ")
+        raise CheckpointError(f"weights are contradictory: {contradictions}. Give the towers it was trained with")

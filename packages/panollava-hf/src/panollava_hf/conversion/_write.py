@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import GenerationConfig
 
-from panollava_hf._errors import CheckpointError, PanoLLaVaError, boundary, one_line
+from panollava_hf._errors import CheckpointError, PanoLLaVaError, boundary, reason
 from panollava_hf.conversion._config import Towers
 from panollava_hf.conversion._lora import PeftAdapter, merged
 from panollava_hf.conversion._weights import PROJECTOR, MappedWeights, VerifiedModel
@@ -43,9 +43,8 @@ def writing(output: Path) -> Iterator[None]:
     except PanoLLaVaError:
         raise
     except (OSError, SafetensorError) as error:
-        cause = getattr(error, "strerror", None) or one_line(error)
         raise CheckpointError(
-            f"{output} cannot be written ({cause}); nothing was left there. Free space or choose another folder"
+            f"{output} cannot be written ({reason(error)}); nothing was left there. Free space or choose another folder"
         ) from error
 
 

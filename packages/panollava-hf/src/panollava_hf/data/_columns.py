@@ -3,8 +3,10 @@
 import re
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 
 from panollava_hf._errors import TableError
+from panollava_hf._shown import listed, shortened
 
 #: Names that a column can have, the most likely first.
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -20,12 +22,6 @@ LAYOUTS = (("url", "query", "annotation"), ("url", "instruction", "response"))
 _AROUND = "\ufeff\u200b\u200e\u200f\"'“”„‘’"
 #: Most columns that a message lists.
 _SHOWN = 20
-
-
-def shortened(text: str, width: int = 160) -> str:
-    """A text as one line of at most `width` characters."""
-    line = " ".join(text[: 4 * width].split())
-    return line if len(line) <= width and len(text) <= 4 * width else line[: width - 1] + "…"
 
 
 def plain_name(name: str) -> str:
@@ -84,7 +80,7 @@ def choose_columns(names: Sequence[str], given: Mapping[str, str], source: str) 
             found = next(filter(None, (find_column(names, name) for name in wanted)), None)
             if found is None:
                 raise TableError(
-                    f"has the columns {listed(names)}; expected one of {', '.join(wanted)} for the {role}"
+                    f"has the columns {column_names(names)}; expected one of {', '.join(wanted)} for the {role}"
                     f" (set columns.{role} to the name of another column)"
                 )
             chosen[role] = found
@@ -94,10 +90,9 @@ def choose_columns(names: Sequence[str], given: Mapping[str, str], source: str) 
     return {**chosen, **{name: column for name, column in optional.items() if column not in chosen.values()}}
 
 
-def listed(names: Collection[str]) -> str:
-    """Names for a message, of bounded length."""
-    shown = ", ".join(shortened(name, 40) for name in list(names)[:_SHOWN])
-    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown or "none"
+def column_names(names: Collection[str]) -> str:
+    """Names of columns for a message, of bounded length."""
+    return listed([shortened(name, 40) for name in islice(names, _SHOWN)], _SHOWN, total=len(names)) or "none"
 
 
 def is_header(image: str, question: str, answer: str, columns: Mapping[str, str]) -> bool:

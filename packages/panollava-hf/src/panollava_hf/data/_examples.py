@@ -15,7 +15,7 @@ import numpy as np
 
 from panollava_hf._errors import TableError
 from panollava_hf.data._arrow import read_hub, read_parquet
-from panollava_hf.data._columns import COLUMNS, OPTIONAL, choose_columns, find_column, listed
+from panollava_hf.data._columns import COLUMNS, OPTIONAL, choose_columns, column_names, find_column
 from panollava_hf.data._csv import CsvTable
 from panollava_hf.data._json_rows import read_json
 from panollava_hf.data._row_checks import ImageFolder, Unusable, unusable_rows
@@ -148,7 +148,7 @@ class Examples(Sequence[Example]):
         values = self._column(column)
         unknown = sorted(set(given) - set(values))
         if unknown:
-            known = listed(sorted({str(value) for value in values}))
+            known = column_names(sorted({str(value) for value in values}))
             raise TableError(f"{self.name}: no row has {unknown[0]!r} in the column {column!r}; its values are {known}")
         return np.asarray([given.get(value, 1.0) for value in values])
 
@@ -169,7 +169,7 @@ class Examples(Sequence[Example]):
         names = self.rows.column_names
         found = find_column(names, column)
         if found is None:
-            raise TableError(f"{self.name} has no column {column!r}; its columns are {listed(names)}")
+            raise TableError(f"{self.name} has no column {column!r}; its columns are {column_names(names)}")
         return list(self.cells(found))
 
     def _image(self, cell: Any, where: str) -> Any:

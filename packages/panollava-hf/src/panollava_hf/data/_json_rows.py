@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from panollava_hf._errors import one_line
-from panollava_hf.data._columns import COLUMNS, plain_name, shortened
+from panollava_hf._shown import shown
+from panollava_hf.data._columns import COLUMNS, plain_name
 from panollava_hf.data._lines import read_lines
 from panollava_hf.data._rows import Nested
 
@@ -120,7 +121,7 @@ def _row(text: str, place: int) -> tuple[dict[str, str | None] | str, int]:
         for key, cell in value:
             name = plain_name(key)
             if name in cells:
-                return f"the key {shortened(name, 40)!r} is there twice", end
+                return f"the key {shown(name)} is there twice", end
             if isinstance(cell, list):
                 plain = plain or _PLAIN_DECODER.raw_decode(text, place)[0]
                 cells[name] = _nested(name, plain[key])

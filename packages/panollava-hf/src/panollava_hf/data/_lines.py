@@ -4,7 +4,7 @@ import codecs
 from collections.abc import Iterator
 from pathlib import Path
 
-from panollava_hf._errors import TableError, one_line
+from panollava_hf._errors import TableError, one_line, reason
 
 #: Longest line of a CSV file in characters, so that a file that is not text is not read into memory whole.
 MAX_LINE = 2**25
@@ -44,7 +44,7 @@ def read_lines(path: Path, longest: int = MAX_LINE) -> Iterator[str]:
     except UnicodeError as error:
         raise _undecodable(path, encoding, error) from error
     except OSError as error:
-        raise TableError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise TableError(f"{path} cannot be read: {reason(error)}") from error
 
 
 def _encoding(start: bytes) -> str:

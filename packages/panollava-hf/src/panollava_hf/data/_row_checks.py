@@ -11,7 +11,8 @@ from typing import Any
 from panollava_geometry.addresses import is_address, source_name
 
 from panollava_hf._errors import TableError, boundary
-from panollava_hf.data._columns import COLUMNS, is_header, shortened
+from panollava_hf._shown import listed, shortened, shown
+from panollava_hf.data._columns import COLUMNS, is_header
 from panollava_hf.data._rows import Nested, Rows
 
 #: Most rows whose faults are kept, and most that a message lists.
@@ -41,8 +42,7 @@ class Unusable:
 
     def listed(self) -> str:
         """The first ten, for a message."""
-        more = f"; and {self.count - _LISTED} more" if self.count > _LISTED else ""
-        return "; ".join(self.reasons[:_LISTED]) + more
+        return listed(self.reasons, _LISTED, "; ", total=self.count)
 
 
 def unusable_rows(rows: Rows, columns: Mapping[str, str], count: int) -> Iterator[tuple[int, str]]:
@@ -106,13 +106,11 @@ class ImageFolder:
         if is_address(text):
             return text
         if self.folder is None:
-            raise TableError(
-                f"a dataset on the Hub must not name files of this machine, got {shortened(repr(name), 80)}"
-            )
-        with boundary(TableError, f"the path {shortened(repr(name), 80)} cannot be used", "correct it"):
+            raise TableError(f"a dataset on the Hub must not name files of this machine, got {shown(name)}")
+        with boundary(TableError, f"the path {shown(name)} cannot be used", "correct it"):
             path = self._spelled(name)
             if not Path(text).is_absolute() and not path.resolve().is_relative_to(self.folder.resolve()):
-                raise TableError(f"the path {shortened(repr(name), 80)} leads out of the table's folder {self.folder}")
+                raise TableError(f"the path {shown(name)} leads out of the table's folder {self.folder}")
         return path
 
     def fault(self, name: str) -> str | None:

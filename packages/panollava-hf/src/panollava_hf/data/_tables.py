@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from panollava_hf._errors import TableError
+from panollava_hf._errors import TableError, reason
 from panollava_hf._files import write_whole
 from panollava_hf.data._columns import LAYOUTS, choose_columns, is_header, normalised
 from panollava_hf.data._csv import CsvTable
@@ -182,7 +182,7 @@ def write_csv(table: Table, path: str | Path) -> None:
     try:
         write_whole(path, "".join(lines), mode=stat.S_IMODE(table.path.stat().st_mode))
     except OSError as error:
-        raise TableError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise TableError(f"{path} cannot be written: {reason(error)}") from error
 
 
 def _quoted(field: str) -> str:

@@ -10,8 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from panollava_hf._errors import EvaluationError, TextError, boundary
+from panollava_hf._errors import EvaluationError, TextError
 from panollava_hf._files import write_whole
+from panollava_hf._json_file import read_object
+from panollava_hf._shown import listed, shortened
 from panollava_hf.asking import Answerer
 from panollava_hf.asking._generation import max_positions, new_tokens
 from panollava_hf.evaluation._predictions import Progress, predict, unwritable
@@ -139,8 +141,7 @@ def check(questions: Questions, options: Options, *, captions: bool = False) -> 
                 paths.setdefault(question.image, question.place)
         absent = [f"{place}: no such image: {path}" for path, place in paths.items() if not os.path.isfile(path)]
         if absent:
-            more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
-            raise EvaluationError(f"{'; '.join(absent[:3])}{more} (--skip-bad leaves out such panoramas)")
+            raise EvaluationError(f"{listed(absent, 3, '; ')} (--skip-bad leaves out such panoramas)")
     if options.shuffle_images and len({question.key for question in questions}) < 2:
         raise EvaluationError(f"--shuffle-images needs at least two panoramas; {questions.source} has one")
     if options.rotate is not None and questions.scenes is None:
@@ -173,11 +174,8 @@ def claim_folder(folder: Path, model: ModelInfo, data: DataInfo, settings: Setti
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(file, json.dumps(identity, indent=2) + "\n")
         return
-    if not file.is_file():
-        raise EvaluationError(f"{file} is not a file; choose a new --output, or delete the folder")
-    with boundary(EvaluationError, f"{file} is not JSON", "choose a new --output, or delete the folder"):
-        found = json.loads(file.read_text(encoding="utf-8"))
-    difference = _difference(identity, _part(found))
+    remedy = "choose a new --output, or delete the folder"
+    difference = _difference(identity, read_object(file, kind=EvaluationError, remedy=remedy))
     if difference is not None:
         raise EvaluationError(
             f"--output {folder} belongs to an evaluation with {difference}; "
@@ -188,16 +186,16 @@ def claim_folder(folder: Path, model: ModelInfo, data: DataInfo, settings: Setti
 def _difference(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
     """The first difference between two identities; names do not count, fingerprints do."""
     settings = _part(found.get("settings"))
-    changed = [key for key, value in wanted["settings"].items() if value != settings.get(key)]
+    changed = [(key, value) for key, value in wanted["settings"].items() if value != settings.get(key)]
     for part, name, what in (("model", "name", "weights"), ("data", "source", "data")):
         mine, theirs = wanted[part], _part(found.get(part))
         if any(mine[key] != theirs.get(key) for key in mine if key != name):
             if mine[name] == theirs.get(name):
                 limit = " or --limit" if part == "data" else ""
                 return f"other {what} ({mine[name]}{limit} has changed since)"
-            return f"other {what} ({str(theirs.get(name))[:200]}, not {mine[name]})"
+            return f"other {what} ({shortened(str(theirs.get(name)), 200)}, not {mine[name]})"
     if changed:
-        pairs = ", ".join(f"{key} {str(settings.get(key))[:80]}, not {wanted['settings'][key]}" for key in changed)
+        pairs = ", ".join(f"{key} {shortened(str(settings.get(key)), 80)}, not {value}" for key, value in changed)
         return f"other settings ({pairs})"
     return None
 

@@ -13,9 +13,9 @@ from panollava_geometry import PanoramaError, rotate_equirectangular
 from panollava_geometry.addresses import untrusted_addresses
 from torch import Tensor
 
-from panollava_hf._errors import EvaluationError, boundary
+from panollava_hf._errors import EvaluationError, boundary, reason
 from panollava_hf._files import write_whole
-from panollava_hf._shown import json_line
+from panollava_hf._json_file import json_text
 from panollava_hf.asking import Answerer
 from panollava_hf.evaluation._questions import Pass, Prediction, Predictions, Question
 from panollava_hf.evaluation._results import Options
@@ -91,7 +91,7 @@ class PredictionFile:
 def unwritable(folder: Path, error: OSError) -> EvaluationError:
     """The error for a folder of results that the file system does not let us write."""
     return EvaluationError(
-        f"{folder} cannot be written ({error.strerror or error}); make room or choose another folder, and run the same "
+        f"{folder} cannot be written ({reason(error)}); make room or choose another folder, and run the same "
         "command again: the predictions in it are kept"
     )
 
@@ -114,7 +114,7 @@ def _line(prediction: Prediction) -> str:
         entry["yaw_deg"] = question.yaw_deg
     entry |= {"question": question.question, "answer": question.answer}
     entry |= {"prediction": prediction.text, "correct": prediction.correct}
-    return json_line(entry)
+    return json_text(entry)
 
 
 def predict(

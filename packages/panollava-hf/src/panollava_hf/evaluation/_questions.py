@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
+from panollava_geometry.addresses import is_address, source_name
+
 from panollava_hf._errors import EvaluationError, PanoShapesError, TableError
-from panollava_hf._shown import public_url
 from panollava_hf.data._examples import read_examples
 from panollava_hf.data._row_checks import Unusable
 from panollava_hf.panoshapes import Question as ShapesQuestion
@@ -207,8 +208,8 @@ def read_questions(
 
 def _public(key: str) -> str:
     """The key of an image without what may be secret in a URL."""
-    shown = public_url(key)
-    return key if shown == key else f"{shown}#{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+    public = source_name(key, shorten=False) if is_address(key) else key
+    return key if public == key else f"{public}#{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
 
 
 def _key(image: Any, folder: Path | None, place: str) -> str:

@@ -1,14 +1,16 @@
 """The results of an evaluation as records, and their two files: `results.json` and `results.md`."""
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from panollava_geometry.addresses import source_name
+from panollava_geometry.cli import printable
+
 from panollava_hf._files import write_whole
-from panollava_hf._shown import printable, public_url
+from panollava_hf._json_file import json_text
 from panollava_hf.data._row_checks import Unusable
 
 #: How to install the libraries that some metrics need.
@@ -210,7 +212,7 @@ class Results:
         columns = [column for result in results.values() for column in result.table_columns()]
         names = dict.fromkeys(name for column in columns for name in column.cells)  # a set in order
         rows = [[name, *(column.cells.get(name, percent(None)) for column in columns)] for name in names]
-        title = f"# {self.model.name} on {public_url(self.data.source)}{split}"
+        title = f"# {self.model.name} on {source_name(self.data.source)}{split}"
         lines = [" ".join(title.split()), "", summary]
         lines += ["", *table(["family", *(column.title for column in columns)], rows)]
         for name, result in results.items():
@@ -229,8 +231,7 @@ class Results:
             for name, content in ({} if result is None else result.files(subject)).items():
                 write_whole(folder / name, content)
         write_whole(folder / "results.md", self.markdown())
-        figures = json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
-        write_whole(folder / "results.json", printable(figures))  # the escapes of half surrogate pairs are JSON's
+        write_whole(folder / "results.json", json_text(self.to_json(), indent=2))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from importlib.resources import files
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from panollava_hf._errors import ExportError, boundary
+from panollava_hf._json_file import parse_json
+from panollava_hf._shown import shown
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -43,9 +44,8 @@ def read_results(path: Path) -> tuple[EvalResult, ...]:
         >>> read_results(path)[0].metric_value
         0.75
     """
-    content = path.read_bytes()
-    with boundary(ExportError, f"{path} is not valid JSON", "pass the results.json of `panollava eval`"):
-        found = json.loads(content.decode("utf-8"))
+    remedy = "pass the results.json of `panollava eval`"
+    found = parse_json(path.read_bytes(), str(path), kind=ExportError, remedy=remedy)
     if isinstance(found, dict) and {"exact_match", "families", "data"} <= found.keys():
         return tuple(_of_evaluation(found, path))
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
@@ -72,12 +72,12 @@ def _entry(entry: dict[str, Any], where: str) -> EvalResult:
     known = [field.name for field in fields(EvalResult)]
     for name, value in entry.items():
         if name not in known:
-            raise ExportError(f"{where}: unknown field {reprlib.repr(name)}; valid fields: {', '.join(known)}")
+            raise ExportError(f"{where}: unknown field {shown(name)}; valid fields: {', '.join(known)}")
         kinds = OTHER_TYPES.get(name, (str,))
         too_long = isinstance(value, int) and abs(value) >= 10**15
         if value is not None and (type(value) not in kinds or too_long):
             expected = " or ".join(kind.__name__ for kind in kinds)
-            raise ExportError(f"{where}: {name} must be {expected}, got {reprlib.repr(value)}")
+            raise ExportError(f"{where}: {name} must be {expected}, got {shown(value)}")
     with boundary(ExportError, f"{where} is not an evaluation result", "correct or remove it"):
         return EvalResult(**{"task_type": TASK, **entry})
 
@@ -110,7 +110,7 @@ def _of_evaluation(found: dict[str, Any], path: Path) -> Iterator[EvalResult]:
 
 def _number(value: Any, name: str, path: Path) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
-        raise ExportError(f"{path}: {name} must be a number, got {reprlib.repr(value)}; run `panollava eval` again")
+        raise ExportError(f"{path}: {name} must be a number, got {shown(value)}; run `panollava eval` again")
     return float(value)
 
 
@@ -222,7 +222,7 @@ def _history(config: Any) -> list[tuple[str, ...]]:
         stage, *numbers = values or [None]
         if not isinstance(stage, str) or not all(isinstance(n, float) or _is_count(n) for n in numbers):
             raise ExportError(
-                f"training_history of the config holds {reprlib.repr(run)}; expected objects with a text stage and the "
+                f"training_history of the config holds {shown(run)}; expected objects with a text stage and the "
                 f"numbers {', '.join(HISTORY[1:])}; correct or remove it in config.json"
             )
         steps, panoramas, loss, seconds = (number or 0 for number in numbers)  # none is None here

@@ -13,6 +13,7 @@ from panollava_hf._checkpoint_folder import check_checkpoint
 from panollava_hf._errors import ExportError, ModelError
 from panollava_hf._files import edit_json, require_new, staged_folder
 from panollava_hf._lora import merge_lora
+from panollava_hf._shown import shown
 from panollava_hf.hub._card import CardFacts, hub_id, write_card
 from panollava_hf.hub._flatten import flatten
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
@@ -200,7 +201,7 @@ def load_model(source: str | Path, **hub: Any) -> PreTrainedModel:
     name = names[0] if isinstance(names, list) and len(names) == 1 else names
     if not isinstance(name, str) or name not in CLASSES:
         raise ExportError(
-            f"{source} contains a {str(name)[:80]}, which cannot be exported; expected one of {', '.join(CLASSES)}"
+            f"{source} contains {shown(name)}, which cannot be exported; expected one of {', '.join(CLASSES)}"
         )
     model = _loading.load_model(CLASSES[name], source, dtype="auto", **hub)
     return merge_lora(model).eval()  # with transformers alone there is no peft

@@ -1,8 +1,6 @@
 """Push a folder to a repository on the Hub, in one commit."""
 
-import json
 import re
-import reprlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +13,8 @@ from huggingface_hub.utils import HFValidationError, validate_repo_id
 from huggingface_hub.utils import _http as http
 
 from panollava_hf._errors import PushError, boundary
+from panollava_hf._json_file import json_kind, read_object
+from panollava_hf._shown import shown
 from panollava_hf.hub._card import point_card
 
 #: Longest time in seconds for which the Hub may neither take nor send anything. A large commit takes it a minute.
@@ -69,7 +69,7 @@ def check_repository(repo_id: str) -> None:
     except HFValidationError as error:
         raise PushError(" ".join(str(error).split())[:300]) from error
     if repo_id.count("/") != 1:
-        raise PushError(f"the repository {repo_id[:100]!r} has no owner: write owner/name")
+        raise PushError(f"the repository {shown(repo_id)} has no owner: write owner/name")
 
 
 def plan_push(
@@ -98,7 +98,7 @@ def plan_push(
     """
     check_repository(repo_id)
     if tag is not None and not re.fullmatch(r"\w[\w.+-]*", tag):
-        raise PushError(f"{tag[:100]!r} is not a valid tag: use letters, digits, '.', '-', '_' and '+', as in v1.0.0")
+        raise PushError(f"{shown(tag)} is not a valid tag: use letters, digits, '.', '-', '_' and '+', as in v1.0.0")
     if not (folder / "config.json").is_file():
         raise PushError(f"{folder} has no config.json: push a folder that `panollava export` wrote")
     references = _references(folder, "config.json")
@@ -124,21 +124,16 @@ def _references(folder: Path, name: str) -> set[str]:
         PushError: The file is not a JSON object, or `auto_map` names something else than classes of this folder.
     """
     path = folder / name
-    content = path.read_bytes()
-    with boundary(PushError, f"{path} is not valid JSON", "export the checkpoint again"):
-        config = json.loads(content.decode("utf-8"))
-    found = config.get("auto_map", {}) if isinstance(config, dict) else None
+    found = read_object(path, kind=PushError, remedy="export the checkpoint again").get("auto_map", {})
     if not isinstance(found, dict):
-        raise PushError(
-            f"{path}: expected an object whose auto_map is an object, got {reprlib.repr(config)}; export again"
-        )
+        raise PushError(f"{path}: auto_map is {json_kind(found)}, expected an object; export the checkpoint again")
     # Tokenizers name two classes, of which one may be missing.
     groups = [value if isinstance(value, list) else [value] for value in found.values()]
     given = [reference for group in groups for reference in group if reference is not None or len(group) == 1]
     for reference in given:
         if not isinstance(reference, str) or not re.fullmatch(r"[A-Za-z_]\w*\.[A-Za-z_]\w*", reference):
             raise PushError(
-                f"{path}: auto_map names {reprlib.repr(reference)}; expected module.Class, a class of this folder's "
+                f"{path}: auto_map names {shown(reference)}; expected module.Class, a class of this folder's "
                 "code; export again"
             )
     return {reference.split(".")[0] for reference in given}

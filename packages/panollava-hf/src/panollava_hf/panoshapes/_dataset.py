@@ -295,13 +295,9 @@ def _run(scenes: _Scenes, images: Path, chunks: list[range], workers: int) -> It
     # New processes: forked ones would copy the locks of the caller's threads. They do not know the families that the
     # caller registered.
     added = [family_named(name) for name in family_names()]
-    try:
+    remedy = "define its functions at the top level of a module, or use workers=1"
+    with boundary(PanoShapesError, "a registered family cannot be sent to worker processes", remedy):
         pickle.dumps(added)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise PanoShapesError(
-            f"a registered family cannot be sent to worker processes: {error}; define its functions at the top level "
-            "of a module, or use workers=1"
-        ) from error
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_register, initargs=(added,)) as pool:
         pending: list[Future[_Written]] = [pool.submit(scenes.write, images, chunk) for chunk in chunks]

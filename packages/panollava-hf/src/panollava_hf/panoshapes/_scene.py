@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Self
 
-from panollava_hf._errors import PanoShapesError
+from panollava_hf._errors import PanoShapesError, boundary
 
 #: Colours of objects as sRGB: six hues that stay distinguishable under every light of the renderer.
 COLOUR_VALUES = MappingProxyType(
@@ -240,16 +240,12 @@ class Scene:
         Raises:
             PanoShapesError: A field is missing or unknown, or has an unknown value.
         """
-        try:
+        with boundary(PanoShapesError, "not a PanoShapes scene", "expected an object that Scene.to_dict wrote"):
             parts = dict(values)
             parts["objects"] = tuple(SceneObject(**_tuples(item)) for item in parts["objects"])
             parts["sky"] = Sky(**_tuples(parts["sky"]))
             parts["ground"] = Ground(**_tuples(parts["ground"]))
             return cls(**parts)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise PanoShapesError(
-                f"not a PanoShapes scene: {error}; expected an object that Scene.to_dict wrote"
-            ) from error
 
 
 def _plain(value: Any) -> Any:

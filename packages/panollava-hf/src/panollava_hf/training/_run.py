@@ -8,7 +8,7 @@ import yaml
 from accelerate import PartialState
 from transformers.utils import logging
 
-from panollava_hf._errors import TrainingError
+from panollava_hf._errors import TrainingError, reason
 from panollava_hf._files import write_whole
 from panollava_hf.data._examples import read_examples
 from panollava_hf.training._recipe import Recipe, StageName
@@ -97,11 +97,9 @@ def _claim_output(output: Path, recipe: Recipe, wanted: Sequence[StageName], res
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TrainingError(f"the output folder {output} cannot be created: {error.strerror}") from error
+        raise TrainingError(f"the output folder {output} cannot be created: {reason(error)}") from error
     settings = recipe.model_dump(mode="json", exclude={"output"})
     try:
         write_whole(written, yaml.safe_dump(settings, sort_keys=False))
     except OSError as error:
-        raise TrainingError(
-            f"{written} cannot be written: {error.strerror or error}; make room, and try again"
-        ) from error
+        raise TrainingError(f"{written} cannot be written: {reason(error)}; make room, and try again") from error

@@ -16,7 +16,7 @@ from accelerate import PartialState
 from torch import Tensor, nn
 from transformers import PreTrainedModel, set_seed
 
-from panollava_hf._errors import PanoLLaVaError, PanoShapesError, TableError, TrainingError, boundary
+from panollava_hf._errors import PanoLLaVaError, PanoShapesError, TableError, TrainingError, boundary, reason
 from panollava_hf._files import staged_folder
 from panollava_hf._loading import load_model, load_processor
 from panollava_hf._lora import ADAPTER_FOLDER, add_lora, merge_lora, trainable_report
@@ -209,7 +209,7 @@ def run_stage(recipe: Recipe, stage: StageName, start: Path, *, resume: bool, sk
         except PanoLLaVaError:
             raise
         except OSError as error:
-            problem = f"stage {stage}: {output} cannot be written ({error.strerror or error})"
+            problem = f"stage {stage}: {output} cannot be written ({reason(error)})"
             raise TrainingError(f"{problem}; make room, then continue with --resume") from error
         shutil.rmtree(work, ignore_errors=True)
         report(f"{stage}: wrote {output}")
@@ -292,9 +292,9 @@ def _groups_that_fit(
     """
     questions, answers = (examples.cells(examples.columns[role]) for role in ("question", "answer"))
     found, rows = Unusable(), set()
-    for index, reason in collator.faults(questions, answers):
+    for index, fault in collator.faults(questions, answers):
         rows.add(index)
-        found.add(f"{examples.rows.place(examples.row(index))}: {reason}")
+        found.add(f"{examples.rows.place(examples.row(index))}: {fault}")
     groups = examples.groups()
     if not found.count:
         return groups

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from panollava_hf._shown import printable
+from panollava_geometry.cli import printable
+
 from panollava_hf.evaluation._questions import Prediction, Questions
 from panollava_hf.evaluation._results import EXTRA, MetricResult
 from panollava_hf.evaluation.metrics._exact_match import normalise
