@@ -57,12 +57,15 @@ def require_file(path: Path) -> None:
         ModelError: It is missing, unreadable, a folder, pipe or device, or a Git LFS pointer.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ModelError(f"{path}: this is not a regular file; replace it by the file itself")
-        with path.open("rb") as stream:
-            head = stream.read(len(POINTER))
+        regular = stat.S_ISREG(path.stat().st_mode)
+        head = b""
+        if regular:
+            with path.open("rb") as stream:
+                head = stream.read(len(POINTER))
     except OSError as error:
         raise ModelError(f"{path}: this file cannot be read ({error.strerror or error})") from error
+    if not regular:
+        raise ModelError(f"{path}: this is not a regular file; replace it by the file itself")
     if head == POINTER:
         kind = "the weights are" if path.suffix in (".safetensors", ".bin") else "this file is"
         raise ModelError(f"{path}: {kind} a Git LFS pointer, not the file itself; run `git lfs pull` in its folder")
