@@ -4,10 +4,12 @@ transformers asks the Hub for each file by itself and repeats every failed reque
 asked once, with a deadline; without an answer the local cache is used, or the error says what is wrong.
 """
 
+import os
 import re
 import time
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from panollava_hf._deadline import within
 from panollava_hf._errors import ModelError, boundary
@@ -64,8 +66,9 @@ def find_source(
         raise error if isinstance(error, ModelError) else ModelError(no_folder(str(name)[:200])) from error
     config = str(PurePosixPath(subfolder, "config.json"))
     options: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir}
-    with boundary(ModelError, "huggingface_hub cannot be used", "check its environment variables, such as HF_ENDPOINT"):
-        from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+    with boundary(ModelError, "the environment variable HF_ENDPOINT is not a URL", "correct or remove it"):
+        _ = urlsplit(os.environ.get("HF_ENDPOINT", "")).port  # checked here: it makes the import below fail
+    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 
     problem: BaseException | None = None
     files: list[str] = []
@@ -82,7 +85,8 @@ def find_source(
             if _is_final(error):
                 raise ModelError(_explained(str(name), error)) from error
             problem = error
-            if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
+            waited = _silent is None or time.monotonic() - _silent[1] >= SILENCE
+            if waited and (isinstance(error, TimeoutError) or "Timeout" in type(error).__name__):
                 _silent = (api.endpoint, time.monotonic())
     if not files:
         cached = try_to_load_from_cache(str(name), config, **options)

@@ -173,7 +173,8 @@ class Answerer:
     def _prompt(self, question: str, image_tokens: int) -> list[int]:
         """Token ids of a question about one panorama."""
         ids = self.processor.prompt_ids(self.processor.prompt(question))
-        known = self.model.get_input_embeddings().num_embeddings
+        embedding: Any = self.model.get_input_embeddings()
+        known = len(embedding.weight)
         if max(ids) >= known:
             raise ModelError(
                 f"the tokenizer of {self.name} gives the token {max(ids)}, but its language model has {known} tokens; "
