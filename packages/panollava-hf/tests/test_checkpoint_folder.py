@@ -285,3 +285,18 @@ def test_join_names_the_tower_that_cannot_be_used(checkpoint, tmp_path, capsys, 
     assert line.startswith(f"panollava: {option} {wrong}")
     assert message in line
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a" * 201, "a/" * 3000 + "b"])
+def test_an_index_with_impossible_names_is_one_line(copy, name):
+    (copy / "model.safetensors").rename(copy / "part.safetensors")
+    index = {"metadata": {}, "weight_map": {"a": "part.safetensors", "b": name}}
+    (copy / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "which is not in this folder" in error_of(copy)
+
+
+def test_a_header_of_too_many_tensors_is_one_line(copy):
+    entry = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    header = json.dumps({f"k{i}": entry for i in range(100_001)}).encode()
+    (copy / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    assert "header of the weights is damaged" in error_of(copy)

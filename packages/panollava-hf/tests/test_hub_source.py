@@ -115,6 +115,29 @@ def test_a_password_in_the_endpoint_is_not_printed(tmp_path):
     assert "secret" not in failure(f"http://user:secret@127.0.0.1:{closed_port()}", tmp_path)
 
 
+@pytest.mark.parametrize("endpoint", ["http://[::1", "http://127.0.0.1:99999"])
+def test_an_impossible_endpoint_is_one_line(tmp_path, endpoint):
+    assert "HF_ENDPOINT" in json.loads(in_process(FAILS, endpoint, tmp_path).stdout)[0]
+
+
+def test_a_silent_server_is_waited_for_once(tmp_path):
+    program = """
+    times = []
+    for name in ("owner/name", "owner/other", "owner/third"):
+        started = time.perf_counter()
+        try:
+            _hub_source.find_source(name)
+        except _hub_source.ModelError as error:
+            times.append([str(error), time.perf_counter() - started])
+    print(json.dumps(times))
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        done = in_process(program, f"http://127.0.0.1:{server.getsockname()[1]}", tmp_path)
+    times = json.loads(done.stdout)
+    assert all("no answer within" in text for text, _ in times)
+    assert all(seconds < 0.5 for _, seconds in times[1:])
+
+
 def test_a_server_that_never_answers(tmp_path):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import zipfile
 
 import pytest
 import torch
@@ -503,3 +504,122 @@ def test_a_pickle_with_code_does_not_run(copy, tmp_path):
     torch.save({"a": Evil()}, copy / "pytorch_model.bin")
     error_of(load_model, PanoLLaVaForConditionalGeneration, copy)
     assert not (tmp_path / "it-ran").exists()
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.complex64])
+@pytest.mark.parametrize("part", ["embed_tokens", "resampler", "k_norm"])
+def test_weights_of_another_type_are_an_error(copy, kind, part):
+    def edit(weights):
+        name = next(name for name in weights if part in name)
+        weights[name] = weights[name].to(kind)
+
+    edit_weights(copy, edit)
+    assert "expected floating-point numbers" in error_of(load_model, PanoLLaVaForConditionalGeneration, copy)
+
+
+def torch_archive(path, pickle):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data.pkl", pickle)
+        archive.writestr("a/version", "3")
+
+
+SHARED = b"K\x01\x85" + b"".join(b"q" + bytes([i]) + b"h" + bytes([i]) + b"\x86" for i in range(60))
+PICKLES = {
+    "deep key": b"\x80\x02}(K\x01" + b"\x85" * 10**6 + b"K\x01u.",
+    "shared key": b"\x80\x02}(" + SHARED + b"K\x01u.",
+    "shared set": b"\x80\x02\x8f(" + SHARED + b"\x90.",
+}
+
+
+@pytest.mark.parametrize("pickle", PICKLES.values(), ids=PICKLES.keys())
+@pytest.mark.parametrize("old", [False, True])
+def test_pickles_that_would_crash_or_hang_are_one_line(copy, pickle, old):
+    (copy / "model.safetensors").unlink()
+    path = copy / "pytorch_model.bin"
+    if old:
+        stream = io.BytesIO()
+        torch.save({}, stream, _use_new_zipfile_serialization=False)
+        head = stream.getvalue()[: stream.getvalue().rindex(b"\x80\x02}")]
+        path.write_bytes(head + pickle)
+    else:
+        torch_archive(path, pickle)
+    assert "the weights cannot be read" in error_of(load_model, PanoLLaVaForConditionalGeneration, copy)
+
+
+def test_a_compressed_pickle_is_one_line(copy):
+    (copy / "model.safetensors").unlink()
+    with zipfile.ZipFile(copy / "pytorch_model.bin", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/data.pkl", b"\x80\x02}.")
+        archive.writestr("a/byteorder", bytes(2**20))
+    assert "compressed" in error_of(load_model, PanoLLaVaForConditionalGeneration, copy)
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+def test_weights_of_torch_save_load_as_before(copy, new_format):
+    weights = load_file(copy / "model.safetensors")
+    (copy / "model.safetensors").unlink()
+    torch.save(weights, copy / "pytorch_model.bin", _use_new_zipfile_serialization=new_format)
+    model = load_model(PanoLLaVaForConditionalGeneration, copy)
+    assert torch.equal(model.get_input_embeddings().weight, weights["panollava.language_model.embed_tokens.weight"])
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ 'a' * 10**9 }}", "{{ ([1] * 999999999)|length }}", "{{ 'a'.center(9999999999) }}"]
+)
+def test_templates_that_take_all_memory_are_refused(copy, text):
+    (copy / "chat_template.jinja").write_text(text)
+    assert "which is not supported" in error_of(load_processor, copy)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="only Linux limits the memory of a block")
+@pytest.mark.parametrize("text", ["{{ '%9999999999d' % 5 }}", "{{ '{:>9999999999}'.format(5) }}"])
+def test_templates_have_a_limit_of_memory(copy, text):
+    (copy / "chat_template.jinja").write_text(text)
+    assert "chat template" in error_of(load_processor, copy)
+
+
+PANICS = {
+    "charsmap": {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}},
+    "length 0": {"pre_tokenizer": {"type": "FixedLength", "length": 0}},
+    "regex": {
+        "normalizer": {"type": "Replace", "pattern": {"Regex": "(.*)*(.*)*(.*)*(.*)*\\d\\d\\d$"}, "content": "a"}
+    },
+}
+
+
+@pytest.mark.parametrize("values", PANICS.values(), ids=PANICS.keys())
+def test_a_panic_of_the_tokenizers_library_is_one_line(copy, values, capfd):
+    change(copy / "tokenizer.json", **values)
+    error_of(load_processor, copy)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_tokenizer_of_a_larger_model_is_an_error(copy, panorama):
+    vocabulary = json.loads((copy / "tokenizer.json").read_text())
+    vocabulary["added_tokens"].append({**vocabulary["added_tokens"][-1], "id": 5000, "content": "behind"})
+    change(copy / "tokenizer.json", **vocabulary)
+    answerer = Answerer.load(str(copy))
+    assert "its language model has 444 tokens" in error_of(answerer.answer, panorama, "What is behind?")
+
+
+def test_a_placeholder_of_another_id_is_an_error(copy):
+    change(copy / "config.json", image_token_id=10**9)
+    assert "that of its tokenizer is 3" in error_of(Answerer.load, str(copy))
+
+
+def test_truncation_in_a_tokenizer_file_cuts_no_question(copy, panorama):
+    truncation = {"max_length": 1, "strategy": "LongestFirst", "stride": 0, "direction": "Right"}
+    change(copy / "tokenizer.json", truncation=truncation)
+    expected = Answerer.load().answer(panorama, "How many cubes are there?", max_new_tokens=3)
+    assert (
+        Answerer.load(str(copy)).answer(panorama, "How many cubes are there?", max_new_tokens=3).text == expected.text
+    )
+
+
+@pytest.mark.parametrize("name", ["output_hidden_states", "use_cache"])
+@pytest.mark.parametrize("value", ["x", float("inf"), []])
+def test_flags_of_a_tower_are_flags(copy, name, value):
+    config = json.loads((copy / "config.json").read_text())
+    config["text_config"][name] = value
+    change(copy / "config.json", **config)
+    error_of(load_model, PanoLLaVaForConditionalGeneration, copy)

@@ -153,6 +153,9 @@ def require_buildable(part: str, settings: dict[str, Any]) -> None:
         total = sum(value) if isinstance(value, (list, tuple)) and all(map(_is_count, value)) else value
         if _is_count(total) and total > MAX_LAYERS:
             raise ValueError(f"{part}: {name}={shown(value)} is more than any model has; use its original config")
+    for name in ("output_hidden_states", "use_cache"):
+        if not isinstance(settings.get(name), bool | None):
+            raise ValueError(f"{part}: {name} must be true or false, got {shown(settings[name])}")
 
 
 def _is_count(value: Any) -> TypeGuard[int]:

@@ -1,8 +1,10 @@
-"""A deadline for calls that have none of their own."""
+"""A deadline, and a limit of memory, for calls that have none of their own."""
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -39,3 +41,31 @@ def within(seconds: float, call: Callable[[], Result]) -> Result:
     if errors:
         raise errors[0]
     return results.get()
+
+
+@contextmanager
+def limited_memory(more: int) -> Iterator[None]:
+    """Let allocations fail in a block that takes more than this many bytes, with a MemoryError; Linux alone.
+
+    The limit holds for the whole process, also for its other threads: keep the block short.
+
+    Example:
+        >>> with limited_memory(2**30):
+        ...     len("a" * 1000)
+        1000
+    """
+    usage = Path("/proc/self/statm")
+    if not usage.exists():
+        yield
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = int(usage.read_text().split()[0]) * resource.getpagesize() + more
+    if soft not in (-1, resource.RLIM_INFINITY):
+        limit = min(limit, soft)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

@@ -81,7 +81,10 @@ def boundary(kind: type[PanoLLaVaError], problem: str, remedy: str) -> Iterator[
         yield
     except PanoLLaVaError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        # A panic of the tokenizers library is not an `Exception`, and its class cannot be imported.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise kind(f"{problem} ({one_line(error)}); {remedy}") from error
 
 

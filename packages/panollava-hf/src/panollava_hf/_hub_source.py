@@ -4,15 +4,21 @@ transformers asks the Hub for each file by itself and repeats every failed reque
 asked once, with a deadline; without an answer the local cache is used, or the error says what is wrong.
 """
 
+import os
 import re
+import time
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from panollava_hf._deadline import within
-from panollava_hf._errors import ModelError
+from panollava_hf._errors import ModelError, boundary
 
 #: Seconds that the first request to the Hub may take.
 DEADLINE = 8.0
+#: Seconds in which a Hub that did not answer is not asked again, and that Hub with the time.
+SILENCE = 30.0
+_silent: tuple[str, float] | None = None
 #: A Hub id: `owner/name`, or the name alone for a few old models.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 #: Configs, tokenizers and chat templates.
@@ -60,13 +66,18 @@ def find_source(
         raise error if isinstance(error, ModelError) else ModelError(no_folder(str(name)[:200])) from error
     config = str(PurePosixPath(subfolder, "config.json"))
     options: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir}
+    with boundary(ModelError, "the environment variable HF_ENDPOINT is not a URL", "correct or remove it"):
+        _ = urlsplit(os.environ.get("HF_ENDPOINT", "")).port  # checked here: it makes the import below fail
     from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 
     problem: BaseException | None = None
     files: list[str] = []
+    global _silent
     if not local_files_only:
         try:
             api = HfApi(token=token)
+            if _silent is not None and _silent[0] == api.endpoint and time.monotonic() - _silent[1] < SILENCE:
+                raise TimeoutError  # it was waited for already: a command may ask for several models and files
             # Looking up a host name has no time limit of its own.
             about = within(DEADLINE, lambda: api.model_info(str(name), revision=revision, timeout=DEADLINE))
             files = [entry.rfilename for entry in about.siblings or []]
@@ -74,6 +85,9 @@ def find_source(
             if _is_final(error):
                 raise ModelError(_explained(str(name), error)) from error
             problem = error
+            waited = _silent is None or time.monotonic() - _silent[1] >= SILENCE
+            if waited and (isinstance(error, TimeoutError) or "Timeout" in type(error).__name__):
+                _silent = (api.endpoint, time.monotonic())
     if not files:
         cached = try_to_load_from_cache(str(name), config, **options)
         if not isinstance(cached, str):

@@ -102,14 +102,14 @@ def require_file(path: Path, *, kind: type[PanoLLaVaError] = ModelError, remedy:
     """
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise kind(f"{path}: this is not a regular file; {remedy}")
-        with path.open("rb") as stream:
-            head = stream.read(len(POINTER))
-    except PanoLLaVaError:
-        raise
+        regular, head = stat.S_ISREG(status.st_mode), b""
+        if regular:
+            with path.open("rb") as stream:
+                head = stream.read(len(POINTER))
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
         raise kind(f"{path}: this file cannot be read ({reason(error)}); {remedy}") from error
+    if not regular:
+        raise kind(f"{path}: this is not a regular file; {remedy}")
     if head == POINTER:
         what = "the weights are" if path.suffix in (".safetensors", ".bin") else "this file is"
         raise kind(f"{path}: {what} {POINTER_TEXT}")

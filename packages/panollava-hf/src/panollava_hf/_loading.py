@@ -5,6 +5,9 @@ folder, and raises exceptions of many libraries. Here each of these is a `ModelE
 """
 
 import logging
+import os
+import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,14 +19,14 @@ from transformers import PreTrainedModel
 
 from panollava_hf._bounds import require_count
 from panollava_hf._checkpoint_folder import check_folder
-from panollava_hf._deadline import within
+from panollava_hf._deadline import limited_memory, within
 from panollava_hf._errors import ModelError, boundary
 from panollava_hf._hub_source import find_source
 from panollava_hf._json_file import read_object
 from panollava_hf._lora import built_plain
 from panollava_hf._shown import shown
 from panollava_hf._tokenizer_file import check_tokenizer
-from panollava_hf._weight_files import require_whole, weight_files
+from panollava_hf._weight_files import read_header, require_floats, require_whole, weight_files
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
@@ -32,7 +35,12 @@ AGAIN = "copy or download the folder again"
 #: Parameters that a model may have besides those whose weights are stored: new ones, and ones that share weights.
 MORE_PARAMETERS = 2**26
 #: Seconds that a chat template may take to write one question.
-TEMPLATE_SECONDS = 5.0
+TEMPLATE_SECONDS = 4.0
+#: Bytes that it may take, where the system can limit them. A failed allocation ends it.
+TEMPLATE_BYTES = 2**30
+#: What no chat template needs, and what takes all memory or time in one step: an operator, and functions or filters.
+REFUSED_OPERATORS = ("**",)
+REFUSED_CALLS = ("center", "ljust", "rjust", "zfill", "expandtabs", "translate", "lipsum", "batch", "slice", "wordwrap")
 
 #: Settings of generation that are ids or lists of ids, and the largest values of those that are numbers.
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "suppress_tokens", "begin_suppress_tokens")
@@ -106,6 +114,7 @@ def load_processor(
     with (
         boundary(ModelError, f"the processor of {source} cannot be loaded", f"its files may be damaged: {AGAIN}"),
         quiet(),
+        _panics_muted(),
     ):
         if not needs_text and not (folder / "tokenizer_config.json").exists():
             image_processor: PanoLLaVaImageProcessor = PanoLLaVaImageProcessor.from_pretrained(folder)
@@ -114,6 +123,12 @@ def load_processor(
     found = type(processor.image_processor).__name__
     if not isinstance(processor.image_processor, PanoLLaVaImageProcessor):
         raise ModelError(f"the processor of {source} has a {found}, expected a PanoLLaVaImageProcessor; {AGAIN}")
+    backend = getattr(processor.tokenizer, "backend_tokenizer", None)
+    if backend is not None:  # texts are cut by whoever asks for it, never because a tokenizer.json says so
+        backend.no_truncation()
+        backend.no_padding()
+        for name in ("max_length", "truncation", "truncation_strategy", "stride", "padding", "pad_to_multiple_of"):
+            processor.tokenizer.init_kwargs.pop(name, None)
     _check_prompt(processor, source)
     return processor
 
@@ -125,9 +140,29 @@ def quiet() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logger.setLevel(level)
+
+
+@contextmanager
+def _panics_muted() -> Iterator[None]:
+    """Keep the tokenizers library from writing its own report of a panic to stderr; it becomes an exception too."""
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # stderr is closed
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _check_size(model_class: type[PreTrainedModel], folder: Path, changes: Mapping[str, Any]) -> None:
@@ -136,12 +171,18 @@ def _check_size(model_class: type[PreTrainedModel], folder: Path, changes: Mappi
     with torch.device("meta"), built_plain():
         model = model_class(config)
     wanted = sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))
-    stored = sum(path.stat().st_size for path in weight_files(folder))
+    files = weight_files(folder)
+    stored = sum(path.stat().st_size for path in files)
     if wanted > 2 * stored + MORE_PARAMETERS:
         raise ModelError(
             f"{folder}: its config describes a model of {wanted:,} parameters, but its weights have {stored:,} bytes; "
             "use the config.json that was saved with these weights"
         )
+    if getattr(config, "quantization_config", None) is None:
+        floats = {name for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+        for path in files:
+            if path.suffix == ".safetensors":
+                require_floats(path, read_header(path), floats)
 
 
 def _check_generation(model: PreTrainedModel, source: str | Path) -> None:
@@ -174,14 +215,17 @@ def _check_processor_files(folder: Path) -> None:
 def _check_prompt(processor: PanoLLaVaProcessor, source: str | Path) -> None:
     """Write and tokenise one question: errors and endless loops of a chat template are found when a model is loaded."""
     problem = f"the chat template or processor of {source} cannot be used"
-    with boundary(ModelError, problem, f"use the files that were saved with the model, or {AGAIN}"):
+    with boundary(ModelError, problem, f"use the files that were saved with the model, or {AGAIN}"), _panics_muted():
         template = processor.chat_template
         if not isinstance(template, str):
             raise TypeError(f"expected a chat template, got {shown(template)}")
-        # A power of whole numbers may need all memory, and cannot be interrupted.
-        if any(kind == "operator" and text == "**" for _, kind, text in Environment().lex(template)):
-            raise ValueError("the chat template computes a power with **")
-        ids = within(TEMPLATE_SECONDS, lambda: processor.tokenizer(processor.prompt("?"))["input_ids"])
+        # These may need all memory, and cannot be interrupted.
+        for _, kind, text in Environment().lex(template):
+            if (kind == "operator" and text in REFUSED_OPERATORS) or (kind == "name" and text in REFUSED_CALLS):
+                raise ValueError(f"the chat template uses {text}, which is not supported")
+        with limited_memory(TEMPLATE_BYTES):  # not for the tokenizer, whose library ends the process
+            prompts = within(TEMPLATE_SECONDS, lambda: [processor.prompt(text) for text in ("Where? " * 30, "?")])
+        ids = within(TEMPLATE_SECONDS, lambda: [processor.prompt_ids(prompt) for prompt in prompts])[-1]
         if (found := ids.count(processor.image_token_id)) != 1:
             raise ValueError(f"{found} placeholders {shown(processor.image_token)} for one image, expected 1")
         processor.num_image_tokens()

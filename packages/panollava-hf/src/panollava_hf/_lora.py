@@ -10,6 +10,7 @@ The vision tower has layers of the same names (`q_proj`, …), so the target is 
 """
 
 import re
+import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
@@ -24,7 +25,7 @@ from transformers.utils import cached_file
 
 from panollava_hf._adapter_config import read_adapter_config, require_rank
 from panollava_hf._errors import ModelError, boundary
-from panollava_hf._weight_files import follow_umask, read_header
+from panollava_hf._weight_files import follow_umask, read_header, require_floats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -227,14 +228,17 @@ def load_adapters(model: Any, source: str | Path | None, **where: Any) -> None:
         )
     path = folder / CONFIG_FILE
     given = read_adapter_config(path)
-    read_header(folder / WEIGHTS_FILE)
+    require_floats(folder / WEIGHTS_FILE, read_header(folder / WEIGHTS_FILE))
     again = "use an adapter that was trained with this language model, or copy the folder again"
     with boundary(ModelError, f"the adapter in {folder} cannot be loaded", again):
         state = {name.removeprefix(PREFIX): value for name, value in load_file(folder / WEIGHTS_FILE).items()}
         require_rank(path, given, max((v.shape[0] for k, v in state.items() if ".lora_A." in k), default=0))
         settings = _peft().PeftConfig.from_pretrained(str(folder))
         settings.inference_mode = False
-        mismatch = start_adapters(model, settings, state)
+        settings.init_lora_weights = True  # replaced by the stored weights; the other ways may take hours
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about weights that the stored ones replace
+            mismatch = start_adapters(model, settings, state)
     missing = [name for name in mismatch.missing_keys if ".lora_" in name]
     if missing or mismatch.unexpected_keys:
         raise ModelError(

@@ -4,18 +4,26 @@ import json
 import secrets
 import stat
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from panollava_hf._errors import ModelError, boundary
+from panollava_hf._archive import read_archive
+from panollava_hf._errors import CheckpointError, ModelError, boundary
 from panollava_hf._json_file import AGAIN, TOKENIZER_BYTES, read_object, require_file
+from panollava_hf._pickle_scan import scan_old_format, scan_pickle
 from panollava_hf._shown import listed, shown
 
 #: Files that transformers loads weights from, in the order in which it looks for them.
 NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 #: What transformers reports about weights that were loaded.
 KINDS = ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")
+#: Longest name of a file, and most tensors in one. A model of 256 experts in 60 layers has 50,000.
+MAX_NAME, MAX_TENSORS = 200, 100_000
+#: Types of weights that are floating-point numbers, by the first letter of their names in a safetensors file.
+FLOATS = ("F", "BF")
+#: Beginning of a zip archive.
+ZIP_MARK = b"PK\x03\x04"
 #: Longest header that the safetensors library reads.
 MAX_HEADER = 100_000_000
 
@@ -30,6 +38,22 @@ def check_weights(folder: Path) -> None:
         require_file(path)
         if path.suffix == ".safetensors":
             read_header(path)
+        else:
+            _scan(path)
+
+
+def _scan(path: Path) -> None:
+    """Check a file of torch.save: its reader runs no code, but a small file can take all memory or crash it."""
+    with path.open("rb") as stream:
+        is_archive = stream.read(4) == ZIP_MARK
+    try:
+        if is_archive:
+            archive = read_archive(path)
+            scan_pickle(archive.pickle, archive.storages)
+        else:
+            scan_old_format(path)
+    except CheckpointError as error:
+        raise ModelError(f"{path}: the weights cannot be read: {error}") from error
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -48,7 +72,12 @@ def weight_files(folder: Path) -> list[Path]:
         raise ModelError(f"{found}: its weight_map does not name the files of the weights; use the original file")
     files = sorted(set(names.values()))
     for name in files:
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
+        if (
+            len(name) > MAX_NAME
+            or PurePosixPath(name).is_absolute()
+            or ".." in PurePosixPath(name).parts
+            or "\\" in name
+        ):
             raise ModelError(f"{found}: it names the file {shown(name)}, which is not in this folder; use the original")
     missing = [name for name in files if not (folder / name).exists()]
     if missing:
@@ -117,6 +146,8 @@ def read_header(path: Path) -> dict[str, Any]:
         entries.pop("__metadata__", None)
         end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
         expected = 8 + length + int(end)
+        if len(entries) > MAX_TENSORS:
+            raise ValueError(f"{len(entries)} tensors")
         for entry in entries.values():
             if not all(type(side) is int and side >= 0 for side in entry["shape"]):
                 raise ValueError("negative sizes")
@@ -136,3 +167,23 @@ def follow_umask(files: Iterable[Path]) -> None:
             mode = stat.S_IMODE(probe.stat().st_mode)
             probe.unlink()
         file.chmod(mode)
+
+
+def require_floats(path: Path, entries: Mapping[str, Mapping[str, Any]], names: Container[str] | None = None) -> None:
+    """Check that weights are stored as floating-point numbers: transformers casts anything else without a word.
+
+    Args:
+        path: The safetensors file.
+        entries: Its header.
+        names: The weights to check; default: all.
+
+    Raises:
+        ModelError: A weight is stored as whole, complex or truth values.
+    """
+    for name, entry in entries.items():
+        kind = str(entry.get("dtype"))
+        if (names is None or name in names) and not kind.startswith(FLOATS):
+            raise ModelError(
+                f"{path}: the weight {name[:160]} is stored as {kind[:20]}, expected floating-point numbers; "
+                "copy or download the file again"
+            )

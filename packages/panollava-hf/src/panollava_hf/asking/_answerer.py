@@ -15,6 +15,7 @@ import torch
 from panollava_geometry import ViewPlan
 from torch import Tensor
 
+from panollava_hf._errors import ModelError
 from panollava_hf._loading import load_model, load_processor
 from panollava_hf.asking._generation import generate_batches, new_tokens
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
@@ -90,6 +91,11 @@ class Answerer:
         source = str(default_checkpoint()) if name is None else name
         processor = load_processor(source)
         model = load_model(PanoLLaVaForConditionalGeneration, source).eval().to(device)
+        if model.config.image_token_id != processor.image_token_id:
+            raise ModelError(
+                f"{source}: image_token_id in its config.json is {model.config.image_token_id}, but that of its "
+                f"tokenizer is {processor.image_token_id}; use the files that were saved together"
+            )
         if dtype is not None:
             model = model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
         return cls(model, processor, DEFAULT_NAME if name is None else name)
@@ -167,6 +173,13 @@ class Answerer:
     def _prompt(self, question: str, image_tokens: int) -> list[int]:
         """Token ids of a question about one panorama."""
         ids = self.processor.prompt_ids(self.processor.prompt(question))
+        embedding: Any = self.model.get_input_embeddings()
+        known = len(embedding.weight)
+        if max(ids) >= known:
+            raise ModelError(
+                f"the tokenizer of {self.name} gives the token {max(ids)}, but its language model has {known} tokens; "
+                "use the tokenizer.json that was saved with the model"
+            )
         place = ids.index(self.processor.image_token_id)
         return [*ids[:place], *[self.processor.image_token_id] * image_tokens, *ids[place + 1 :]]
 

@@ -76,8 +76,8 @@ def add_code_references(folder: Path, *, tied: bool) -> None:
         for inner in _objects(content):  # code that the source names is not what this folder contains
             inner.pop("auto_map", None)
         content["auto_map"] = dict(AUTO_CLASSES)
-        for part in ("vision_config", "text_config"):
-            content[part]["_name_or_path"] = hub_id(content[part].get("_name_or_path")) or ""
+        for name in ("vision_config", "text_config"):
+            content[name]["_name_or_path"] = hub_id(content[name].get("_name_or_path")) or ""
         # 4.57 reads this from the language model's config, 5.x from the model's; their defaults differ.
         content["tie_word_embeddings"] = content["text_config"]["tie_word_embeddings"] = tied
 

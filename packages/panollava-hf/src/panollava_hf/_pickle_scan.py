@@ -10,6 +10,7 @@ import re
 import struct
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from panollava_hf._errors import CheckpointError, one_line
@@ -28,6 +29,8 @@ MAX_WORK = 5_000_000
 #: Most dictionary keys and set items that are tuples or large integers: someone can choose these with equal hashes.
 MAX_CHOSEN = 10_000
 
+#: Beginning of a file in the format before PyTorch 1.6, and the most bytes of it that are scanned.
+OLD_MAGIC, MAX_PICKLE = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", 2**26
 SAVE_PLAIN = "if you trust its source, load it with torch and save only its state_dict and plain hyper_parameters"
 
 #: Bytes of one element of each kind of storage that PyTorch's reader accepts for dense tensors.
@@ -119,16 +122,24 @@ def scan_pickle(data: bytes, storages: Mapping[str, int]) -> set[str]:
             need too much memory or time.
     """
     scan = _Scan(data, storages)
-    try:
-        scan.run()
-    except CheckpointError:
-        raise
-    except (IndexError, KeyError, AttributeError, TypeError, ValueError, struct.error) as error:
-        # The operations do not fit together. As in PyTorch's reader, the first that fails says so.
-        raise CheckpointError(
-            f"its data.pkl is damaged at byte {scan.at} ({one_line(error)}); copy the file again"
-        ) from error
+    scan.checked()
     return scan.names
+
+
+def scan_old_format(path: Path) -> None:
+    """Check a file of torch.save's format before PyTorch 1.6: a magic number, a version, the machine, and the pickle.
+
+    Raises:
+        CheckpointError: As `scan_pickle`; or the file has another format.
+    """
+    with path.open("rb") as stream:
+        data = stream.read(MAX_PICKLE)
+    for part in range(4):
+        if part == 0 and not data.startswith(OLD_MAGIC):
+            raise CheckpointError(f"this is not a file of torch.save; {SAVE_PLAIN}")
+        scan = _Scan(data, {})
+        scan.checked()
+        data = data[scan.at :]
 
 
 class _Scan:
@@ -141,6 +152,18 @@ class _Scan:
         self.memo: dict[int, Any] = {}
         self.names: set[str] = set()
         self.work = self.chosen = self.containers = 0
+
+    def checked(self) -> None:
+        """`run`, with errors of the pickle as ours."""
+        try:
+            self.run()
+        except (IndexError, KeyError, AttributeError, TypeError, ValueError, struct.error) as error:
+            if isinstance(error, CheckpointError):
+                raise
+            # The operations do not fit together. As in PyTorch's reader, the first that fails says so.
+            raise CheckpointError(
+                f"its data.pkl is damaged at byte {self.at} ({one_line(error)}); copy the file again"
+            ) from error
 
     def run(self) -> None:
         """Follow the operations to the last one."""
@@ -301,6 +324,8 @@ class _Scan:
         reference = self.stack.pop()
         items = reference.items if isinstance(reference, _Container) and reference.kind == "tuple" else ()
         expected = [str, _Name, str, str, int]
+        if len(items) == 6 and items[5] is None:  # the old format has a sixth item, for views of other storages
+            items = items[:5]
         if [type(item) for item in items] != expected or items[0] != "storage" or not 0 <= items[4] < 2**62:
             raise CheckpointError(f"its data.pkl refers to a stored tensor in an unknown way; {SAVE_PLAIN}")
         _, kind, key, device, count = items
