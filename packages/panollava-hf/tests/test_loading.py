@@ -563,16 +563,16 @@ def test_weights_of_torch_save_load_as_before(copy, new_format):
     assert torch.equal(model.get_input_embeddings().weight, weights["panollava.language_model.embed_tokens.weight"])
 
 
-@pytest.mark.parametrize(
-    "text", ["{{ 'a' * 10**9 }}", "{{ ([1] * 999999999)|length }}", "{{ 'a'.center(9999999999) }}"]
-)
+@pytest.mark.parametrize("text", ["{{ 'a' * 10**9 }}", "{{ 'a'.center(9999999999) }}"])
 def test_templates_that_take_all_memory_are_refused(copy, text):
     (copy / "chat_template.jinja").write_text(text)
     assert "which is not supported" in error_of(load_processor, copy)
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="only Linux limits the memory of a block")
-@pytest.mark.parametrize("text", ["{{ '%9999999999d' % 5 }}", "{{ '{:>9999999999}'.format(5) }}"])
+@pytest.mark.parametrize(
+    "text", ["{{ '%9999999999d' % 5 }}", "{{ '{:>9999999999}'.format(5) }}", "{{ ([1] * 999999999)|length }}"]
+)
 def test_templates_have_a_limit_of_memory(copy, text):
     (copy / "chat_template.jinja").write_text(text)
     assert "chat template" in error_of(load_processor, copy)
