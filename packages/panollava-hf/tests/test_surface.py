@@ -46,6 +46,7 @@ FOLDERS = {
     "evaluation": "EvaluationError Options Question Questions evaluate normalise read_questions",
     "evaluation.metrics": "CAPTION_SCORES CaptionScore METRICS MetricResult",
     "hub": "CardFacts PushPlan export_checkpoint plan_push push read_results write_card",
+    "outside": "",
     "panoshapes": "COLOURS DIRECTIONS Place Question SHAPES Scene answer questions read_scenes render_scene "
     "rotate_question sample_scene scene_rotation write_panoshapes",
     "panoshapes.families": "Family family_named family_names register_family unregister_family",
@@ -88,14 +89,14 @@ def public_names(path):
 
 
 def test_the_surface_stays_small():
-    """At most 70 names can be reached without an underscore, in at most 120 modules (one per outside file format)."""
+    """At most 70 names can be reached without an underscore, in at most 121 modules (ten read files from outside)."""
     found = {
         f"{name}:{public}"
         for name, path in modules().items()
         if not any(part.startswith("_") for part in name.split("."))
         for public in public_names(path)
     }
-    assert len(modules()) <= 120
+    assert len(modules()) <= 121
     assert len({entry.partition(":")[2] for entry in found}) <= 70, sorted(found)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from panollava_hf._errors import OutputExistsError, UsageError
-from panollava_hf._json_file import TOKENIZER_BYTES, read_object
-from panollava_hf._weight_files import follow_umask
+from panollava_hf.outside._json_file import TOKENIZER_BYTES, read_object
+from panollava_hf.outside._weight_files import follow_umask
 
 
 def write_whole(path: Path, content: str | bytes, *, mode: int | None = None, durable: bool = True) -> None:

@@ -17,18 +17,18 @@ import torch
 from jinja2 import Environment
 from transformers import PreTrainedModel
 
-from panollava_hf._bounds import require_count
-from panollava_hf._checkpoint_folder import check_folder
-from panollava_hf._deadline import limited_memory, within
 from panollava_hf._errors import ModelError, boundary
-from panollava_hf._hub_source import find_source
-from panollava_hf._json_file import read_object
 from panollava_hf._lora import built_plain
 from panollava_hf._shown import shown
-from panollava_hf._tokenizer_file import check_tokenizer
-from panollava_hf._weight_files import read_header, require_floats, require_whole, weight_files
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
+from panollava_hf.outside._bounds import require_count
+from panollava_hf.outside._checkpoint_folder import check_folder
+from panollava_hf.outside._deadline import limited_memory, within
+from panollava_hf.outside._hub_source import find_source
+from panollava_hf.outside._json_file import read_object
+from panollava_hf.outside._tokenizer_file import check_tokenizer
+from panollava_hf.outside._weight_files import read_header, require_floats, require_whole, weight_files
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
 
 AGAIN = "copy or download the folder again"

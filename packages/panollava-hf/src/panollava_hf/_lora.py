@@ -23,9 +23,9 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import cached_file
 
-from panollava_hf._adapter_config import read_adapter_config, require_rank
 from panollava_hf._errors import ModelError, boundary
-from panollava_hf._weight_files import follow_umask, read_header, require_floats
+from panollava_hf.outside._adapter_config import read_adapter_config, require_rank
+from panollava_hf.outside._weight_files import follow_umask, read_header, require_floats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

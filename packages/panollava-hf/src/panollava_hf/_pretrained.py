@@ -28,12 +28,12 @@ from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from panollava_hf._chat_template import IMAGE_TOKEN
 from panollava_hf._compat import readable_settings
 from panollava_hf._errors import ModelError, boundary
-from panollava_hf._hub_source import find_source
-from panollava_hf._json_file import read_object
 from panollava_hf._lora import built_plain, start_adapters
 from panollava_hf._shown import shown
-from panollava_hf._tokenizer_file import check_tokenizer
-from panollava_hf._weight_files import check_weights, require_whole
+from panollava_hf.outside._hub_source import find_source
+from panollava_hf.outside._json_file import read_object
+from panollava_hf.outside._tokenizer_file import check_tokenizer
+from panollava_hf.outside._weight_files import check_weights, require_whole
 
 DEFAULT_VISION = "google/siglip-base-patch16-224"
 DEFAULT_TEXT = "Qwen/Qwen2.5-0.5B-Instruct"

@@ -17,7 +17,9 @@ from panollava_core import (
 from panollava_geometry import ViewPlan, plan_views
 from transformers import AutoConfig, PretrainedConfig
 
-from panollava_hf._bounds import (
+from panollava_hf._pretrained import resolve
+from panollava_hf._shown import shown
+from panollava_hf.outside._bounds import (
     MAX_LAYERS,
     MAX_TOKENS,
     MAX_WIDTH,
@@ -30,8 +32,6 @@ from panollava_hf._bounds import (
     require_plan,
     require_total,
 )
-from panollava_hf._pretrained import resolve
-from panollava_hf._shown import shown
 
 __all__ = ["PanoLLaVaConfig"]
 

@@ -13,8 +13,8 @@ from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.processing_utils import ImagesKwargs
 
-from panollava_hf._bounds import as_size, require_flag, require_number, require_plan, require_total
 from panollava_hf._shown import shown
+from panollava_hf.outside._bounds import as_size, require_flag, require_number, require_plan, require_total
 
 __all__ = ["PanoLLaVaImageProcessor"]
 

@@ -36,8 +36,8 @@ from panollava_hf._outputs import (
     tower_options,
 )
 from panollava_hf._pretrained import join_towers
-from panollava_hf._weight_files import follow_umask
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
+from panollava_hf.outside._weight_files import follow_umask
 
 __all__ = ["PanoLLaVaForConditionalGeneration", "PanoLLaVaModel", "PanoLLaVaPreTrainedModel"]
 

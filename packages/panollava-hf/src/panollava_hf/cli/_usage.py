@@ -38,7 +38,7 @@ def check_model(model: str | None, revision: str | None = None) -> None:
     """
     if model is None:
         return
-    from panollava_hf._checkpoint_folder import check_checkpoint
+    from panollava_hf.outside._checkpoint_folder import check_checkpoint
 
     try:
         check_checkpoint(model, revision=revision)
@@ -56,7 +56,7 @@ def check_tower(part: str, name: str) -> None:
     Raises:
         UsageError: There is no such folder or model, it is of another kind, or its files are damaged or incomplete.
     """
-    from panollava_hf import _checkpoint_folder
+    from panollava_hf.outside import _checkpoint_folder
 
     try:
         _checkpoint_folder.check_tower(name, part)

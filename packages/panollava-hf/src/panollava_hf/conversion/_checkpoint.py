@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals, get_unsafe_globals_in_checkpoint
 
-from panollava_hf._archive import Archive, read_archive
 from panollava_hf._errors import CheckpointError
-from panollava_hf._pickle_scan import ATTRIBUTE_DICTS, PATHS, STORAGES, scan_pickle
 from panollava_hf._shown import shortened, shown
 from panollava_hf.conversion._other_formats import refuse_other_formats
 from panollava_hf.conversion._values import is_plain_text
+from panollava_hf.outside._archive import Archive, read_archive
+from panollava_hf.outside._pickle_scan import ATTRIBUTE_DICTS, PATHS, STORAGES, scan_pickle
 
 #: What PyTorch may build by its own rules. It also allows sparse, quantised and nested tensors, and `bytearray`, which
 #: can ask for any amount of memory.

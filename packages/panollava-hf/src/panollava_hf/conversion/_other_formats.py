@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from panollava_hf._errors import CheckpointError
-from panollava_hf._json_file import require_file
+from panollava_hf.outside._json_file import require_file
 
 #: Most names of a folder that are looked at.
 MAX_NAMES = 5000

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from panollava_hf._errors import CheckpointError
-from panollava_hf._json_file import parse_json, read_bytes
-from panollava_hf._plain_yaml import MAX_BYTES, read_yaml
 from panollava_hf._shown import shown
 from panollava_hf.conversion._checkpoint import Checkpoint
 from panollava_hf.conversion._parts import ModelType
 from panollava_hf.conversion._values import is_plain_text, setting, view_size
+from panollava_hf.outside._json_file import parse_json, read_bytes
+from panollava_hf.outside._plain_yaml import MAX_BYTES, read_yaml
 
 #: Longest name of a tower.
 MAX_TOWER = 300

@@ -12,7 +12,6 @@ from typing import Any
 
 from panollava_hf._errors import EvaluationError, TextError
 from panollava_hf._files import write_whole
-from panollava_hf._json_file import read_object
 from panollava_hf._shown import listed, shortened
 from panollava_hf.asking import Answerer
 from panollava_hf.asking._generation import max_positions, new_tokens
@@ -23,6 +22,7 @@ from panollava_hf.evaluation.metrics import METRICS
 from panollava_hf.evaluation.metrics._captions import missing_library
 from panollava_hf.evaluation.metrics._rotation import rotated
 from panollava_hf.evaluation.metrics._without_image import shuffled
+from panollava_hf.outside._json_file import read_object
 
 #: File that says which evaluation a folder belongs to.
 SETTINGS = "settings.json"

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from panollava_hf._errors import EvaluationError, boundary, reason
 from panollava_hf._files import write_whole
-from panollava_hf._json_file import json_text
 from panollava_hf.asking import Answerer
 from panollava_hf.evaluation._questions import Pass, Prediction, Predictions, Question
 from panollava_hf.evaluation._results import Options
 from panollava_hf.evaluation.metrics._exact_match import is_match
+from panollava_hf.outside._json_file import json_text
 
 #: Called with the name of a pass, how many of its questions are answered, and how many it has.
 Progress = Callable[[str, int, int], None]

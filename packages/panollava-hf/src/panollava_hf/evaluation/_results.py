@@ -10,8 +10,8 @@ from panollava_geometry.addresses import source_name
 from panollava_geometry.cli import printable
 
 from panollava_hf._files import write_whole
-from panollava_hf._json_file import json_text
 from panollava_hf.data._row_checks import Unusable
+from panollava_hf.outside._json_file import json_text
 
 #: How to install the libraries that some metrics need.
 EXTRA = "pip install 'panollava-hf[eval]'"

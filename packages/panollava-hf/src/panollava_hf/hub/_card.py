@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from panollava_hf._errors import ExportError, boundary
-from panollava_hf._json_file import parse_json
 from panollava_hf._shown import shown
+from panollava_hf.outside._json_file import parse_json
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

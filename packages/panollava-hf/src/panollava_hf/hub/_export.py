@@ -9,7 +9,6 @@ from transformers import PreTrainedModel
 
 from panollava_hf import _loading
 from panollava_hf._auto import AUTO_CLASSES
-from panollava_hf._checkpoint_folder import check_checkpoint
 from panollava_hf._errors import ExportError, ModelError
 from panollava_hf._files import edit_json, require_new, staged_folder
 from panollava_hf._lora import merge_lora
@@ -18,6 +17,7 @@ from panollava_hf.hub._card import CardFacts, hub_id, write_card
 from panollava_hf.hub._flatten import flatten
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.modeling_panollava_vision import PanoLLaVaForFeatureExtraction, PanoLLaVaForVICReg
+from panollava_hf.outside._checkpoint_folder import check_checkpoint
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -13,9 +13,9 @@ from huggingface_hub.utils import HFValidationError, validate_repo_id
 from huggingface_hub.utils import _http as http
 
 from panollava_hf._errors import PushError, boundary
-from panollava_hf._json_file import json_kind, read_object
 from panollava_hf._shown import shown
 from panollava_hf.hub._card import point_card
+from panollava_hf.outside._json_file import json_kind, read_object
 
 #: Longest time in seconds for which the Hub may neither take nor send anything. A large commit takes it a minute.
 TIMEOUT = 120.0

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from panollava_hf._errors import RecipeError
-from panollava_hf._plain_yaml import parse_yaml, read_yaml
+from panollava_hf.outside._plain_yaml import parse_yaml, read_yaml
 from panollava_hf.training._recipe import STAGES, DataSettings, Recipe
 
 #: Deepest key of `--set`, and longest name or key that messages and suggestions look at.

@@ -16,8 +16,8 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from panollava_hf._console import console, progress, say
 from panollava_hf._errors import TrainingError, boundary
-from panollava_hf._weight_files import follow_umask
 from panollava_hf.data._dataset import PanoramaDataset
+from panollava_hf.outside._weight_files import follow_umask
 from panollava_hf.training._checkpoints import COMPLETE, repair
 from panollava_hf.training._collator import NOTES, ViewCollator, attention_mask_of
 from panollava_hf.training._optimizers import muon

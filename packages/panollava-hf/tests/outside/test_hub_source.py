@@ -17,7 +17,7 @@ TOKEN = "hf_tokenThatMustNeverBePrinted"
 
 
 def load_loopback():
-    path = Path(__file__).parent / "hub" / "loopback.py"
+    path = Path(__file__).parents[1] / "hub" / "loopback.py"
     spec = importlib.util.spec_from_file_location("panollava_loopback", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
@@ -28,7 +28,7 @@ def load_loopback():
 def in_process(program, endpoint, home, offline="0", token=TOKEN):
     """Run a program whose huggingface_hub uses an endpoint; the deadline is short."""
     own = {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_OFFLINE": offline, "HF_TOKEN": token}
-    setup = "import json, sys, time\nfrom panollava_hf import _hub_source\n_hub_source.DEADLINE = 1.0\n"
+    setup = "import json, sys, time\nfrom panollava_hf.outside import _hub_source\n_hub_source.DEADLINE = 1.0\n"
     return subprocess.run(
         [sys.executable, "-c", setup + textwrap.dedent(program)],
         capture_output=True,

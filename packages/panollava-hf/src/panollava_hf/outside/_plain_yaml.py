@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from panollava_hf._errors import PanoLLaVaError, boundary
-from panollava_hf._json_file import read_bytes
 from panollava_hf._shown import shown
+from panollava_hf.outside._json_file import read_bytes
 
 #: Largest file, in bytes.
 MAX_BYTES = 2**20

@@ -3,7 +3,7 @@ import os
 
 import pytest
 from panollava_hf._errors import EvaluationError, ModelError
-from panollava_hf._json_file import MAX_DEPTH, POINTER, json_text, parse_json, read_bytes, read_object
+from panollava_hf.outside._json_file import MAX_DEPTH, POINTER, json_text, parse_json, read_bytes, read_object
 
 
 @pytest.mark.parametrize(

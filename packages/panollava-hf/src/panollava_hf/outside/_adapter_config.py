@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from panollava_hf._bounds import require_count, require_number
 from panollava_hf._errors import ModelError
-from panollava_hf._json_file import read_object
 from panollava_hf._shown import shown
+from panollava_hf.outside._bounds import require_count, require_number
+from panollava_hf.outside._json_file import read_object
 
 #: Highest rank that is always accepted; a higher one must be that of the stored weights.
 USUAL_RANK, MAX_RANK = 256, 4096

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from panollava_hf._errors import ModelError
-from panollava_hf._json_file import TOKENIZER_BYTES, read_object
+from panollava_hf.outside._json_file import TOKENIZER_BYTES, read_object
 
 #: How many times longer the rules of a tokenizer may make a text. Usual rules keep its length.
 MAX_GROWTH = 10_000

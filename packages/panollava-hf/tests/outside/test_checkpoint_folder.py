@@ -8,9 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from panollava_hf._checkpoint_folder import check_checkpoint
 from panollava_hf._errors import ModelError
 from panollava_hf.cli import run
+from panollava_hf.outside._checkpoint_folder import check_checkpoint
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0f1e2d3c\nsize 3850608\n"
 

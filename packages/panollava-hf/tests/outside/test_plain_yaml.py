@@ -6,7 +6,7 @@ import time
 
 import pytest
 from panollava_hf._errors import RecipeError
-from panollava_hf._plain_yaml import MAX_BYTES, read_yaml
+from panollava_hf.outside._plain_yaml import MAX_BYTES, read_yaml
 
 LEVELS = "abcdefghij"
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

@@ -8,11 +8,11 @@ from collections.abc import Container, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from panollava_hf._archive import read_archive
 from panollava_hf._errors import CheckpointError, ModelError, boundary
-from panollava_hf._json_file import AGAIN, TOKENIZER_BYTES, read_object, require_file
-from panollava_hf._pickle_scan import scan_old_format, scan_pickle
 from panollava_hf._shown import listed, shown
+from panollava_hf.outside._archive import read_archive
+from panollava_hf.outside._json_file import AGAIN, TOKENIZER_BYTES, read_object, require_file
+from panollava_hf.outside._pickle_scan import scan_old_format, scan_pickle
 
 #: Files that transformers loads weights from, in the order in which it looks for them.
 NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")

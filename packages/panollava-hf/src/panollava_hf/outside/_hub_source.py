@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from panollava_hf._deadline import within
 from panollava_hf._errors import ModelError, boundary
+from panollava_hf.outside._deadline import within
 
 #: Seconds that the first request to the Hub may take.
 DEADLINE = 8.0

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from panollava_hf._errors import ModelError
-from panollava_hf._hub_source import find_source
-from panollava_hf._json_file import TOKENIZER_BYTES, json_kind, read_object, require_file
-from panollava_hf._weight_files import check_weights
+from panollava_hf.outside._hub_source import find_source
+from panollava_hf.outside._json_file import TOKENIZER_BYTES, json_kind, read_object, require_file
+from panollava_hf.outside._weight_files import check_weights
 
 MODEL_TYPE = "panollava"
 #: A checkpoint's LoRA adapter.
