@@ -131,7 +131,7 @@ def test_the_limit_is_for_what_is_made(encoded, monkeypatch, kind):
     assert loaded[:, 128, 256].tolist() == pytest.approx([90, 120, 150], abs=3)
     assert load_views(data, plan_views("cubemap"), 32).shape == (6, 3, 32, 32)
     with pytest.raises(
-        PanoramaError, match=r"too large \(4000x2000, at most 2000000 pixels\); pass a smaller max_width"
+        PanoramaError, match=r"too large \(4000x2000, at most 2000000 pixels\); .*pass a smaller max_width"
     ):
         load_equirectangular(data)
     with pytest.raises(PanoramaError, match=r"too large \(4000x2000"):
