@@ -124,7 +124,7 @@ def load_processor(
     if not isinstance(processor.image_processor, PanoLLaVaImageProcessor):
         raise ModelError(f"the processor of {source} has a {found}, expected a PanoLLaVaImageProcessor; {AGAIN}")
     backend = getattr(processor.tokenizer, "backend_tokenizer", None)
-    if backend is not None:  # texts are cut by whoever asks for it, never because a tokenizer.json says so
+    if backend is not None:  # texts are cut by anyone who asks for it, never because a tokenizer.json says so
         backend.no_truncation()
         backend.no_padding()
         for name in ("max_length", "truncation", "truncation_strategy", "stride", "padding", "pad_to_multiple_of"):
