@@ -106,10 +106,10 @@ def convert_lightning_checkpoint(
 
     Example:
         >>> from panollava_hf import convert_lightning_checkpoint
-        >>> convert_lightning_checkpoint("no.ckpt", "out")
+        >>> convert_lightning_checkpoint("no.ckpt", "out")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        panollava_hf._errors.CheckpointError: no.ckpt: no such file
+        panollava_hf._errors.CheckpointError: no.ckpt: this file cannot be read (No such file or directory); ...
     """
     if model_type not in CLASSES:
         raise ValueError(f"model_type is {model_type!r}, expected one of {', '.join(get_args(ModelType))}")
