@@ -1,12 +1,17 @@
 """Fixtures shared by the tests of all four packages: devices, tolerances, and the optional shared material."""
 
 import os
+import signal
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, so it is set before any test module
 
 import pytest
 import torch
+
+# A shell starts jobs in the background with SIGINT ignored, and children inherit that. The tests of Ctrl-C need it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: One tolerance table. A test that needs another figure says why.
 TOLERANCES = {
