@@ -1,10 +1,17 @@
 """Fixtures of this package's tests, and the paper's formulas, written out with one covariance matrix at a time."""
 
+import warnings
 from types import SimpleNamespace
 
 import jaxtyping
 import pytest
 import torch
+
+# The first call of torch.func imports torch._dynamo, which is 800 modules of other projects. Imported inside a test, any
+# warning they raise would fail that test.
+with warnings.catch_warnings():
+    warnings.simplefilter("default")
+    import torch._dynamo
 
 
 @pytest.fixture
