@@ -50,6 +50,10 @@ class ModelError(PanoLLaVaError, OSError, ValueError):
     """A checkpoint folder or Hub model that cannot be loaded: missing, damaged, incomplete, or of another kind."""
 
 
+class ChatError(PanoLLaVaError, RuntimeError):
+    """A model or endpoint that did not answer: unreachable, refused, cut off, or without images. No key is in it."""
+
+
 class CheckpointError(PanoLLaVaError, ValueError):
     """A checkpoint of the original code that cannot be converted."""
 
