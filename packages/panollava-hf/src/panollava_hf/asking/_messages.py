@@ -26,7 +26,7 @@ LOOK_AROUND = ViewPlan(
 FRAME_SENTENCE = (
     "The {count} images below are perspective views of one 360° panorama, taken from one point in one moment. "
     "Each is labelled with the direction it looks in. Ahead is the centre of the panorama (yaw 0°), yaw grows to the "
-    "right, behind is yaw 180°, and pitch grows upwards. Neighbouring views overlap, so one object can be in two of them."
+    "right, behind is yaw 180°, and pitch grows upwards. Neighbouring views overlap, so an object can be in two."
 )
 #: Largest side of an image that hosted models do not shrink, in pixels.
 MAX_SIDE = 1024
