@@ -15,7 +15,7 @@ from panollava_geometry import rotate_equirectangular
 from panollava_hf.asking._chat import Reply
 from panollava_hf.asking._directions import SECTORS, direction
 from panollava_hf.asking._messages import LOOK_AROUND
-from panollava_hf.asking._strategies import Look, describe, erp, views
+from panollava_hf.asking.strategies import Look
 from PIL import Image
 
 COLOURS = {

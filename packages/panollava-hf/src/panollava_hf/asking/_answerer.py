@@ -1,34 +1,23 @@
-"""A loaded model and its processor: questions about panoramas in, text out, one by one or in batches.
+"""`Answerer`: questions about panoramas in, text out, with any kind of model and any strategy."""
 
-This file turns panoramas and questions into views and token ids, and new token ids into text. How a PanoLLaVA
-checkpoint generates in batches is in `_generation`; another kind of model gets its own file next to it.
-"""
-
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import torch
 from panollava_geometry import ViewPlan
 from torch import Tensor
 
-from panollava_hf._errors import ModelError
-from panollava_hf._loading import load_model, load_processor
-from panollava_hf.asking._generation import generate_batches, new_tokens
-from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
-from panollava_hf.processing_panollava import PanoLLaVaProcessor
+from panollava_hf._errors import ChatError
+from panollava_hf.asking._chat import Chat, Message, OnText, Reply
+from panollava_hf.asking._families import Labels
+from panollava_hf.asking._load_chat import load_chat
+from panollava_hf.asking._messages import LOOK_AROUND
+from panollava_hf.asking._panorama import Panorama
+from panollava_hf.asking.strategies import STRATEGIES, Look, Strategy, native, run
+from panollava_hf.asking.strategies._run import Finished
 
-DEFAULT_NAME = "embedded default"
-#: Files of a checkpoint folder that determine its answers.
-CHECKPOINT_FILES = (".json", ".safetensors", ".bin", ".jinja", ".model", ".txt")
-
-
-def default_checkpoint() -> Path:
-    """Folder of the checkpoint that ships inside this package."""
-    return Path(str(files("panollava_hf") / "default_checkpoint"))
+#: Maximum length of an answer, in tokens, where nothing else is asked for.
+MAX_NEW_TOKENS = 256
 
 
 @dataclass(frozen=True)
@@ -36,204 +25,264 @@ class Answer:
     """An answer and the views it is based on.
 
     Attributes:
-        text: The generated text.
-        views: The views that the model received, `[V, 3, h, w]` uint8.
+        text: The answer.
+        views: The views that the model received with the question, `[V, 3, h, w]` uint8.
         plan: Directions and fields of view of these views.
-        image_tokens: Number of tokens that the panorama became.
-        new_tokens: Number of generated tokens.
+        image_tokens: Number of tokens of all images in all calls; None if the model does not say.
+        new_tokens: Number of generated tokens in all calls; None if the model does not say.
+        prompt_tokens: Number of tokens of all prompts; None if the model does not say.
+        calls: Number of calls of the model.
+        strategy: Name of the strategy.
+        messages: Messages of the last call, in OpenAI's form.
+        reasoning: Reasoning of the model before its answer; empty if there was none.
+        regions: Parts of the panorama that were looked at more closely.
     """
 
     text: str
     views: Tensor
     plan: ViewPlan
-    image_tokens: int
-    new_tokens: int
+    image_tokens: int | None
+    new_tokens: int | None
+    prompt_tokens: int | None = None
+    calls: int = 1
+    strategy: str = "views"
+    messages: Sequence[Message] = ()
+    reasoning: str = ""
+    regions: tuple[Any, ...] = ()
 
 
 class Answerer:
     """Answers questions about panoramas.
 
     Args:
-        model: The model, on its device.
-        processor: Its processor.
-        name: Name of the checkpoint in reports.
+        chat: The model.
+        strategy: Name of the strategy; default: that of the model's family.
+        plan: The views; default: four around, one up, one down.
+        view_size: Height and width of a view in pixels; default: that of the family.
+        labels: Where the direction of a view is written; default: that of the family.
+        system: A system prompt.
+
+    Raises:
+        ChatError: The model cannot be asked with this strategy.
 
     Example:
         >>> import numpy as np
-        >>> answerer = Answerer.load()
+        >>> answerer = Answerer.load("embedded")
         >>> panorama = np.full((64, 128, 3), 127, dtype=np.uint8)
         >>> answerer.answer(panorama, "How many objects are there?", max_new_tokens=1).new_tokens
         1
     """
 
-    def __init__(self, model: PanoLLaVaForConditionalGeneration, processor: PanoLLaVaProcessor, name: str) -> None:
-        self.model, self.processor, self.name = model, processor, name
+    def __init__(
+        self,
+        chat: Chat,
+        *,
+        strategy: str | None = None,
+        plan: ViewPlan = LOOK_AROUND,
+        view_size: int | None = None,
+        labels: Labels | None = None,
+        system: str | None = None,
+    ) -> None:
+        self.chat = chat
+        self.strategy = self._checked(chat.family.strategy if strategy is None else strategy)
+        size = view_size or chat.family.view_size
+        self.look = Look(plan, (size, size), labels or chat.family.labels, system, MAX_NEW_TOKENS, family=chat.family)
 
     @classmethod
     def load(
         cls,
         name: str | None = None,
         *,
-        device: str | torch.device = "cpu",
-        dtype: str | torch.dtype | None = None,
+        base_url: str | None = None,
+        strategy: str | None = None,
+        plan: ViewPlan = LOOK_AROUND,
+        view_size: int | None = None,
+        labels: Labels | None = None,
+        system: str | None = None,
+        **options: Any,
     ) -> Self:
-        """Load a checkpoint.
+        """Load a model.
 
         Args:
-            name: Checkpoint folder or Hub id; None is the embedded checkpoint.
-            device: Device of the model.
-            dtype: Floating-point type of the model, for example `"bfloat16"`; None keeps the stored type.
+            name: "embedded", a folder, a Hub id, or with `base_url` the name of a model at that endpoint; None is the
+                environment's `PANOLLAVA_MODEL`, else the default model.
+            base_url: Address of an OpenAI-compatible endpoint.
+            strategy: As in the constructor.
+            plan: As in the constructor.
+            view_size: As in the constructor.
+            labels: As in the constructor.
+            system: As in the constructor.
+            options: Arguments of the kind of model: `device`, `dtype`, `device_map`, `batch_size`, or for endpoints
+                `api_key`, `timeout`, `max_retries`, `concurrency`.
 
         Raises:
-            ModelError: `name` is neither a checkpoint folder nor a Hub id that can be read, or its files are damaged,
-                incomplete or of another kind of model. It is an OSError and a ValueError.
+            ModelError: There is no such model, or its files are damaged, incomplete or of another kind. It is an
+                OSError and a ValueError.
+            ChatError: The endpoint cannot be used.
         """
-        source = str(default_checkpoint()) if name is None else name
-        processor = load_processor(source)
-        model = load_model(PanoLLaVaForConditionalGeneration, source).eval().to(device)
-        if model.config.image_token_id != processor.image_token_id:
-            raise ModelError(
-                f"{source}: image_token_id in its config.json is {model.config.image_token_id}, but that of its "
-                f"tokenizer is {processor.image_token_id}; use the files that were saved together"
-            )
-        if dtype is not None:
-            model = model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
-        return cls(model, processor, DEFAULT_NAME if name is None else name)
+        chat = load_chat(name, base_url=base_url, **options)
+        return cls(chat, strategy=strategy, plan=plan, view_size=view_size, labels=labels, system=system)
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.chat.name
 
     @property
     def trained(self) -> bool:
-        """Whether the connector between the towers has been trained."""
-        return bool(self.model.config.connector_trained)
+        """False if the answers cannot be grounded in the image."""
+        return self.chat.trained
 
     @property
-    def device(self) -> torch.device:
-        """Device of the model."""
-        return self.model.device
+    def model(self) -> Any:
+        """The model, if it runs in this process."""
+        return self.chat.model  # type: ignore[attr-defined]
 
     @property
-    def dtype(self) -> torch.dtype:
-        """Floating-point type of the model."""
-        return self.model.dtype
+    def processor(self) -> Any:
+        """The processor, if the model runs in this process."""
+        return self.chat.processor  # type: ignore[attr-defined]
 
-    def fingerprint(self) -> str | None:
-        """Digest of the files of a checkpoint folder, or the commit of a Hub id; None if neither is known."""
-        folder = default_checkpoint() if self.name == DEFAULT_NAME else Path(self.name)
-        if not folder.is_dir():
-            commit: str | None = getattr(self.model.config, "_commit_hash", None)
-            return commit
-        digest = hashlib.sha256()
-        for path in sorted(folder.rglob("*")):
-            if path.suffix in CHECKPOINT_FILES:
-                digest.update(str(path.relative_to(folder)).encode())
-                with path.open("rb") as stream:
-                    digest.update(hashlib.file_digest(stream, "sha256").digest())
-        return digest.hexdigest()
-
-    @torch.no_grad()
-    def answer(self, panorama: Any, question: str, **generation: Any) -> Answer:
+    def answer(
+        self,
+        panorama: Any,
+        question: str,
+        *,
+        strategy: str | None = None,
+        on_text: OnText | None = None,
+        max_new_tokens: int | None = None,
+        **generation: Any,
+    ) -> Answer:
         """Answer one question about one panorama.
 
         Args:
             panorama: Path, URL, bytes, PIL image, `[H, W, 3]` array or `[3, H, W]` tensor.
             question: The question.
-            generation: Arguments of `generate`; decoding is greedy unless they say otherwise.
+            strategy: Another strategy than the answerer's.
+            on_text: Receives the answer piece by piece.
+            max_new_tokens: Maximum length of the answer, in tokens.
+            generation: Further arguments of `generate`; decoding is greedy unless they say otherwise.
 
         Raises:
             PanoramaError: The panorama cannot be read.
             TextError: The question is longer than the model reads, or not valid Unicode.
+            ChatError: The model did not answer.
         """
-        length = self.prompt_length(question)
-        wanted = generation.get("max_new_tokens", self.model.generation_config.max_new_tokens)
-        left = new_tokens(self.model.config, length, 1 if wanted is None else wanted)
-        if wanted is not None:
-            generation["max_new_tokens"] = left
-        prompt = self.processor.prompt(question)
-        inputs = self.processor(
-            images=[panorama], text=[prompt], text_kwargs={"verbose": False}, return_tensors="pt"
-        ).to(self.model.device)
-        ids = inputs["input_ids"]
-        new = self.model.generate(**inputs, **{"do_sample": False, **generation})[0, ids.shape[1] :]
-        image_processor = self.processor.image_processor
-        return Answer(
-            text=self.processor.tokenizer.decode(new, skip_special_tokens=True).strip(),
-            views=image_processor.denormalise(inputs["pixel_values"][0]),
-            plan=image_processor.view_plan(),
-            image_tokens=int((ids == self.processor.image_token_id).sum()),
-            new_tokens=len(new),
+        (found,) = self.answer_all(
+            [panorama],
+            [question],
+            [0],
+            strategy=strategy,
+            on_text=on_text,
+            max_new_tokens=max_new_tokens,
+            **generation,
         )
-
-    def prompt_length(self, question: str) -> int:
-        """Number of tokens of the prompt of a question, with those of the panorama.
-
-        Raises:
-            TextError: The question is not valid Unicode.
-        """
-        return len(self._prompt(question, self.processor.num_image_tokens()))
-
-    def _prompt(self, question: str, image_tokens: int) -> list[int]:
-        """Token ids of a question about one panorama."""
-        ids = self.processor.prompt_ids(self.processor.prompt(question))
-        embedding: Any = self.model.get_input_embeddings()
-        known = len(embedding.weight)
-        if max(ids) >= known:
-            raise ModelError(
-                f"the tokenizer of {self.name} gives the token {max(ids)}, but its language model has {known} tokens; "
-                "use the tokenizer.json that was saved with the model"
-            )
-        place = ids.index(self.processor.image_token_id)
-        return [*ids[:place], *[self.processor.image_token_id] * image_tokens, *ids[place + 1 :]]
-
-    def views(self, panorama: Any) -> Tensor:
-        """Cut and normalise one panorama for `answer_all`: `[1, V, 3, h, w]` float32. Safe in another thread.
-
-        Raises:
-            PanoramaError: The panorama cannot be read.
-        """
-        views: Tensor = self.processor.image_processor([panorama])["pixel_values"]
-        return views
+        if isinstance(found, ChatError):
+            raise found
+        return found
 
     def answer_all(
         self,
-        views: Tensor,
+        panoramas: Sequence[Any],
         questions: Sequence[str],
         which: Sequence[int],
         *,
-        batches: Iterable[Sequence[int]] | None = None,
-        max_new_tokens: int = 64,
-    ) -> Iterator[list[str]]:
-        """Answer many questions about a few panoramas, greedily and in batches.
-
-        Each panorama is encoded once, and the language model reads it once for all of its questions.
+        strategy: str | None = None,
+        on_text: OnText | None = None,
+        max_new_tokens: int | None = None,
+        memo: dict[Hashable, Reply] | None = None,
+        **generation: Any,
+    ) -> list[Answer | ChatError]:
+        """Answer many questions about a few panoramas; their calls go to the model together.
 
         Args:
-            views: The panoramas, `[P, V, 3, h, w]`: what `views` returns, concatenated.
+            panoramas: The panoramas, as in `answer`, or what `prepare` returned.
             questions: The questions.
-            which: For each question, the index of its panorama in `views`.
-            batches: Indices of the questions that are answered together; default: all in one batch. Questions in no
-                batch are not answered.
-            max_new_tokens: Maximum length of an answer, in tokens.
+            which: For each question, the index of its panorama.
+            strategy: As in `answer`.
+            on_text: As in `answer`.
+            max_new_tokens: As in `answer`.
+            memo: Descriptions of views made so far; give the same dictionary again to make them once.
+            generation: As in `answer`.
 
-        Yields:
-            The answers of each batch, as soon as they are there.
+        Returns:
+            The answers in order. A question that failed has its error in its place.
 
         Raises:
+            PanoramaError: A panorama cannot be read.
             TextError: A question is longer than the model reads, or not valid Unicode.
 
         Example:
             >>> import torch
-            >>> answerer = Answerer.load()
-            >>> views = answerer.views(torch.zeros(3, 64, 128, dtype=torch.uint8))
-            >>> questions = ["How many cubes are there?", "Where is the red cube?", "Is there a blue cone?"]
-            >>> answers = answerer.answer_all(views, questions, [0, 0, 0], batches=[[0, 1], [2]], max_new_tokens=2)
-            >>> [len(batch) for batch in answers]
-            [2, 1]
+            >>> answerer = Answerer.load("embedded")
+            >>> gray = torch.full((3, 64, 128), 127, dtype=torch.uint8)
+            >>> answers = answerer.answer_all([gray], ["How many cubes?", "Where is the red cube?"], [0, 0])
+            >>> len(answers)
+            2
         """
-        tokenizer = self.processor.tokenizer
-        padding = tokenizer.eos_token_id or 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        image_tokens = self.processor.num_image_tokens(views.shape[1])
-        prompts = [self._prompt(question, image_tokens) for question in questions]
-        batches = [range(len(questions))] if batches is None else batches
-        for new in generate_batches(
-            self.model, views, prompts, which, batches, max_new_tokens=max_new_tokens, pad_token_id=int(padding)
-        ):
-            yield [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
+        name = self.strategy if strategy is None else self._checked(strategy)
+        look = self.look_for(max_new_tokens, generation)
+        prepared = [self.prepare(panorama) for panorama in panoramas]
+        steps = [
+            self._function(name)(prepared[place], question, look)
+            for place, question in zip(which, questions, strict=True)
+        ]
+        return [_answer(finished, name) for finished in run(self.chat, steps, on_text=on_text, memo=memo)]
+
+    def prepare(self, panorama: Any) -> Panorama:
+        """Decode a panorama, and cut what the model needs. Safe in another thread.
+
+        Raises:
+            PanoramaError: The panorama cannot be read.
+        """
+        found = Panorama.load(panorama)
+        if self.chat.family.reads_panoramas:
+            self.chat.prepare(found)  # type: ignore[attr-defined]
+        return found
+
+    def look_for(self, max_new_tokens: int | None = None, generation: Mapping[str, Any] | None = None) -> Look:
+        """How panoramas are shown, with the length and other settings of an answer."""
+        return replace(self.look, max_new_tokens=max_new_tokens or MAX_NEW_TOKENS, generation=generation or {})
+
+    def fingerprint(self) -> str | None:
+        """What identifies the weights; None if that is not known."""
+        return self.chat.fingerprint()
+
+    def _function(self, strategy: str) -> Strategy:
+        return native if self.chat.family.reads_panoramas else STRATEGIES[strategy]
+
+    def _checked(self, strategy: str) -> str:
+        """The name of a strategy that this model can take."""
+        if strategy not in STRATEGIES:
+            raise ChatError(f"unknown strategy {strategy[:80]!r}; expected one of {', '.join(STRATEGIES)}")
+        if self.chat.family.reads_panoramas and strategy != "views":
+            raise ChatError(
+                f"{self.chat.name}: strategy {strategy} does not work with PanoLLaVA checkpoints, which cut their own "
+                "views; use --strategy views"
+            )
+        return strategy
+
+
+def _answer(finished: Finished, strategy: str) -> Answer | ChatError:
+    outcome, replies = finished.outcome, finished.replies
+    if isinstance(outcome, ChatError):
+        return outcome
+    return Answer(
+        text=outcome.text,
+        views=outcome.views,
+        plan=outcome.plan,
+        image_tokens=_total(reply.image_tokens for reply in replies),
+        new_tokens=_total(reply.new_tokens for reply in replies),
+        prompt_tokens=_total(reply.prompt_tokens for reply in replies),
+        calls=len(replies),
+        strategy=strategy,
+        messages=outcome.messages,
+        reasoning=outcome.reply.reasoning,
+        regions=outcome.regions,
+    )
+
+
+def _total(counts: Any) -> int | None:
+    """The sum; None if one of them is not known."""
+    found = list(counts)
+    return None if None in found else sum(found)

@@ -7,11 +7,9 @@ tiles, because a view is already a tile. Token counts were measured with the pro
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
-from panollava_hf.asking._messages import Labels
-
-_NONE: Mapping[str, Any] = MappingProxyType({})
+Labels = Literal["text", "burnt-in", "both"]
 
 
 @dataclass(frozen=True)
@@ -19,46 +17,51 @@ class Family:
     """Safe settings of a family.
 
     Attributes:
+        name: The `model_type` of its config.
         view_size: Height and width of a view in pixels.
         strategy: Default strategy.
         labels: Where the direction of a view is written. "both" where the chat template moves all images to the front.
         settings: Arguments of the image processor.
         max_images: Images that one prompt may hold; None: any number.
+        reads_panoramas: It cuts its own views from a panorama, as PanoLLaVA does; `views` is its only strategy.
+        known: Whether it is in the table.
     """
 
+    name: str = ""
     view_size: int = 448
     strategy: str = "views"
     labels: Labels = "text"
-    settings: Mapping[str, Any] = field(default=_NONE)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     max_images: int | None = None
+    reads_panoramas: bool = False
+    known: bool = True
 
-
-#: For a family that is not in the table.
-SAFE = Family(labels="both")
 
 _UNTILED = MappingProxyType({"do_image_splitting": False})
 _ONE_PATCH = MappingProxyType({"crop_to_patches": False})
 
-FAMILIES: dict[str, Family] = {
-    "qwen2_vl": Family(strategy="describe"),
-    "qwen2_5_vl": Family(strategy="describe"),  # reported weak with three or more images
-    "qwen3_vl": Family(),
-    "qwen3_vl_moe": Family(),
-    "internvl": Family(settings=_ONE_PATCH),
-    "gemma3": Family(view_size=896, settings=MappingProxyType({"do_pan_and_scan": False})),
-    "llava": Family(view_size=336, labels="both"),
-    "llava_next": Family(view_size=336, labels="both"),
-    "llava_onevision": Family(view_size=384, labels="both"),
-    "smolvlm": Family(view_size=512, settings=_UNTILED),
-    "idefics2": Family(settings=_UNTILED),
-    "idefics3": Family(view_size=364, settings=_UNTILED),
-    "mistral3": Family(),
-    "aya_vision": Family(view_size=364, settings=_ONE_PATCH),
-    "mllama": Family(view_size=560, strategy="describe", max_images=1),  # text attends to the last image only
-    "paligemma": Family(strategy="describe", labels="both", max_images=1),
-}
+_TABLE = (
+    Family("panollava", max_images=1, reads_panoramas=True),
+    Family("qwen2_vl", strategy="describe"),
+    Family("qwen2_5_vl", strategy="describe"),  # reported weak with three or more images
+    Family("qwen3_vl"),
+    Family("qwen3_vl_moe"),
+    Family("internvl", settings=_ONE_PATCH),
+    Family("gemma3", view_size=896, settings=MappingProxyType({"do_pan_and_scan": False})),
+    Family("llava", view_size=336, labels="both"),
+    Family("llava_next", view_size=336, labels="both"),
+    Family("llava_onevision", view_size=384, labels="both"),
+    Family("smolvlm", view_size=512, settings=_UNTILED),
+    Family("idefics2", settings=_UNTILED),
+    Family("idefics3", view_size=364, settings=_UNTILED),
+    Family("mistral3"),
+    Family("aya_vision", view_size=364, settings=_ONE_PATCH),
+    Family("mllama", view_size=560, strategy="describe", max_images=1),  # text attends to the last image only
+    Family("paligemma", strategy="describe", labels="both", max_images=1),
+)
+FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in _TABLE})
 
 
 def family_of(model_type: str) -> Family:
     """The settings of a family by its `model_type`; safe ones for a family that is not in the table."""
-    return FAMILIES.get(model_type, SAFE)
+    return FAMILIES.get(model_type, Family(model_type, labels="both", known=False))

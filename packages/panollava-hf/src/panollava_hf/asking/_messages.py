@@ -7,16 +7,15 @@ text before it, in a strip burnt into the image, or both. Nothing here loads a m
 import base64
 import io
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from panollava_geometry import PerspectiveView, ViewPlan, load_views
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from panollava_hf.asking._chat import Message
 from panollava_hf.asking._directions import label
-
-Labels = Literal["text", "burnt-in", "both"]
-Message = dict[str, Any]
+from panollava_hf.asking._families import Labels
 
 #: The ring from left to right, then up and down. 100° per view, so that neighbours overlap by 10°.
 LOOK_AROUND = ViewPlan(

@@ -1,0 +1,45 @@
+"""Find out what kind of model a name means, and load it."""
+
+from typing import Any
+
+from panollava_hf.asking._chat import Chat
+from panollava_hf.asking._default_model import EMBEDDED, chosen_model
+from panollava_hf.outside._hub_source import find_source
+from panollava_hf.outside._json_file import read_object
+
+
+def load_chat(name: str | None = None, *, base_url: str | None = None, **options: Any) -> Chat:
+    """A model as a `Chat`.
+
+    Args:
+        name: "embedded", a folder, a Hub id, or with `base_url` the name of a model at that endpoint; None is the
+            environment's `PANOLLAVA_MODEL`, else the default model.
+        base_url: Address of an OpenAI-compatible endpoint.
+        options: Arguments of the kind: `PanoLLaVaChat.load`, `TransformersChat.load` or `EndpointChat`.
+
+    Raises:
+        ModelError: There is no such model, or it cannot be loaded.
+        ChatError: The endpoint cannot be used.
+    """
+    name = chosen_model(name)
+    if base_url is not None:
+        from panollava_hf.asking._endpoint import EndpointChat
+
+        return EndpointChat(name, base_url, **options)
+    if name == EMBEDDED or model_type(name) == "panollava":
+        from panollava_hf.asking._panollava_chat import PanoLLaVaChat
+
+        return PanoLLaVaChat.load(name, **options)
+    from panollava_hf.asking._transformers_chat import TransformersChat
+
+    return TransformersChat.load(name, **options)
+
+
+def model_type(name: str) -> str | None:
+    """The `model_type` in the config.json of a folder or Hub id; None if it has none.
+
+    Raises:
+        ModelError: There is no such folder or model, or its config cannot be read.
+    """
+    found = read_object(find_source(name, "config") / "config.json").get("model_type")
+    return found if isinstance(found, str) else None

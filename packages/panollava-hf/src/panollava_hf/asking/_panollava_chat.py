@@ -1,0 +1,219 @@
+"""A PanoLLaVA checkpoint as a `Chat`: it cuts the views of a panorama itself and answers one question at a time.
+
+Each panorama is encoded once, and the language model reads it once for all questions about it; see `_generation`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from panollava_hf._errors import ChatError, ModelError
+from panollava_hf._loading import load_model, load_processor
+from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request
+from panollava_hf.asking._default_model import EMBEDDED, default_checkpoint
+from panollava_hf.asking._families import FAMILIES, Family
+from panollava_hf.asking._fingerprint import fingerprint
+from panollava_hf.asking._generation import generate_batches, new_tokens
+from panollava_hf.asking._panorama import Panorama
+from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
+from panollava_hf.processing_panollava import PanoLLaVaProcessor
+
+
+class PanoLLaVaChat:
+    """A PanoLLaVA checkpoint.
+
+    Args:
+        model: The model, on its device.
+        processor: Its processor.
+        name: Name of the checkpoint in reports.
+        batch_size: Questions that are answered together.
+    """
+
+    family: Family = FAMILIES["panollava"]
+
+    def __init__(
+        self,
+        model: PanoLLaVaForConditionalGeneration,
+        processor: PanoLLaVaProcessor,
+        name: str,
+        *,
+        batch_size: int = 64,
+    ) -> None:
+        self.model, self.processor, self.name, self.batch_size = model, processor, name, batch_size
+
+    @classmethod
+    def load(
+        cls,
+        name: str,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: str | torch.dtype | None = None,
+        batch_size: int = 64,
+    ) -> Self:
+        """Load a checkpoint.
+
+        Args:
+            name: Checkpoint folder, Hub id, or "embedded".
+            device: Device of the model.
+            dtype: Floating-point type of the model, for example `"bfloat16"`; None keeps the stored type.
+            batch_size: Questions that are answered together.
+
+        Raises:
+            ModelError: `name` is neither a checkpoint folder nor a Hub id that can be read, or its files are damaged,
+                incomplete or of another kind of model. It is an OSError and a ValueError.
+        """
+        source = str(default_checkpoint()) if name == EMBEDDED else name
+        processor = load_processor(source)
+        model = load_model(PanoLLaVaForConditionalGeneration, source).eval().to(device)
+        if model.config.image_token_id != processor.image_token_id:
+            raise ModelError(
+                f"{source}: image_token_id in its config.json is {model.config.image_token_id}, but that of its "
+                f"tokenizer is {processor.image_token_id}; use the files that were saved together"
+            )
+        if dtype is not None:
+            model = model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
+        return cls(model, processor, name, batch_size=batch_size)
+
+    @property
+    def trained(self) -> bool:
+        """Whether the connector between the towers has been trained."""
+        return bool(self.model.config.connector_trained)
+
+    @property
+    def device(self) -> str:
+        """Device of the model."""
+        return str(self.model.device)
+
+    @property
+    def dtype(self) -> str:
+        """Floating-point type of the model."""
+        return str(self.model.dtype).removeprefix("torch.")
+
+    def fingerprint(self) -> str | None:
+        """Digest of the files of a checkpoint folder, or the commit of a Hub id; None if neither is known."""
+        return fingerprint(self.name, self.model.config)
+
+    def prepare(self, panorama: Panorama) -> None:
+        """Cut and normalise the views of a panorama, if that has not been done. Safe in another thread."""
+        if "pixel_values" not in panorama.memo:
+            images = self.processor.image_processor
+            values: Tensor = images([panorama.image])["pixel_values"]
+            panorama.memo |= {"pixel_values": values, "plan": images.view_plan()}
+            panorama.memo["views"] = images.denormalise(values[0])
+
+    def reply(self, requests: Sequence[Request], *, on_text: OnText | None = None) -> list[Reply | ChatError]:
+        """Reply to several requests about panoramas; see `Chat.reply`. A reply comes in one piece.
+
+        Raises:
+            TextError: A question is longer than the model reads, or not valid Unicode.
+        """
+        replies: list[Reply | ChatError] = []
+        if any(request.generation for request in requests):
+            replies += [self._generated(request) for request in requests]
+        elif requests:
+            replies += self._batched(requests)
+        for reply in replies if on_text is not None else ():
+            if isinstance(reply, Reply):
+                on_text(reply.text)
+        return replies
+
+    def count(self, request: Request) -> PromptTokens:
+        """The length of a prompt; see `Chat.count`."""
+        _, question = _panorama_and_question(request)
+        tokens = self.processor.num_image_tokens()
+        return PromptTokens(len(self._prompt(question, tokens)), tokens)
+
+    def _batched(self, requests: Sequence[Request]) -> list[Reply]:
+        """Greedy replies. The requests keep their order, and follow each other in batches."""
+        asked = [_panorama_and_question(request) for request in requests]
+        panoramas = {id(panorama): panorama for panorama, _ in asked}
+        numbers = {key: number for number, key in enumerate(panoramas)}
+        for panorama in panoramas.values():
+            self.prepare(panorama)
+        pixels = torch.cat([panorama.memo["pixel_values"] for panorama in panoramas.values()])
+        image_tokens = self.processor.num_image_tokens(pixels.shape[1])
+        prompts = [self._prompt(question, image_tokens) for _, question in asked]
+        replies: dict[int, Reply] = {}
+        for most in dict.fromkeys(request.max_new_tokens for request in requests):
+            same = [index for index, request in enumerate(requests) if request.max_new_tokens == most]
+            batches = [same[start : start + self.batch_size] for start in range(0, len(same), self.batch_size)]
+            found = generate_batches(
+                self.model,
+                pixels,
+                prompts,
+                [numbers[id(panorama)] for panorama, _ in asked],
+                batches,
+                max_new_tokens=most,
+                pad_token_id=self._padding,
+            )
+            for batch, ids in zip(batches, found, strict=True):
+                replies |= {
+                    index: self._reply(row, len(prompts[index]), image_tokens)
+                    for index, row in zip(batch, ids, strict=True)
+                }
+        return [replies[index] for index in range(len(requests))]
+
+    @torch.no_grad()
+    def _generated(self, request: Request) -> Reply:
+        """A reply with arguments of `generate` of the caller's choice."""
+        panorama, question = _panorama_and_question(request)
+        self.prepare(panorama)
+        image_tokens = self.processor.num_image_tokens()
+        length = len(self._prompt(question, image_tokens))
+        inputs = self.processor(
+            images=[panorama.image],
+            text=[self.processor.prompt(question)],
+            text_kwargs={"verbose": False},
+            return_tensors="pt",
+        ).to(self.model.device)
+        settings = {"do_sample": False, **request.generation}
+        settings["max_new_tokens"] = new_tokens(self.model.config, length, request.max_new_tokens)
+        new = self.model.generate(**inputs, **settings)[0, inputs["input_ids"].shape[1] :]
+        return self._reply(new, length, image_tokens)
+
+    def _reply(self, ids: Tensor, prompt: int, image_tokens: int) -> Reply:
+        text = self.processor.tokenizer.decode(ids, skip_special_tokens=True).strip()
+        return Reply(text, prompt, image_tokens, _length(ids.tolist(), self._ends))
+
+    @property
+    def _padding(self) -> int:
+        tokenizer = self.processor.tokenizer
+        return int(tokenizer.eos_token_id or 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+
+    @property
+    def _ends(self) -> list[int]:
+        ends = self.model.generation_config.eos_token_id
+        return [] if ends is None else ends if isinstance(ends, list) else [ends]
+
+    def _prompt(self, question: str, image_tokens: int) -> list[int]:
+        """Token ids of a question about one panorama."""
+        ids = self.processor.prompt_ids(self.processor.prompt(question))
+        embedding: Any = self.model.get_input_embeddings()
+        known = len(embedding.weight)
+        if max(ids) >= known:
+            raise ModelError(
+                f"the tokenizer of {self.name} gives the token {max(ids)}, but its language model has {known} tokens; "
+                "use the tokenizer.json that was saved with the model"
+            )
+        place = ids.index(self.processor.image_token_id)
+        return [*ids[:place], *[self.processor.image_token_id] * image_tokens, *ids[place + 1 :]]
+
+
+def _panorama_and_question(request: Request) -> tuple[Panorama, str]:
+    """The panorama and the question of a request.
+
+    Raises:
+        ChatError: The messages are not those of the strategy `views` for PanoLLaVA.
+    """
+    parts = [part for message in request.messages if message["role"] == "user" for part in message["content"]]
+    panoramas = [part["panorama"] for part in parts if part["type"] == "panorama"]
+    if len(panoramas) != 1 or any(part["type"] == "image_url" for part in parts):
+        raise ChatError("a PanoLLaVA checkpoint reads one panorama and one question; use --strategy views")
+    return panoramas[0], next(part["text"] for part in parts if part["type"] == "text")
+
+
+def _length(ids: list[int], ends: list[int]) -> int:
+    """Number of generated tokens: up to and with the first token that ends a reply."""
+    return next((place + 1 for place, token in enumerate(ids) if token in ends), len(ids))
