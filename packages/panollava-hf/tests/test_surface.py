@@ -41,6 +41,8 @@ def test_inventory():
 #: Public names of every folder; a change here is a change of the public surface.
 FOLDERS = {
     "asking": "Answer Answerer Budget Conversation Cost default_checkpoint panorama_messages",
+    "asking.strategies": "STRATEGIES Finished Look Outcome Steps Strategy check_strategy native needed_width run "
+    "strategy_for",
     "cli": "main run",
     "conversion": "CheckpointError Conversion convert_lightning_checkpoint",
     "data": "Example TableError check_csv read_examples",
@@ -90,14 +92,14 @@ def public_names(path):
 
 
 def test_the_surface_stays_small():
-    """At most 70 names can be reached without an underscore, in at most 121 modules (ten read files from outside)."""
+    """At most 70 names can be reached without an underscore, in at most 150 modules (ten read files from outside, thirty ask)."""
     found = {
         f"{name}:{public}"
         for name, path in modules().items()
         if not any(part.startswith("_") for part in name.split("."))
         for public in public_names(path)
     }
-    assert len(modules()) <= 121
+    assert len(modules()) <= 150
     assert len({entry.partition(":")[2] for entry in found}) <= 70, sorted(found)
 
 
