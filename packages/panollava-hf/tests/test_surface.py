@@ -92,7 +92,10 @@ def public_names(path):
 
 
 def test_the_surface_stays_small():
-    """At most 70 names can be reached without an underscore, in at most 150 modules (ten read files from outside, thirty ask)."""
+    """At most 90 names can be reached without an underscore, in at most 150 modules.
+
+    Ten modules read files from outside, thirty ask models. Strategies are public: a new one is a file.
+    """
     found = {
         f"{name}:{public}"
         for name, path in modules().items()
@@ -100,7 +103,7 @@ def test_the_surface_stays_small():
         for public in public_names(path)
     }
     assert len(modules()) <= 150
-    assert len({entry.partition(":")[2] for entry in found}) <= 70, sorted(found)
+    assert len({entry.partition(":")[2] for entry in found}) <= 90, sorted(found)
 
 
 def test_every_folder_has_a_face():

@@ -129,7 +129,7 @@ def test_the_frame_sentence_fits_the_plan():
     assert "overlap" not in cube
     one = frame_sentence(ViewPlan([PerspectiveView(0.0)]))
     assert one.startswith("The image below is a perspective view")
-    assert "show 17 % of the surroundings" in one
+    assert "It shows 17 % of the surroundings" in one
     whole = frame_sentence(ViewPlan([EquirectangularView()]))
     assert "equirectangular projection" in whole
     assert "perspective" not in whole
