@@ -23,6 +23,11 @@ class Family:
         labels: Where the direction of a view is written. "both" where the chat template moves all images to the front.
         settings: Arguments of the image processor.
         max_images: Images that one prompt may hold; None: any number.
+        needs_image: Whether a prompt without an image is refused.
+        expands: Whether a prompt holds a token for each feature of an image; else images are read by cross-attention.
+        two_steps: Whether its processor takes images only after the chat template has been rendered.
+        plain: Whether prompts have no roles, if the checkpoint has no chat template.
+        placeholder: What stands for an image in a text, if that is not the processor's `image_token`.
         reads_panoramas: It cuts its own views from a panorama, as PanoLLaVA does; `views` is its only strategy.
         known: Whether it is in the table.
     """
@@ -33,19 +38,27 @@ class Family:
     labels: Labels = "text"
     settings: Mapping[str, Any] = field(default_factory=dict)
     max_images: int | None = None
+    needs_image: bool = False
+    expands: bool = True
+    two_steps: bool = False
+    plain: bool = False
+    placeholder: str | None = None
     reads_panoramas: bool = False
     known: bool = True
 
 
+_QWEN = "<|vision_start|><|image_pad|><|vision_end|>"
 _UNTILED = MappingProxyType({"do_image_splitting": False})
 _ONE_PATCH = MappingProxyType({"crop_to_patches": False})
 
 _TABLE = (
     Family("panollava", max_images=1, reads_panoramas=True),
-    Family("qwen2_vl", strategy="describe"),
-    Family("qwen2_5_vl", strategy="describe"),  # reported weak with three or more images
-    Family("qwen3_vl"),
-    Family("qwen3_vl_moe"),
+    Family("qwen2_vl", strategy="describe", placeholder=_QWEN),
+    Family("qwen2_5_vl", strategy="describe", placeholder=_QWEN),  # reported weak with three or more images
+    Family("qwen3_vl", placeholder=_QWEN),
+    Family("qwen3_vl_moe", placeholder=_QWEN),
+    Family("qwen3_5", placeholder=_QWEN),
+    Family("qwen3_5_moe", placeholder=_QWEN),
     Family("internvl", settings=_ONE_PATCH),
     Family("gemma3", view_size=896, settings=MappingProxyType({"do_pan_and_scan": False})),
     Family("llava", view_size=336, labels="both"),
@@ -56,10 +69,13 @@ _TABLE = (
     Family("idefics3", view_size=364, settings=_UNTILED),
     Family("mistral3"),
     Family("aya_vision", view_size=364, settings=_ONE_PATCH),
-    Family("mllama", view_size=560, strategy="describe", max_images=1),  # text attends to the last image only
-    Family("paligemma", strategy="describe", labels="both", max_images=1),
+    Family("mllama", view_size=560, strategy="describe", max_images=1, expands=False),  # reads the last image only
+    Family("paligemma", strategy="describe", labels="both", max_images=1, needs_image=True, plain=True),
 )
 FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in _TABLE})
+
+#: Image-text-to-text models of transformers that cannot answer a question in a chat, and what they are instead.
+NO_CHAT: Mapping[str, str] = MappingProxyType({})
 
 
 def family_of(model_type: str) -> Family:
