@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -97,9 +98,7 @@ def test_images_reach_the_model_in_the_order_of_their_labels(chat, tiny, sent):
     for request in asked:
         content = request.messages[-1]["content"]
         values = chat.inputs([request.messages])["pixel_values"]
-        pairs = [
-            (text["text"], image) for text, image in zip(content, content[1:], strict=False) if image["type"] != "text"
-        ]
+        pairs = [(text["text"], image) for text, image in pairwise(content) if image["type"] != "text"]
         rows = values.reshape(len(pairs), -1)
         for row, (text, part) in zip(rows, pairs, strict=True):
             image = Image.open(io.BytesIO(base64.b64decode(part["image_url"]["url"].partition(",")[2])))

@@ -52,7 +52,7 @@ def colour_of(part):
     return min(COLOURS.values(), key=lambda entry: np.abs(middle - entry[1]).sum())[0]
 
 
-class Stand_in:
+class Stand_in:  # noqa: N801
     """Answers questions of the form "What colour is it …?" from labelled images or from descriptions."""
 
     name = "stand-in"

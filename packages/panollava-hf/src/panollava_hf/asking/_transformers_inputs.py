@@ -188,5 +188,9 @@ def _content(message: Message) -> list[dict[str, Any]]:
 def _with_image(part: dict[str, Any]) -> dict[str, Any]:
     if part["type"] != "image_url":
         return part
-    data = base64.b64decode(part["image_url"]["url"].partition(",")[2])
-    return {"type": "image", "image": Image.open(io.BytesIO(data)).convert("RGB")}
+    url = part["image_url"]["url"]
+    if not url.startswith("data:"):  # nothing is fetched from here, and an address may hold a key
+        raise ChatError(f"an image of a prompt is not a data URL, got {url.partition(':')[0][:20]!r}")
+    with boundary(ChatError, "an image of a prompt cannot be read", "pass a JPEG or PNG image as data URL"):
+        data = base64.b64decode(url.partition(",")[2])
+        return {"type": "image", "image": Image.open(io.BytesIO(data)).convert("RGB")}
