@@ -2,12 +2,14 @@
 
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
 import torch
 from panollava_hf import Answerer
 from panollava_hf._errors import ChatError, ModelError
+from panollava_hf.asking import _transformers_load
 from panollava_hf.asking._chat import Reply, Request
 from panollava_hf.asking._transformers_chat import TransformersChat
 from PIL import Image
@@ -155,12 +157,38 @@ def test_devices_and_types(folder):
     assert TransformersChat.load(str(folder)).device.startswith(found.type)
 
 
-def test_a_model_that_was_placed_is_not_moved(folder, monkeypatch):
+def test_a_model_that_was_placed_or_quantised_is_not_moved_by_us(folder, monkeypatch):
     pytest.importorskip("accelerate")
-    monkeypatch.setattr(InternVLForConditionalGeneration, "to", lambda *_: pytest.fail("the model was moved"))
+    move, callers = InternVLForConditionalGeneration.to, []
+
+    def to(self, *where, **more):
+        callers.append(sys._getframe(1).f_globals["__name__"])
+        return move(self, *where, **more)
+
+    monkeypatch.setattr(InternVLForConditionalGeneration, "to", to)
+    ours = "panollava_hf.asking._transformers_load"
     chat = TransformersChat.load(str(folder), device_map={"": "cpu"})
-    (reply,) = chat.reply([ask()])
-    assert isinstance(reply, Reply)
+    assert isinstance(chat.reply([ask()])[0], Reply)
+    assert ours not in callers
+    TransformersChat.load(str(folder), device="cpu")
+    assert ours in callers
+
+
+def test_a_quantised_model_is_placed_while_it_is_loaded(folder, parts, monkeypatch):
+    config = AutoConfig.from_pretrained(folder)
+    config.quantization_config = {"quant_method": "bitsandbytes"}
+    asked = []
+    monkeypatch.setattr(_transformers_load, "load_config", lambda name: config)
+    monkeypatch.setattr(
+        _transformers_load.AutoModelForImageTextToText,
+        "from_pretrained",
+        lambda *_, **options: asked.append(options) or (parts[0], {}),
+    )
+    monkeypatch.setattr(parts[0], "to", lambda *_: pytest.fail("the model was moved"))
+    TransformersChat.load(str(folder), device="cpu")
+    TransformersChat.load(str(folder))
+    assert asked[0]["device_map"] == {"": torch.device("cpu")}
+    assert "device_map" not in asked[1]
 
 
 def test_a_bad_request_does_not_take_its_neighbours(chat):

@@ -101,11 +101,13 @@ def tokenizer(named, *, bos=False, padding="right", old_class=None):
         bos_token="<bos>",
         eos_token="<eos>",
         padding_side=padding,
-        extra_special_tokens={name: token for name, token in named.items() if name.endswith("_token")},
+        extra_special_tokens={
+            name: token for name, token in named.items() if name.startswith("image_") or name.endswith("_token")
+        },
     )
 
 
-def _finish(model_class, config, processor):
+def finish(model_class, config, processor):
     torch.manual_seed(0)
     config.tie_word_embeddings = config.get_text_config().tie_word_embeddings = False
     model = model_class(config).eval()
@@ -121,7 +123,7 @@ def _finish(model_class, config, processor):
     return model, processor
 
 
-def _images(name):
+def images(name):
     """The image processor on torch tensors; since transformers 5 its name has no suffix."""
     return getattr(transformers, f"{name}Fast" if OLD else name)
 
@@ -137,12 +139,12 @@ def _qwen(version):
     size = {"size": {"shortest_edge": 28 * 28, "longest_edge": 28 * 28 * 64}}
     if version == "Qwen3VL":
         size = {"size": {"shortest_edge": 32 * 32, "longest_edge": 32 * 32 * 64}, "patch_size": 16}
-    images = _images("Qwen2VLImageProcessor")(**size)
+    image_processor = images("Qwen2VLImageProcessor")(**size)
     video = getattr(transformers, "Qwen3VLVideoProcessor" if version == "Qwen3VL" else "Qwen2VLVideoProcessor")()
     kind = {"Qwen2VL": "Qwen2VL", "Qwen2_5_VL": "Qwen2_5_VL", "Qwen3VL": "Qwen3VL"}[version]
     template = CHATML.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>")
     processor = getattr(transformers, f"{kind}Processor")(
-        image_processor=images, tokenizer=tok, video_processor=video, chat_template=template
+        image_processor=image_processor, tokenizer=tok, video_processor=video, chat_template=template
     )
     rope = {"rope_type": "default", "type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}
     text = text_config(len(tok), rope_scaling=rope, rope_parameters=rope)
@@ -168,7 +170,7 @@ def _qwen(version):
     }[version]
     ids = {f"{name}_id": tok.convert_tokens_to_ids(token) for name, token in named.items()}
     config = getattr(transformers, f"{kind}Config")(text_config=text, vision_config=vision, **ids)
-    return _finish(getattr(transformers, f"{kind}ForConditionalGeneration"), config, processor)
+    return finish(getattr(transformers, f"{kind}ForConditionalGeneration"), config, processor)
 
 
 def _internvl():
@@ -180,7 +182,7 @@ def _internvl():
     }
     tok = tokenizer(named, old_class="Qwen2TokenizerFast")
     processor = transformers.InternVLProcessor(
-        image_processor=_images("GotOcr2ImageProcessor")(size={"height": 56, "width": 56}),
+        image_processor=images("GotOcr2ImageProcessor")(size={"height": 56, "width": 56}),
         tokenizer=tok,
         video_processor=transformers.InternVLVideoProcessor(size={"height": 56, "width": 56}),
         image_seq_length=4,
@@ -192,7 +194,7 @@ def _internvl():
         image_token_id=tok.convert_tokens_to_ids("<IMG_CONTEXT>"),
         image_seq_length=4,
     )
-    return _finish(transformers.InternVLForConditionalGeneration, config, processor)
+    return finish(transformers.InternVLForConditionalGeneration, config, processor)
 
 
 def _gemma3():
@@ -205,7 +207,7 @@ def _gemma3():
     }
     tok = tokenizer(named, bos=True, old_class="GemmaTokenizerFast")
     processor = transformers.Gemma3Processor(
-        image_processor=_images("Gemma3ImageProcessor")(size={"height": 56, "width": 56}),
+        image_processor=images("Gemma3ImageProcessor")(size={"height": 56, "width": 56}),
         tokenizer=tok,
         chat_template=NO_SYSTEM.replace("IMAGE", "<start_of_image>"),
         image_seq_length=4,
@@ -218,14 +220,14 @@ def _gemma3():
         eoi_token_index=tok.convert_tokens_to_ids("<end_of_image>"),
         image_token_index=tok.convert_tokens_to_ids("<image_soft_token>"),
     )
-    return _finish(transformers.Gemma3ForConditionalGeneration, config, processor)
+    return finish(transformers.Gemma3ForConditionalGeneration, config, processor)
 
 
 def _llava_onevision():
     tok = tokenizer({"image_token": "<image>", "video_token": "<video>"}, old_class="Qwen2TokenizerFast")
     pinpoints = [[56, 56], [56, 112], [112, 56], [112, 112]]
     processor = transformers.LlavaOnevisionProcessor(
-        image_processor=_images("LlavaOnevisionImageProcessor")(
+        image_processor=images("LlavaOnevisionImageProcessor")(
             size={"height": 56, "width": 56}, image_grid_pinpoints=pinpoints
         ),
         tokenizer=tok,
@@ -242,12 +244,12 @@ def _llava_onevision():
         image_grid_pinpoints=pinpoints,
         vision_feature_layer=-1,
     )
-    return _finish(transformers.LlavaOnevisionForConditionalGeneration, config, processor)
+    return finish(transformers.LlavaOnevisionForConditionalGeneration, config, processor)
 
 
 def _llava(kind, **more):
     tok = tokenizer({"image_token": "<image>"}, bos=True, old_class="LlamaTokenizerFast")
-    fast = _images(f"{kind}ImageProcessor")
+    fast = images(f"{kind}ImageProcessor")
     processor = getattr(transformers, f"{kind}Processor")(
         image_processor=fast(size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56}, **more),
         tokenizer=tok,
@@ -263,7 +265,7 @@ def _llava(kind, **more):
         vision_feature_layer=-2,
         **more,
     )
-    return _finish(getattr(transformers, f"{kind}ForConditionalGeneration"), config, processor)
+    return finish(getattr(transformers, f"{kind}ForConditionalGeneration"), config, processor)
 
 
 def _idefics3(kind):
@@ -295,14 +297,14 @@ def _idefics3(kind):
         scale_factor=2,
         pad_token_id=tok.pad_token_id,
     )
-    return _finish(getattr(transformers, f"{kind}ForConditionalGeneration"), config, processor)
+    return finish(getattr(transformers, f"{kind}ForConditionalGeneration"), config, processor)
 
 
 def _mistral3():
     named = {"image_token": "[IMG]", "image_break_token": "[IMG_BREAK]", "image_end_token": "[IMG_END]"}
     tok = tokenizer(named, bos=True, old_class="LlamaTokenizerFast")
     processor = transformers.PixtralProcessor(
-        image_processor=_images("PixtralImageProcessor")(size={"longest_edge": 112}, patch_size=14),
+        image_processor=images("PixtralImageProcessor")(size={"longest_edge": 112}, patch_size=14),
         tokenizer=tok,
         patch_size=14,
         spatial_merge_size=2,
@@ -315,7 +317,7 @@ def _mistral3():
         spatial_merge_size=2,
         vision_feature_layer=-1,
     )
-    return _finish(transformers.Mistral3ForConditionalGeneration, config, processor)
+    return finish(transformers.Mistral3ForConditionalGeneration, config, processor)
 
 
 def _aya_vision():
@@ -330,7 +332,7 @@ def _aya_vision():
     }
     tok = tokenizer(named, bos=True, padding="left", old_class="CohereTokenizerFast")
     processor = transformers.AyaVisionProcessor(
-        image_processor=_images("GotOcr2ImageProcessor")(size={"height": 56, "width": 56}),
+        image_processor=images("GotOcr2ImageProcessor")(size={"height": 56, "width": 56}),
         tokenizer=tok,
         patch_size=14,
         img_size=56,
@@ -345,7 +347,7 @@ def _aya_vision():
         vision_feature_layer=-1,
         adapter_layer_norm_eps=1e-6,
     )
-    return _finish(transformers.AyaVisionForConditionalGeneration, config, processor)
+    return finish(transformers.AyaVisionForConditionalGeneration, config, processor)
 
 
 def _mllama():
@@ -374,14 +376,14 @@ def _mllama():
         },
         image_token_index=tok.convert_tokens_to_ids("<|image|>"),
     )
-    return _finish(transformers.MllamaForConditionalGeneration, config, processor)
+    return finish(transformers.MllamaForConditionalGeneration, config, processor)
 
 
 def _paligemma():
     tok = tokenizer({"image_token": "<image>"}, bos=False, old_class="GemmaTokenizerFast")
-    images = _images("SiglipImageProcessor")(size={"height": 56, "width": 56})
-    images.image_seq_length = 16
-    processor = transformers.PaliGemmaProcessor(image_processor=images, tokenizer=tok)
+    image_processor = images("SiglipImageProcessor")(size={"height": 56, "width": 56})
+    image_processor.image_seq_length = 16
+    processor = transformers.PaliGemmaProcessor(image_processor=image_processor, tokenizer=tok)
     config = transformers.PaliGemmaConfig(
         text_config={"model_type": "gemma", **text_config(len(tok), num_image_tokens=16)},
         vision_config={
@@ -393,7 +395,7 @@ def _paligemma():
         projection_dim=32,
         hidden_size=32,
     )
-    return _finish(transformers.PaliGemmaForConditionalGeneration, config, processor)
+    return finish(transformers.PaliGemmaForConditionalGeneration, config, processor)
 
 
 def _stand_in_for_num2words():
@@ -424,5 +426,8 @@ TINY = {
         Tiny("paligemma", _paligemma, 16),
     )
 }
-#: Families that the installed release does not have.
-MISSING = {name for name in TINY if name not in CONFIG_MAPPING}
+
+
+def is_missing(name):
+    """Whether the installed release does not have a family."""
+    return name not in CONFIG_MAPPING

@@ -140,7 +140,7 @@ class TransformersChat:
         lengths, images = self._lengths(inputs), self._image_tokens(inputs)
         most = self._room(max(lengths), requests[0].max_new_tokens, alone=len(requests) == 1)
         self._check_ids(inputs)
-        self._drop_unread(inputs)
+        self.drop_unread(inputs)
         settings: dict[str, Any] = {"do_sample": False, **requests[0].generation, "max_new_tokens": most}
         if not settings["do_sample"]:
             settings = {**dict.fromkeys(_SAMPLING), **settings}
@@ -168,7 +168,7 @@ class TransformersChat:
             on_text(replies[0].text)
         return replies
 
-    def _drop_unread(self, inputs: Any) -> None:
+    def drop_unread(self, inputs: Any) -> None:
         """Remove the two keys that some processors add and the model does not take."""
         inputs.pop("labels", None)  # of paligemma, for training
         taken = {

@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image
 
+from panollava_hf._compat import PROCESSOR_EXPANDS_PLACEHOLDERS
 from panollava_hf._console import note
 from panollava_hf._errors import ChatError, boundary
 from panollava_hf._loading import quiet
@@ -30,6 +31,8 @@ PLAIN = (
     "{% endfor %}{% endfor %}{% for message in messages %}{% for part in message.content %}"
     "{% if part.type == 'text' %}{{ part.text }}\n{% endif %}{% endfor %}{% endfor %}"
 )
+#: Tokens of an image of GOT-OCR2.
+GOT_TOKENS = 256
 _IMAGE_TYPES = ("image", "image_url")
 #: Texts of a trial of a chat template.
 _SYSTEM, _BEFORE, _AFTER = "Rules first.", "Text before.", "Text after."
@@ -84,14 +87,20 @@ class Inputs:
         )
 
     def _two_steps(self, conversations: list[list[Message]]) -> Any:
+        """For GOT-OCR2, whose processor takes neither nested images nor, in 4.57, a placeholder that it expands."""
         texts = [
             self.processor.apply_chat_template(one, chat_template=self.template, add_generation_prompt=True)
             for one in conversations
         ]
-        images = [[part["image"] for part in _parts(one) if part["type"] == "image"] for one in conversations]
-        flat = [image for group in images for image in group]  # GOT-OCR2 reads one image for each prompt
+        if not PROCESSOR_EXPANDS_PLACEHOLDERS:
+            token = self.processor.img_pad_token
+            texts = [text.replace(token, token * GOT_TOKENS) for text in texts]
         return self.processor(
-            images=flat or None, text=texts, padding=True, return_tensors="pt", **self.family.settings
+            images=[part["image"] for one in conversations for part in _parts(one) if part["type"] == "image"],
+            text=texts,
+            padding=True,
+            return_tensors="pt",
+            **self.family.settings,
         )
 
     def _prepared(self, messages: Sequence[Message]) -> list[Message]:
