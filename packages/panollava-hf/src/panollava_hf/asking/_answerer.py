@@ -14,7 +14,7 @@ from panollava_hf.asking._cost import Cost, estimate
 from panollava_hf.asking._families import Labels
 from panollava_hf.asking._frame import LOOK_AROUND
 from panollava_hf.asking._load_chat import load_chat
-from panollava_hf.asking._messages import check_labels, check_size
+from panollava_hf.asking._messages import Views, check_labels, check_plan, check_size
 from panollava_hf.asking._panorama import Panorama
 from panollava_hf.asking.strategies import (
     STRATEGIES,
@@ -92,12 +92,13 @@ class Answerer:
         chat: Chat,
         *,
         strategy: str | None = None,
-        plan: ViewPlan = LOOK_AROUND,
+        plan: Views = LOOK_AROUND,
         view_size: int | None = None,
         labels: Labels | None = None,
         system: str | None = None,
     ) -> None:
         self.chat = chat
+        plan = check_plan(plan)
         given = {"plan": plan != LOOK_AROUND, "view_size": view_size, "labels": labels, "system": system is not None}
         unused = [name for name, value in given.items() if value]
         if chat.family.reads_panoramas and unused:
@@ -118,7 +119,7 @@ class Answerer:
         *,
         base_url: str | None = None,
         strategy: str | None = None,
-        plan: ViewPlan = LOOK_AROUND,
+        plan: Views = LOOK_AROUND,
         view_size: int | None = None,
         labels: Labels | None = None,
         system: str | None = None,

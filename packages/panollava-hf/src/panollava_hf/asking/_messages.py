@@ -72,7 +72,7 @@ def panorama_messages(
     """
     check_question(question)
     check_labels(labels)
-    views, sides = _plan(plan), check_size(size)
+    views, sides = check_plan(plan), check_size(size)
     return view_messages(
         load_views(panorama, views, sides),
         [label(view) for view in views],
@@ -157,7 +157,13 @@ def check_labels(labels: object) -> None:
         raise ViewSettingError(f"labels must be one of {', '.join(get_args(Labels))}, got {shown(labels)}")
 
 
-def _plan(plan: Any) -> ViewPlan:
+def check_plan(plan: Any) -> ViewPlan:
+    """The plan of an argument that may also be a single view or a list of views.
+
+    Raises:
+        PanoramaError: It has no views.
+        ViewSettingError: It is something else.
+    """
     if isinstance(plan, ViewPlan):
         return plan
     if isinstance(plan, PerspectiveView | EquirectangularView):
