@@ -41,6 +41,20 @@ def test_a_rotated_panorama_has_rotated_answers(strategy, turns):
     assert [answer.text for answer in found] == expected[turns:] + expected[:turns]
 
 
+@pytest.mark.parametrize("labels", ["text", "both"])
+@pytest.mark.parametrize("strategy", ["views", "describe"])
+def test_random_yaw_rolls_change_no_answer(strategy, labels):
+    """After a turn by r to the right, what was at yaw y + r is at yaw y."""
+    ring = {"ahead": 0, "right": 90, "behind": 180, "left": 270}
+    answerer = Answerer(Seeing(), strategy=strategy, labels=labels)
+    for roll in (7.0, 38.5, 118.0, -63.2, 211.7, 300.1):
+        moved = rotate_equirectangular(panorama(), yaw_deg=roll)
+        found = answerer.answer_all([moved], [asked(name) for name in (*ring, "above", "below")], [0] * 6)
+        sectors = [round((yaw + roll) / 90) % 4 for yaw in ring.values()]
+        expected = [COLOURS[list(ring)[sector]][0] for sector in sectors]
+        assert [answer.text for answer in found] == [*expected, "white", "black"]
+
+
 def test_describe_shows_each_view_by_itself_and_the_whole_panorama_last():
     model = Seeing()
     answer = Answerer(model, strategy="describe").answer(panorama(), asked("left"))
