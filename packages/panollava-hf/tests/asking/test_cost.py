@@ -175,4 +175,5 @@ def test_the_embedded_checkpoint():
     assert used(found)["prompt_tokens"] == cost.prompt_tokens
     assert used(found)["image_tokens"] == cost.image_tokens
     assert (cost.calls, cost.new_tokens) == (2, 8)
+    assert (cost.views, *cost.size) == (len(found[0].views), *found[0].views.shape[-2:])
     assert set(STRATEGIES) == {"views", "describe", "zoom", "erp"}
