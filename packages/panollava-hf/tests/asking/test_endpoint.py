@@ -1,5 +1,6 @@
 """Endpoints over loopback HTTP: what is sent, what is read, and the ways in which servers fail."""
 
+import _thread
 import base64
 import importlib
 import io
@@ -138,6 +139,17 @@ FAULTS = {
     "403": (failed(403), 1, ["denied (403)", "OPENAI_API_KEY"]),
     "402": (failed(402, "Insufficient balance"), 1, ["no credit", "402"]),
     "quota": (failed(429, "You exceeded your current quota, please check your billing"), 1, ["no credit"]),
+    "400 for a key": (failed(400, "API key not valid. Please pass a valid API key."), 1, ["key was refused (400)"]),
+    "403 for a key": (failed(403, "Invalid authentication credentials"), 1, ["key was refused (403)"]),
+    "no images OpenRouter": (failed(404, "No endpoints found that support image input"), 1, ["takes no images"]),
+    "overloaded": (failed(529, "Overloaded"), 3, ["529: Overloaded"]),
+    "no content": (Raw(b"", 204, length=""), 3, ["empty"]),
+    "damaged gzip": (Raw(b"nonsense", 200, {"Content-Encoding": "gzip"}), 1, ["request failed"]),
+    "array of errors": (as_json([{"error": {"code": 400, "message": "bad view"}}], 400), 1, ["400: bad view"]),
+    "list of errors in 200": (as_json({"error": ["a", "b"]}), 1, ["reports an error: a; b"]),
+    "error true": (as_json({"error": True}), 1, ["no reason given"]),
+    "other API": (as_json({"output": [{"type": "message"}]}), 1, ["no choices"]),
+    "blank": (fine(" \n"), 1, ["no text"]),
     "404 path": (as_json({"detail": "Not Found"}, 404), 1, ["Not Found", "usually ends in /v1"]),
     "404 plain": (Raw(b"404 page not found", 404, content_type="text/plain"), 1, ["usually ends in /v1"]),
     "405": (as_json({"detail": "Method Not Allowed"}, 405), 1, ["usually ends in /v1"]),
@@ -347,6 +359,36 @@ def test_requests_run_at_the_same_time():
     assert [one.text for one in found] == ["a door"] * 9
 
 
+@pytest.mark.parametrize("data", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\n", b"SSH-2.0-OpenSSH_9.2\r\n"])
+def test_something_else_listens_there(data):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def talk():
+            for _ in range(3):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(data)
+
+        threading.Thread(target=talk, daemon=True).start()
+        check(ask(f"http://127.0.0.1:{listener.getsockname()[1]}/v1"), "connection was cut off")
+
+
+def test_ctrl_c_does_not_wait_for_the_requests_under_way():
+    over = threading.Event()
+
+    def stuck(number):
+        if number == 1:
+            _thread.interrupt_main()
+        over.wait(5)
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        in_order(stuck, [1, 2, 3], 2)
+    assert time.monotonic() - started < 4
+    over.set()
+
+
 def test_an_exception_of_ours_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
         in_order(lambda number: 1 / number, [1, 0, 2], 2)
@@ -362,12 +404,13 @@ SECRETS = [
 
 @pytest.mark.parametrize("address", SECRETS)
 @pytest.mark.parametrize("answer", [failed(401), failed(404, "Pa55-word"), failed(400, "bad Pa55-word"), "a door"])
-def test_secrets_of_the_address_are_sent_and_not_shown(address, answer):
+def test_secrets_of_the_address_are_sent_and_not_shown(address, answer, caplog):
     with serve(answer) as server:
         endpoint = EndpointChat("m", address.format(port=server.url.split(":")[2][:-3]), max_retries=0)
         found = endpoint.reply([request()])[0]
-    shown = f"{found!r} {found} {endpoint!r} {endpoint.device} {endpoint.fingerprint()}"
-    assert "55" not in shown.replace(server.url, "").replace(endpoint.fingerprint(), "")
+    shown = f"{caplog.text} {found!r} {found} {endpoint!r} {endpoint.device} {endpoint.fingerprint()}"
+    assert "Pa55" not in shown
+    assert "word" not in shown
     assert server.headers[0]["authorization"] == "Basic " + base64.b64encode(b"me:Pa55-word").decode()
     assert server.paths[0] == "/v1/chat/completions" + "?token=Pa55-word" * ("token" in address)
 
@@ -655,6 +698,13 @@ def test_reasoning_is_not_streamed(text, model, shown):
         visible = Visible(model)
         pieces = [visible.add(text[start : start + width]) for start in range(0, len(text), width)]
         assert "".join(pieces) + visible.end(without_reasoning(text)[0]) in (shown, without_reasoning(text)[0])
+
+
+def test_an_answer_does_not_control_the_terminal():
+    pieces = []
+    with serve(Raw(json.dumps(completion("a\x1b]0;x\x07 door\n\x9b2J")).encode())) as server:
+        assert ask(server.url, pieces).text == "a]0;x door\n2J"
+    assert "".join(pieces) == "a]0;x door\n2J"
 
 
 def test_half_of_a_surrogate_pair_does_not_break_the_terminal():

@@ -22,7 +22,7 @@ from PIL import Image
 from panollava_hf._errors import ChatError
 from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request
 from panollava_hf.asking._reasoning import Visible, without_reasoning
-from panollava_hf.asking.endpoint._address import hidden, read_address, usable_key, words
+from panollava_hf.asking.endpoint._address import HiddenInLogs, hidden, read_address, usable_key, words
 from panollava_hf.asking.endpoint._faults import Fault, Refused, body_words, of_connection, of_status
 from panollava_hf.asking.endpoint._image_tokens import image_tokens
 from panollava_hf.asking.endpoint._model_names import family_named
@@ -145,6 +145,8 @@ class EndpointChat:
         headers = {"Accept-Encoding": "identity"}
         if self._address.authorization is not None:
             headers["Authorization"] = self._address.authorization
+        if self._address.query:
+            HiddenInLogs.install(self._address.secrets)
         try:
             timeout = openai.Timeout(self.timeout, connect=min(_CONNECT, self.timeout))
             return openai.OpenAI(

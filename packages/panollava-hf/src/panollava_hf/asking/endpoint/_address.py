@@ -1,6 +1,7 @@
 """The address of an endpoint, without the secrets in it, and texts of servers, without the secrets in them."""
 
 import base64
+import logging
 import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -44,10 +45,10 @@ def read_address(base_url: str) -> Address:
     text = base_url.strip() if isinstance(base_url, str) else ""
     try:
         parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
+        host, port, valid = parts.hostname, parts.port, re.search(r"[\s\x00-\x1f\x7f\\]", text) is None
     except ValueError:
-        parts = host = port = None
-    if parts is None or re.search(r"[\s\x00-\x1f\x7f\\]", text):
+        parts, host, port, valid = urlsplit(""), None, None, False
+    if not valid:
         raise ChatError(
             "--base-url is not a valid address; expected one like http://localhost:8000/v1, with special characters "
             "of a password written as %XX"
@@ -104,6 +105,27 @@ def hidden(text: str, secrets: tuple[str, ...]) -> str:
             marked = "".join("\0" if cover else letter for letter, cover in zip(text, covered, strict=True))
             text = re.sub("\0+", _HIDDEN, marked)
     return text
+
+
+class HiddenInLogs(logging.Filter):
+    """Hides secrets in what the client and its HTTP library log: they log addresses with their queries."""
+
+    def __init__(self, secrets: tuple[str, ...]) -> None:
+        super().__init__()
+        self._secrets = secrets
+
+    @classmethod
+    def install(cls, secrets: tuple[str, ...]) -> None:
+        """Hide secrets in the logs of this process."""
+        for name in ("httpx", "httpx2", "openai._base_client"):
+            logging.getLogger(name).addFilter(cls(secrets))
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass, with its secrets hidden."""
+        text = record.getMessage()
+        if any(secret in text for secret in self._secrets):
+            record.msg, record.args = hidden(text, self._secrets), None
+        return True
 
 
 def words(text: str, secrets: tuple[str, ...]) -> str:

@@ -5,6 +5,7 @@ images, Ollama 404 for a model it does not have), so both the status and the wor
 """
 
 import email.utils
+import functools
 import html
 import json
 import re
@@ -43,6 +44,11 @@ _TOO_LONG = re.compile(
 )
 _NO_MODEL = re.compile(
     r"model.{0,90}(not exist|not found|unknown|no such|not available|not loaded)|model_not_found", re.I
+)
+_BAD_KEY = re.compile(
+    r"(api.?key|token|credential)s?\b.{0,30}\b(not valid|invalid|expired|missing|required|incorrect|revoked)"
+    r"|(invalid|incorrect|missing|expired|no)\b.{0,20}\b(api.?key|authentication)",
+    re.IGNORECASE,
 )
 _NO_CREDIT = re.compile(r"insufficient.(quota|balance|credit)|billing|exceeded your current quota", re.IGNORECASE)
 
@@ -103,8 +109,9 @@ def of_status(status: int, headers: Mapping[str, str], said: str, clean: Callabl
         place = clean(_without_secrets(headers.get("location", "")))
         where = f" to {place}; pass that server's address as --base-url" if place else f"; {_V1}"
         return fault(f"the server redirects ({status}){where}", whole=True)
-    if status == 401:
-        return fault("the key was refused (401); set OPENAI_API_KEY to a valid key of this endpoint", whole=True)
+    if status == 401 or (status in (400, 403) and _BAD_KEY.search(said)):
+        fault = functools.partial(Fault, status=401)
+        return fault(f"the key was refused ({status}); set OPENAI_API_KEY to a valid key of this endpoint", whole=True)
     if status == 403:
         return fault(
             "access was denied (403); check that the key in OPENAI_API_KEY may use this model from here", whole=True
@@ -176,7 +183,7 @@ def of_connection(error: BaseException, clean: Callable[[str], str]) -> Fault:
         )
     if {"RemoteProtocolError", "ReadError", "WriteError", "CloseError", "ConnectionResetError"} & set(names.split()):
         return Fault(f"the connection was cut off ({deepest}); try again", again=True)
-    return Fault(f"the request cannot be sent ({deepest})")
+    return Fault(f"the request failed ({deepest})")
 
 
 def of_timeout() -> Fault:

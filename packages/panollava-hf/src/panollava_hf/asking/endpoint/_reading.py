@@ -14,6 +14,8 @@ from panollava_hf.asking.endpoint._faults import Fault, of_error, of_timeout, pa
 
 #: Largest reply that is read, in bytes. A stream has about 300 bytes per token.
 MAX_BYTES = 32 << 20
+#: Characters that would control a terminal.
+_CONTROL = dict.fromkeys(code for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t")
 _NO_CHAT = "is this the address of a chat API? It usually ends in /v1"
 
 
@@ -174,7 +176,7 @@ def _take(reply: Any, found: Gathered, clean: Callable[[str], str], on_text: Cal
 def _parts(content: Any, depth: int = 0) -> tuple[str, str]:
     """Text and reasoning of a content, which is a text, a part or a list of parts."""
     if isinstance(content, str):
-        return content.encode("utf-8", "replace").decode("utf-8"), ""
+        return content.translate(_CONTROL).encode("utf-8", "replace").decode("utf-8"), ""
     if depth > 4:
         return "", ""
     if isinstance(content, list):
