@@ -77,6 +77,10 @@ def fine(text="a door", **message):
     return as_json(completion(text, **message))
 
 
+def failed(status, text="it failed", **headers):
+    return as_json({"error": {"message": text}}, status, **headers)
+
+
 @contextmanager
 def serve(*answers):
     """Serve answers in turn, the last one for all further requests.
@@ -230,7 +234,7 @@ def shown_directions(request):
 
 
 def sense(request):
-    """A model that sees single colours and reads: it knows no more than what the request shows."""
+    """A model that sees single colours and reads: it uses only what the request shows."""
     texts = [part["text"] for part in contents(request) if part["type"] == "text"]
     question = texts[-1]
     if question.startswith("Describe"):

@@ -4,10 +4,13 @@ The panoramas have another colour in each direction. A right answer proves that 
 arrive as they should.
 """
 
+import traceback
+
 import numpy as np
 import pytest
-from loopback import ASKED, COLOURS, contents, image_bytes, images, nearest_colour, sense, serve
+from loopback import ASKED, COLOURS, contents, failed, image_bytes, images, nearest_colour, sense, serve
 from panollava_hf import Answerer
+from panollava_hf._errors import ChatError
 from PIL import Image
 
 pytest.importorskip("openai")
@@ -139,3 +142,44 @@ def test_what_is_sent_is_small(tmp_path, strategy, labels):
     whole = [(1024, 512)]
     expected = {"views": [[(448, 448)] * 6], "describe": [[(448, 448)]] * 6 + [whole], "erp": [whole]}
     assert sorted(sizes) == sorted(expected[strategy])
+
+
+@pytest.mark.parametrize("strategy", ["views", "describe"])
+def test_questions_that_fail_have_their_errors_in_their_places(monkeypatch, strategy):
+    """The second of three panoramas is refused; the others are answered."""
+    odd = painted(("white", "blue", "yellow", "red", "green", "purple"))
+
+    def answer(request):
+        sizes = [image.getpixel((image.width // 2, image.height // 2)) for image in images(request)]
+        if any(nearest_colour(pixel) == "white" for pixel in sizes[1:2] or sizes) and "ahead" in str(
+            request["messages"]
+        ):
+            return failed(400, "this image is not welcome")
+        return sense(request)
+
+    with serve(answer) as server:
+        answerer = Answerer.load("some-model", base_url=server.url, strategy=strategy, api_key="sk-secret-of-the-test")
+        found = answerer.answer_all([painted(), odd, painted()], [question("left")] * 3, [0, 1, 2])
+    assert [getattr(one, "text", "failed") for one in found] == ["red", "failed", "red"]
+    assert "this image is not welcome" in str(found[1])
+
+
+def test_the_last_reply_is_streamed():
+    pieces = []
+    with serve(sense) as server:
+        answerer = Answerer.load("some-model", base_url=server.url, strategy="describe", system="Be brief.")
+        answer = answerer.answer(painted(), question("right"), on_text=pieces.append, seed=3)
+    assert (answer.text, "".join(pieces), answer.calls) == ("blue", "blue", 7)
+    assert [request.get("stream") for request in server.requests] == [None] * 6 + [True]
+    assert [request.get("seed") for request in server.requests] == [None] * 6 + [3]
+    assert {request["messages"][0]["role"] for request in server.requests} == {"system"}
+
+
+def test_a_refused_key_is_one_error_without_the_key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-of-the-test")
+    with serve(failed(401, "sk-secret-of-the-test")) as server:
+        answerer = Answerer.load("some-model", base_url=server.url, strategy="describe")
+        with pytest.raises(ChatError, match="key was refused") as caught:
+            answerer.answer(painted(), question("left"))
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+    assert len(server.requests) == 1
