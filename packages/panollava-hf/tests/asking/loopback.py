@@ -44,12 +44,13 @@ class Raw:
 
 @dataclass
 class Server:
-    """What a client needs, and what it sent; names of headers are in lower case."""
+    """What a client needs, what it sent, and the models that are listed; names of headers are in lower case."""
 
     url: str
     requests: list = field(default_factory=list)
     headers: list = field(default_factory=list)
     paths: list = field(default_factory=list)
+    models: list = field(default_factory=list)
 
 
 def completion(text="a door", finish="stop", usage=True, **message):
@@ -108,7 +109,8 @@ def serve(*answers):
                 answer = events(*(chunk(word) for word in words), chunk(finish="stop"))
             self.send(fine(answer) if isinstance(answer, str) else answer)
 
-        do_GET = do_POST
+        def do_GET(self):
+            self.send(as_json({"data": [{"id": name} for name in server.models]}) if server.models else failed(404))
 
         def send(self, answer):
             if answer.hang is not None:

@@ -346,6 +346,40 @@ def test_rows_that_fail_have_their_errors_in_their_places():
             assert one.text == f"answer {number}"
 
 
+def test_a_model_that_is_not_there():
+    with serve(failed(404, "The model `m` does not exist.")) as server:
+        server.models = ["gemma3:12b", f"{KEY}:7b", 3]
+        errors = chat(server.url).reply([request()] * 9)
+    for error in errors:
+        check(error, "check --model; it has: gemma3:12b, ***:7b")
+    assert len(server.requests) == 1
+
+
+def test_a_connection_that_fails_for_some_does_not_stop_the_others(monkeypatch):
+    def answer(sent):
+        return Raw(b"", 599) if "3" in sent["messages"][0]["content"][0]["text"] else "a door"
+
+    with serve(answer) as server:
+        found = chat(server.url, concurrency=1).reply([request(str(number)) for number in range(6)])
+    assert [isinstance(one, ChatError) for one in found] == [number == 3 for number in range(6)]
+
+
+def test_a_server_that_stops_is_not_waited_for_in_each_row(waits):
+    with serve("a door") as server:
+        endpoint = chat(server.url, concurrency=1)
+        assert endpoint.reply([request()])[0].text == "a door"
+    errors = endpoint.reply([request(str(number)) for number in range(20)])
+    for error in errors:
+        check(error, "is the server running?")
+    assert len(waits) == 2
+
+
+def test_options_of_local_models():
+    EndpointChat("m", "http://host/v1", device=None)
+    with pytest.raises(ChatError, match="device, dtype: the server decides"):
+        EndpointChat("m", "http://host/v1", device="cuda", dtype="bfloat16")
+
+
 def test_requests_run_at_the_same_time():
     together = threading.Barrier(4, timeout=5)
 

@@ -26,7 +26,7 @@ from panollava_hf.asking.endpoint._address import HiddenInLogs, hidden, read_add
 from panollava_hf.asking.endpoint._faults import Fault, Refused, body_words, of_connection, of_status
 from panollava_hf.asking.endpoint._image_tokens import image_tokens
 from panollava_hf.asking.endpoint._model_names import family_named
-from panollava_hf.asking.endpoint._reading import Gathered, read
+from panollava_hf.asking.endpoint._reading import Gathered, model_names, read
 from panollava_hf.asking.endpoint._workers import in_order
 
 #: Seconds until a request is given up. A request that takes longer is repeated once.
@@ -44,8 +44,8 @@ _REASONING_TOKENS = 2048
 #: Arguments of the OpenAI form, and those that local servers take in addition.
 _ARGUMENTS = ("temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty", "reasoning_effort")
 _LOCAL_ARGUMENTS = ("top_k", "min_p", "repetition_penalty", "chat_template_kwargs", "mm_processor_kwargs")
-#: Failures that concern all requests, also after others were answered: connection, key, credit, proxy.
-_WHOLE = (None, 401, 402, 407)
+#: Failures that concern all requests, also after others were answered: key, credit, proxy.
+_WHOLE = (401, 402, 407)
 #: From this length on, a secret is hidden in answers too.
 _LONG_SECRET = 8
 _FILTERED = ("content_filter", "safety", "prohibited_content", "blocklist", "recitation")
@@ -63,6 +63,7 @@ class EndpointChat:
         max_retries: How often a request is repeated after a failure that may pass.
         concurrency: Number of requests at the same time. The first request of all is sent alone, so that a wrong key
             or name is noticed once.
+        others: Options of local models, such as `device`; only None.
 
     Raises:
         ChatError: The package `openai` is not installed, the address is not http(s), or a value is out of range.
@@ -77,7 +78,11 @@ class EndpointChat:
         timeout: float = TIMEOUT,
         max_retries: int = MAX_RETRIES,
         concurrency: int = CONCURRENCY,
+        **others: Any,
     ) -> None:
+        useless = [name for name, value in others.items() if value is not None]
+        if useless:
+            raise ChatError(f"{', '.join(useless)[:80]}: the server decides; leave this out with --base-url")
         if not model.strip():
             raise ChatError("the name of the model at the endpoint is empty; expected --model NAME")
         for name, value, least in (
@@ -93,7 +98,7 @@ class EndpointChat:
         self.name, self.timeout, self.max_retries, self.concurrency = model, timeout, max_retries, int(concurrency)
         self.family = family_named(model)
         self.device, self.dtype, self.trained = self._address.url, "unknown", True
-        self._answered = False
+        self._answers = 0
         self._stopped: Fault | None = None
         #: What this endpoint turned out not to take; see `_adapt`.
         self._without: set[str] = set()
@@ -120,7 +125,7 @@ class EndpointChat:
             self._stopped = None
         if on_text is not None:
             return [self._outcome(requests[0], on_text)]
-        first = 0 if self._answered else 1
+        first = 0 if self._answers else 1
         alone = [self._outcome(request) for request in requests[:first]]
         return alone + in_order(self._outcome, requests[first:], self.concurrency)
 
@@ -169,7 +174,7 @@ class EndpointChat:
 
     def _outcome(self, request: Request, on_text: OnText | None = None) -> Reply | ChatError:
         """A reply, after repeating the request as often as it makes sense, or the error."""
-        tries = 0
+        tries, before = 0, self._answers
         while True:
             if self._stopped is not None:
                 return self._error(self._stopped)
@@ -177,7 +182,7 @@ class EndpointChat:
             arguments = self._arguments(request, stream=on_text is not None)
             fault = self._once(request, arguments, shown)
             if isinstance(fault, Reply):
-                self._answered = True
+                self._answers += 1
                 return fault
             self._adapt(request, fault)
             if not shown.any and self._arguments(request, stream=on_text is not None) != arguments:
@@ -185,9 +190,12 @@ class EndpointChat:
             most = min(1, self.max_retries) if fault.timed_out else self.max_retries
             if not fault.again or shown.any or tries >= most:
                 break
-            time.sleep(fault.wait if fault.wait is not None else min(8.0, 0.5 * 2**tries) * random.uniform(0.75, 1.0))
+            time.sleep(fault.wait or min(8.0, 0.5 * 2**tries) * random.uniform(0.75, 1.0))
             tries += 1
-        if fault.whole and (fault.status in _WHOLE or not self._answered):
+        if fault.no_model:
+            fault.text += self._offered()
+        lost = fault.status is None and self._answers == before
+        if fault.whole and (fault.status in _WHOLE or lost or not self._answers):
             self._stopped = fault
         return self._error(fault)
 
@@ -219,6 +227,20 @@ class EndpointChat:
             else:
                 fault = of_status(refused.status, refused.headers, body_words(refused.body), self._clean)
         raise fault
+
+    def _offered(self) -> str:
+        """The models that the endpoint has, as the end of a message; empty if it does not say."""
+        body = bytearray()
+        try:
+            with self._client.with_options(timeout=_CONNECT).models.with_streaming_response.list() as response:
+                for piece in response.iter_bytes():
+                    body += piece
+                    if len(body) > _ERROR_BYTES:
+                        return ""
+        except Exception:
+            return ""  # the message is complete without them
+        names = self._clean(", ".join(model_names(bytes(body))))
+        return f"; it has: {names}" if names else ""
 
     def _judged(self, found: Gathered, request: Request, shown: "_Shown") -> Reply:
         """The reply; a refusal, a reply that was filtered and one without text are faults."""

@@ -64,6 +64,7 @@ class Fault(Exception):
         wait: Seconds that the server asks to wait.
         words: The words of the server.
         timed_out: Whether the reply did not come in time.
+        no_model: Whether the endpoint does not have the model.
     """
 
     def __init__(
@@ -76,10 +77,11 @@ class Fault(Exception):
         wait: float | None = None,
         words: str = "",
         timed_out: bool = False,
+        no_model: bool = False,
     ) -> None:
         super().__init__(text)
         self.text, self.status, self.again, self.whole, self.timed_out = text, status, again, whole, timed_out
-        self.wait, self.words = wait, words
+        self.wait, self.words, self.no_model = wait, words, no_model
 
 
 class Refused(Exception):
@@ -131,7 +133,7 @@ def of_status(status: int, headers: Mapping[str, str], said: str, clean: Callabl
             f"the prompt is too long for the model ({found}); use smaller views (--view-size) or --strategy describe"
         )
     if status in (404, 400, 422) and _NO_MODEL.search(said):
-        return fault(f"this endpoint does not have the model ({found}); check --model", whole=True)
+        return fault(f"this endpoint does not have the model ({found}); check --model", whole=True, no_model=True)
     if _NO_IMAGES.search(said):
         return fault(f"the model takes no images ({found}); choose a vision-language model")
     if status in (404, 405):

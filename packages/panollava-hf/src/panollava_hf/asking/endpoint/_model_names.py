@@ -13,7 +13,7 @@ _ALIASES = (
     (r"qwen.?3.?vl.*a\d+b", "qwen3_vl_moe"),
     (r"qwen.?vl.?(max|plus)", "qwen2_5_vl"),
     (r"llama.?3[._]2.*vision", "mllama"),
-    (r"mistral.?small.?(3|25)|ministral.?3|magistral|mistral.?medium", "mistral3"),
+    (r"mistral.?small.?(3|25)|ministral.?3|magistral|mistral.?medium|pixtral", "mistral3"),
     (r"internvl", "internvl"),
     (r"medgemma", "gemma3"),
     (r"smolvlm", "smolvlm"),

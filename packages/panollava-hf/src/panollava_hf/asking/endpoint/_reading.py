@@ -92,6 +92,17 @@ def read(
     return found
 
 
+def model_names(body: bytes) -> list[str]:
+    """The names in a list of models; empty if it is not one."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return []
+    data = found.get("data") if isinstance(found, dict) else None
+    models = [model.get("id") for model in data if isinstance(model, dict)] if isinstance(data, list) else []
+    return [name for name in models if isinstance(name, str)]
+
+
 def _events(buffer: bytearray) -> Iterator[tuple[bool, str]]:
     """Take the complete events out of a buffer: whether each is an error, and its data."""
     lines: list[bytes] = []
