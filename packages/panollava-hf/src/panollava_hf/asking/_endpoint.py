@@ -4,29 +4,24 @@ The `openai` client (extra `[endpoint]`) sends the requests. Whether a failed on
 replies also fail after their status: cut off, damaged, or with an error inside.
 """
 
-import base64
-import binascii
 import hashlib
-import importlib
-import io
 import math
 import os
 import random
-import re
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from PIL import Image
 
 from panollava_hf._errors import ChatError
 from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request
 from panollava_hf.asking._reasoning import Visible, without_reasoning
-from panollava_hf.asking.endpoint._address import HiddenInLogs, hidden, read_address, usable_key, words
-from panollava_hf.asking.endpoint._faults import Fault, Refused, body_words, of_connection, of_status
-from panollava_hf.asking.endpoint._image_tokens import image_tokens
+from panollava_hf.asking.endpoint._address import hidden, read_address, usable_key, words
+from panollava_hf.asking.endpoint._arguments import client_arguments, not_taken
+from panollava_hf.asking.endpoint._client import body, connect, offered
+from panollava_hf.asking.endpoint._faults import Fault
+from panollava_hf.asking.endpoint._image_tokens import image_sizes, image_tokens
 from panollava_hf.asking.endpoint._model_names import family_named
-from panollava_hf.asking.endpoint._reading import Gathered, model_names, read
+from panollava_hf.asking.endpoint._reading import Gathered, read
 from panollava_hf.asking.endpoint._workers import in_order
 
 #: Seconds until a request is given up. A request that takes longer is repeated once.
@@ -35,15 +30,8 @@ TIMEOUT = 180.0
 MAX_RETRIES = 4
 #: Requests at the same time.
 CONCURRENCY = 6
-#: Seconds until a connection is given up.
-_CONNECT = 10.0
-#: Longest body of an error that is read, in bytes.
-_ERROR_BYTES = 1 << 16
 #: Tokens for the reasoning of a model that reasons, in calls whose reply is short.
 _REASONING_TOKENS = 2048
-#: Arguments of the OpenAI form, and those that local servers take in addition.
-_ARGUMENTS = ("temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty", "reasoning_effort")
-_LOCAL_ARGUMENTS = ("top_k", "min_p", "repetition_penalty", "chat_template_kwargs", "mm_processor_kwargs")
 #: Failures that concern all requests, also after others were answered: key, credit, proxy.
 _WHOLE = (401, 402, 407)
 #: From this length on, a secret is hidden in answers too.
@@ -100,10 +88,10 @@ class EndpointChat:
         self.device, self.dtype, self.trained = self._address.url, "unknown", True
         self._answers = 0
         self._stopped: Fault | None = None
-        #: What this endpoint turned out not to take; see `_adapt`.
+        #: What this endpoint turned out not to take.
         self._without: set[str] = set()
         self._reasons = False
-        self._client = self._connect(key)
+        self._client = connect(self._address, key, timeout, self._clean)
 
     def __repr__(self) -> str:
         return f"EndpointChat({self.name!r}, {self._address.url!r})"
@@ -131,46 +119,12 @@ class EndpointChat:
 
     def count(self, request: Request) -> PromptTokens:
         """Tokens of the images by the family's formula. The text is counted by the server only, so `prompt` is None."""
-        found = [image_tokens(self.family.name, self.name, size) for size in _image_sizes(request)]
+        found = [image_tokens(self.family.name, self.name, size) for size in image_sizes(request)]
         return PromptTokens(None, None if None in found else sum(count for count in found if count is not None))
 
     def fingerprint(self) -> str | None:
         """Digest of the address without secrets and the name of the model; the weights are not known."""
         return hashlib.sha256(f"{self._address.url}\n{self.name}".encode()).hexdigest()
-
-    def _connect(self, key: str | None) -> Any:
-        """The client. It follows no redirect, which could send images or the key to another server."""
-        failure = None
-        try:
-            openai = importlib.import_module("openai")
-        except ImportError:
-            openai = None
-        if openai is None:
-            raise ChatError("--base-url needs the package openai: pip install 'panollava-hf[endpoint]'")
-        headers = {"Accept-Encoding": "identity"}
-        if self._address.authorization is not None:
-            headers["Authorization"] = self._address.authorization
-        if self._address.query:
-            HiddenInLogs.install(self._address.secrets)
-        try:
-            timeout = openai.Timeout(self.timeout, connect=min(_CONNECT, self.timeout))
-            return openai.OpenAI(
-                base_url=self._address.url,
-                api_key=key or "none",
-                timeout=timeout,
-                max_retries=0,
-                default_headers=headers,
-                default_query=self._address.query,
-                http_client=openai.DefaultHttpxClient(
-                    timeout=timeout, follow_redirects=False, event_hooks={"response": [_stop_at_errors]}
-                ),
-            )
-        except Exception as error:
-            failure = f"{type(error).__name__}: {self._clean(str(error))}"
-        # Raised here, because an error raised above would keep the other one, in which a secret may be.
-        raise ChatError(
-            f"no client for {self._address.url} ({failure}); check --base-url, HTTPS_PROXY and SSL_CERT_FILE"
-        )
 
     def _outcome(self, request: Request, on_text: OnText | None = None) -> Reply | ChatError:
         """A reply, after repeating the request as often as it makes sense, or the error."""
@@ -184,7 +138,7 @@ class EndpointChat:
             if isinstance(fault, Reply):
                 self._answers += 1
                 return fault
-            self._adapt(request, fault)
+            self._without |= not_taken(request, fault.status, fault.words)
             if not shown.any and self._arguments(request, stream=on_text is not None) != arguments:
                 continue
             most = min(1, self.max_retries) if fault.timed_out else self.max_retries
@@ -193,7 +147,7 @@ class EndpointChat:
             time.sleep(fault.wait or min(8.0, 0.5 * 2**tries) * random.uniform(0.75, 1.0))
             tries += 1
         if fault.no_model:
-            fault.text += self._offered()
+            fault.text += offered(self._client, self._clean)
         lost = fault.status is None and self._answers == before
         if fault.whole and (fault.status in _WHOLE or lost or not self._answers):
             self._stopped = fault
@@ -201,7 +155,7 @@ class EndpointChat:
 
     def _once(self, request: Request, arguments: Mapping[str, Any], shown: "_Shown") -> Reply | Fault:
         """One request."""
-        pieces = self._pieces(arguments)
+        pieces = body(self._client, arguments, self._clean)
         try:
             gathered = read(pieces, timeout=self.timeout, clean=self._clean, on_text=shown.add)
             return self._judged(gathered, request, shown)
@@ -209,38 +163,6 @@ class EndpointChat:
             return fault
         finally:
             pieces.close()
-
-    def _pieces(self, arguments: Mapping[str, Any]) -> Generator[bytes]:
-        """The body of an answer, piece by piece.
-
-        Only what the client raises becomes a fault. It is raised outside of the handler, because its context would be
-        an exception in which the key may be.
-        """
-        try:
-            with self._client.chat.completions.with_streaming_response.create(**arguments) as response:
-                yield from response.iter_bytes()
-            return
-        except Exception as error:
-            refused = _refused(error)
-            if refused is None:
-                fault = of_connection(error, self._clean)
-            else:
-                fault = of_status(refused.status, refused.headers, body_words(refused.body), self._clean)
-        raise fault
-
-    def _offered(self) -> str:
-        """The models that the endpoint has, as the end of a message; empty if it does not say."""
-        body = bytearray()
-        try:
-            with self._client.with_options(timeout=_CONNECT).models.with_streaming_response.list() as response:
-                for piece in response.iter_bytes():
-                    body += piece
-                    if len(body) > _ERROR_BYTES:
-                        return ""
-        except Exception:
-            return ""  # the message is complete without them
-        names = self._clean(", ".join(model_names(bytes(body))))
-        return f"; it has: {names}" if names else ""
 
     def _judged(self, found: Gathered, request: Request, shown: "_Shown") -> Reply:
         """The reply; a refusal, a reply that was filtered and one without text are faults."""
@@ -272,44 +194,12 @@ class EndpointChat:
         return Reply(text, found.prompt_tokens, images, found.new_tokens, reasoning)
 
     def _arguments(self, request: Request, *, stream: bool = False) -> dict[str, Any]:
-        """The arguments of the client for a request."""
-        generation = dict(request.generation)
-        sampled = generation.pop("do_sample", None)
-        if "stop_strings" in generation:
-            generation["stop"] = generation.pop("stop_strings")
-        for name, value in generation.items():
-            if name not in (*_ARGUMENTS, *_LOCAL_ARGUMENTS):
-                raise ChatError(
-                    f"generation argument {str(name)[:40]!r} does not work with endpoints; expected "
-                    f"{', '.join((*_ARGUMENTS, *_LOCAL_ARGUMENTS))}"
-                )
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ChatError(f"generation argument {name} must be finite, got {value}")
-        arguments: dict[str, Any] = {"model": self.name, "messages": list(request.messages)}
-        arguments["max_completion_tokens" if "max_tokens" in self._without else "max_tokens"] = self._limit(request)
-        if not sampled and "temperature" not in self._without:
-            arguments["temperature"] = 0
-        arguments |= {name: value for name, value in generation.items() if name in _ARGUMENTS}
-        local = {name: value for name, value in generation.items() if name in _LOCAL_ARGUMENTS}
-        if local:
-            arguments["extra_body"] = local
-        if stream:
-            arguments["stream"] = True
-            if "stream_options" not in self._without:
-                arguments["stream_options"] = {"include_usage": True}
-        return arguments
+        limit = self._limit(request)
+        return client_arguments(request, self.name, limit, without=self._without, stream=stream)
 
     def _limit(self, request: Request) -> int:
         """Maximum length of a reply. Calls before the last one also get room for reasoning, if the model reasons."""
         return request.max_new_tokens + (_REASONING_TOKENS if self._reasons and not request.final else 0)
-
-    def _adapt(self, request: Request, fault: Fault) -> None:
-        """Note what this endpoint does not take, so that its requests are sent in another form."""
-        if fault.status not in (400, 422):
-            return
-        for name in ("max_tokens", "temperature", "stream_options"):
-            if name not in request.generation and _names(name, fault.words):
-                self._without.add(name)
 
     def _error(self, fault: Fault) -> ChatError:
         return ChatError(f"{self.name[:80]} at {self._address.url[:120]}: {fault.text}")
@@ -336,53 +226,7 @@ class _Shown:
             self._on_text(_plainly_hidden(text, self._secrets))
 
 
-def _stop_at_errors(response: Any) -> None:
-    """Read a bounded part of an answer with an error status, which the client would read whole."""
-    if response.status_code < 300:
-        return
-    body = bytearray()
-    try:
-        for piece in response.iter_bytes():
-            body += piece
-            if len(body) > _ERROR_BYTES:
-                break
-    except Exception:
-        body += b""  # the status says more than the end of its body
-    raise Refused(response.status_code, dict(response.headers), bytes(body[:_ERROR_BYTES]))
-
-
-def _refused(error: BaseException | None) -> Refused | None:
-    """The answer with an error status among the causes of an exception."""
-    while error is not None and not isinstance(error, Refused):
-        error = error.__cause__ or error.__context__
-    return error
-
-
-def _names(argument: str, said: str) -> bool:
-    """Whether a server says that it does not take an argument."""
-    return (
-        argument in said
-        and re.search("unsupported|not support|unknown|unrecognized|unexpected|not permitted|extra", said, re.I)
-        is not None
-    )
-
-
 def _plainly_hidden(text: str, secrets: tuple[str, ...]) -> str:
     """An answer in which a key is hidden. Short passwords may be words of the answer."""
     long = tuple(secret for secret in secrets if len(secret) >= _LONG_SECRET and secret in text)
     return hidden(text, long)
-
-
-def _image_sizes(request: Request) -> Iterator[tuple[int, int]]:
-    """Width and height of each image in a request."""
-    for message in request.messages:
-        parts = message.get("content")
-        for part in parts if isinstance(parts, list) else ():
-            image: Mapping[str, Any] = part.get("image_url") or {}
-            _, comma, data = str(image.get("url", "")).partition(";base64,")
-            if comma:
-                try:
-                    with Image.open(io.BytesIO(base64.b64decode(data))) as found:
-                        yield found.size
-                except (binascii.Error, OSError) as error:
-                    raise ChatError(f"an image in the messages cannot be read ({type(error).__name__})") from None

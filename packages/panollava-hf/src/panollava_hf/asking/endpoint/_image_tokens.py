@@ -5,8 +5,18 @@ Sources: the processors of transformers 5.24 with the settings of the published 
 https://platform.openai.com/docs/guides/images-vision#calculating-costs.
 """
 
+import base64
+import binascii
+import io
 import math
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from PIL import Image
+
+from panollava_hf._errors import ChatError
+from panollava_hf.asking._chat import Request
 
 #: Qwen2-VL and Qwen2.5-VL: side of a token, smallest and largest image in pixels; and the same for Qwen3-VL.
 _QWEN = {
@@ -92,3 +102,18 @@ def _hosted(model: str, width: int, height: int) -> int | None:
     shrink = min(1.0, 2048 / max(width, height))
     shrink = min(shrink, 768 / min(width, height)) if min(width, height) * shrink > 768 else shrink
     return base + tile * math.ceil(width * shrink / 512) * math.ceil(height * shrink / 512)
+
+
+def image_sizes(request: Request) -> Iterator[tuple[int, int]]:
+    """Width and height of each image in a request."""
+    for message in request.messages:
+        parts = message.get("content")
+        for part in parts if isinstance(parts, list) else ():
+            image: Mapping[str, Any] = part.get("image_url") or {}
+            _, comma, data = str(image.get("url", "")).partition(";base64,")
+            if comma:
+                try:
+                    with Image.open(io.BytesIO(base64.b64decode(data))) as found:
+                        yield found.size
+                except (binascii.Error, OSError) as error:
+                    raise ChatError(f"an image in the messages cannot be read ({type(error).__name__})") from None
