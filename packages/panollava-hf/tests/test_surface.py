@@ -95,7 +95,8 @@ def public_names(path):
 def test_the_surface_stays_small():
     """At most 90 names can be reached without an underscore, in at most 160 modules.
 
-    Ten modules read files from outside, forty ask models (ten of them endpoints). Strategies are public: a new one is a file.
+    Ten modules read files from outside, forty ask models (ten of them endpoints).
+    Strategies are public: a new one is a file.
     """
     found = {
         f"{name}:{public}"
