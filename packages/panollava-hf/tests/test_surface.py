@@ -41,6 +41,7 @@ def test_inventory():
 #: Public names of every folder; a change here is a change of the public surface.
 FOLDERS = {
     "asking": "Answer Answerer Budget Conversation Cost default_checkpoint panorama_messages",
+    "asking.endpoint": "",
     "asking.strategies": "STRATEGIES Finished Look Outcome Steps Strategy check_strategy native needed_width run "
     "strategy_for",
     "cli": "main run",
@@ -92,9 +93,10 @@ def public_names(path):
 
 
 def test_the_surface_stays_small():
-    """At most 90 names can be reached without an underscore, in at most 150 modules.
+    """At most 90 names can be reached without an underscore, in at most 160 modules.
 
-    Ten modules read files from outside, thirty ask models. Strategies are public: a new one is a file.
+    Ten modules read files from outside, forty ask models (ten of them endpoints).
+    Strategies are public: a new one is a file.
     """
     found = {
         f"{name}:{public}"
@@ -102,7 +104,7 @@ def test_the_surface_stays_small():
         if not any(part.startswith("_") for part in name.split("."))
         for public in public_names(path)
     }
-    assert len(modules()) <= 150
+    assert len(modules()) <= 160
     assert len({entry.partition(":")[2] for entry in found}) <= 90, sorted(found)
 
 
