@@ -36,7 +36,7 @@ def check_model(model: str | None, revision: str | None = None) -> None:
     Raises:
         UsageError: There is no such folder or model, it is of another kind, or its files are damaged or incomplete.
     """
-    if model is None:
+    if model is None or model == "embedded":
         return
     from panollava_hf.outside._checkpoint_folder import check_checkpoint
 
