@@ -2,7 +2,7 @@
 
 import sys
 
-from panollava_hf._collection import this_is_a_command
+from panollava_hf._start_up import this_is_a_command
 
 
 def main() -> None:

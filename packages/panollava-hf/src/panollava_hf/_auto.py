@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from panollava_hf import _collection
+from panollava_hf._start_up import paused_collection
 
 if TYPE_CHECKING:
     from importlib.abc import Loader  # costs a tenth of the time of `panollava --help`
@@ -92,7 +92,7 @@ class _RegisterAfterImport:
 
         def exec_module(module: ModuleType) -> None:
             depth = self.state.depth = getattr(self.state, "depth", 0) + 1
-            with _collection.paused():
+            with paused_collection():
                 try:
                     execute(module)
                 finally:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from panollava_hf._errors import ModelError, UsageError, one_line
 from panollava_hf._shown import shortened
+from panollava_hf._start_up import leave_out_extras
 
 if TYPE_CHECKING:
     from panollava_hf.asking import Answerer
@@ -91,6 +92,8 @@ def load(model: str | None, device: str, dtype: str | None = None) -> "Answerer"
         UsageError: torch refuses the device.
     """
     check_device(device)
+    if model in (None, "embedded"):
+        leave_out_extras()
     import torch
     from transformers.utils import logging
 
