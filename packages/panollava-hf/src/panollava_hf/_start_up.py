@@ -1,7 +1,8 @@
 """What makes a command start and end quickly.
 
-Importing torch and transformers creates a million objects, all of which stay. The garbage collector looks at them again
-and again and finds nothing; that takes a fifth of the time of a short command, and most of the time in which Python ends.
+Importing torch and transformers creates a million objects, all of which stay. The garbage collector looks at them
+again and again and finds nothing; that takes a fifth of the time of a short command, and most of the time in which
+Python ends.
 """
 
 import atexit
