@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from panollava_hf._errors import ModelError, UsageError, one_line
 from panollava_hf._shown import shortened
+from panollava_hf._start_up import leave_out_extras
 
 if TYPE_CHECKING:
     from panollava_hf.asking import Answerer
@@ -36,7 +37,7 @@ def check_model(model: str | None, revision: str | None = None) -> None:
     Raises:
         UsageError: There is no such folder or model, it is of another kind, or its files are damaged or incomplete.
     """
-    if model is None:
+    if model is None or model == "embedded":
         return
     from panollava_hf.outside._checkpoint_folder import check_checkpoint
 
@@ -91,6 +92,8 @@ def load(model: str | None, device: str, dtype: str | None = None) -> "Answerer"
         UsageError: torch refuses the device.
     """
     check_device(device)
+    if model in (None, "embedded"):
+        leave_out_extras()
     import torch
     from transformers.utils import logging
 
