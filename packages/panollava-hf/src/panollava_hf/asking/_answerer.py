@@ -2,12 +2,13 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 from panollava_geometry import ViewPlan
 from torch import Tensor
 
 from panollava_hf._errors import ChatError
+from panollava_hf.asking._captions import view_steps, whole_request
 from panollava_hf.asking._chat import Chat, Message, OnText, Reply
 from panollava_hf.asking._families import Labels
 from panollava_hf.asking._load_chat import load_chat
@@ -228,6 +229,76 @@ class Answerer:
             for place, question in zip(which, questions, strict=True)
         ]
         return [_answer(finished, name) for finished in run(self.chat, steps, on_text=on_text, memo=memo)]
+
+    @overload
+    def caption(
+        self,
+        panorama: Any,
+        *,
+        per_view: Literal[False] = False,
+        prompt: str | None = None,
+        on_text: OnText | None = None,
+        max_new_tokens: int | None = None,
+        **generation: Any,
+    ) -> Answer: ...
+
+    @overload
+    def caption(
+        self,
+        panorama: Any,
+        *,
+        per_view: Literal[True],
+        prompt: str | None = None,
+        on_text: OnText | None = None,
+        max_new_tokens: int | None = None,
+        **generation: Any,
+    ) -> list[Answer | ChatError]: ...
+
+    def caption(
+        self,
+        panorama: Any,
+        *,
+        per_view: bool = False,
+        prompt: str | None = None,
+        on_text: OnText | None = None,
+        max_new_tokens: int | None = None,
+        **generation: Any,
+    ) -> Answer | list[Answer | ChatError]:
+        """Describe a panorama.
+
+        Args:
+            panorama: As in `answer`.
+            per_view: Whether each view gets a caption of its own, in a call of its own.
+            prompt: Another request than the usual one.
+            on_text: Receives a caption of the whole panorama piece by piece.
+            max_new_tokens: Maximum length of a caption, in tokens.
+            generation: As in `answer`.
+
+        Returns:
+            The caption of the whole panorama, by the answerer's strategy; with `per_view`, the captions of the views
+            in their order, each with the plan of its view, and with its error in the place of one that failed.
+
+        Raises:
+            PanoramaError: The panorama cannot be read.
+            TextError: The prompt is longer than the model reads, or not valid Unicode.
+            ChatError: The model did not answer, or it is a PanoLLaVA checkpoint, which sees all views at once.
+
+        Example:
+            >>> import torch
+            >>> answerer = Answerer.load("embedded")
+            >>> answerer.caption(torch.full((3, 64, 128), 127, dtype=torch.uint8), max_new_tokens=1).calls
+            1
+        """
+        if not per_view:
+            request = whole_request(self.chat.family, prompt)
+            return self.answer(panorama, request, on_text=on_text, max_new_tokens=max_new_tokens, **generation)
+        if self.chat.family.reads_panoramas:
+            raise ChatError(
+                f"{self.name}: a PanoLLaVA checkpoint sees all views at once and cannot caption one; caption the "
+                "whole panorama, or use another model"
+            )
+        steps = view_steps(self.prepare(panorama), prompt, self.look_for(max_new_tokens, generation))
+        return [_answer(finished, "views") for finished in run(self.chat, steps)]
 
     def prepare(self, panorama: Any) -> Panorama:
         """Decode a panorama, and cut what the model needs. Safe in another thread.
