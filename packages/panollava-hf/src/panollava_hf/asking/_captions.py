@@ -1,16 +1,18 @@
 """Captions: the wording of the requests, and one caption for each view.
 
-A caption of the whole panorama is the answer to `WHOLE` by the strategy of the model.
+A caption of the whole panorama is the answer to `WHOLE` by the strategy of the model. A caption of a view is the answer
+to `VIEW` by the strategy `views` with this view alone.
 """
+
+from dataclasses import replace
 
 from panollava_geometry import ViewPlan
 
-from panollava_hf.asking._directions import label
+from panollava_hf.asking._chat import Chat
+from panollava_hf.asking._cost import Cost, estimate
 from panollava_hf.asking._families import Family
-from panollava_hf.asking._messages import view_messages
 from panollava_hf.asking._panorama import Panorama
-from panollava_hf.asking.strategies import Look, Steps
-from panollava_hf.asking.strategies._look import finish
+from panollava_hf.asking.strategies import STRATEGIES, Look, Steps
 
 #: The request for a caption of the whole panorama.
 WHOLE = (
@@ -21,8 +23,7 @@ WHOLE = (
 WHOLE_NATIVE = "Describe the scene."
 #: The request for a caption of one view.
 VIEW = "Describe in one or two sentences what this view shows. Do not repeat its direction."
-#: What a model is told about one view.
-ONE_VIEW = "This is one view of a 360° panorama."
+_STRATEGY = "views"
 
 
 def whole_request(family: Family, prompt: str | None = None) -> str:
@@ -32,12 +33,15 @@ def whole_request(family: Family, prompt: str | None = None) -> str:
 
 def view_steps(panorama: Panorama, prompt: str | None, look: Look) -> list[Steps]:
     """For each view of the plan, the strategy that captions it in one call."""
-    return [_one_view(panorama, number, prompt or VIEW, look) for number in range(len(look.plan))]
+    return [STRATEGIES[_STRATEGY](panorama, prompt or VIEW, alone) for alone in _alone(look)]
 
 
-def _one_view(panorama: Panorama, number: int, prompt: str, look: Look) -> Steps:
-    view, shown = look.plan[number], panorama.views(look.plan, look.size)[number : number + 1]
-    messages = view_messages(
-        shown, [label(view)], prompt, labels=look.labels, frame_sentence=ONE_VIEW, system=look.system
-    )
-    return (yield from finish(messages, shown, ViewPlan([view]), look))
+def views_cost(chat: Chat, panorama: Panorama, prompt: str | None, look: Look) -> Cost:
+    """What the captions of all views will cost, before the model runs."""
+    costs = [estimate(chat, _STRATEGY, panorama, [prompt or VIEW], alone) for alone in _alone(look)]
+    return replace(sum(costs[1:], costs[0]), views=len(look.plan))
+
+
+def _alone(look: Look) -> list[Look]:
+    """How each view is shown by itself."""
+    return [replace(look, plan=ViewPlan([view])) for view in look.plan]

@@ -23,6 +23,7 @@ from panollava_hf._files import check_writable
 from panollava_hf.cli import _model_options
 from panollava_hf.cli._model_options import (
     BaseUrlOption,
+    BudgetOption,
     DeviceOption,
     DryRunOption,
     DTypeOption,
@@ -36,7 +37,15 @@ from panollava_hf.cli._model_options import (
     TimeoutOption,
     ViewSizeOption,
 )
-from panollava_hf.cli._printing import Streamed, answer_fields, echo_json, is_terminal, shown_source
+from panollava_hf.cli._printing import (
+    Streamed,
+    answer_fields,
+    echo_json,
+    is_terminal,
+    print_cost,
+    print_notes,
+    shown_source,
+)
 from panollava_hf.cli._questions import answer_each, read_questions
 from panollava_hf.cli._usage import usage_errors
 
@@ -71,6 +80,7 @@ def ask(
             "where they differ.",
         ),
     ] = None,
+    budget: BudgetOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     max_new_tokens: MaxNewTokensOption = 256,
@@ -89,14 +99,15 @@ def ask(
     """
     started = time.perf_counter()
     asked = read_questions(questions or ())
-    if not asked and (as_json or dry_run or save_views is not None):
-        raise UsageError("--json, --dry-run and --save-views need a question; write it after the panorama")
+    if not asked and (as_json or dry_run or save_views is not None or budget is not None):
+        raise UsageError("--json, --dry-run, --budget and --save-views need a question; write it after the panorama")
     check_file(panorama)
     if save_views is not None:
         check_writable(save_views, "--save-views")
     choice = _model_options.check(
         ModelChoice(model, base_url, strategy, view_size, labels, device, dtype, system, timeout)
     )
+    most = _model_options.read_budget(budget)
     with _console.status("Reading the panorama …"):
         from panollava_geometry import load_equirectangular
 
@@ -109,14 +120,16 @@ def ask(
 
         chat(answerer, prepared, max_new_tokens=max_new_tokens)
         return
+    if dry_run:
+        print_cost(answerer.cost(prepared, asked, max_new_tokens=max_new_tokens), as_json=as_json)
+        return
     with _console.status("Answering …") as spinner:
         stream = Streamed(getattr(spinner, "stop", lambda: None)) if not as_json and is_terminal(sys.stdout) else None
-        found = answer_each(answerer, prepared, asked, max_new_tokens=max_new_tokens, on_text=stream)
+        found = answer_each(answerer, prepared, asked, max_new_tokens=max_new_tokens, budget=most, on_text=stream)
     seconds = round(time.perf_counter() - started, 3)
     for number, answer in enumerate(found, 1):
-        if not isinstance(answer, PanoLLaVaError) and not answer.text:
-            which = f" to question {number}" if len(found) > 1 else ""
-            _console.note(f"the model returned an empty answer{which}.")
+        if not isinstance(answer, PanoLLaVaError):
+            print_notes(answer, f"question {number}: " if len(found) > 1 else "")
     written: list[list[str]] = [[] for _ in found]
     try:
         if save_views is not None:

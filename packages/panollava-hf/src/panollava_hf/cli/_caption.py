@@ -24,6 +24,7 @@ from panollava_hf.cli._ask import MAX_WIDTH, check_file
 from panollava_hf.cli._model_options import (
     PANOLLAVA,
     BaseUrlOption,
+    BudgetOption,
     DeviceOption,
     DryRunOption,
     DTypeOption,
@@ -37,7 +38,15 @@ from panollava_hf.cli._model_options import (
     TimeoutOption,
     ViewSizeOption,
 )
-from panollava_hf.cli._printing import Streamed, answer_fields, echo_json, is_terminal, shown_source
+from panollava_hf.cli._printing import (
+    Streamed,
+    answer_fields,
+    echo_json,
+    is_terminal,
+    print_cost,
+    print_notes,
+    shown_source,
+)
 
 if TYPE_CHECKING:
     from panollava_hf.asking import Answer, Answerer
@@ -60,6 +69,7 @@ def caption(
     view_size: ViewSizeOption = None,
     labels: LabelsOption = None,
     system: SystemOption = None,
+    budget: BudgetOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     max_new_tokens: MaxNewTokensOption = 256,
@@ -90,26 +100,32 @@ def caption(
             f"--per-view does not work with {shortened(str(choice.model), 200)}: a PanoLLaVA checkpoint sees all views "
             "at once; remove --per-view, or use another model"
         )
+    most = _model_options.read_budget(budget)
     from panollava_geometry import load_equirectangular
 
     options = load_options(hfov, partial, eye, whole_sphere)
+    request: dict[str, Any] = {"per_view": per_view, "prompt": prompt, "max_new_tokens": max_new_tokens}
     answerer: Answerer | None = None
     errors: list[Exception] = []
     for panorama in panoramas:
         started = time.perf_counter()
+        stream: Streamed | None = None
+        captions: list[Caption]
         try:
             with _console.status("Reading the panorama …"):
                 image = load_equirectangular(panorama, max_width=MAX_WIDTH, **options)
         except PanoramaError as error:
-            captions: list[Caption] = [("", error)]
-            stream = None
+            captions = [("", error)]
         else:
             answerer = answerer or _model_options.load(choice)
+            if dry_run:
+                cost = answerer.caption_cost(image, **request)
+                print_cost(cost, as_json=as_json, panorama=shown_source(panorama))
+                continue
             with _console.status("Describing …") as spinner:
-                alone = len(panoramas) == 1 and not per_view
-                live = alone and not as_json and is_terminal(sys.stdout)
-                stream = Streamed(getattr(spinner, "stop", lambda: None)) if live else None
-                captions = _captions(answerer, image, per_view, prompt, max_new_tokens, stream)
+                if len(panoramas) == 1 and not per_view and not as_json and is_terminal(sys.stdout):
+                    stream = Streamed(getattr(spinner, "stop", lambda: None))
+                captions = _captions(answerer, image, stream, budget=most, **request)
         errors += [found for _, found in captions if isinstance(found, Exception)]
         seconds = round(time.perf_counter() - started, 3)
         if as_json:
@@ -124,15 +140,15 @@ def caption(
 
 
 def _captions(
-    answerer: "Answerer", image: Any, per_view: bool, prompt: str | None, max_new_tokens: int, stream: Streamed | None
+    answerer: "Answerer", image: Any, stream: Streamed | None, *, per_view: bool, **options: Any
 ) -> "list[Caption]":
     """The caption of the whole panorama, or those of its views with their directions."""
     from panollava_hf.asking._directions import label
 
     try:
         if not per_view:
-            return [("", answerer.caption(image, prompt=prompt, on_text=stream, max_new_tokens=max_new_tokens))]
-        found = answerer.caption(image, per_view=True, prompt=prompt, max_new_tokens=max_new_tokens)
+            return [("", answerer.caption(image, on_text=stream, **options))]
+        found = answerer.caption(image, per_view=True, **options)
     except PanoLLaVaError as error:
         return [("", error)]
     return [(label(view), caption) for view, caption in zip(answerer.look.plan, found, strict=True)]
@@ -144,11 +160,13 @@ def _print_text(panorama: str, captions: "list[Caption]", stream: Streamed | Non
         head = ": ".join(part for part in (shown_source(panorama) if panorama else "", direction) if part)
         if isinstance(found, Exception):
             if head:  # the only caption's error is raised
-                echo(error_line(str(found) if not direction else f"{head}: {found}"), err=True)
-        elif stream is not None:
+                echo(error_line(f"{head}: {str(found).removeprefix(f'{panorama}: ')}"), err=True)
+            continue
+        if stream is not None:
             stream.end(found.text)
         else:
             echo(f"{head}: {found.text}" if head else found.text)
+        print_notes(found, f"{head}: " if head else "")
 
 
 def _print_json(answerer: "Answerer | None", panorama: str, captions: "list[Caption]", seconds: float) -> None:
@@ -157,7 +175,7 @@ def _print_json(answerer: "Answerer | None", panorama: str, captions: "list[Capt
         if isinstance(found, Exception) or answerer is None:
             body: dict[str, Any] = {"error": str(found)}
         else:
-            body = {
-                "caption" if name == "answer" else name: value for name, value in answer_fields(answerer, found).items()
-            }
+            fields = answer_fields(answerer, found)
+            body = {"caption": fields.pop("answer")} | fields
+            print_notes(found)
         echo_json(head | body | {"seconds": seconds})

@@ -13,14 +13,13 @@ from panollava_hf import _console
 from panollava_hf._errors import PanoLLaVaError, UsageError, reason
 from panollava_hf._shown import shortened
 from panollava_hf.cli._history import history
-from panollava_hf.cli._printing import Streamed
+from panollava_hf.cli._printing import Streamed, print_notes
 
 if TYPE_CHECKING:
     from panollava_geometry import ViewPlan
     from torch import Tensor
 
-    from panollava_hf.asking import Answer, Answerer
-    from panollava_hf.asking._conversation import Conversation
+    from panollava_hf.asking import Answer, Answerer, Conversation
     from panollava_hf.asking._panorama import Panorama
 
 PROMPT = "> "
@@ -42,7 +41,7 @@ def chat(answerer: "Answerer", panorama: "Panorama", *, max_new_tokens: int) -> 
         panorama: The panorama, prepared by the answerer.
         max_new_tokens: Maximum length of an answer, in tokens.
     """
-    from panollava_hf.asking._conversation import Conversation
+    from panollava_hf.asking import Conversation
 
     conversation = Conversation(answerer, panorama)
     last: Answer | None = None
@@ -88,8 +87,7 @@ def _answer(conversation: "Conversation", question: str, max_new_tokens: int) ->
             stream = Streamed(getattr(spinner, "stop", lambda: None))
             answer = conversation.ask(question, on_text=stream, max_new_tokens=max_new_tokens)
         stream.end(answer.text)
-        if not answer.text:
-            _console.note("the model returned an empty answer.")
+        print_notes(answer)
         return answer
     except KeyboardInterrupt:
         if stream is not None:

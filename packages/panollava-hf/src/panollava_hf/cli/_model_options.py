@@ -21,7 +21,7 @@ from panollava_hf._shown import shortened
 from panollava_hf.cli._usage import check_device, check_model
 
 if TYPE_CHECKING:
-    from panollava_hf.asking import Answerer
+    from panollava_hf.asking import Answerer, Budget
 
 #: Names of the strategies; the strategies themselves import torch.
 STRATEGIES = ("views", "describe", "zoom", "erp")
@@ -106,6 +106,17 @@ DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Print views, tokens and calls, and exit without asking the model.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON objects, one per line, instead of text.")]
+
+
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        metavar="TOKENS|CALLS",
+        help="The most that all answers may take, such as 20k, 12calls or 12calls,20k: if more would be needed, "
+        "nothing is sent.",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -219,6 +230,19 @@ def load(choice: ModelChoice) -> "Answerer":
             f"{answerer.look.size[0]} pixels, strategy {answerer.strategy}, labels {answerer.look.labels} are used."
         )
     return answerer
+
+
+def read_budget(text: str | None) -> "Budget | None":
+    """The value of `--budget`.
+
+    Raises:
+        UsageError: It is not a number of calls or tokens.
+    """
+    if text is None:
+        return None
+    from panollava_hf.asking import Budget
+
+    return Budget.parse(text)
 
 
 def default_device() -> str:

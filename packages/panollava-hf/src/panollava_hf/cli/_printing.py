@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from panollava_geometry.cli import echo, printable
 
+from panollava_hf import _console
+
 if TYPE_CHECKING:
-    from panollava_hf.asking import Answer, Answerer
+    from panollava_hf.asking import Answer, Answerer, Cost
 
 
 def is_terminal(stream: Any) -> bool:
@@ -45,7 +47,29 @@ def answer_fields(answerer: "Answerer", answer: "Answer") -> dict[str, Any]:
         "prompt_tokens": answer.prompt_tokens,
         "new_tokens": answer.new_tokens,
         "reasoning": answer.reasoning,
+        "note": answer.note,
     }
+
+
+def print_notes(answer: "Answer", head: str = "") -> None:
+    """Notes about one answer, on stderr.
+
+    Args:
+        answer: The answer.
+        head: Which one it is, if there are several.
+    """
+    if not answer.text:
+        _console.note(f"{head}the model returned an empty answer.")
+    if answer.note:
+        _console.note(f"{head}{answer.note}.")
+
+
+def print_cost(cost: "Cost", *, as_json: bool, **more: Any) -> None:
+    """What a dry run found: a table, or a JSON object with these further fields before it."""
+    if as_json:
+        echo_json(more | cost.to_dict())
+    else:
+        echo(str(cost))
 
 
 class Streamed:

@@ -8,7 +8,7 @@ from panollava_hf._errors import PanoLLaVaError, TextError, UsageError
 from panollava_hf.cli._printing import is_terminal
 
 if TYPE_CHECKING:
-    from panollava_hf.asking import Answer, Answerer
+    from panollava_hf.asking import Answer, Answerer, Budget
     from panollava_hf.asking._chat import OnText, Reply
     from panollava_hf.asking._panorama import Panorama
 
@@ -46,26 +46,27 @@ def answer_each(
     questions: Sequence[str],
     *,
     max_new_tokens: int,
+    budget: "Budget | None" = None,
     on_text: "OnText | None" = None,
 ) -> "list[Answer | PanoLLaVaError]":
     """The answers in order, with the error of a question in its place.
 
-    All go to the model together; one by one if a question cannot be read, so that the others are answered.
+    All go to the model together; one by one if a question cannot be read, so that the others are answered. A budget is
+    for all of them.
     """
     memo: dict[Hashable, Reply] = {}
 
     def ask(some: Sequence[str]) -> "list[Answer | PanoLLaVaError]":
-        return [
-            *answerer.answer_all(
-                [panorama], some, [0] * len(some), max_new_tokens=max_new_tokens, on_text=on_text, memo=memo
-            )
-        ]
+        options = {"max_new_tokens": max_new_tokens, "budget": budget, "on_text": on_text, "memo": memo}
+        return [*answerer.answer_all([panorama], some, [0] * len(some), **options)]
 
     try:
         return ask(questions)
     except TextError as error:
         if len(questions) == 1:
             return [error]
+        if budget is not None:
+            raise UsageError(f"a question cannot be read, so the cost is not known: {error}") from error
     found: list[Answer | PanoLLaVaError] = []
     for question in questions:
         try:
