@@ -124,7 +124,8 @@ def ask(
         print_cost(answerer.cost(prepared, asked, max_new_tokens=max_new_tokens), as_json=as_json)
         return
     with _console.status("Answering …") as spinner:
-        stream = Streamed(getattr(spinner, "stop", lambda: None)) if not as_json and is_terminal(sys.stdout) else None
+        live = len(asked) == 1 and not as_json and is_terminal(sys.stdout)
+        stream = Streamed(getattr(spinner, "stop", lambda: None)) if live else None
         found = answer_each(answerer, prepared, asked, max_new_tokens=max_new_tokens, budget=most, on_text=stream)
     seconds = round(time.perf_counter() - started, 3)
     for number, answer in enumerate(found, 1):

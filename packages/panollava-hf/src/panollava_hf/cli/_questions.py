@@ -57,8 +57,16 @@ def answer_each(
     memo: dict[Hashable, Reply] = {}
 
     def ask(some: Sequence[str]) -> "list[Answer | PanoLLaVaError]":
-        options = {"max_new_tokens": max_new_tokens, "budget": budget, "on_text": on_text, "memo": memo}
-        return [*answerer.answer_all([panorama], some, [0] * len(some), **options)]
+        answers = answerer.answer_all(
+            [panorama],
+            some,
+            [0] * len(some),
+            max_new_tokens=max_new_tokens,
+            budget=budget,
+            on_text=on_text,
+            memo=memo,
+        )
+        return [*answers]
 
     try:
         return ask(questions)
