@@ -124,6 +124,7 @@ def test_a_chat(terminal, tmp_path):
     chat.type("/view\n")
     chat.expect("unknown command /view; /help")
     chat.type("half a question")
+    chat.expect("half a question")
     chat.type("\x03")
     chat.expect("> ")
     chat.type("/help\n")

@@ -102,8 +102,8 @@ def test_the_notice_says_which_how_large_and_under_which_licence(hub, tmp_path):
     fetch = f"_hub_source.find_source({DEFAULT_MODEL!r}, %r)\n"
     new = in_process(NOTICE, tmp_path, HF_ENDPOINT=hub.endpoint)
     assert new.stdout.splitlines() == [
-        f"downloading the default model {DEFAULT_MODEL} (2.1 billion parameters, 4.3 GB, Apache 2.0); name another with "
-        "--model or PANOLLAVA_MODEL."
+        f"downloading the default model {DEFAULT_MODEL} (2.1 billion parameters, 4.3 GB, Apache 2.0); "
+        "name another with --model or PANOLLAVA_MODEL."
     ], new.stderr
     part = in_process(fetch % "config" + textwrap.dedent(NOTICE), tmp_path, HF_ENDPOINT=hub.endpoint)
     assert part.stdout.startswith("downloading"), "the config alone is not the model"
