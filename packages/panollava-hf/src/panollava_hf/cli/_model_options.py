@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlsplit
 
 import typer
 
@@ -158,6 +157,7 @@ def check(choice: ModelChoice) -> ModelChoice:
 
     Raises:
         UsageError: An option has an impossible value, does not apply to this model, or there is no such model.
+        ChatError: The address is not a URL, or the endpoint does not serve exactly one model and none was named.
     """
     check_name("--strategy", choice.strategy, STRATEGIES)
     check_name("--labels", choice.labels, LABELS)
@@ -289,22 +289,10 @@ def _check_panollava_options(choice: ModelChoice, name: str) -> None:
 
 def _at_endpoint(choice: ModelChoice) -> ModelChoice:
     """A choice of a model at an endpoint, with its name."""
-    from panollava_geometry.addresses import source_name
-
     from panollava_hf.asking._default_model import EMBEDDED, named_model
+    from panollava_hf.asking.endpoint._address import read_address
 
-    url = choice.base_url or ""
-    shown = shortened(source_name(url), 200)
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise UsageError(
-            f"--base-url {shown}: this is not a URL; expected one such as http://localhost:8000/v1"
-        ) from None
-    if parts.scheme.lower() not in ("http", "https") or not parts.hostname or any(c.isspace() for c in url):
-        hint = "" if "://" in url or not url.strip() else f"did you mean http://{shown}? "
-        raise UsageError(f"--base-url {shown}: {hint}expected a URL such as http://localhost:8000/v1")
+    url = read_address(choice.base_url or "").url
     for option, value in (("--device", choice.device), ("--dtype", choice.dtype)):
         if value is not None:
             raise UsageError(f"{option} {value}: with --base-url the model runs at the endpoint; remove {option}")
@@ -315,7 +303,10 @@ def _at_endpoint(choice: ModelChoice) -> ModelChoice:
             "name a model of the endpoint with --model"
         )
     if name is None:
-        raise UsageError(f"--base-url {shown}: name a model of this endpoint with --model or PANOLLAVA_MODEL")
+        from panollava_hf.asking._served import only_model
+
+        name = only_model(choice.base_url or "")
+        _console.say(f"Using the model {name} of {url}.")
     return replace(choice, model=name)
 
 
