@@ -150,3 +150,20 @@ def test_its_size_is_that_of_its_config():
         model = Qwen3VLForConditionalGeneration(config)
     count = sum(parameter.numel() for parameter in model.parameters())
     assert _default_model.DEFAULT_SIZE == f"{count / 1e9:.1f} billion parameters, {2 * count / 1e9:.1f} GB"
+
+
+def test_python_says_it_too(tmp_path):
+    program = "from panollava_hf import Answerer\nfrom panollava_hf._errors import ModelError\n"
+    program += "try:\n    Answerer.load()\nexcept ModelError as error:\n    print(error)\n"
+    done = in_process(program, tmp_path, HF_HUB_OFFLINE="1")
+    assert "is neither in the local cache nor reachable (offline mode" in done.stdout
+    fetched = textwrap.dedent("""
+    _hub_source.DEADLINE = 1.0
+    from panollava_hf.asking import _load_chat
+    _load_chat.default_notice = lambda: "using the default model"
+    _load_chat.model_type = lambda name: sys.exit(name)
+    from panollava_hf import Answerer
+    Answerer.load()
+    """)
+    done = in_process(fetched, tmp_path, HF_HUB_OFFLINE="1")
+    assert done.stderr.splitlines() == ["using the default model", DEFAULT_MODEL]

@@ -1,9 +1,10 @@
 """Find out what kind of model a name means, and load it."""
 
+import logging
 from typing import Any
 
 from panollava_hf.asking._chat import Chat
-from panollava_hf.asking._default_model import EMBEDDED, chosen_model, named_model
+from panollava_hf.asking._default_model import EMBEDDED, chosen_model, default_notice, named_model
 from panollava_hf.outside._hub_source import find_source
 from panollava_hf.outside._json_file import read_object
 
@@ -26,6 +27,8 @@ def load_chat(name: str | None = None, *, base_url: str | None = None, **options
         from panollava_hf.asking._served import only_model
 
         return EndpointChat(named_model(name) or only_model(base_url), base_url, **options)
+    if named_model(name) is None:
+        logging.getLogger(__name__).warning("%s", default_notice())
     name = chosen_model(name)
     if name == EMBEDDED or model_type(name) == "panollava":
         from panollava_hf.asking._panollava_chat import PanoLLaVaChat
