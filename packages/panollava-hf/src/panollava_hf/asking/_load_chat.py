@@ -3,8 +3,10 @@
 import logging
 from typing import Any
 
+from panollava_hf._errors import ModelError
 from panollava_hf.asking._chat import Chat
 from panollava_hf.asking._default_model import EMBEDDED, chosen_model, default_notice, named_model
+from panollava_hf.outside._checkpoint_folder import without_config
 from panollava_hf.outside._hub_source import find_source
 from panollava_hf.outside._json_file import read_object
 
@@ -45,5 +47,8 @@ def model_type(name: str) -> str | None:
     Raises:
         ModelError: There is no such folder or model, or its config cannot be read.
     """
-    found = read_object(find_source(name, "config") / "config.json").get("model_type")
+    folder = find_source(name, "config")
+    if not (folder / "config.json").exists():
+        raise ModelError(f"{name}: {without_config(folder)}; expected a vision-language model or PanoLLaVA checkpoint")
+    found = read_object(folder / "config.json").get("model_type")
     return found if isinstance(found, str) else None

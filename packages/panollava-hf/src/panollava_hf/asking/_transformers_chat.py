@@ -1,21 +1,28 @@
-"""Image-text-to-text models of transformers as a `Chat`.
+"""Image-text-to-text models of transformers as a `Chat`."""
 
-One call of `apply_chat_template` renders, tokenises and processes the images: in two steps many families get a second
-beginning-of-sequence token. Every key that the processor returns goes to the model.
-"""
-
-import base64
-import io
-from collections.abc import Sequence
-from typing import Any
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
 
 import torch
-from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor, TextStreamer
+from torch import Tensor
+from transformers import TextStreamer
 
+from panollava_hf._console import note
 from panollava_hf._errors import ChatError, boundary
-from panollava_hf.asking._chat import Message, OnText, Reply, without_reasoning
+from panollava_hf._loading import quiet
+from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request, without_reasoning
 from panollava_hf.asking._families import Family, family_of
+from panollava_hf.asking._fingerprint import fingerprint
+from panollava_hf.asking._generation import max_positions
+from panollava_hf.asking._transformers_inputs import Inputs, count_images
+from panollava_hf.asking._transformers_load import load_parts
+
+#: Settings of sampling that a checkpoint may store, and that greedy decoding does not use.
+_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
+#: What PyTorch says where memory is short, besides its own class of error.
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 class TransformersChat:
@@ -25,102 +32,218 @@ class TransformersChat:
         model: The model, on its device.
         processor: Its processor.
         name: Its name in reports.
-        batch_size: Conversations that are answered together.
+        batch_size: Requests that are answered together.
     """
 
+    trained = True
+
     def __init__(self, model: Any, processor: Any, name: str, *, batch_size: int = 4) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.model, self.processor, self.name, self.batch_size = model, processor, name, batch_size
         self.family: Family = family_of(model.config.model_type)
-        tokenizer = processor.tokenizer
-        tokenizer.padding_side = "left"
-        if tokenizer.pad_token is None:
-            tokenizer.pad_token = tokenizer.eos_token
+        if not self.family.known:
+            note(
+                f"no settings for {self.family.name} models: views of {self.family.view_size} pixels with their "
+                "directions in text and image. Choose others with --view-size and --strategy."
+            )
+        self.inputs = Inputs(processor, self.family, name)
+        self._positions = max_positions(model.config)
 
     @classmethod
     def load(
-        cls, name: str, *, device: str | None = None, dtype: str = "auto", device_map: Any = None, batch_size: int = 4
-    ) -> "TransformersChat":
+        cls,
+        name: str,
+        *,
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
+        device_map: Any = None,
+        batch_size: int = 4,
+    ) -> Self:
         """Load a model and its processor.
 
         Args:
             name: Folder or Hub id.
-            device: Device of the model; None leaves it where `device_map` or transformers puts it.
-            dtype: Floating-point type; "auto" keeps the stored one.
-            device_map: As in `from_pretrained`.
-            batch_size: Conversations that are answered together.
+            device: Device of the model; None is the accelerator of this machine, else the CPU.
+            dtype: Floating-point type, for example `"bfloat16"`; None keeps the stored type.
+            device_map: As in `from_pretrained`, for example `"auto"`; it places the model instead of `device`.
+            batch_size: Requests that are answered together.
 
         Raises:
-            ChatError: It cannot be loaded, or does not read images.
+            ModelError: It is missing, damaged, incomplete, or not an image-text-to-text model of transformers.
+            ValueError: `device` and `device_map` are both given, or `batch_size` is not positive.
         """
-        with boundary(ChatError, f"{name}: cannot be loaded", "expected an image-text-to-text model of transformers"):
-            processor = AutoProcessor.from_pretrained(name, trust_remote_code=False)
-            model = AutoModelForImageTextToText.from_pretrained(
-                name, dtype=dtype, device_map=device_map, trust_remote_code=False
-            )
-        if getattr(processor, "image_processor", None) is None:
-            raise ChatError(f"{name}: this model reads no images; choose an image-text-to-text model")
-        return cls(model.eval() if device is None else model.eval().to(device), processor, name, batch_size=batch_size)
+        model, processor = load_parts(name, device=device, dtype=dtype, device_map=device_map)
+        return cls(model, processor, name, batch_size=batch_size)
+
+    @property
+    def device(self) -> str:
+        """Where the model is; several devices are listed."""
+        placed = getattr(self.model, "hf_device_map", None)
+        return str(self.model.device) if not placed else ", ".join(sorted({str(place) for place in placed.values()}))
+
+    @property
+    def dtype(self) -> str:
+        """Floating-point type of the model."""
+        return str(self.model.dtype).removeprefix("torch.")
+
+    def fingerprint(self) -> str | None:
+        """Digest of the files of a checkpoint folder, or the commit of a Hub id; None if neither is known."""
+        return fingerprint(self.name, self.model.config)
+
+    def reply(self, requests: Sequence[Request], *, on_text: OnText | None = None) -> list[Reply | ChatError]:
+        """Reply to several requests, in order; see `Chat.reply`.
+
+        Raises:
+            ValueError: Several requests are to be streamed.
+        """
+        if on_text is not None and len(requests) != 1:
+            raise ValueError(f"one request can be streamed at a time, got {len(requests)}")
+        # Rows of a batch share their settings. Prompts of equal numbers of images have about the same length.
+        groups: dict[Any, list[int]] = {}
+        for index, request in enumerate(requests):
+            key = (request.max_new_tokens, repr(sorted(request.generation.items())), count_images(request.messages))
+            groups.setdefault(key, []).append(index)
+        replies: dict[int, Reply | ChatError] = {}
+        for group in groups.values():
+            for start in range(0, len(group), self.batch_size):
+                batch = group[start : start + self.batch_size]
+                found = self._batch([requests[index] for index in batch], on_text)
+                replies.update(zip(batch, found, strict=True))
+        return [replies[index] for index in range(len(requests))]
+
+    def count(self, request: Request) -> PromptTokens:
+        """The length of a prompt; see `Chat.count`.
+
+        Raises:
+            ChatError: The processor does not take the prompt.
+        """
+        inputs = self.inputs([request.messages])
+        return PromptTokens(self._lengths(inputs)[0], self._image_tokens(inputs)[0])
+
+    def _batch(self, requests: list[Request], on_text: OnText | None) -> list[Reply | ChatError]:
+        """Replies of one batch. If it fails, each request is sent by itself, so that one does not take the others.
+
+        That is also how families are served that cannot stack images of different tilings, such as perception_lm.
+        """
+        try:
+            return list(self._answered(requests, on_text))
+        except ChatError as error:
+            problem = error.with_traceback(None)  # the frames hold tensors of the batch
+        if len(requests) == 1:
+            return [problem]
+        return [reply for request in requests for reply in self._batch([request], None)]
 
     @torch.inference_mode()
-    def reply(
-        self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int, on_text: OnText | None = None
-    ) -> list[Reply]:
-        """Reply to several conversations, in order; see `Chat.reply`."""
-        if on_text is not None and len(conversations) != 1:
-            raise ValueError(f"one conversation can be streamed at a time, got {len(conversations)}")
-        replies: list[Reply] = []
-        for start in range(0, len(conversations), self.batch_size):
-            replies += self._batch(conversations[start : start + self.batch_size], max_new_tokens, on_text)
-        return replies
-
-    def _batch(
-        self, conversations: Sequence[Sequence[Message]], max_new_tokens: int, on_text: OnText | None
-    ) -> list[Reply]:
-        inputs = self.inputs(conversations)
-        length = inputs["input_ids"].shape[1]
-        with boundary(ChatError, f"{self.name}: no answer", "try fewer or smaller views (--view-size, --strategy)"):
-            streamer = None if on_text is None else _Streamer(self.processor.tokenizer, on_text)
-            ids = self.model.generate(
-                **inputs.to(self.model.device, self.model.dtype),
-                do_sample=False,
-                max_new_tokens=max_new_tokens,
-                streamer=streamer,
-            )[:, length:]
+    def _answered(self, requests: list[Request], on_text: OnText | None) -> list[Reply]:
+        inputs = self.inputs([request.messages for request in requests])
+        lengths, images = self._lengths(inputs), self._image_tokens(inputs)
+        most = self._room(max(lengths), requests[0].max_new_tokens, alone=len(requests) == 1)
+        self._check_ids(inputs)
+        self.drop_unread(inputs)
+        settings: dict[str, Any] = {"do_sample": False, **requests[0].generation, "max_new_tokens": most}
+        if not settings["do_sample"]:
+            settings = {**dict.fromkeys(_SAMPLING), **settings}
+        settings.setdefault("pad_token_id", self.processor.tokenizer.pad_token_id)
+        streams = on_text is not None and settings.get("num_beams", 1) == 1
+        streamer = _Streamer(self.processor.tokenizer, on_text) if on_text is not None and streams else None
+        try:
+            with self._foreign("no answer", "try fewer or smaller views (--view-size, --strategy describe)"), quiet():
+                ids = self.model.generate(
+                    **inputs.to(self._input_device(), self.model.dtype), **settings, streamer=streamer
+                )
+        except _CallbackError as error:
+            raise error.cause from None
+        prompt = inputs["input_ids"].to(ids.device)
+        if ids.shape[1] >= prompt.shape[1] and torch.equal(ids[:, : prompt.shape[1]], prompt):
+            ids = ids[:, prompt.shape[1] :]  # most models return the prompt, too
         replies = []
-        for row, mask in zip(ids, inputs["attention_mask"], strict=True):
-            text, reasoning = without_reasoning(self.processor.tokenizer.decode(row, skip_special_tokens=True))
-            padding = self.processor.tokenizer.pad_token_id
-            replies.append(Reply(text, int(mask.sum()), int((row != padding).sum()), reasoning))
+        for row, length, image in zip(ids.tolist(), lengths, images, strict=True):
+            count = self._new_tokens(row)
+            with self._foreign("its reply cannot be decoded", "use the tokenizer that was saved with the model"):
+                whole = self.processor.tokenizer.decode(row[:count], skip_special_tokens=True)
+            text, reasoning = without_reasoning(whole)
+            replies.append(Reply(text, length, image, count, reasoning))
+        if on_text is not None and not streams:
+            on_text(replies[0].text)
         return replies
 
-    def inputs(self, conversations: Sequence[Sequence[Message]]) -> Any:
-        """What the model reads for several conversations, padded on the left.
+    def drop_unread(self, inputs: Any) -> None:
+        """Remove the two keys that some processors add and the model does not take."""
+        inputs.pop("labels", None)  # of paligemma, for training
+        taken = {
+            *inspect.signature(self.model.forward).parameters,
+            *inspect.signature(self.model.prepare_inputs_for_generation).parameters,
+        }
+        if "token_type_ids" not in taken:  # of a general tokenizer in 4.57; all zero
+            inputs.pop("token_type_ids", None)
+
+    def _room(self, prompt: int, wanted: int, *, alone: bool) -> int:
+        """How many tokens can be generated.
 
         Raises:
-            ChatError: A prompt holds more images than the family takes, or the processor refuses it.
+            ChatError: The positions of the model leave no room; in a batch, not as much as is wanted.
         """
-        limit = self.family.max_images
-        for messages in conversations:
-            images = sum(part["type"] == "image_url" for message in messages for part in _parts(message))
-            if limit is not None and images > limit:
-                raise ChatError(
-                    f"{self.name} takes {limit} image in a prompt, got {images}; choose --strategy describe or erp"
-                )
-        with boundary(ChatError, f"{self.name}: its processor refuses the prompt", "try --strategy describe or erp"):
-            return self.processor.apply_chat_template(
-                [_with_images(messages) for messages in conversations],
-                add_generation_prompt=True,
-                tokenize=True,
-                return_dict=True,
-                return_tensors="pt",
-                padding=True,
-                **self.family.settings,
+        if self._positions is None or prompt + wanted <= self._positions:
+            return wanted
+        if not alone or prompt >= self._positions:
+            raise ChatError(
+                f"{self.name}: the prompt is too long: {prompt} tokens with its images, this model reads "
+                f"{self._positions}; use a smaller --view-size, or --strategy describe or erp"
+            )
+        return self._positions - prompt
+
+    def _check_ids(self, inputs: Any) -> None:
+        """Check that the model has all tokens; on an accelerator it would end the process's use of it."""
+        known = self.model.get_input_embeddings().weight.shape[0]
+        ids: Tensor = inputs["input_ids"]
+        highest = int(ids[ids != self._image_token].max()) if self._image_token is not None else int(ids.max())
+        if highest >= known:
+            raise ChatError(
+                f"{self.name}: its tokenizer gives the token {highest}, but the model has {known} tokens; "
+                "use the tokenizer that was saved with the model"
             )
 
-    def image_tokens(self, inputs: Any) -> int:
-        """Image tokens of the first prompt, counted in the processed prompt."""
-        token: int | None = getattr(self.model.config, "image_token_id", None)
-        return 0 if token is None else int((inputs["input_ids"][0] == token).sum())
+    @property
+    def _image_token(self) -> int | None:
+        """The token that is repeated for each feature of an image. The processor's `image_token` may be another."""
+        token = getattr(self.model.config, "image_token_id", None)
+        return token if isinstance(token, int) else getattr(self.model.config, "image_token_index", None)
+
+    def _image_tokens(self, inputs: Any) -> list[int | None]:
+        """Image tokens of each prompt; None for families that read images beside the prompt."""
+        token = self._image_token
+        if token is None or not self.family.expands:
+            return [None] * len(inputs["input_ids"])
+        return [int(count) for count in (inputs["input_ids"] == token).sum(1)]
+
+    @staticmethod
+    def _lengths(inputs: Any) -> list[int]:
+        mask = inputs.get("attention_mask")
+        return [inputs["input_ids"].shape[1]] * len(inputs["input_ids"]) if mask is None else mask.sum(1).tolist()
+
+    def _new_tokens(self, row: list[int]) -> int:
+        """Number of generated tokens: up to and with the first token that ends a reply."""
+        ends = self.model.generation_config.eos_token_id
+        ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
+        return next((place + 1 for place, token in enumerate(row) if token in ends), len(row))
+
+    def _input_device(self) -> torch.device:
+        """Where the model expects token ids; with weights on disk, its hooks move them."""
+        found: torch.device = self.model.get_input_embeddings().weight.device
+        return torch.device("cpu") if found.type == "meta" else found
+
+    def _foreign(self, problem: str, remedy: str) -> Any:
+        """The boundary of a call of another library."""
+        return _memory_boundary(self.name, self.device, problem, remedy)
+
+
+class _CallbackError(BaseException):
+    """Carries an error of the caller's `on_text` through the boundary around `generate`."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 class _Streamer(TextStreamer):
@@ -131,22 +254,26 @@ class _Streamer(TextStreamer):
         self._on_text = on_text
 
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
-        if text:
+        if not text:
+            return
+        try:
             self._on_text(text)
+        except Exception as error:
+            raise _CallbackError(error) from error
 
 
-def _parts(message: Message) -> list[dict[str, Any]]:
-    content = message["content"]
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
-
-
-def _with_images(messages: Sequence[Message]) -> list[Message]:
-    """The messages with Pillow images in place of data URLs."""
-    return [{**message, "content": [_with_image(part) for part in _parts(message)]} for message in messages]
-
-
-def _with_image(part: dict[str, Any]) -> dict[str, Any]:
-    if part["type"] != "image_url":
-        return part
-    data = base64.b64decode(part["image_url"]["url"].partition(",")[2])
-    return {"type": "image", "image": Image.open(io.BytesIO(data)).convert("RGB")}
+@contextmanager
+def _memory_boundary(name: str, device: str, problem: str, remedy: str) -> Iterator[None]:
+    """The boundary of a call of another library, with a remedy of its own for a lack of memory."""
+    with boundary(ChatError, f"{name}: {problem}", remedy):
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            text = str(error)
+            full = isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in text for sign in _NO_MEMORY)
+            if not full:
+                raise
+            raise ChatError(
+                f"{name}: there is not enough memory on {device}; use a smaller --view-size, --strategy describe, "
+                "--dtype bfloat16 or a smaller model"
+            ) from error
