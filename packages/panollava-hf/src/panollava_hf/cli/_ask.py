@@ -76,8 +76,8 @@ def ask(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Folder for the views that the model received, and a contact sheet; a subfolder for each question "
-            "where they differ.",
+            help="Folder for the views that the model received with the question, and a contact sheet; a subfolder "
+            "for each question where they differ.",
         ),
     ] = None,
     budget: BudgetOption = None,

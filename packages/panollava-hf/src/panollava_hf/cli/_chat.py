@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PROMPT = "> "
 HELP = """\
 Write a question. Later questions may refer to earlier ones.
-/views          list the views that the model received, and where they look
+/views          list the views that the model received with the last question, and where they look
 /views FOLDER   save them as images, with a contact sheet
 /reset          forget the conversation
 /help           print this help
