@@ -24,7 +24,7 @@ def questions(shapes):
 def answerer():
     from panollava_hf import Answerer
 
-    return Answerer.load()
+    return Answerer.load("embedded")
 
 
 @pytest.fixture(scope="session")

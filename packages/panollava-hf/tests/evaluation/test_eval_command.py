@@ -7,6 +7,14 @@ from panollava_hf.cli import run
 from panollava_hf.evaluation._predictions import PredictionFile
 
 pytestmark = pytest.mark.usefixtures("socket_disabled")
+
+
+@pytest.fixture(autouse=True)
+def embedded(monkeypatch):
+    """Commands without `--model` use the embedded checkpoint."""
+    monkeypatch.setenv("PANOLLAVA_MODEL", "embedded")
+
+
 ASKED = {"image": "panorama.png", "question": "What?", "answer": "A room."}
 
 
@@ -41,7 +49,7 @@ def test_a_folder_of_panoshapes(shapes, tmp_path, capsys):
     results = json.loads((output / "results.json").read_text())
     assert set(results["families"]) >= {"what", "where", "count", "attribute", "existence"}
     assert set(results["captions"]) >= {"bleu4", "meteor", "rouge_l", "cider", "count"}
-    assert results["model"]["name"] == "embedded default"
+    assert results["model"]["name"] == "embedded"
     assert results["versions"]["transformers"]
     assert results["seconds"] > 0
     assert (output / "directions.png").read_bytes().startswith(b"\x89PNG")

@@ -20,11 +20,11 @@ from types import MappingProxyType
 from panollava_hf.asking.strategies._describe import describe
 from panollava_hf.asking.strategies._erp import erp
 from panollava_hf.asking.strategies._look import Look, Outcome, Steps, Strategy
-from panollava_hf.asking.strategies._native import native
+from panollava_hf.asking.strategies._native import native, native_messages
 from panollava_hf.asking.strategies._run import run
 from panollava_hf.asking.strategies._views import views
 
 #: The strategies by name.
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType({"views": views, "describe": describe, "erp": erp})
 
-__all__ = ["STRATEGIES", "Look", "Outcome", "Steps", "Strategy", "native", "run"]
+__all__ = ["STRATEGIES", "Look", "Outcome", "Steps", "Strategy", "native", "native_messages", "run"]
