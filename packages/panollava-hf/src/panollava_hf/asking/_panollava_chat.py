@@ -165,7 +165,11 @@ class PanoLLaVaChat:
             pad_token_id=self._padding,
         )
         for batch, ids in zip(batches, found, strict=True):
-            yield [self._reply(row, len(prompts[index]), image_tokens) for index, row in zip(batch, ids, strict=True)]
+            texts = self.processor.tokenizer.batch_decode(ids, skip_special_tokens=True)
+            yield [
+                Reply(text.strip(), len(prompts[index]), image_tokens, _length(row, self._ends))
+                for index, text, row in zip(batch, texts, ids.tolist(), strict=True)
+            ]
 
     @torch.no_grad()
     def _generated(self, request: Request) -> Reply:

@@ -59,8 +59,8 @@ def prepared(answerer: Answerer, question: Question) -> Panorama:
         panorama = Panorama(rotate_equirectangular(panorama.image, yaw_deg=-question.yaw_deg))
     if not answerer.chat.family.reads_panoramas:
         return panorama
-    answerer.prepare(panorama)
-    return Panorama(panorama.image[:, :0, :0], panorama.memo)
+    views = answerer.processor.image_processor([panorama.image])["pixel_values"]
+    return Panorama(panorama.image[:, :0, :0].clone(), {"pixel_values": views})
 
 
 def _largest_width(answerer: Answerer) -> int:
