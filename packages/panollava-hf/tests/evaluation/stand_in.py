@@ -7,6 +7,7 @@ where they look, and says in which of eight directions the patch is. Nothing her
 import base64
 import dataclasses
 import io
+import itertools
 import json
 import math
 import re
@@ -72,7 +73,7 @@ class StandIn:
 def seen(content):
     """Yaw of the red patch, from images with labels or from descriptions; None if there is none."""
     yaws, sizes = [], []
-    for before, part in zip(content, content[1:], strict=False):
+    for before, part in itertools.pairwise(content):
         if part["type"] == "image_url" and (label := _LABEL.search(before["text"])) is not None and label[2] == "0":
             pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(part["image_url"]["url"].partition(",")[2]))))
             red = (pixels[..., 0].astype(int) - pixels[..., 1]) > 100

@@ -103,7 +103,7 @@ def test_a_server_that_goes_down_ends_the_run_and_it_goes_on_later(patches, tmp_
     monkeypatch.setattr(_predictions, "FAILURES_IN_A_ROW", 3)
     numbers = iter(range(100))
     chat = StandIn(fails=lambda question: "the connection failed" if next(numbers) >= 2 else None)
-    with pytest.raises(EvaluationError, match="none of the last 4 questions: the connection failed.*go on"):
+    with pytest.raises(EvaluationError, match=r"none of the last 4 questions: the connection failed.*go on"):
         evaluate(answerer_of(chat), patches, tmp_path / "out", Options(batch_size=2))
     assert len(chat.asked) == 6
     again = StandIn()
