@@ -218,7 +218,8 @@ def test_a_table_from_end_to_end(tmp_path, monkeypatch, capsys):
 
     chat = StandIn(answer=answer)
     monkeypatch.setattr(Answerer, "load", lambda *args, **options: Answerer(chat, view_size=96))
-    arguments = ["--data", tmp_path / "table.jsonl", "--output", tmp_path / "out", "--shuffle-images", "--model", "x"]
+    arguments = ["--data", tmp_path / "table.jsonl", "--output", tmp_path / "out", "--shuffle-images"]
+    arguments += ["--base-url", "http://127.0.0.1:9/v1", "--model", "stand-in"]
     assert run(["eval", *map(str, arguments)]) == 0
     found = json.loads((tmp_path / "out" / "results.json").read_text())
     assert (found["exact_match"], found["count"]) == (1.0, 4)

@@ -56,6 +56,18 @@ def test_a_folder_of_panoshapes(shapes, tmp_path, capsys):
     assert "other data" in fails(capsys, "--data", shapes, "--output", output, "--limit", "3", "--max-new-tokens", "4")
 
 
+def test_a_dry_run_prints_the_cost_and_writes_nothing(shapes, tmp_path, capsys):
+    arguments = ["--data", shapes, "--output", tmp_path / "out", "--dry-run", "--limit", "20", "--max-new-tokens", "4"]
+    assert run(["eval", *map(str, arguments)]) == 0
+    line = capsys.readouterr().out.strip()
+    assert re.fullmatch(
+        r"20 questions about \d panoramas, strategy views: at most 20 calls, [\d,]+ image tokens, [\d,]+ prompt tokens, "
+        r"80 new tokens\.",
+        line,
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_captions_of_a_table(table, tmp_path, capsys):
     path = table(ASKED, {**ASKED, "answer": "A bright room."}, {**ASKED, "question": "Describe."})
     assert (

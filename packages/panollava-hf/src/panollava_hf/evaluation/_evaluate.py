@@ -61,11 +61,7 @@ def evaluate(
     started = time.perf_counter()
     options = options or Options()
     check(questions, options)
-    passes = [Pass("questions", "predictions.jsonl", questions.rows)]
-    if options.shuffle_images:
-        passes.append(shuffled(questions, options.seed))
-    if options.rotate is not None:
-        passes.append(rotated(questions, options.rotate, options.seed))
+    passes = passes_of(questions, options)
     fingerprint = answerer.fingerprint()
     if fingerprint is None and not runs_here(answerer):
         fingerprint = answerer.name  # with the address, all that is known of a model at an endpoint
@@ -105,6 +101,16 @@ def evaluate(
     with _writing(output):
         results.write(output)
     return results
+
+
+def passes_of(questions: Questions, options: Options) -> list[Pass]:
+    """The questions as the table has them, and those of the probes."""
+    passes = [Pass("questions", "predictions.jsonl", questions.rows)]
+    if options.shuffle_images:
+        passes.append(shuffled(questions, options.seed))
+    if options.rotate is not None:
+        passes.append(rotated(questions, options.rotate, options.seed))
+    return passes
 
 
 def settings_of(answerer: Answerer, options: Options) -> Settings:

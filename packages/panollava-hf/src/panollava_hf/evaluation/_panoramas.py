@@ -8,13 +8,12 @@ from panollava_geometry import PanoramaError, rotate_equirectangular
 from panollava_geometry.addresses import untrusted_addresses
 
 from panollava_hf.asking import Answerer
-from panollava_hf.asking._panorama import WHOLE_WIDTH, Panorama
+from panollava_hf.asking._panorama import Panorama
+from panollava_hf.asking.strategies import needed_width
 from panollava_hf.evaluation._questions import Question
 
 #: Questions grouped by panorama; one chunk of panoramas is in memory at a time, and the next one is being read.
 Chunk = list[list[Question]]
-#: Largest width of a panorama from which parts are cut out later, in pixels.
-CLOSER_WIDTH = 8192
 
 
 def read_ahead(
@@ -63,10 +62,8 @@ def prepared(answerer: Answerer, question: Question) -> Panorama:
     return Panorama(panorama.image[:, :0, :0].clone(), {"pixel_values": views})
 
 
-def _largest_width(answerer: Answerer) -> int:
+def _largest_width(answerer: Answerer) -> int | None:
     if answerer.chat.family.reads_panoramas:
         images = answerer.processor.image_processor
         return int(images.view_plan().required_width((images.size["height"], images.size["width"])))
-    if answerer.strategy == "zoom":
-        return CLOSER_WIDTH
-    return max(WHOLE_WIDTH, answerer.look.plan.required_width(answerer.look.size))
+    return needed_width(answerer.strategy, answerer.look)
