@@ -176,6 +176,25 @@ def test_the_calls_that_a_dry_run_announces_are_those_of_the_run(patches, tmp_pa
     assert found.calls == len(chat.requests)
 
 
+def test_a_model_in_this_process_is_asked_a_whole_batch_again(patches, tmp_path):
+    """Its answers can depend on the batch, so a continued run has the batches of one that was not stopped."""
+
+    class Local(StandIn):
+        model, device, concurrency = object(), "cpu", property()
+
+        def __getattribute__(self, name):
+            if name == "concurrency":
+                raise AttributeError(name)
+            return super().__getattribute__(name)
+
+    evaluate(answerer_of(Local()), patches, tmp_path / "out", Options(batch_size=4))
+    path = tmp_path / "out" / "predictions.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    again = Local()
+    evaluate(answerer_of(again), patches, tmp_path / "out", Options(batch_size=4))
+    assert len(again.asked) == 4
+
+
 def test_an_error_line_is_not_a_prediction(tmp_path, make_question):
     path = tmp_path / "p.jsonl"
     path.write_text('{"row": 0, "prediction": null, "error": "down"}\n{"row": 1, "prediction": "x"}\n')
