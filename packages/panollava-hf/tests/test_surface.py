@@ -42,6 +42,8 @@ def test_inventory():
 FOLDERS = {
     "asking": "Answer Answerer Budget Conversation Cost default_checkpoint panorama_messages",
     "asking.endpoint": "",
+    "asking.strategies": "STRATEGIES Finished Look Outcome Steps Strategy check_strategy native needed_width run "
+    "strategy_for",
     "cli": "main run",
     "conversion": "CheckpointError Conversion convert_lightning_checkpoint",
     "data": "Example TableError check_csv read_examples",
@@ -91,15 +93,18 @@ def public_names(path):
 
 
 def test_the_surface_stays_small():
-    """At most 70 names can be reached without an underscore, in at most 121 modules (ten read files from outside)."""
+    """At most 90 names can be reached without an underscore, in at most 150 modules.
+
+    Ten modules read files from outside, thirty ask models. Strategies are public: a new one is a file.
+    """
     found = {
         f"{name}:{public}"
         for name, path in modules().items()
         if not any(part.startswith("_") for part in name.split("."))
         for public in public_names(path)
     }
-    assert len(modules()) <= 121
-    assert len({entry.partition(":")[2] for entry in found}) <= 70, sorted(found)
+    assert len(modules()) <= 150
+    assert len({entry.partition(":")[2] for entry in found}) <= 90, sorted(found)
 
 
 def test_every_folder_has_a_face():

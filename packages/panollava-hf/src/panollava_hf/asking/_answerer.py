@@ -15,6 +15,7 @@ from panollava_hf.asking._cost import Cost, estimate
 from panollava_hf.asking._families import Labels
 from panollava_hf.asking._frame import LOOK_AROUND
 from panollava_hf.asking._load_chat import load_chat
+from panollava_hf.asking._messages import Views, check_labels, check_plan, check_size
 from panollava_hf.asking._panorama import Panorama
 from panollava_hf.asking.strategies import (
     STRATEGIES,
@@ -71,12 +72,13 @@ class Answerer:
         chat: The model.
         strategy: Name of the strategy; default: that of the model's family.
         plan: The views; default: four around, one up, one down.
-        view_size: Height and width of a view in pixels; default: that of the family.
+        view_size: Height and width of a view in pixels, from 16 to 1024; default: that of the family.
         labels: Where the direction of a view is written; default: that of the family.
         system: A system prompt.
 
     Raises:
-        ChatError: The model cannot be asked with this strategy.
+        ChatError: The model cannot be asked with this strategy, or cannot be shown views of one's choice.
+        ViewSettingError: `view_size` or `labels` cannot be used. It is a ValueError.
 
     Example:
         >>> import numpy as np
@@ -91,14 +93,24 @@ class Answerer:
         chat: Chat,
         *,
         strategy: str | None = None,
-        plan: ViewPlan = LOOK_AROUND,
+        plan: Views = LOOK_AROUND,
         view_size: int | None = None,
         labels: Labels | None = None,
         system: str | None = None,
     ) -> None:
         self.chat = chat
-        size = view_size or chat.family.view_size
-        self.look = Look(plan, (size, size), labels or chat.family.labels, system, MAX_NEW_TOKENS, family=chat.family)
+        plan = check_plan(plan)
+        given = {"plan": plan != LOOK_AROUND, "view_size": view_size, "labels": labels, "system": system is not None}
+        unused = [name for name, value in given.items() if value]
+        if chat.family.reads_panoramas and unused:
+            raise ChatError(
+                f"{chat.name}: {', '.join(unused)} cannot be chosen for PanoLLaVA checkpoints, which cut their own "
+                "views and were trained on one form of question; leave it out"
+            )
+        size = check_size(chat.family.view_size if view_size is None else view_size)
+        if labels is not None:
+            check_labels(labels)
+        self.look = Look(plan, size, labels or chat.family.labels, system, MAX_NEW_TOKENS, family=chat.family)
         self.strategy = self._checked(chat.family.strategy if strategy is None else strategy)
 
     @classmethod
@@ -108,7 +120,7 @@ class Answerer:
         *,
         base_url: str | None = None,
         strategy: str | None = None,
-        plan: ViewPlan = LOOK_AROUND,
+        plan: Views = LOOK_AROUND,
         view_size: int | None = None,
         labels: Labels | None = None,
         system: str | None = None,

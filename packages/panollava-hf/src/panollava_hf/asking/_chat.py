@@ -78,11 +78,16 @@ class Chat(Protocol):
         trained: False if its answers cannot be grounded in the image.
     """
 
-    name: str
-    family: Family
-    device: str
-    dtype: str
-    trained: bool
+    @property
+    def name(self) -> str: ...
+    @property
+    def family(self) -> Family: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def trained(self) -> bool: ...
 
     def reply(self, requests: Sequence[Request], *, on_text: OnText | None = None) -> "list[Reply | ChatError]":
         """Reply to several requests, in order; a request that failed in the end has its error in its place.

@@ -190,7 +190,11 @@ def estimate(chat: Chat, strategy: str, panorama: Panorama, questions: Sequence[
                 most[name] = most[name].most(usage) if name in most else usage
         each.append(sum(most.values(), Usage()))
         steps = {name: steps.get(name, Usage()) + most.get(name, Usage()) for name in dict.fromkeys((*steps, *most))}
-    return Cost(strategy, len(look.plan), look.size, tuple(each), steps)
+    count, size = len(look.plan), look.size
+    if look.family.reads_panoramas:  # it cuts its own views
+        count, _, *sides = panorama.memo["views"].shape
+        size = (sides[0], sides[1])
+    return Cost(strategy, count, size, tuple(each), steps)
 
 
 def _by_step(

@@ -37,9 +37,8 @@ def frame_sentence(plan: ViewPlan) -> str:
     """
     count, flat = len(plan), sum(isinstance(view, EquirectangularView) for view in plan)
     if count == 1:
-        what = "in equirectangular projection" if flat else "of a 360° panorama"
-        kind = "a 360° panorama, or a part of it," if flat else "a perspective view"
-        sentences = [f"The image below is {kind} {what}, labelled with the direction it looks in."]
+        kind = "in equirectangular projection, from" if flat else "a perspective view of"
+        sentences = [f"The image below is {kind} a 360° panorama, labelled with the direction it looks in."]
     else:
         kind = "perspective views" if not flat else "equirectangular images" if flat == count else "views"
         sentences = [
@@ -53,5 +52,6 @@ def frame_sentence(plan: ViewPlan) -> str:
     if sum(times[2:]) > _OVERLAP:
         sentences.append("Views overlap, so an object can be in two.")
     if times[0] > _UNSEEN:
-        sentences.append(f"They show {max(1, round(100 * (1 - times[0])))} % of the surroundings, not all.")
+        what = "It shows" if count == 1 else "Together they show"
+        sentences.append(f"{what} {max(1, round(100 * (1 - times[0])))} % of the surroundings.")
     return " ".join(sentences)

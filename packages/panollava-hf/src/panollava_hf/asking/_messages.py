@@ -13,7 +13,7 @@ from panollava_geometry import EquirectangularView, PerspectiveView, ViewPlan, l
 from PIL import Image
 from torch import Tensor
 
-from panollava_hf._errors import TextError
+from panollava_hf._errors import TextError, ViewSettingError
 from panollava_hf._shown import shown
 from panollava_hf.asking._chat import Message
 from panollava_hf.asking._directions import label
@@ -25,6 +25,7 @@ from panollava_hf.asking._strip import with_strip
 MAX_SIDE, MIN_SIDE = 1024, 16
 _QUALITY = 90
 
+Views = ViewPlan | Sequence[PerspectiveView | EquirectangularView] | PerspectiveView | EquirectangularView
 _frame = frame_sentence  # `frame_sentence` is also the name of a public argument
 
 
@@ -32,7 +33,7 @@ def panorama_messages(
     panorama: Any,
     question: str,
     *,
-    plan: ViewPlan | Sequence[PerspectiveView | EquirectangularView] = LOOK_AROUND,
+    plan: Views = LOOK_AROUND,
     size: int | tuple[int, int] = 448,
     labels: Labels = "text",
     frame_sentence: str | None = None,
@@ -57,9 +58,9 @@ def panorama_messages(
         clients and vLLM's `LLM.chat` take them as they are.
 
     Raises:
-        PanoramaError: The panorama cannot be read, or the plan has no views. It is a ValueError.
+        PanoramaError: The panorama cannot be read, or the plan has no views.
         TextError: The question is empty or not valid Unicode. It is a ValueError.
-        ValueError: `size` or `labels` cannot be used.
+        ViewSettingError: `plan`, `size` or `labels` cannot be used. It is a ValueError.
 
     Example:
         >>> import numpy as np
@@ -70,9 +71,8 @@ def panorama_messages(
         'Image 1: left (yaw -90°, pitch 0°)'
     """
     check_question(question)
-    _check_labels(labels)
-    views = plan if isinstance(plan, ViewPlan) else ViewPlan([plan] if hasattr(plan, "kind") else plan)
-    sides = _sides(size)
+    check_labels(labels)
+    views, sides = check_plan(plan), check_size(size)
     return view_messages(
         load_views(panorama, views, sides),
         [label(view) for view in views],
@@ -104,10 +104,11 @@ def view_messages(
 
     Raises:
         TextError: The question is empty or not valid Unicode. It is a ValueError.
-        ValueError: `labels` is unknown, or views and names differ in number.
+        ViewSettingError: `labels` is unknown. It is a ValueError.
+        ValueError: Views and names differ in number.
     """
     check_question(question)
-    _check_labels(labels)
+    check_labels(labels)
     if len(views) != len(names):
         raise ValueError(f"expected a name for each of {len(views)} views, got {len(names)}")
     content: list[dict[str, Any]] = []
@@ -146,15 +147,41 @@ def check_question(question: object) -> None:
         )
 
 
-def _check_labels(labels: object) -> None:
+def check_labels(labels: object) -> None:
+    """Check where labels are written.
+
+    Raises:
+        ViewSettingError: There is no such place.
+    """
     if labels not in get_args(Labels):
-        raise ValueError(f"labels must be one of {', '.join(get_args(Labels))}, got {shown(labels)}")
+        raise ViewSettingError(f"labels must be one of {', '.join(get_args(Labels))}, got {shown(labels)}")
 
 
-def _sides(size: Any) -> tuple[int, int]:
+def check_plan(plan: Any) -> ViewPlan:
+    """The plan of an argument that may also be a single view or a list of views.
+
+    Raises:
+        PanoramaError: It has no views.
+        ViewSettingError: It is something else.
+    """
+    if isinstance(plan, ViewPlan):
+        return plan
+    if isinstance(plan, PerspectiveView | EquirectangularView):
+        return ViewPlan([plan])
+    if not isinstance(plan, list | tuple):
+        raise ViewSettingError(f"plan must be a ViewPlan, a view or a list of views, got {shown(plan)}")
+    return ViewPlan(plan)
+
+
+def check_size(size: Any) -> tuple[int, int]:
+    """Height and width of a view.
+
+    Raises:
+        ViewSettingError: They are not whole numbers of pixels from 16 to 1024.
+    """
     sides = (size, size) if isinstance(size, int) else tuple(size) if isinstance(size, list | tuple) else ()
     if len(sides) != 2 or not all(type(side) is int and MIN_SIDE <= side <= MAX_SIDE for side in sides):
-        raise ValueError(
+        raise ViewSettingError(
             f"size must be a number of pixels from {MIN_SIDE} to {MAX_SIDE}, or (height, width), got {shown(size)}; "
             "models and servers shrink larger images, so use narrower views instead"
         )

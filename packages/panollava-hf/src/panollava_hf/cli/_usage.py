@@ -1,15 +1,11 @@
-"""What several commands share: errors of a library call as one line, and the model of `--model`."""
+"""What several commands share: errors of a library call as one line, and checks before torch is imported."""
 
 import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-from panollava_hf._errors import ModelError, UsageError, one_line
+from panollava_hf._errors import ModelError, UsageError
 from panollava_hf._shown import shortened
-
-if TYPE_CHECKING:
-    from panollava_hf.asking import Answerer
 
 #: Kinds of devices that torch has; whether this machine has one is found when it is used.
 DEVICES = ("cpu", "cuda", "mps", "xpu", "hpu", "mtia", "npu", "mlu", "musa", "xla", "privateuseone")
@@ -99,39 +95,3 @@ def check_device(device: str) -> None:
     near = OTHER_NAMES.get(kind.lower()) or next(iter(difflib.get_close_matches(kind.lower(), DEVICES, 1)), None)
     hint = f"did you mean {near}? " if near else ""
     raise UsageError(f"--device {shortened(device, 80)}: unknown device; {hint}expected cpu, cuda, cuda:1, mps, xpu, …")
-
-
-def load(model: str | None, device: str, dtype: str | None = None) -> "Answerer":
-    """Load a checkpoint; None is the embedded one.
-
-    Args:
-        model: Checkpoint folder or Hub id.
-        device: Device of the model.
-        dtype: Floating-point type of the model; None keeps the stored one.
-
-    Raises:
-        ModelError: The checkpoint cannot be read.
-        UsageError: torch refuses the device.
-    """
-    check_device(device)
-    import torch
-    from transformers.utils import logging
-
-    from panollava_hf.asking import Answerer
-
-    logging.disable_progress_bar()  # our own status line is enough
-    with _device_errors(device):
-        torch.empty(0, device=device)
-    answerer = Answerer.load(model, dtype=dtype)
-    with _device_errors(device):
-        answerer.model.to(torch.device(device))
-    return answerer
-
-
-@contextmanager
-def _device_errors(device: str) -> Iterator[None]:
-    """What torch raises for a device that it cannot use, as one line."""
-    try:
-        yield
-    except (RuntimeError, AssertionError) as error:  # NotImplementedError is a RuntimeError
-        raise UsageError(f"--device {device}: {one_line(error)}; use another device, such as cpu") from error

@@ -74,6 +74,7 @@ def _units(text: str) -> Iterator[str]:
     """The parts of a reply that name one region each: objects of JSON, else lines, else what follows each "yaw"."""
     text = re.sub(r"[−–—](?=\s?\d)", "-", text)
     text = re.sub(r"°|\bdegrees?\b|\bdeg\b|[\"'`*_]", " ", text)
+    text = re.sub(r"[ \t]+", " ", text)
     for part in _OBJECT.findall(text) or text.splitlines():
         starts = [match.start() for match in re.finditer(rf"\b(?:{_NAMES['yaw']})\b", part)]
         for start, end in zip([0, *starts[1:]], [*starts[1:], len(part)], strict=True):
@@ -103,7 +104,7 @@ def _by_words(unit: str) -> NamedRegion | None:
 
 
 def _region(yaw: str, pitch: str, width: str | None) -> NamedRegion | None:
-    """The region, or None if its angles are no directions, for example pixels."""
+    """The region, or None if its numbers are not angles, for example pixels."""
     turned, raised = float(yaw), float(pitch)
     if abs(turned) > 360 or abs(raised) > 90:
         return None
