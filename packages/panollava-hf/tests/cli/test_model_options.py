@@ -21,6 +21,8 @@ def test_the_names_are_those_of_the_library():
 
 
 WRONG = {
+    "no name": (["--model", " "], "the name of the model is empty"),
+    "no name at an endpoint": (["--base-url", URL, "--model", ""], "the name of the model is empty"),
     "a strategy": (["--strategy", "discribe"], "--strategy discribe: did you mean describe? expected views, describe"),
     "labels": (["--labels", "burnt"], "--labels burnt: did you mean burnt-in?"),
     "a dtype": (["--dtype", "bf16"], "--dtype bf16: did you mean bfloat16? expected float32, bfloat16 or float16"),

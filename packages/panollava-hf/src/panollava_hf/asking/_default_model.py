@@ -35,7 +35,13 @@ def default_checkpoint() -> Path:
 
 
 def named_model(name: str | None = None) -> str | None:
-    """The model that is named: `name`, else that of the environment, else None."""
+    """The model that is named: `name`, else that of the environment, else None.
+
+    Raises:
+        ModelError: `name` is empty.
+    """
+    if name is not None and not name.strip():
+        raise ModelError("the name of the model is empty; name one, or leave out --model for the default")
     return name or os.environ.get(VARIABLE, "").strip() or None
 
 
