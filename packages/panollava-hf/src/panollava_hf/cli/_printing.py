@@ -35,7 +35,7 @@ def shown_source(panorama: str) -> str:
 
 
 def answer_fields(answerer: "Answerer", answer: "Answer") -> dict[str, Any]:
-    """What a JSON object says about an answer besides the question: the text, how it was found and what it cost."""
+    """What a JSON object says about an answer, without the question: the text, how it was found and what it cost."""
     return {
         "answer": answer.text,
         "model": answerer.name,
