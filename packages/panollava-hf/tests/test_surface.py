@@ -42,8 +42,8 @@ def test_inventory():
 FOLDERS = {
     "asking": "Answer Answerer Budget Conversation Cost default_checkpoint panorama_messages",
     "asking.endpoint": "",
-    "asking.strategies": "STRATEGIES Finished Look Outcome Steps Strategy check_strategy native needed_width run "
-    "strategy_for",
+    "asking.strategies": "STRATEGIES Finished Look Outcome Steps Strategy check_strategy native native_messages "
+    "needed_width run strategy_for",
     "cli": "main run",
     "conversion": "CheckpointError Conversion convert_lightning_checkpoint",
     "data": "Example TableError check_csv read_examples",

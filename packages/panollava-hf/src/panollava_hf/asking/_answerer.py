@@ -2,13 +2,14 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 from panollava_geometry import ViewPlan
 from torch import Tensor
 
 from panollava_hf._errors import ChatError
 from panollava_hf.asking._budget import Budget
+from panollava_hf.asking._captions import view_steps, views_cost, whole_request
 from panollava_hf.asking._chat import Chat, Message, OnText, Reply, Request
 from panollava_hf.asking._cost import Cost, estimate
 from panollava_hf.asking._families import Labels
@@ -333,6 +334,83 @@ class Answerer:
     def look_for(self, max_new_tokens: int | None = None, generation: Mapping[str, Any] | None = None) -> Look:
         """How panoramas are shown, with the length and other settings of an answer."""
         return replace(self.look, max_new_tokens=max_new_tokens or MAX_NEW_TOKENS, generation=generation or {})
+
+    @overload
+    def caption(
+        self, panorama: Any, *, per_view: Literal[False] = False, prompt: str | None = None, **options: Any
+    ) -> Answer: ...
+
+    @overload
+    def caption(
+        self, panorama: Any, *, per_view: Literal[True], prompt: str | None = None, **options: Any
+    ) -> list[Answer | ChatError]: ...
+
+    def caption(
+        self, panorama: Any, *, per_view: bool = False, prompt: str | None = None, **options: Any
+    ) -> Answer | list[Answer | ChatError]:
+        """Describe a panorama.
+
+        Args:
+            panorama: As in `answer`.
+            per_view: Whether each view gets a caption of its own, in a call of its own.
+            prompt: Another request than the usual one.
+            options: `max_new_tokens`, `budget` and arguments of `generate`, as in `answer`; for the whole panorama also
+                `strategy` and `on_text`.
+
+        Returns:
+            The caption of the whole panorama, by the answerer's strategy; with `per_view`, the captions of the views
+            in their order, each with the plan of its view, and with its error in the place of one that failed.
+
+        Raises:
+            PanoramaError: The panorama cannot be read.
+            TextError: The prompt is longer than the model reads, or not valid Unicode.
+            ChatError: The model did not answer, the budget does not suffice, or it is a PanoLLaVA checkpoint, which
+                sees all views at once.
+
+        Example:
+            >>> import torch
+            >>> answerer = Answerer.load("embedded")
+            >>> answerer.caption(torch.full((3, 64, 128), 127, dtype=torch.uint8), max_new_tokens=1).calls
+            1
+        """
+        if not per_view:
+            return self.answer(panorama, whole_request(self.chat.family, prompt), **options)
+        prepared, look, budget = self._views_alone(panorama, options)
+        if budget is not None:
+            budget.check(views_cost(self.chat, prepared, prompt, look))
+        return self.answers_of(view_steps(prepared, prompt, look), "views")
+
+    def caption_cost(self, panorama: Any, *, per_view: bool = False, prompt: str | None = None, **options: Any) -> Cost:
+        """What `caption` will cost, without running the model.
+
+        Args:
+            panorama: As in `answer`.
+            per_view: As in `caption`.
+            prompt: As in `caption`.
+            options: `strategy` and `max_new_tokens`, as in `cost`.
+
+        Raises:
+            PanoramaError: The panorama cannot be read.
+            ChatError: As in `caption`.
+        """
+        if not per_view:
+            return self.cost(panorama, [whole_request(self.chat.family, prompt)], **options)
+        prepared, look, _ = self._views_alone(panorama, options)
+        return views_cost(self.chat, prepared, prompt, look)
+
+    def _views_alone(self, panorama: Any, options: dict[str, Any]) -> tuple[Panorama, Look, Budget | None]:
+        """What captions of single views need.
+
+        Raises:
+            ChatError: The model sees all views at once.
+        """
+        if self.chat.family.reads_panoramas:
+            raise ChatError(
+                f"{self.name}: a PanoLLaVA checkpoint sees all views at once and cannot caption one; caption the "
+                "whole panorama, or use another model"
+            )
+        budget, max_new_tokens = options.pop("budget", None), options.pop("max_new_tokens", None)
+        return self.prepare(panorama, "views"), self.look_for(max_new_tokens, options), budget
 
     def fingerprint(self) -> str | None:
         """What identifies the weights; None if that is not known."""

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from panollava_hf.asking.strategies._describe import describe
 from panollava_hf.asking.strategies._erp import erp
 from panollava_hf.asking.strategies._look import Look, Outcome, Steps, Strategy
-from panollava_hf.asking.strategies._native import native
+from panollava_hf.asking.strategies._native import native, native_messages
 from panollava_hf.asking.strategies._requirements import check_strategy, needed_width
 from panollava_hf.asking.strategies._run import Finished, run
 from panollava_hf.asking.strategies._views import views
@@ -39,6 +39,7 @@ __all__ = [
     "Strategy",
     "check_strategy",
     "native",
+    "native_messages",
     "needed_width",
     "run",
     "strategy_for",
