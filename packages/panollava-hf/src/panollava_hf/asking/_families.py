@@ -1,7 +1,8 @@
 """What each family of vision-language models does best with the views of a panorama: one table.
 
 A view is shown at the size at which more pixels would only be more tokens. Settings switch off what cuts an image into
-tiles, because a view is already a tile. Token counts were measured with the processors of transformers 5.24.
+tiles, because a view is already a tile. Token counts were measured with the processors of transformers 5.24. `describe`
+is the default of families that were trained with one image in a prompt, or are weak with several.
 """
 
 from collections.abc import Mapping
@@ -87,10 +88,10 @@ _TABLE = (
     Family("aya_vision", view_size=364, settings=_ONE_PATCH),
     Family("lfm2_vl", view_size=512, settings=_UNTILED),
     # All images stand before the text of a message: labels in the images, too
-    Family("llava", view_size=336, labels="both"),
-    Family("vipllava", view_size=336, labels="both"),
-    Family("llava_next", view_size=336, strategy="describe", labels="both"),  # 1176 tokens for a view
-    Family("llava_onevision", view_size=384, labels="both"),
+    Family("llava", view_size=336, strategy="describe", labels="both"),  # trained with one image; 576 tokens
+    Family("vipllava", view_size=336, strategy="describe", labels="both"),
+    Family("llava_next", view_size=336, strategy="describe", labels="both"),  # 1176 tokens, at 448 pixels 2928
+    Family("llava_onevision", view_size=384, labels="both"),  # 730 tokens in prompts of several images, 1485 for one
     # 576 tokens for an image of any size
     Family("deepseek_vl", view_size=384),
     Family("deepseek_vl_hybrid", view_size=768),
@@ -101,11 +102,26 @@ _TABLE = (
     Family(
         "got_ocr2", view_size=1024, strategy="describe", labels="both", max_images=1, needs_image=True, two_steps=True
     ),
-    Family("blip-2", view_size=224, strategy="describe", labels="both", max_images=1, needs_image=True, plain=True),
     Family(
-        "instructblip", view_size=224, strategy="describe", labels="both", max_images=1, needs_image=True, plain=True
+        "blip-2",
+        view_size=224,
+        strategy="describe",
+        labels="both",
+        max_images=1,
+        needs_image=True,
+        plain=True,
+        placeholder="",
     ),
-    Family("fuyu", strategy="describe", labels="both", max_images=1, needs_image=True, plain=True, placeholder=""),
+    Family(
+        "instructblip",
+        view_size=224,
+        strategy="describe",
+        labels="both",
+        max_images=1,
+        needs_image=True,
+        plain=True,
+        placeholder="",
+    ),
 )
 FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in _TABLE})
 
@@ -114,6 +130,7 @@ NO_CHAT: Mapping[str, str] = MappingProxyType(
     {
         "blip": "writes captions",
         "git": "writes captions",
+        "fuyu": "takes prompts of its own form",
         "kosmos-2": "writes captions with boxes",
         "kosmos-2.5": "reads text in documents",
         "pix2struct": "reads screens and documents",
