@@ -31,6 +31,7 @@ class Family:
         placeholder: What stands for an image in a text, if that is not the processor's `image_token`.
         reads_panoramas: It cuts its own views from a panorama, as PanoLLaVA does; `views` is its only strategy.
         known: Whether it is in the table.
+        box_format: How it writes boxes, one of `_boxes.BOX_FORMATS`.
     """
 
     name: str = ""
@@ -46,6 +47,7 @@ class Family:
     placeholder: str | None = None
     reads_panoramas: bool = False
     known: bool = True
+    box_format: str = "qwen3-vl"
 
 
 _QWEN = "<|vision_start|><|image_pad|><|vision_end|>"
@@ -58,8 +60,9 @@ _ONE_TILE = MappingProxyType({"vision_input_type": "vanilla"})  # images of diff
 _TABLE = (
     Family("panollava", max_images=1, reads_panoramas=True),
     # Qwen: a token for 28 pixels squared, from Qwen3-VL on 32
-    Family("qwen2_vl", strategy="describe", placeholder=_QWEN),
-    Family("qwen2_5_vl", strategy="describe", placeholder=_QWEN),  # reported weak with three or more images
+    Family("qwen2_vl", strategy="describe", placeholder=_QWEN, box_format="qwen2-vl"),
+    # Reported weak with three or more images
+    Family("qwen2_5_vl", strategy="describe", placeholder=_QWEN, box_format="qwen2.5-vl"),
     Family("qwen2_5_omni_thinker", strategy="describe", placeholder="<|vision_bos|><|IMAGE|><|vision_eos|>"),
     Family("qwen3_vl", placeholder=_QWEN),
     Family("qwen3_vl_moe", placeholder=_QWEN),
@@ -72,12 +75,13 @@ _TABLE = (
     Family("glm46v", placeholder=_GLM),
     Family("mistral3"),
     Family("kimi_k25"),
-    # 256 tokens for an image of any size
-    Family("internvl", settings=_ONE_PATCH),
-    Family("gemma3", view_size=896, settings=_NO_CROPS, placeholder="<start_of_image>"),
+    # At most 256 tokens for an image
+    Family("internvl", settings=_ONE_PATCH, box_format="internvl"),
+    Family("gemma3", view_size=896, settings=_NO_CROPS, placeholder="<start_of_image>", box_format="gemma"),
     Family("gemma3n", view_size=768),
     Family("ovis2", settings=_ONE_PATCH),
     Family("cohere2_vision", view_size=512, settings=_ONE_PATCH),
+    Family("lfm2_vl", view_size=512, settings=_UNTILED),
     Family("perception_lm", settings=_ONE_TILE),
     Family("aria", view_size=490, settings=MappingProxyType({"split_image": False})),
     Family("llama4", view_size=336, settings=MappingProxyType({"max_patches": 1})),
@@ -86,7 +90,6 @@ _TABLE = (
     Family("idefics2", settings=_UNTILED),
     Family("idefics3", view_size=364, settings=_UNTILED),
     Family("aya_vision", view_size=364, settings=_ONE_PATCH),
-    Family("lfm2_vl", view_size=512, settings=_UNTILED),
     # All images stand before the text of a message: labels in the images, too
     Family("llava", view_size=336, strategy="describe", labels="both"),  # trained with one image; 576 tokens
     Family("vipllava", view_size=336, strategy="describe", labels="both"),
@@ -98,7 +101,15 @@ _TABLE = (
     Family("janus", view_size=384),
     # One image in a prompt
     Family("mllama", view_size=560, strategy="describe", max_images=1, expands=False),  # reads the last image only
-    Family("paligemma", strategy="describe", labels="both", max_images=1, needs_image=True, plain=True),
+    Family(
+        "paligemma",
+        strategy="describe",
+        labels="both",
+        max_images=1,
+        needs_image=True,
+        plain=True,
+        box_format="paligemma",
+    ),
     Family(
         "got_ocr2", view_size=1024, strategy="describe", labels="both", max_images=1, needs_image=True, two_steps=True
     ),
