@@ -40,6 +40,7 @@ def test_inventory():
 #: Public names of every folder; a change here is a change of the public surface.
 FOLDERS = {
     "asking": "Answer Answerer default_checkpoint",
+    "asking.endpoint": "",
     "cli": "main run",
     "conversion": "CheckpointError Conversion convert_lightning_checkpoint",
     "data": "Example TableError check_csv read_examples",

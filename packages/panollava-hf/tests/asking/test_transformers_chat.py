@@ -339,3 +339,25 @@ def test_noise_has_other_answers_than_a_flat_image(chat):
     answerer = Answerer(chat, view_size=56)
     answers = {answerer.answer(image, "Where?", max_new_tokens=8).text for image in (noise, panorama())}
     assert len(answers) == 2
+
+
+def test_reasoning_is_not_streamed(chat, monkeypatch):
+    """A model that thinks first: its thoughts are kept apart, also while it writes."""
+    said = "<think>Red, a door.</think>A door."
+    ids = chat.processor.tokenizer(said, add_special_tokens=False)["input_ids"]
+
+    def generate(streamer=None, **inputs):
+        prompt = inputs["input_ids"]
+        whole = torch.cat([prompt, torch.tensor([ids])], 1)
+        if streamer is not None:
+            streamer.put(prompt)
+            for token in ids:
+                streamer.put(torch.tensor([token]))
+            streamer.end()
+        return whole
+
+    monkeypatch.setattr(chat.model, "generate", generate)
+    pieces = []
+    (found,) = chat.reply([ask()], on_text=pieces.append)
+    assert (found.text, found.reasoning, found.new_tokens) == ("A door.", "Red, a door.", len(ids))
+    assert "".join(pieces) == "A door."

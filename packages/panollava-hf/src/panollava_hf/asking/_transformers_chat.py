@@ -12,10 +12,11 @@ from transformers import TextStreamer
 from panollava_hf._console import note
 from panollava_hf._errors import ChatError, boundary
 from panollava_hf._loading import quiet
-from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request, without_reasoning
+from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request
 from panollava_hf.asking._families import Family, family_of
 from panollava_hf.asking._fingerprint import fingerprint
 from panollava_hf.asking._generation import max_positions
+from panollava_hf.asking._reasoning import Visible, without_reasoning
 from panollava_hf.asking._transformers_inputs import Inputs, count_images
 from panollava_hf.asking._transformers_load import load_parts
 
@@ -146,7 +147,10 @@ class TransformersChat:
             settings = {**dict.fromkeys(_SAMPLING), **settings}
         settings.setdefault("pad_token_id", self.processor.tokenizer.pad_token_id)
         streams = on_text is not None and settings.get("num_beams", 1) == 1
-        streamer = _Streamer(self.processor.tokenizer, on_text) if on_text is not None and streams else None
+        visible = Visible(self.name)
+        streamer = None
+        if on_text is not None and streams:
+            streamer = _Streamer(self.processor.tokenizer, lambda piece: _hand_over(visible.add(piece), on_text))
         try:
             with self._foreign("no answer", "try fewer or smaller views (--view-size, --strategy describe)"), quiet():
                 ids = self.model.generate(
@@ -164,8 +168,8 @@ class TransformersChat:
                 whole = self.processor.tokenizer.decode(row[:count], skip_special_tokens=True)
             text, reasoning = without_reasoning(whole)
             replies.append(Reply(text, length, image, count, reasoning))
-        if on_text is not None and not streams:
-            on_text(replies[0].text)
+        if on_text is not None:
+            _hand_over(visible.end(replies[0].text), on_text)
         return replies
 
     def drop_unread(self, inputs: Any) -> None:
@@ -236,6 +240,11 @@ class TransformersChat:
     def _foreign(self, problem: str, remedy: str) -> Any:
         """The boundary of a call of another library."""
         return _memory_boundary(self.name, self.device, problem, remedy)
+
+
+def _hand_over(text: str, on_text: OnText) -> None:
+    if text:
+        on_text(text)
 
 
 class _CallbackError(BaseException):
