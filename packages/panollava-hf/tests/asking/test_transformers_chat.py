@@ -157,6 +157,16 @@ def test_devices_and_types(folder):
     assert TransformersChat.load(str(folder)).device.startswith(found.type)
 
 
+def test_the_cost_is_known_without_the_weights(folder, chat, tmp_path):
+    for path in folder.iterdir():
+        if path.suffix != ".safetensors":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    light = TransformersChat.load(str(tmp_path), weights=False)
+    assert light.count(ask(images=3)) == chat.count(ask(images=3))
+    with pytest.raises(ValueError, match="it can only count tokens"):
+        light.reply([ask()])
+
+
 def test_a_model_that_was_placed_or_quantised_is_not_moved_by_us(folder, monkeypatch):
     pytest.importorskip("accelerate")
     move, callers = InternVLForConditionalGeneration.to, []

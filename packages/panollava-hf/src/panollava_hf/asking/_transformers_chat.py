@@ -60,6 +60,7 @@ class TransformersChat:
         dtype: str | torch.dtype | None = None,
         device_map: Any = None,
         batch_size: int = 4,
+        weights: bool = True,
     ) -> Self:
         """Load a model and its processor.
 
@@ -69,12 +70,13 @@ class TransformersChat:
             dtype: Floating-point type, for example `"bfloat16"`; None keeps the stored type.
             device_map: As in `from_pretrained`, for example `"auto"`; it places the model instead of `device`.
             batch_size: Requests that are answered together.
+            weights: False reads the settings alone: then `count` works, for estimates of the cost, but not `reply`.
 
         Raises:
             ModelError: It is missing, damaged, incomplete, or not an image-text-to-text model of transformers.
             ValueError: `device` and `device_map` are both given, or `batch_size` is not positive.
         """
-        model, processor = load_parts(name, device=device, dtype=dtype, device_map=device_map)
+        model, processor = load_parts(name, device=device, dtype=dtype, device_map=device_map, weights=weights)
         return cls(model, processor, name, batch_size=batch_size)
 
     @property
@@ -96,8 +98,10 @@ class TransformersChat:
         """Reply to several requests, in order; see `Chat.reply`.
 
         Raises:
-            ValueError: Several requests are to be streamed.
+            ValueError: Several requests are to be streamed, or the model was loaded without its weights.
         """
+        if all(parameter.is_meta for parameter in self.model.parameters()):
+            raise ValueError(f"{self.name} was loaded without its weights; it can only count tokens")
         if on_text is not None and len(requests) != 1:
             raise ValueError(f"one request can be streamed at a time, got {len(requests)}")
         # Rows of a batch share their settings. Prompts of equal numbers of images have about the same length.
@@ -130,9 +134,9 @@ class TransformersChat:
         try:
             return list(self._answered(requests, on_text))
         except ChatError as error:
-            problem = error.with_traceback(None)  # the frames hold tensors of the batch
-        if len(requests) == 1:
-            return [problem]
+            if len(requests) == 1:
+                return [_without_frames(error)]
+        # Here the error is gone, and with it the tensors of the batch, which its frames held.
         return [reply for request in requests for reply in self._batch([request], None)]
 
     @torch.inference_mode()
@@ -163,7 +167,7 @@ class TransformersChat:
             ids = ids[:, prompt.shape[1] :]  # most models return the prompt, too
         replies = []
         for row, length, image in zip(ids.tolist(), lengths, images, strict=True):
-            count = self._new_tokens(row)
+            count = self._new_tokens(row, settings.get("eos_token_id"))
             with self._foreign("its reply cannot be decoded", "use the tokenizer that was saved with the model"):
                 whole = self.processor.tokenizer.decode(row[:count], skip_special_tokens=True)
             text, reasoning = without_reasoning(whole)
@@ -226,9 +230,9 @@ class TransformersChat:
         mask = inputs.get("attention_mask")
         return [inputs["input_ids"].shape[1]] * len(inputs["input_ids"]) if mask is None else mask.sum(1).tolist()
 
-    def _new_tokens(self, row: list[int]) -> int:
+    def _new_tokens(self, row: list[int], ends: int | list[int] | None) -> int:
         """Number of generated tokens: up to and with the first token that ends a reply."""
-        ends = self.model.generation_config.eos_token_id
+        ends = self.model.generation_config.eos_token_id if ends is None else ends
         ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
         return next((place + 1 for place, token in enumerate(row) if token in ends), len(row))
 
@@ -240,6 +244,15 @@ class TransformersChat:
     def _foreign(self, problem: str, remedy: str) -> Any:
         """The boundary of a call of another library."""
         return _memory_boundary(self.name, self.device, problem, remedy)
+
+
+def _without_frames(error: ChatError) -> ChatError:
+    """An error that will be kept, without the frames of what caused it: they hold tensors on the device."""
+    cause: BaseException | None = error
+    while cause is not None:
+        cause.__traceback__ = None
+        cause = cause.__cause__ or cause.__context__
+    return error
 
 
 def _hand_over(text: str, on_text: OnText) -> None:

@@ -27,6 +27,7 @@ def load_parts(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     device_map: Any = None,
+    weights: bool = True,
 ) -> tuple[Any, Any]:
     """The model, on its device, and its processor. Code of the folder is never run.
 
@@ -35,6 +36,7 @@ def load_parts(
         device: Device of the model; None is the accelerator of this machine, else the CPU.
         dtype: Floating-point type; None keeps the stored one.
         device_map: As in `from_pretrained`; it places the model instead of `device`.
+        weights: False gives a model without weights, on the meta device; of a Hub id only the settings are read.
 
     Raises:
         ModelError: It is missing, of another kind, damaged or incomplete, or cannot be put on the device.
@@ -44,6 +46,10 @@ def load_parts(
         raise ValueError("device and device_map both say where the model goes; pass one of them")
     wanted, kind = _device(device), _dtype(dtype)
     config = load_config(name)
+    if not weights:
+        processor = _load_processor(name, find_source(name, "settings"))
+        with boundary(ModelError, f"the model {name} cannot be built", EXPECTED), quiet(), torch.device("meta"):
+            return AutoModelForImageTextToText.from_config(config, trust_remote_code=False), processor
     folder = find_source(name)
     check_weights(folder)
     safe = any(path.suffix == ".safetensors" for path in weight_files(folder))
