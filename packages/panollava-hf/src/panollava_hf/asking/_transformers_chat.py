@@ -1,29 +1,26 @@
 """Image-text-to-text models of transformers as a `Chat`."""
 
 import inspect
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
 from torch import Tensor
-from transformers import TextStreamer
 
 from panollava_hf._console import note
-from panollava_hf._errors import ChatError, boundary
+from panollava_hf._errors import ChatError
 from panollava_hf._loading import quiet
 from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request
 from panollava_hf.asking._families import Family, family_of
 from panollava_hf.asking._fingerprint import fingerprint
 from panollava_hf.asking._generation import max_positions
 from panollava_hf.asking._reasoning import Visible, without_reasoning
+from panollava_hf.asking._transformers_calls import CallbackError, Streamer, hand_over, memory_boundary, without_frames
 from panollava_hf.asking._transformers_inputs import Inputs, count_images
 from panollava_hf.asking._transformers_load import load_parts
 
 #: Settings of sampling that a checkpoint may store, and that greedy decoding does not use.
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
-#: What PyTorch says where memory is short, besides its own class of error.
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 class TransformersChat:
@@ -135,7 +132,7 @@ class TransformersChat:
             return list(self._answered(requests, on_text))
         except ChatError as error:
             if len(requests) == 1:
-                return [_without_frames(error)]
+                return [without_frames(error)]
         # Here the error is gone, and with it the tensors of the batch, which its frames held.
         return [reply for request in requests for reply in self._batch([request], None)]
 
@@ -154,13 +151,13 @@ class TransformersChat:
         visible = Visible(self.name)
         streamer = None
         if on_text is not None and streams:
-            streamer = _Streamer(self.processor.tokenizer, lambda piece: _hand_over(visible.add(piece), on_text))
+            streamer = Streamer(self.processor.tokenizer, lambda piece: hand_over(visible.add(piece), on_text))
         try:
             with self._foreign("no answer", "try fewer or smaller views (--view-size, --strategy describe)"), quiet():
                 ids = self.model.generate(
                     **inputs.to(self._input_device(), self.model.dtype), **settings, streamer=streamer
                 )
-        except _CallbackError as error:
+        except CallbackError as error:
             raise error.cause from None
         prompt = inputs["input_ids"].to(ids.device)
         if ids.shape[1] >= prompt.shape[1] and torch.equal(ids[:, : prompt.shape[1]], prompt):
@@ -173,7 +170,7 @@ class TransformersChat:
             text, reasoning = without_reasoning(whole)
             replies.append(Reply(text, length, image, count, reasoning))
         if on_text is not None:
-            _hand_over(visible.end(replies[0].text), on_text)
+            hand_over(visible.end(replies[0].text), on_text)
         return replies
 
     def drop_unread(self, inputs: Any) -> None:
@@ -243,59 +240,4 @@ class TransformersChat:
 
     def _foreign(self, problem: str, remedy: str) -> Any:
         """The boundary of a call of another library."""
-        return _memory_boundary(self.name, self.device, problem, remedy)
-
-
-def _without_frames(error: ChatError) -> ChatError:
-    """An error that will be kept, without the frames of what caused it: they hold tensors on the device."""
-    cause: BaseException | None = error
-    while cause is not None:
-        cause.__traceback__ = None
-        cause = cause.__cause__ or cause.__context__
-    return error
-
-
-def _hand_over(text: str, on_text: OnText) -> None:
-    if text:
-        on_text(text)
-
-
-class _CallbackError(BaseException):
-    """Carries an error of the caller's `on_text` through the boundary around `generate`."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
-
-
-class _Streamer(TextStreamer):
-    """Hands over text as it is generated."""
-
-    def __init__(self, tokenizer: Any, on_text: OnText) -> None:
-        super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
-        self._on_text = on_text
-
-    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
-        if not text:
-            return
-        try:
-            self._on_text(text)
-        except Exception as error:
-            raise _CallbackError(error) from error
-
-
-@contextmanager
-def _memory_boundary(name: str, device: str, problem: str, remedy: str) -> Iterator[None]:
-    """The boundary of a call of another library, with a remedy of its own for a lack of memory."""
-    with boundary(ChatError, f"{name}: {problem}", remedy):
-        try:
-            yield
-        except (MemoryError, RuntimeError) as error:
-            text = str(error)
-            full = isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in text for sign in _NO_MEMORY)
-            if not full:
-                raise
-            raise ChatError(
-                f"{name}: there is not enough memory on {device}; use a smaller --view-size, --strategy describe, "
-                "--dtype bfloat16 or a smaller model"
-            ) from error
+        return memory_boundary(self.name, self.device, problem, remedy)
