@@ -337,8 +337,18 @@ def test_a_checkpoint_without_a_chat_template(parts, monkeypatch, capsys):
     assert isinstance(chat.reply([request])[0], Reply)
 
 
-def test_a_chat_template_for_text_alone(parts, monkeypatch, capsys):
-    monkeypatch.setattr(parts[1], "chat_template", "{% for m in messages %}{{ m.role + m.content }}{% endfor %}")
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for m in messages %}{{ m.role + m.content }}{% endfor %}",
+        "{% for m in messages %}{{ m.role }}{{ m.content }}{% endfor %}",
+        "{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}",
+        "{% for m in messages",
+    ],
+    ids=["raises", "writes the list", "leaves out images", "is damaged"],
+)
+def test_a_chat_template_for_text_alone(parts, template, monkeypatch, capsys):
+    monkeypatch.setattr(parts[1], "chat_template", template)
     chat = TransformersChat(*parts, "text")
     assert "has no chat template for images" in capsys.readouterr().err
     assert isinstance(chat.reply([ask()])[0], Reply)

@@ -124,12 +124,12 @@ class Inputs:
     def _template(self) -> str | None:
         """None for the processor's own chat template, else ours."""
         try:
-            text = self._trial(None, [])
+            text, bare = self._trial([]), self._trial([], images=0)
         except ModelError:
             raise
         except Exception:  # there is none, or it is for text alone: whatever it raises, ours is used and announced
-            text = ""
-        if _BEFORE in text and _AFTER in text and "'type'" not in text:
+            text = bare = ""
+        if _BEFORE in text and _AFTER in text and "'type'" not in text and text != bare:
             return None
         note(
             f"{self.name} has no chat template: its prompts are images and text without roles."
@@ -144,15 +144,15 @@ class Inputs:
         if self.template is not None:
             return False
         try:
-            return _SYSTEM in self._trial(None, [{"role": "system", "content": [{"type": "text", "text": _SYSTEM}]}])
+            return _SYSTEM in self._trial([{"role": "system", "content": [{"type": "text", "text": _SYSTEM}]}])
         except Exception:  # the template refuses the role, in its own words
             return False
 
-    def _trial(self, template: str | None, start: list[Message]) -> str:
-        content = [{"type": "text", "text": _BEFORE}, {"type": "image"}, {"type": "text", "text": _AFTER}]
+    def _trial(self, start: list[Message], *, images: int = 1) -> str:
+        content = [{"type": "text", "text": _BEFORE}, *[{"type": "image"}] * images, {"type": "text", "text": _AFTER}]
         conversation = [*start, {"role": "user", "content": content}]
         apply = self.processor.apply_chat_template
-        options = {"chat_template": template, "add_generation_prompt": True, "tokenize": False}
+        options = {"add_generation_prompt": True, "tokenize": False}
         try:
             return within(TEMPLATE_SECONDS, lambda: str(apply(conversation, **options)))
         except TimeoutError as error:
