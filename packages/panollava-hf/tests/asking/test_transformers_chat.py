@@ -157,6 +157,16 @@ def test_devices_and_types(folder):
     assert TransformersChat.load(str(folder)).device.startswith(found.type)
 
 
+def test_the_cost_is_known_without_the_weights(folder, chat, tmp_path):
+    for path in folder.iterdir():
+        if path.suffix != ".safetensors":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    light = TransformersChat.load(str(tmp_path), weights=False)
+    assert light.count(ask(images=3)) == chat.count(ask(images=3))
+    with pytest.raises(ValueError, match="it can only count tokens"):
+        light.reply([ask()])
+
+
 def test_a_model_that_was_placed_or_quantised_is_not_moved_by_us(folder, monkeypatch):
     pytest.importorskip("accelerate")
     move, callers = InternVLForConditionalGeneration.to, []
@@ -327,8 +337,18 @@ def test_a_checkpoint_without_a_chat_template(parts, monkeypatch, capsys):
     assert isinstance(chat.reply([request])[0], Reply)
 
 
-def test_a_chat_template_for_text_alone(parts, monkeypatch, capsys):
-    monkeypatch.setattr(parts[1], "chat_template", "{% for m in messages %}{{ m.role + m.content }}{% endfor %}")
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for m in messages %}{{ m.role + m.content }}{% endfor %}",
+        "{% for m in messages %}{{ m.role }}{{ m.content }}{% endfor %}",
+        "{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}",
+        "{% for m in messages",
+    ],
+    ids=["raises", "writes the list", "leaves out images", "is damaged"],
+)
+def test_a_chat_template_for_text_alone(parts, template, monkeypatch, capsys):
+    monkeypatch.setattr(parts[1], "chat_template", template)
     chat = TransformersChat(*parts, "text")
     assert "has no chat template for images" in capsys.readouterr().err
     assert isinstance(chat.reply([ask()])[0], Reply)
@@ -339,3 +359,25 @@ def test_noise_has_other_answers_than_a_flat_image(chat):
     answerer = Answerer(chat, view_size=56)
     answers = {answerer.answer(image, "Where?", max_new_tokens=8).text for image in (noise, panorama())}
     assert len(answers) == 2
+
+
+def test_reasoning_is_not_streamed(chat, monkeypatch):
+    """A model that thinks first: its thoughts are kept apart, also while it writes."""
+    said = "<think>Red, a door.</think>A door."
+    ids = chat.processor.tokenizer(said, add_special_tokens=False)["input_ids"]
+
+    def generate(streamer=None, **inputs):
+        prompt = inputs["input_ids"]
+        whole = torch.cat([prompt, torch.tensor([ids])], 1)
+        if streamer is not None:
+            streamer.put(prompt)
+            for token in ids:
+                streamer.put(torch.tensor([token]))
+            streamer.end()
+        return whole
+
+    monkeypatch.setattr(chat.model, "generate", generate)
+    pieces = []
+    (found,) = chat.reply([ask()], on_text=pieces.append)
+    assert (found.text, found.reasoning, found.new_tokens) == ("A door.", "Red, a door.", len(ids))
+    assert "".join(pieces) == "A door."

@@ -149,7 +149,9 @@ def _lfm2_vl():
 def _deepseek_vl():
     tok = tokenizer({"image_token": "<image_placeholder>"}, bos=True, old_class="LlamaTokenizerFast")
     processor = transformers.DeepseekVLProcessor(
-        image_processor=images("DeepseekVLImageProcessor")(size={"height": 56, "width": 56}),
+        image_processor=images("DeepseekVLImageProcessor")(
+            size={"height": 56, "width": 56}, image_mean=[0.5] * 3, image_std=[0.5] * 3
+        ),
         tokenizer=tok,
         num_image_tokens=16,
         chat_template=WITH_BOS.replace("IMAGE", "<image_placeholder>"),

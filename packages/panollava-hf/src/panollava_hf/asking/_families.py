@@ -1,7 +1,8 @@
 """What each family of vision-language models does best with the views of a panorama: one table.
 
 A view is shown at the size at which more pixels would only be more tokens. Settings switch off what cuts an image into
-tiles, because a view is already a tile. Token counts were measured with the processors of transformers 5.24.
+tiles, because a view is already a tile. Token counts were measured with the processors of transformers 5.24. `describe`
+is the default of families that were trained with one image in a prompt, or are weak with several.
 """
 
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ class Family:
         placeholder: What stands for an image in a text, if that is not the processor's `image_token`.
         reads_panoramas: It cuts its own views from a panorama, as PanoLLaVA does; `views` is its only strategy.
         known: Whether it is in the table.
+        box_format: How it writes boxes, one of `_boxes.BOX_FORMATS`.
     """
 
     name: str = ""
@@ -45,6 +47,7 @@ class Family:
     placeholder: str | None = None
     reads_panoramas: bool = False
     known: bool = True
+    box_format: str = "qwen3-vl"
 
 
 _QWEN = "<|vision_start|><|image_pad|><|vision_end|>"
@@ -57,8 +60,9 @@ _ONE_TILE = MappingProxyType({"vision_input_type": "vanilla"})  # images of diff
 _TABLE = (
     Family("panollava", max_images=1, reads_panoramas=True),
     # Qwen: a token for 28 pixels squared, from Qwen3-VL on 32
-    Family("qwen2_vl", strategy="describe", placeholder=_QWEN),
-    Family("qwen2_5_vl", strategy="describe", placeholder=_QWEN),  # reported weak with three or more images
+    Family("qwen2_vl", strategy="describe", placeholder=_QWEN, box_format="qwen2-vl"),
+    # Reported weak with three or more images
+    Family("qwen2_5_vl", strategy="describe", placeholder=_QWEN, box_format="qwen2.5-vl"),
     Family("qwen2_5_omni_thinker", strategy="describe", placeholder="<|vision_bos|><|IMAGE|><|vision_eos|>"),
     Family("qwen3_vl", placeholder=_QWEN),
     Family("qwen3_vl_moe", placeholder=_QWEN),
@@ -71,12 +75,13 @@ _TABLE = (
     Family("glm46v", placeholder=_GLM),
     Family("mistral3"),
     Family("kimi_k25"),
-    # 256 tokens for an image of any size
-    Family("internvl", settings=_ONE_PATCH),
-    Family("gemma3", view_size=896, settings=_NO_CROPS, placeholder="<start_of_image>"),
+    # At most 256 tokens for an image
+    Family("internvl", settings=_ONE_PATCH, box_format="internvl"),
+    Family("gemma3", view_size=896, settings=_NO_CROPS, placeholder="<start_of_image>", box_format="gemma"),
     Family("gemma3n", view_size=768),
     Family("ovis2", settings=_ONE_PATCH),
     Family("cohere2_vision", view_size=512, settings=_ONE_PATCH),
+    Family("lfm2_vl", view_size=512, settings=_UNTILED),
     Family("perception_lm", settings=_ONE_TILE),
     Family("aria", view_size=490, settings=MappingProxyType({"split_image": False})),
     Family("llama4", view_size=336, settings=MappingProxyType({"max_patches": 1})),
@@ -85,27 +90,49 @@ _TABLE = (
     Family("idefics2", settings=_UNTILED),
     Family("idefics3", view_size=364, settings=_UNTILED),
     Family("aya_vision", view_size=364, settings=_ONE_PATCH),
-    Family("lfm2_vl", view_size=512, settings=_UNTILED),
     # All images stand before the text of a message: labels in the images, too
-    Family("llava", view_size=336, labels="both"),
-    Family("vipllava", view_size=336, labels="both"),
-    Family("llava_next", view_size=336, strategy="describe", labels="both"),  # 1176 tokens for a view
-    Family("llava_onevision", view_size=384, labels="both"),
+    Family("llava", view_size=336, strategy="describe", labels="both"),  # trained with one image; 576 tokens
+    Family("vipllava", view_size=336, strategy="describe", labels="both"),
+    Family("llava_next", view_size=336, strategy="describe", labels="both"),  # 1176 tokens, at 448 pixels 2928
+    Family("llava_onevision", view_size=384, labels="both"),  # 730 tokens in prompts of several images, 1485 for one
     # 576 tokens for an image of any size
     Family("deepseek_vl", view_size=384),
     Family("deepseek_vl_hybrid", view_size=768),
     Family("janus", view_size=384),
     # One image in a prompt
     Family("mllama", view_size=560, strategy="describe", max_images=1, expands=False),  # reads the last image only
-    Family("paligemma", strategy="describe", labels="both", max_images=1, needs_image=True, plain=True),
+    Family(
+        "paligemma",
+        strategy="describe",
+        labels="both",
+        max_images=1,
+        needs_image=True,
+        plain=True,
+        box_format="paligemma",
+    ),
     Family(
         "got_ocr2", view_size=1024, strategy="describe", labels="both", max_images=1, needs_image=True, two_steps=True
     ),
-    Family("blip-2", view_size=224, strategy="describe", labels="both", max_images=1, needs_image=True, plain=True),
     Family(
-        "instructblip", view_size=224, strategy="describe", labels="both", max_images=1, needs_image=True, plain=True
+        "blip-2",
+        view_size=224,
+        strategy="describe",
+        labels="both",
+        max_images=1,
+        needs_image=True,
+        plain=True,
+        placeholder="",
     ),
-    Family("fuyu", strategy="describe", labels="both", max_images=1, needs_image=True, plain=True, placeholder=""),
+    Family(
+        "instructblip",
+        view_size=224,
+        strategy="describe",
+        labels="both",
+        max_images=1,
+        needs_image=True,
+        plain=True,
+        placeholder="",
+    ),
 )
 FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in _TABLE})
 
@@ -114,6 +141,7 @@ NO_CHAT: Mapping[str, str] = MappingProxyType(
     {
         "blip": "writes captions",
         "git": "writes captions",
+        "fuyu": "takes prompts of its own form",
         "kosmos-2": "writes captions with boxes",
         "kosmos-2.5": "reads text in documents",
         "pix2struct": "reads screens and documents",

@@ -1,28 +1,26 @@
 """Image-text-to-text models of transformers as a `Chat`."""
 
 import inspect
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
 from torch import Tensor
-from transformers import TextStreamer
 
 from panollava_hf._console import note
-from panollava_hf._errors import ChatError, boundary
+from panollava_hf._errors import ChatError
 from panollava_hf._loading import quiet
-from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request, without_reasoning
+from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request
 from panollava_hf.asking._families import Family, family_of
 from panollava_hf.asking._fingerprint import fingerprint
 from panollava_hf.asking._generation import max_positions
+from panollava_hf.asking._reasoning import Visible, without_reasoning
+from panollava_hf.asking._transformers_calls import CallbackError, Streamer, hand_over, memory_boundary, without_frames
 from panollava_hf.asking._transformers_inputs import Inputs, count_images
 from panollava_hf.asking._transformers_load import load_parts
 
 #: Settings of sampling that a checkpoint may store, and that greedy decoding does not use.
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
-#: What PyTorch says where memory is short, besides its own class of error.
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 class TransformersChat:
@@ -59,6 +57,7 @@ class TransformersChat:
         dtype: str | torch.dtype | None = None,
         device_map: Any = None,
         batch_size: int = 4,
+        weights: bool = True,
     ) -> Self:
         """Load a model and its processor.
 
@@ -68,12 +67,13 @@ class TransformersChat:
             dtype: Floating-point type, for example `"bfloat16"`; None keeps the stored type.
             device_map: As in `from_pretrained`, for example `"auto"`; it places the model instead of `device`.
             batch_size: Requests that are answered together.
+            weights: False reads the settings alone: then `count` works, for estimates of the cost, but not `reply`.
 
         Raises:
             ModelError: It is missing, damaged, incomplete, or not an image-text-to-text model of transformers.
             ValueError: `device` and `device_map` are both given, or `batch_size` is not positive.
         """
-        model, processor = load_parts(name, device=device, dtype=dtype, device_map=device_map)
+        model, processor = load_parts(name, device=device, dtype=dtype, device_map=device_map, weights=weights)
         return cls(model, processor, name, batch_size=batch_size)
 
     @property
@@ -95,8 +95,10 @@ class TransformersChat:
         """Reply to several requests, in order; see `Chat.reply`.
 
         Raises:
-            ValueError: Several requests are to be streamed.
+            ValueError: Several requests are to be streamed, or the model was loaded without its weights.
         """
+        if all(parameter.is_meta for parameter in self.model.parameters()):
+            raise ValueError(f"{self.name} was loaded without its weights; it can only count tokens")
         if on_text is not None and len(requests) != 1:
             raise ValueError(f"one request can be streamed at a time, got {len(requests)}")
         # Rows of a batch share their settings. Prompts of equal numbers of images have about the same length.
@@ -129,9 +131,9 @@ class TransformersChat:
         try:
             return list(self._answered(requests, on_text))
         except ChatError as error:
-            problem = error.with_traceback(None)  # the frames hold tensors of the batch
-        if len(requests) == 1:
-            return [problem]
+            if len(requests) == 1:
+                return [without_frames(error)]
+        # Here the error is gone, and with it the tensors of the batch, which its frames held.
         return [reply for request in requests for reply in self._batch([request], None)]
 
     @torch.inference_mode()
@@ -146,26 +148,29 @@ class TransformersChat:
             settings = {**dict.fromkeys(_SAMPLING), **settings}
         settings.setdefault("pad_token_id", self.processor.tokenizer.pad_token_id)
         streams = on_text is not None and settings.get("num_beams", 1) == 1
-        streamer = _Streamer(self.processor.tokenizer, on_text) if on_text is not None and streams else None
+        visible = Visible(self.name)
+        streamer = None
+        if on_text is not None and streams:
+            streamer = Streamer(self.processor.tokenizer, lambda piece: hand_over(visible.add(piece), on_text))
         try:
             with self._foreign("no answer", "try fewer or smaller views (--view-size, --strategy describe)"), quiet():
                 ids = self.model.generate(
                     **inputs.to(self._input_device(), self.model.dtype), **settings, streamer=streamer
                 )
-        except _CallbackError as error:
+        except CallbackError as error:
             raise error.cause from None
         prompt = inputs["input_ids"].to(ids.device)
         if ids.shape[1] >= prompt.shape[1] and torch.equal(ids[:, : prompt.shape[1]], prompt):
             ids = ids[:, prompt.shape[1] :]  # most models return the prompt, too
         replies = []
         for row, length, image in zip(ids.tolist(), lengths, images, strict=True):
-            count = self._new_tokens(row)
+            count = self._new_tokens(row, settings.get("eos_token_id"))
             with self._foreign("its reply cannot be decoded", "use the tokenizer that was saved with the model"):
                 whole = self.processor.tokenizer.decode(row[:count], skip_special_tokens=True)
             text, reasoning = without_reasoning(whole)
             replies.append(Reply(text, length, image, count, reasoning))
-        if on_text is not None and not streams:
-            on_text(replies[0].text)
+        if on_text is not None:
+            hand_over(visible.end(replies[0].text), on_text)
         return replies
 
     def drop_unread(self, inputs: Any) -> None:
@@ -222,9 +227,9 @@ class TransformersChat:
         mask = inputs.get("attention_mask")
         return [inputs["input_ids"].shape[1]] * len(inputs["input_ids"]) if mask is None else mask.sum(1).tolist()
 
-    def _new_tokens(self, row: list[int]) -> int:
+    def _new_tokens(self, row: list[int], ends: int | list[int] | None) -> int:
         """Number of generated tokens: up to and with the first token that ends a reply."""
-        ends = self.model.generation_config.eos_token_id
+        ends = self.model.generation_config.eos_token_id if ends is None else ends
         ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
         return next((place + 1 for place, token in enumerate(row) if token in ends), len(row))
 
@@ -235,45 +240,4 @@ class TransformersChat:
 
     def _foreign(self, problem: str, remedy: str) -> Any:
         """The boundary of a call of another library."""
-        return _memory_boundary(self.name, self.device, problem, remedy)
-
-
-class _CallbackError(BaseException):
-    """Carries an error of the caller's `on_text` through the boundary around `generate`."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
-
-
-class _Streamer(TextStreamer):
-    """Hands over text as it is generated."""
-
-    def __init__(self, tokenizer: Any, on_text: OnText) -> None:
-        super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
-        self._on_text = on_text
-
-    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
-        if not text:
-            return
-        try:
-            self._on_text(text)
-        except Exception as error:
-            raise _CallbackError(error) from error
-
-
-@contextmanager
-def _memory_boundary(name: str, device: str, problem: str, remedy: str) -> Iterator[None]:
-    """The boundary of a call of another library, with a remedy of its own for a lack of memory."""
-    with boundary(ChatError, f"{name}: {problem}", remedy):
-        try:
-            yield
-        except (MemoryError, RuntimeError) as error:
-            text = str(error)
-            full = isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in text for sign in _NO_MEMORY)
-            if not full:
-                raise
-            raise ChatError(
-                f"{name}: there is not enough memory on {device}; use a smaller --view-size, --strategy describe, "
-                "--dtype bfloat16 or a smaller model"
-            ) from error
+        return memory_boundary(self.name, self.device, problem, remedy)

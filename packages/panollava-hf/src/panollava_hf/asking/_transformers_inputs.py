@@ -14,10 +14,11 @@ from PIL import Image
 
 from panollava_hf._compat import PROCESSOR_EXPANDS_PLACEHOLDERS
 from panollava_hf._console import note
-from panollava_hf._errors import ChatError, boundary
-from panollava_hf._loading import quiet
+from panollava_hf._errors import ChatError, ModelError, boundary
+from panollava_hf._loading import TEMPLATE_SECONDS, quiet
 from panollava_hf.asking._chat import Message
 from panollava_hf.asking._families import Family
+from panollava_hf.outside._deadline import within
 
 #: A template for checkpoints without one, in the style of the first LLaVA models.
 ROLES = (
@@ -123,10 +124,12 @@ class Inputs:
     def _template(self) -> str | None:
         """None for the processor's own chat template, else ours."""
         try:
-            text = self._trial(None, [])
+            text, bare = self._trial([]), self._trial([], images=0)
+        except ModelError:
+            raise
         except Exception:  # there is none, or it is for text alone: whatever it raises, ours is used and announced
-            text = ""
-        if _BEFORE in text and _AFTER in text and "'type'" not in text:
+            text = bare = ""
+        if _BEFORE in text and _AFTER in text and "'type'" not in text and text != bare:
             return None
         note(
             f"{self.name} has no chat template: its prompts are images and text without roles."
@@ -141,17 +144,22 @@ class Inputs:
         if self.template is not None:
             return False
         try:
-            return _SYSTEM in self._trial(None, [{"role": "system", "content": [{"type": "text", "text": _SYSTEM}]}])
+            return _SYSTEM in self._trial([{"role": "system", "content": [{"type": "text", "text": _SYSTEM}]}])
         except Exception:  # the template refuses the role, in its own words
             return False
 
-    def _trial(self, template: str | None, start: list[Message]) -> str:
-        content = [{"type": "text", "text": _BEFORE}, {"type": "image"}, {"type": "text", "text": _AFTER}]
+    def _trial(self, start: list[Message], *, images: int = 1) -> str:
+        content = [{"type": "text", "text": _BEFORE}, *[{"type": "image"}] * images, {"type": "text", "text": _AFTER}]
         conversation = [*start, {"role": "user", "content": content}]
-        text: str = self.processor.apply_chat_template(
-            conversation, chat_template=template, add_generation_prompt=True, tokenize=False
-        )
-        return text
+        apply = self.processor.apply_chat_template
+        options = {"add_generation_prompt": True, "tokenize": False}
+        try:
+            return within(TEMPLATE_SECONDS, lambda: str(apply(conversation, **options)))
+        except TimeoutError as error:
+            raise ModelError(
+                f"{self.name}: its chat template does not end within {TEMPLATE_SECONDS:g} seconds; "
+                "use the file that was saved with the model"
+            ) from error
 
     def _placeholder(self) -> str:
         """What stands for an image in a text."""

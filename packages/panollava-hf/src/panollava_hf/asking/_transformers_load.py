@@ -8,13 +8,14 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor,
 from transformers import __version__ as transformers_version
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from panollava_hf._errors import ModelError, boundary
+from panollava_hf._errors import ModelError, boundary, one_line
 from panollava_hf._loading import AGAIN, quiet
 from panollava_hf._shown import shown
 from panollava_hf.asking._families import NO_CHAT
 from panollava_hf.outside._checkpoint_folder import without_config
 from panollava_hf.outside._hub_source import find_source
 from panollava_hf.outside._json_file import read_object
+from panollava_hf.outside._tokenizer_file import check_tokenizer
 from panollava_hf.outside._weight_files import check_weights, require_whole, weight_files
 
 EXPECTED = "expected an image-text-to-text model of transformers"
@@ -26,6 +27,7 @@ def load_parts(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     device_map: Any = None,
+    weights: bool = True,
 ) -> tuple[Any, Any]:
     """The model, on its device, and its processor. Code of the folder is never run.
 
@@ -34,6 +36,7 @@ def load_parts(
         device: Device of the model; None is the accelerator of this machine, else the CPU.
         dtype: Floating-point type; None keeps the stored one.
         device_map: As in `from_pretrained`; it places the model instead of `device`.
+        weights: False gives a model without weights, on the meta device; of a Hub id only the settings are read.
 
     Raises:
         ModelError: It is missing, of another kind, damaged or incomplete, or cannot be put on the device.
@@ -43,6 +46,10 @@ def load_parts(
         raise ValueError("device and device_map both say where the model goes; pass one of them")
     wanted, kind = _device(device), _dtype(dtype)
     config = load_config(name)
+    if not weights:
+        processor = _load_processor(name, find_source(name, "settings"))
+        with boundary(ModelError, f"the model {name} cannot be built", EXPECTED), quiet(), torch.device("meta"):
+            return AutoModelForImageTextToText.from_config(config, trust_remote_code=False), processor
     folder = find_source(name)
     check_weights(folder)
     safe = any(path.suffix == ".safetensors" for path in weight_files(folder))
@@ -87,14 +94,17 @@ def load_config(name: str) -> PretrainedConfig:
     kind = stored.get("model_type")
     if not isinstance(kind, str) or not kind:
         raise ModelError(f"{name}: its config.json has no model_type; {EXPECTED}")
-    if kind not in CONFIG_MAPPING:
+    try:
+        with quiet():
+            config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # whatever a config raises about its fields
+        if kind in CONFIG_MAPPING:
+            raise ModelError(f"the config.json of {name} cannot be used ({one_line(error)}); {AGAIN}") from error
         own = "its code is in its own repository, which is not run" if "auto_map" in stored else "update transformers"
         raise ModelError(
             f"{name}: transformers {transformers_version} has no model of type {shown(kind)} ({own}); choose another "
             "model, or serve it and pass --base-url"
-        )
-    with boundary(ModelError, f"the config.json of {name} cannot be used", AGAIN), quiet():
-        config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        ) from error
     _require_kind(name, kind, stored, config)
     return config
 
@@ -116,15 +126,14 @@ def _require_kind(name: str, kind: str, stored: dict[str, Any], config: Pretrain
 
 
 def _load_processor(name: str, folder: Path) -> Any:
-    try:
-        with quiet():
-            processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
-    except ImportError as error:  # SmolVLM needs num2words, others timm or torchvision: transformers says which
-        text = " ".join(str(error).split())
-        raise ModelError(f"the processor of {name} needs another package: {text[:200]}") from error
-    except Exception as error:
-        with boundary(ModelError, f"the processor of {name} cannot be loaded", f"its files may be damaged: {AGAIN}"):
-            raise error
+    if (folder / "tokenizer.json").exists():
+        check_tokenizer(folder / "tokenizer.json")
+    with boundary(ModelError, f"the processor of {name} cannot be loaded", f"its files may be damaged: {AGAIN}"):
+        try:
+            with quiet():
+                processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+        except ImportError as error:  # SmolVLM needs num2words, others timm or torchvision: transformers says which
+            raise ModelError(f"the processor of {name} needs another package: {one_line(error)}") from error
     if getattr(processor, "image_processor", None) is None or getattr(processor, "tokenizer", None) is None:
         raise ModelError(
             f"{name}: its processor is a {type(processor).__name__}, which has no image processor or no tokenizer; "
