@@ -114,9 +114,10 @@ class PanoLLaVaChat:
             replies += [self._generated(request) for request in requests]
         elif requests:
             replies += self._batched(requests)
-        for reply in replies if on_text is not None else ():
-            if isinstance(reply, Reply):
-                on_text(reply.text)
+        if on_text is not None:
+            for reply in replies:
+                if isinstance(reply, Reply):
+                    on_text(reply.text)
         return replies
 
     def count(self, request: Request) -> PromptTokens:
