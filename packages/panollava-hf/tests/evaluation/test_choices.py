@@ -67,7 +67,7 @@ def test_a_letter_that_is_also_an_article(reply):
     [
         *("A or B", "(A) or (B)", "A, B", "A / B", "A and B", "Either A or B.", "A. or B.", "The answer is A or B"),
         *("The answer is (A) or (B).", "E", "The answer is E", "Z.", "", " \n", "I cannot tell.", "There is a door."),
-        *("a red door or a blue door", "B. a blue door", "I", "**", "42"),
+        *("a red door or a blue door", "B. a blue door", "I", "**", "42", "( a red", "1 a red", "é"),
     ],
 )
 def test_replies_that_decide_nothing(reply):
@@ -80,6 +80,12 @@ def test_the_text_of_an_option_inside_another_one():
     assert chosen("There is a door", options) == 0
     assert chosen("12", options) == 2
     assert chosen("There are 2 of them", options) == 3
+
+
+@pytest.mark.parametrize("answer", ["\u212a", "ſ", "ß", "\u0130", "(", "é", "1000000000000", ""])
+def test_odd_expected_answers_are_reported(answer):
+    (found,) = expected_options([(readings(answer, OPTIONS[:2]), 2)])
+    assert isinstance(found, TableError)
 
 
 @pytest.mark.parametrize("answer", ["B", "b", "(B)", "b.", "B)", "a red door", "A red door.", "B. a red door"])

@@ -61,8 +61,8 @@ def test_a_dry_run_prints_the_cost_and_writes_nothing(shapes, tmp_path, capsys):
     assert run(["eval", *map(str, arguments)]) == 0
     line = capsys.readouterr().out.strip()
     assert re.fullmatch(
-        r"20 questions about \d panoramas, strategy views: at most 20 calls, [\d,]+ image tokens, [\d,]+ prompt tokens, "
-        r"80 new tokens\.",
+        r"20 questions about \d panoramas, strategy views: at most 20 calls, [\d,]+ image tokens, "
+        r"[\d,]+ prompt tokens, 80 new tokens\.",
         line,
     )
     assert not (tmp_path / "out").exists()

@@ -73,17 +73,17 @@ def readings(answer: str, options: Sequence[str]) -> Readings:
         >>> readings("(b)", ["red", "blue"])
         Readings(text=None, letter=1, number=None)
     """
-    plain = answer.strip()
+    plain = unicodedata.normalize("NFKC", answer).strip()
     letter, number = _LETTER.fullmatch(plain), _NUMBER.fullmatch(plain)
-    place = None if letter is None else ascii_uppercase.index(letter[1].upper())
+    place = None if letter is None else ascii_uppercase.find(letter[1].upper())
     if place is None:  # "B. blue"
         head = re.match(r"\(?([A-Za-z])[.):]\)?\s+(.+)", plain, re.DOTALL)
-        named = None if head is None else ascii_uppercase.index(head[1].upper())
+        named = None if head is None else ascii_uppercase.find(head[1].upper())
         if head is not None and named is not None and named == same_text(head[2], options):
             place = named
     return Readings(
         same_text(plain, options),
-        place if place is not None and place < len(options) else None,
+        place if place is not None and 0 <= place < len(options) else None,
         None if number is None else int(number[1]),
     )
 

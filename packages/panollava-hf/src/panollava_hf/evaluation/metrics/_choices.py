@@ -12,6 +12,8 @@ from panollava_hf.evaluation._normalise import normalise
 from panollava_hf.evaluation._questions import Prediction, Questions
 from panollava_hf.evaluation._results import ALL, MetricResult, percent, table
 
+#: Characters of a long reply that are read, at its start and at its end.
+_START, _END = 500, 3000
 #: Marks of Markdown and LaTeX, and quotes, around a letter.
 _MARKS = re.compile(r"\\boxed|\\text(?:bf)?|[*_`\"'“”‘’{}$]|</?answer>", re.IGNORECASE)
 #: A reply or a line that is only a letter.
@@ -129,6 +131,8 @@ def chosen(reply: str, options: Sequence[str]) -> int | None:
         >>> [chosen(text, options) for text in ("A or B", "C", "I see no door")]
         [None, None, None]
     """
+    if len(reply) > _START + _END:  # the patterns below take quadratic time
+        reply = f"{reply[:_START]}\n{reply[-_END:]}"
     plain = _MARKS.sub(" ", unicodedata.normalize("NFKC", reply))
     lines = [" ".join(line.split()) for line in plain.splitlines() if line.strip()]
     if not lines:
@@ -177,8 +181,8 @@ def _of_line(line: str, options: Sequence[str], *, is_last: bool) -> int | None:
 
 
 def _place(letter: str, options: Sequence[str]) -> int | None:
-    place = ascii_uppercase.index(letter.upper())
-    return place if place < len(options) else None
+    place = ascii_uppercase.find(letter.upper())
+    return place if 0 <= place < len(options) else None
 
 
 def _texts_in(line: str, options: Sequence[str]) -> set[int]:
