@@ -30,12 +30,12 @@ class SphericalBox:
     - `width_deg` <= 180: |atan2(x, z)| <= width / 2 and |atan2(y, z)| <= height / 2, z >= 0. This is what a
       `PerspectiveView` of this direction and field of view sees: each side is an arc of a great circle. The area is
       4 asin(sin(width / 2) · sin(height / 2)).
-    - `width_deg` > 180: |atan2(x, z)| <= width / 2 and |asin(y)| <= height / 2. No flat image is that wide: the left and
-      right sides are still planes through the vertical axis of the box, the upper and lower side are circles of
-      latitude in its frame, y = ± sin(height / 2). The area is 2 · width · sin(height / 2). 360 x 180 is the sphere.
+    - `width_deg` > 180: |atan2(x, z)| <= width / 2 and |asin(y)| <= height / 2. No flat image is that wide: the left
+      and right sides are still planes through the vertical axis of the box, the upper and lower side are circles of
+      latitude in its frame, in the planes y = ± sin(height / 2). The area is 2 · width · sin(height / 2). 360 x 180 is the sphere.
 
-    Boxes of this kind are used by 360VOT (https://arxiv.org/abs/2307.14630) and "Unbiased IoU for Spherical Image Object
-    Detection" (https://doi.org/10.1609/aaai.v36i1.19929).
+    Boxes of this kind are used by 360VOT (https://arxiv.org/abs/2307.14630) and "Unbiased IoU for Spherical Image
+    Object Detection" (https://doi.org/10.1609/aaai.v36i1.19929).
 
     Args:
         yaw_deg: Rotation of the centre to the right in degrees. 0 is the centre column of the panorama.
@@ -134,7 +134,7 @@ class SphericalBox:
         For a box in the centre of a view without roll against it, this is the inverse of `from_view_box`.
 
         Returns:
-            Left, top, right and bottom as fractions of the view's width and height; None if the view sees nothing of it.
+            Left, top, right and bottom as fractions of the view's width and height; None if the view sees none of it.
         """
         if self._wide:
             rays = np.concatenate([self.outline(721), self._grid()])

@@ -25,6 +25,7 @@ class Family:
         max_images: Images that one prompt may hold; None: any number.
         reads_panoramas: It cuts its own views from a panorama, as PanoLLaVA does; `views` is its only strategy.
         known: Whether it is in the table.
+        box_format: How it writes boxes, one of `_boxes.BOX_FORMATS`.
     """
 
     name: str = ""
@@ -35,6 +36,7 @@ class Family:
     max_images: int | None = None
     reads_panoramas: bool = False
     known: bool = True
+    box_format: str = "qwen3-vl"
 
 
 _UNTILED = MappingProxyType({"do_image_splitting": False})
@@ -42,12 +44,12 @@ _ONE_PATCH = MappingProxyType({"crop_to_patches": False})
 
 _TABLE = (
     Family("panollava", max_images=1, reads_panoramas=True),
-    Family("qwen2_vl", strategy="describe"),
-    Family("qwen2_5_vl", strategy="describe"),  # reported weak with three or more images
+    Family("qwen2_vl", strategy="describe", box_format="qwen2-vl"),
+    Family("qwen2_5_vl", strategy="describe", box_format="qwen2.5-vl"),  # reported weak with three or more images
     Family("qwen3_vl"),
     Family("qwen3_vl_moe"),
-    Family("internvl", settings=_ONE_PATCH),
-    Family("gemma3", view_size=896, settings=MappingProxyType({"do_pan_and_scan": False})),
+    Family("internvl", settings=_ONE_PATCH, box_format="internvl"),
+    Family("gemma3", view_size=896, settings=MappingProxyType({"do_pan_and_scan": False}), box_format="gemma"),
     Family("llava", view_size=336, labels="both"),
     Family("llava_next", view_size=336, labels="both"),
     Family("llava_onevision", view_size=384, labels="both"),
@@ -57,7 +59,7 @@ _TABLE = (
     Family("mistral3"),
     Family("aya_vision", view_size=364, settings=_ONE_PATCH),
     Family("mllama", view_size=560, strategy="describe", max_images=1),  # text attends to the last image only
-    Family("paligemma", strategy="describe", labels="both", max_images=1),
+    Family("paligemma", strategy="describe", labels="both", max_images=1, box_format="paligemma"),
 )
 FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in _TABLE})
 
