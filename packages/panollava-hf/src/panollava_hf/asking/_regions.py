@@ -20,12 +20,13 @@ _BORDER = 0.015
 _TWICE = 0.85
 #: Two sightings are one object if, where both views look, their boxes share at least this; more for other labels.
 _SAME, _SAME_WITH_OTHER_LABEL = 0.4, 0.75
-#: A part of an object belongs to a whole one if at least this much of it is inside of the whole one's box.
-_PART = 0.8
+#: A part of an object belongs to a whole one if at least this much of it is inside of the whole one's box, with a margin.
+#: Neighbouring views overlap by more than most objects are wide, so another object would be whole in another view.
+_PART, _PART_MARGIN_DEG = 0.5, 1.5
 #: Final boxes that share more than this are one object.
 _SAME_BOX = 0.6
 #: A box is exact enough if its centre is at most this far from the axis of its view, and it is turned at most by this.
-_OFF_AXIS_DEG, _TURNED_DEG = 12.0, 3.0
+_OFF_AXIS_DEG, _TURNED_DEG = 12.0, 4.0
 #: Samples per side of a box, to measure what two boxes share.
 _SAMPLES = 32
 
@@ -95,10 +96,11 @@ class Sighting:
         cell = (right - left) * width * (bottom - top) * height / _SAMPLES**2
         return rays, cell * depth**3
 
-    def holds(self, rays: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which rays are inside of the box."""
+    def holds(self, rays: NDArray[np.float64], margin_deg: float = 0.0) -> NDArray[np.bool_]:
+        """Which rays are inside of the box, or at most about `margin_deg` outside of it."""
         place, seen = self.camera.rays_to_pixels(rays, (1, 1))
-        left, top, right, bottom = self.box
+        margin = np.deg2rad(margin_deg) / (2 * np.tan(np.deg2rad(self.camera.hfov_deg) / 2))
+        left, top, right, bottom = self.box + margin * np.array([-1, -1, 1, 1])
         x, y = np.nan_to_num(place, nan=-1.0).T
         return np.asarray(seen & (x >= left) & (x <= right) & (y >= top) & (y <= bottom))
 
@@ -150,9 +152,9 @@ def agreement(one: Sighting, other: Sighting) -> float:
 
 
 def covered(part: Sighting, whole: Sighting) -> float:
-    """How much of one box is inside of another one, in [0, 1]."""
+    """How much of one box is inside of another one, with a margin, in [0, 1]."""
     rays, weights = part.samples
-    return float(weights[whole.holds(rays)].sum() / weights.sum())
+    return float(weights[whole.holds(rays, _PART_MARGIN_DEG)].sum() / weights.sum())
 
 
 def best_of(members: Sequence[Sighting]) -> Sighting:
