@@ -29,6 +29,7 @@ FACE = [
     "convert_lightning_checkpoint",
     "default_checkpoint",
     "merge_lora",
+    "panorama_messages",
 ]
 
 
@@ -39,7 +40,7 @@ def test_inventory():
 
 #: Public names of every folder; a change here is a change of the public surface.
 FOLDERS = {
-    "asking": "Answer Answerer default_checkpoint",
+    "asking": "Answer Answerer Budget Conversation Cost default_checkpoint panorama_messages",
     "cli": "main run",
     "conversion": "CheckpointError Conversion convert_lightning_checkpoint",
     "data": "Example TableError check_csv read_examples",

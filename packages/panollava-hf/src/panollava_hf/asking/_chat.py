@@ -27,7 +27,9 @@ class Request:
         final: Whether the reply is the answer for the user, which may be streamed.
         largest: A reply after which the most further calls and tokens follow, for estimates of the cost; None if the
             cost does not depend on the reply.
+        other: Another reply after which more tokens may follow than after `largest`.
         generation: Further arguments of `generate`, such as `temperature`.
+        purpose: What it is for, in a word or two, for reports of the cost.
     """
 
     messages: Sequence[Message]
@@ -36,6 +38,8 @@ class Request:
     final: bool = False
     largest: str | None = None
     generation: Mapping[str, Any] = field(default_factory=dict)
+    other: str | None = None
+    purpose: str = ""
 
 
 @dataclass(frozen=True)

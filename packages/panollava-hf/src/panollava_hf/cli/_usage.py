@@ -26,18 +26,41 @@ def usage_errors(what: str, *kinds: type[Exception]) -> Iterator[None]:
         raise UsageError(f"{what}: {str(error).strip()}") from error
 
 
-def check_model(model: str | None, revision: str | None = None) -> None:
-    """Report what is wrong with a checkpoint before torch is imported: its folder, or a Hub id's config, is looked at.
+def check_model(model: str, origin: str = "--model") -> str:
+    """Report what is wrong with a model before torch is imported: its folder, or a Hub id's config, is looked at.
 
     Args:
-        model: Checkpoint folder or Hub id; None is the embedded checkpoint.
+        model: "embedded", a folder or a Hub id: a PanoLLaVA checkpoint, or an image-text-to-text model of transformers.
+        origin: The option or environment variable that named it, for messages.
+
+    Returns:
+        The `model_type` in its config.
+
+    Raises:
+        UsageError: There is no such folder or model, it reads no images or writes no text, or its files are damaged or
+            incomplete.
+    """
+    from panollava_hf.asking._default_model import EMBEDDED
+    from panollava_hf.outside import _checkpoint_folder
+
+    if model == EMBEDDED:
+        return _checkpoint_folder.MODEL_TYPE
+    try:
+        return _checkpoint_folder.check_answering_model(model)
+    except ModelError as error:
+        raise UsageError(f"{origin} {error}") from error
+
+
+def check_panollava(model: str, revision: str | None = None) -> None:
+    """As `check_model`, for commands that need a PanoLLaVA checkpoint.
+
+    Args:
+        model: Checkpoint folder or Hub id.
         revision: Branch, tag or commit of a model on the Hub.
 
     Raises:
         UsageError: There is no such folder or model, it is of another kind, or its files are damaged or incomplete.
     """
-    if model is None:
-        return
     from panollava_hf.outside._checkpoint_folder import check_checkpoint
 
     try:
