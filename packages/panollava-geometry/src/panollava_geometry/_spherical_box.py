@@ -32,7 +32,8 @@ class SphericalBox:
       4 asin(sin(width / 2) · sin(height / 2)).
     - `width_deg` > 180: |atan2(x, z)| <= width / 2 and |asin(y)| <= height / 2. No flat image is that wide: the left
       and right sides are still planes through the vertical axis of the box, the upper and lower side are circles of
-      latitude in its frame, in the planes y = ± sin(height / 2). The area is 2 · width · sin(height / 2). 360 x 180 is the sphere.
+      latitude in its frame, in the planes y = ± sin(height / 2). The area is 2 · width · sin(height / 2). 360 x 180 is
+      the sphere.
 
     Boxes of this kind are used by 360VOT (https://arxiv.org/abs/2307.14630) and "Unbiased IoU for Spherical Image
     Object Detection" (https://doi.org/10.1609/aaai.v36i1.19929).

@@ -37,8 +37,8 @@ _QUESTIONS = {
     '[{{"bbox_2d": [x0, y0, x1, y1], "label": "…"}}], in pixels.',
     "qwen3-vl": "Locate {what} in this image. Output the bounding box of each in JSON: "
     '[{{"bbox_2d": [x0, y0, x1, y1], "label": "…"}}], with coordinates from 0 to 1000.',
-    "internvl": "Please provide the bounding box of each region this sentence describes: <ref>{what}</ref>. Write each as "
-    "<ref>…</ref><box>[[x0, y0, x1, y1]]</box>, from 0 to 1000.",
+    "internvl": "Please provide the bounding box of each region this sentence describes: <ref>{what}</ref>. Write each "
+    "as <ref>…</ref><box>[[x0, y0, x1, y1]]</box>, from 0 to 1000.",
     "gemma": "Detect {what} in this image. Output the bounding box of each in JSON: "
     '[{{"box_2d": [y0, x0, y1, x1], "label": "…"}}], with coordinates from 0 to 1000.',
     "paligemma": "detect {what}",

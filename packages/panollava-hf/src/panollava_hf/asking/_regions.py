@@ -20,13 +20,15 @@ _BORDER = 0.015
 _TWICE = 0.85
 #: Two sightings are one object if, where both views look, their boxes share at least this; more for other labels.
 _SAME, _SAME_WITH_OTHER_LABEL = 0.4, 0.75
-#: A part of an object belongs to a whole one if at least this much of it is inside of the whole one's box, with a margin.
+#: A part of an object belongs to a whole one if at least this much of it is inside of the whole one's box and a margin.
 #: Neighbouring views overlap by more than most objects are wide, so another object would be whole in another view.
 _PART, _PART_MARGIN_DEG = 0.5, 1.5
 #: Final boxes that share more than this are one object.
 _SAME_BOX = 0.6
-#: A box is exact enough if its centre is at most this far from the axis of its view, and it is turned at most by this.
+#: A box is exact enough if its centre is at most this far from the axis of its view, and its sides are turned against
+#: up and down by at most this. Near a pole "up" changes from degree to degree, so it must be closer.
 _OFF_AXIS_DEG, _TURNED_DEG = 12.0, 4.0
+_NEAR_POLE_DEG, _OFF_AXIS_NEAR_POLE_DEG, _TURNED_NEAR_POLE_DEG = 55.0, 2.5, 0.8
 #: Samples per side of a box, to measure what two boxes share.
 _SAMPLES = 32
 
@@ -80,9 +82,21 @@ class Sighting:
         return float(np.degrees(np.arccos(np.clip(self.region.rotation[:, 2] @ self.camera.rotation[:, 2], -1, 1))))
 
     @property
+    def near_pole(self) -> bool:
+        """Whether the sides of a box turn noticeably with its centre."""
+        return abs(self.region.pitch_deg) > _NEAR_POLE_DEG
+
+    @property
     def settled(self) -> bool:
         """Whether the box is whole and exact."""
-        return not self.cut and self.off_axis_deg <= _OFF_AXIS_DEG and abs(self.region.roll_deg) <= _TURNED_DEG
+        off_axis = _OFF_AXIS_NEAR_POLE_DEG if self.near_pole else _OFF_AXIS_DEG
+        turned = _TURNED_NEAR_POLE_DEG if self.near_pole else _TURNED_DEG
+        return not self.cut and self.off_axis_deg <= off_axis and abs(self.region.roll_deg) <= turned
+
+    @property
+    def doubt(self) -> tuple[bool, float]:
+        """The less, the better does this view show the object: cut, then how far off the axis and turned."""
+        return self.cut, self.off_axis_deg + abs(self.region.roll_deg)
 
     @cached_property
     def samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -158,8 +172,8 @@ def covered(part: Sighting, whole: Sighting) -> float:
 
 
 def best_of(members: Sequence[Sighting]) -> Sighting:
-    """The sighting that shows an object best: whole, then close to the axis of its view."""
-    return min(members, key=lambda s: (s.cut, s.off_axis_deg + 10 * (abs(s.region.roll_deg) > _TURNED_DEG)))
+    """The sighting that shows an object best: whole, then close to the axis of its view and upright."""
+    return min(members, key=lambda sighting: sighting.doubt)
 
 
 def without_parts(groups: Sequence[list[Sighting]]) -> list[list[Sighting]]:
@@ -184,7 +198,7 @@ def regions(groups: Sequence[list[Sighting]], label: str) -> list[Region]:
         label: The label of objects that the model gives none.
     """
     found: list[Region] = []
-    for members in sorted(groups, key=lambda members: (best_of(members).cut, best_of(members).off_axis_deg)):
+    for members in sorted(groups, key=lambda members: best_of(members).doubt):
         best = best_of(members)
         box = best.region if not best.cut else union(members)
         if all(box.iou(other.box) <= _SAME_BOX or best.number == other.view for other in found):
