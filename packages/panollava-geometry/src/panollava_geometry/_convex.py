@@ -60,13 +60,20 @@ def polygon_area(corners: Float[ndarray, "corners 3"]) -> float:
     return float(abs(2 * np.arctan2(determinant, 1 + cosines).sum()))
 
 
-def shared_area(planes: Float[ndarray, "planes 4"]) -> float:
+def shared_area(planes: Float[ndarray, "planes 4"], low: float = -1.0, high: float = 1.0) -> float:
     """Solid angle of what lies inside of all half-spaces, in steradians; small circles are allowed.
 
     On a circle of latitude each half-space leaves out one arc. The length of what the arcs leave is exact, its sum over
     the circles is a midpoint rule.
+
+    Args:
+        planes: Half-spaces.
+        low: The lowest y that counts.
+        high: The highest y that counts.
     """
-    height = (np.arange(_CIRCLES) + 0.5) * (2 / _CIRCLES) - 1
+    if low >= high:
+        return 0.0
+    height = low + (np.arange(_CIRCLES) + 0.5) * ((high - low) / _CIRCLES)
     a, b, c, d = planes.T[:, :, None]
     reach = np.hypot(a, c) * np.sqrt(1 - height**2)
     level = b * height - d
@@ -81,4 +88,4 @@ def shared_area(planes: Float[ndarray, "planes 4"]) -> float:
     starts, ends = np.take_along_axis(starts, order, axis=0), np.take_along_axis(ends, order, axis=0)
     covered = np.maximum.accumulate(np.concatenate([np.zeros((1, _CIRCLES)), ends[:-1]]), axis=0)
     left = 2 * np.pi - np.maximum(ends - np.maximum(starts, covered), 0).sum(axis=0)
-    return float(np.maximum(left, 0).sum() * (2 / _CIRCLES))
+    return float(np.maximum(left, 0).sum() * ((high - low) / _CIRCLES))

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -19,6 +19,10 @@ from panollava_geometry._view_base import check_finite
 _MIN_SIZE_DEG = 1e-6
 #: From this width on, a box is bounded by circles of latitude.
 _HALF_TURN_DEG = 180.0
+#: Up to this size, no two neighbouring corners are opposite to each other, also after clipping.
+_CORNERS_DEG = 179.0
+#: Rays along an outline that find its highest and lowest point.
+_OUTLINE = 721
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class SphericalBox:
                 raise PanoramaError(f"{name} must be between {_MIN_SIZE_DEG} and {most} degrees, got {size}")
 
     @classmethod
-    def from_view_box(cls, view: PerspectiveView, box: tuple[Degrees, Degrees, Degrees, Degrees]) -> Self:
+    def from_view_box(cls, view: PerspectiveView, box: tuple[Degrees, Degrees, Degrees, Degrees]) -> "SphericalBox":
         """The box of a rectangle in a perspective view.
 
         The centre halves both arcs through it that run parallel to the sides of the rectangle in the view; width and
@@ -118,7 +122,7 @@ class SphericalBox:
         return cls._of_frame(view.rotation @ frame, width, height)
 
     @classmethod
-    def _of_frame(cls, rotation: Float[ndarray, "3 3"], width_deg: float, height_deg: float) -> Self:
+    def _of_frame(cls, rotation: Float[ndarray, "3 3"], width_deg: Degrees, height_deg: Degrees) -> "SphericalBox":
         """The box whose right, upper and forward axes are the columns of a rotation matrix."""
         forward = rotation[:, 2]
         flat = math.hypot(forward[0], forward[2])
@@ -190,7 +194,7 @@ class SphericalBox:
     def iou(self, other: "SphericalBox") -> float:
         """Intersection over union of the solid angles, in [0, 1].
 
-        Exact up to rounding for two boxes of at most 180°, by clipping; else correct to about 1e-5.
+        Exact up to rounding for two boxes of at most 179°, by clipping; else correct to about 1e-5.
         """
         shared = self.intersection(other)
         return min(1.0, shared / (self.area + other.area - shared))
@@ -198,12 +202,12 @@ class SphericalBox:
     def intersection(self, other: "SphericalBox") -> float:
         """Solid angle that both boxes share, in steradians."""
         if not self._wide and not other._wide:
-            return polygon_area(clip_polygon(self._polygon, other._planes))
-        total = 0.0
-        for sign, planes in self._pieces:
-            for other_sign, other_planes in other._pieces:
-                total += sign * other_sign * shared_area(np.concatenate([planes, other_planes]))
-        return min(max(total, 0.0), self.area, other.area)
+            if max(self.width_deg, self.height_deg, other.width_deg, other.height_deg) <= _CORNERS_DEG:
+                return polygon_area(clip_polygon(self._polygon, other._planes))
+            shared = shared_area(np.concatenate([self._planes, other._planes]))
+            return min(shared, self.area, other.area)
+        wide = min((box for box in (self, other) if box._wide), key=lambda box: box.height_deg)
+        return min(max(wide._shared(other if wide is self else self), 0.0), self.area, other.area)
 
     def outline(self, points: int = 128) -> Float[ndarray, "points 3"]:
         """Unit rays along the border, for drawing: clockwise from the upper left corner, closed.
@@ -231,7 +235,7 @@ class SphericalBox:
 
     @property
     def _wide(self) -> bool:
-        return self.width_deg > _HALF_TURN_DEG
+        return bool(self.width_deg > _HALF_TURN_DEG)
 
     @cached_property
     def _planes(self) -> Float[ndarray, "4 4"]:
@@ -243,19 +247,43 @@ class SphericalBox:
         """Corners and middles of the sides of a box of at most 180°."""
         return self.outline(9)[:-1]
 
-    @cached_property
-    def _pieces(self) -> list[tuple[int, Float[ndarray, "planes 4"]]]:
-        """The box as a sum of regions that half-spaces bound, each with its sign."""
+    @property
+    def _band(self) -> float:
+        """The largest y in the frame of a box wider than 180°."""
+        return math.sin(math.radians(self.height_deg) / 2)
+
+    def _pieces(self, frame: Float[ndarray, "3 3"]) -> list[tuple[int, Float[ndarray, "_ 4"]]]:
+        """The box as a sum of regions that half-spaces bound, each with its sign, in another frame."""
+        turn = np.eye(4)
+        turn[:3, :3] = frame
         if not self._wide:
-            return [(1, self._planes)]
-        edge = -math.sin(math.radians(self.height_deg) / 2)
+            return [(1, self._planes @ turn)]
         up = self.rotation[:, 1]
-        band = np.array([[*-up, edge], [*up, edge]])
+        band = np.array([[*-up, -self._band], [*up, -self._band]])
+        return [(1, band @ turn), (-1, np.concatenate([band, self._gap]) @ turn)]
+
+    @property
+    def _gap(self) -> Float[ndarray, "_ 4"]:
+        """Half-spaces around what a box wider than 180° leaves out between its left and its right side."""
         if self.width_deg >= 360:
-            return [(1, band)]
-        behind = self.rotation * [-1, 1, -1]
-        gap = _frustum(behind, 360 - self.width_deg, 180.0)
-        return [(1, band), (-1, np.concatenate([band, gap]))]
+            return np.array([[0.0, 0.0, 0.0, 1.0]])  # nothing
+        return _frustum(self.rotation * [-1, 1, -1], 360 - self.width_deg, 180.0)
+
+    def _shared(self, other: "SphericalBox") -> float:
+        """What a box wider than 180° shares with another one: a sum over circles of latitude in its frame."""
+        turn = np.eye(4)
+        turn[:3, :3] = self.rotation
+        low, high = -self._band, self._band
+        if not other._wide:  # only the circles that can meet it
+            height = other.outline(_OUTLINE) @ self.rotation[:, 1]
+            margin = 1e-3 * float(np.ptp(height))
+            low = low if other.contains(-self.rotation[:, 1]) else max(low, float(height.min()) - margin)
+            high = high if other.contains(self.rotation[:, 1]) else min(high, float(height.max()) + margin)
+        total = 0.0
+        for sign, planes in other._pieces(self.rotation):
+            total += sign * shared_area(planes, low, high)
+            total -= sign * shared_area(np.concatenate([planes, self._gap @ turn]), low, high)
+        return total
 
     def _rays(self, u: Float[ndarray, "*grid"], v: Float[ndarray, "*grid"]) -> Float[ndarray, "*grid 3"]:
         """Rays at fractions of half the width and height, from -1 to 1; v points up."""
@@ -279,7 +307,7 @@ def view_planes(view: PerspectiveView) -> Float[ndarray, "4 4"]:
     return _frustum(view.rotation, width, height)
 
 
-def _frustum(rotation: Float[ndarray, "3 3"], width_deg: float, height_deg: float) -> Float[ndarray, "4 4"]:
+def _frustum(rotation: Float[ndarray, "3 3"], width_deg: Degrees, height_deg: Degrees) -> Float[ndarray, "4 4"]:
     width, height = math.radians(width_deg) / 2, math.radians(height_deg) / 2
     sides = np.array(
         [
