@@ -149,7 +149,9 @@ class SphericalBox:
             inside = border[self.contains(view.pixels_to_rays(border, (1, 1)))]
             corners = np.concatenate([seen[~np.isnan(seen[:, 0])], inside])
         else:
-            rays = clip_polygon(self._polygon, view_planes(view))
+            width, height = view.fov_deg
+            whole = SphericalBox(view.yaw_deg, view.pitch_deg, width, height, view.roll_deg)
+            rays = clip_polygon(whole._polygon, self._planes)
             if polygon_area(rays) == 0:
                 return None
             plane = rays @ view.rotation
@@ -299,12 +301,6 @@ class SphericalBox:
     def _grid(self) -> Float[ndarray, "rays 3"]:
         u, v = np.meshgrid(np.linspace(-1, 1, 181), np.linspace(-1, 1, 91))
         return self._rays(u.ravel(), v.ravel())
-
-
-def view_planes(view: PerspectiveView) -> Float[ndarray, "4 4"]:
-    """The half-spaces that bound what a perspective view sees."""
-    width, height = view.fov_deg
-    return _frustum(view.rotation, width, height)
 
 
 def _frustum(rotation: Float[ndarray, "3 3"], width_deg: Degrees, height_deg: Degrees) -> Float[ndarray, "4 4"]:
