@@ -40,7 +40,8 @@ def test_inventory():
 
 #: Public names of every folder; a change here is a change of the public surface.
 FOLDERS = {
-    "asking": "Answer Answerer Budget Conversation Cost default_checkpoint panorama_messages",
+    "asking": "Answer Answerer Budget Conversation Cost Locations Region default_checkpoint panorama_messages",
+    "asking.endpoint": "",
     "cli": "main run",
     "conversion": "CheckpointError Conversion convert_lightning_checkpoint",
     "data": "Example TableError check_csv read_examples",

@@ -1,18 +1,16 @@
 """What every kind of model can do: read chat messages with images and reply."""
 
-import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from panollava_hf._errors import ChatError
 from panollava_hf.asking._families import Family
+from panollava_hf.asking._reasoning import without_reasoning as without_reasoning
 
 Message = dict[str, Any]
 #: Called with each piece of a reply as soon as it is there.
 OnText = Callable[[str], None]
-
-_THINKING = re.compile(r"\A\s*<(think|thinking|reasoning)>.*?</\1>", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -102,17 +100,3 @@ class Chat(Protocol):
     def fingerprint(self) -> str | None:
         """What identifies the weights, for results that are continued later; None if that is not known."""
         ...
-
-
-def without_reasoning(text: str) -> tuple[str, str]:
-    """Split a reply into the reply proper and the reasoning in tags before it.
-
-    Example:
-        >>> without_reasoning("<think>A red door.</think> A door.")
-        ('A door.', 'A red door.')
-    """
-    found = _THINKING.match(text)
-    if found is None:
-        return text.strip(), ""
-    inner = re.sub(r"\A\s*<\w+>|</\w+>\Z", "", found[0])
-    return text[found.end() :].strip(), inner.strip()

@@ -1,23 +1,42 @@
 """Models behind an OpenAI-compatible endpoint: vLLM, llama.cpp, Ollama, LM Studio, `transformers serve`, hosted APIs.
 
-The `openai` client (extra `[endpoint]`) sends the requests, waits between retries and reads streams. Here its failures
-become one line, in which neither the key nor the query of the address appears.
+The `openai` client (extra `[endpoint]`) sends the requests. Whether a failed one is repeated is decided here, because
+replies also fail after their status: cut off, damaged, or with an error inside.
 """
 
+import hashlib
+import math
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import random
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from panollava_hf._errors import ChatError, one_line
-from panollava_hf.asking._chat import Message, OnText, Reply, without_reasoning
+from panollava_hf._errors import ChatError
+from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request
+from panollava_hf.asking._reasoning import Visible, without_reasoning
+from panollava_hf.asking.endpoint._address import hidden, read_address, usable_key, words
+from panollava_hf.asking.endpoint._arguments import client_arguments, not_taken
+from panollava_hf.asking.endpoint._client import body, connect, offered
+from panollava_hf.asking.endpoint._faults import Fault
+from panollava_hf.asking.endpoint._image_tokens import image_sizes, image_tokens
+from panollava_hf.asking.endpoint._model_names import family_named
+from panollava_hf.asking.endpoint._reading import Gathered, read
+from panollava_hf.asking.endpoint._workers import in_order
 
-#: Seconds until a request is given up.
+#: Seconds until a request is given up. A request that takes longer is repeated once.
 TIMEOUT = 180.0
-#: A request is repeated after 408, 409, 429, 500 and above, and when the connection fails.
+#: How often a request is repeated after a failure that may pass.
 MAX_RETRIES = 4
 #: Requests at the same time.
-CONCURRENCY = 4
+CONCURRENCY = 6
+#: Tokens for the reasoning of a model that reasons, in calls whose reply is short.
+_REASONING_TOKENS = 2048
+#: Failures that concern all requests, also after others were answered: key, credit, proxy.
+_WHOLE = (401, 402, 407)
+#: From this length on, a secret is hidden in answers too.
+_LONG_SECRET = 8
+_FILTERED = ("content_filter", "safety", "prohibited_content", "blocklist", "recitation")
 
 
 class EndpointChat:
@@ -25,14 +44,17 @@ class EndpointChat:
 
     Args:
         model: Name of the model at the endpoint.
-        base_url: Address of the endpoint, usually ending in `/v1`.
+        base_url: Address of the endpoint, usually ending in `/v1`. User and password in it are sent as basic
+            authorization, arguments of its query with each request; neither is printed.
         api_key: The key; default: the environment's `OPENAI_API_KEY`. Local servers need none.
         timeout: Seconds until a request is given up.
-        max_retries: How often a request is repeated.
-        concurrency: Number of requests at the same time.
+        max_retries: How often a request is repeated after a failure that may pass.
+        concurrency: Number of requests at the same time. The first request of all is sent alone, so that a wrong key
+            or name is noticed once.
+        others: Options of local models, such as `device`; only None.
 
     Raises:
-        ChatError: The package `openai` is not installed, or the address is not http(s).
+        ChatError: The package `openai` is not installed, the address is not http(s), or a value is out of range.
     """
 
     def __init__(
@@ -44,107 +66,167 @@ class EndpointChat:
         timeout: float = TIMEOUT,
         max_retries: int = MAX_RETRIES,
         concurrency: int = CONCURRENCY,
+        **others: Any,
     ) -> None:
-        try:
-            import openai
-        except ImportError as error:
-            raise ChatError("--base-url needs the package openai: pip install 'panollava-hf[endpoint]'") from error
-        if not base_url.lower().startswith(("http://", "https://")):
-            raise ChatError(f"--base-url must begin with http:// or https://, got {base_url[:80]!r}")
-        self._openai = openai
-        self._key = api_key or os.environ.get("OPENAI_API_KEY") or "none"
-        self.name, self.place, self.concurrency = model, base_url.split("?")[0].rpartition("@")[2], concurrency
-        self._client = openai.OpenAI(base_url=base_url, api_key=self._key, timeout=timeout, max_retries=max_retries)
-
-    def reply(
-        self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int, on_text: OnText | None = None
-    ) -> list[Reply]:
-        """Reply to several conversations, in order; see `Chat.reply`."""
-        if on_text is not None:
-            if len(conversations) != 1:
-                raise ValueError(f"one conversation can be streamed at a time, got {len(conversations)}")
-            return [self._guarded(conversations[0], max_new_tokens, on_text)]
-        with ThreadPoolExecutor(max(1, min(self.concurrency, len(conversations)))) as pool:
-            jobs = [pool.submit(self._guarded, messages, max_new_tokens, None) for messages in conversations]
-            try:
-                return [job.result() for job in jobs]
-            finally:
-                pool.shutdown(cancel_futures=True)
-
-    def _guarded(self, messages: Sequence[Message], max_new_tokens: int, on_text: OnText | None) -> Reply:
-        """One request. Whatever the client raises becomes a `ChatError` without the key."""
-        try:
-            return self._ask(messages, max_new_tokens, on_text)
-        except ChatError:
-            raise
-        except Exception as error:
-            raise ChatError(f"{self.name} at {self.place}: {self._reason(error)}") from None
-
-    def _ask(self, messages: Sequence[Message], max_new_tokens: int, on_text: OnText | None) -> Reply:
-        request: dict[str, Any] = {
-            "model": self.name,
-            "messages": list(messages),
-            "max_tokens": max_new_tokens,
-            "temperature": 0,
-        }
-        if on_text is None:
-            found = self._client.chat.completions.create(**request)
-            if not getattr(found, "choices", None):
-                raise ChatError(f"{self.name} at {self.place}: the reply holds no choices; is this address a chat API?")
-            choice, usage = found.choices[0], found.usage
-            text, refusal = choice.message.content, getattr(choice.message, "refusal", None)
-            reasoning = getattr(choice.message, "reasoning_content", None) or getattr(choice.message, "reasoning", None)
-            reason = choice.finish_reason
-        else:
-            text, refusal, reasoning, reason, usage = self._stream(request, on_text)
-        if refusal:
-            raise ChatError(f"{self.name} refused to answer: {' '.join(str(refusal).split())[:200]}")
-        if reason == "content_filter":
-            raise ChatError(f"{self.name} at {self.place}: the answer was removed by a content filter")
-        if reason is None:
-            raise ChatError(f"{self.name} at {self.place}: the answer was cut off; try again")
-        answer, thoughts = without_reasoning(text or "")
-        if not answer and reason == "length":
-            raise ChatError(
-                f"{self.name}: {max_new_tokens} tokens were not enough for an answer after the model's reasoning; "
-                "raise --max-new-tokens"
-            )
-        return Reply(
-            answer,
-            getattr(usage, "prompt_tokens", None),
-            getattr(usage, "completion_tokens", None),
-            str(reasoning or thoughts),
-        )
-
-    def _stream(self, request: dict[str, Any], on_text: OnText) -> tuple[str, str, str, str | None, Any]:
-        text, refusal, reasoning, reason, usage = "", "", "", None, None
-        for chunk in self._client.chat.completions.create(
-            **request, stream=True, stream_options={"include_usage": True}
+        useless = [name for name, value in others.items() if value is not None]
+        if useless:
+            raise ChatError(f"{', '.join(useless)[:80]}: the server decides; leave this out with --base-url")
+        if not model.strip():
+            raise ChatError("the name of the model at the endpoint is empty; expected --model NAME")
+        for name, value, least in (
+            ("timeout", timeout, 0.001),
+            ("max_retries", max_retries, 0),
+            ("concurrency", concurrency, 1),
         ):
-            usage = chunk.usage or usage
-            for choice in chunk.choices[:1]:
-                text += choice.delta.content or ""
-                refusal += getattr(choice.delta, "refusal", None) or ""
-                reasoning += getattr(choice.delta, "reasoning_content", None) or ""
-                reason = choice.finish_reason or reason
-                if choice.delta.content:
-                    on_text(choice.delta.content)
-        return text, refusal, reasoning, reason, usage
+            if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= least):
+                raise ChatError(f"{name} must be a number of at least {least}, got {str(value)[:40]!r}")
+        self._address = read_address(base_url)
+        key = usable_key(api_key if api_key is not None else os.environ.get("OPENAI_API_KEY"))
+        self._secrets = tuple(filter(None, (key, *self._address.secrets)))
+        self.name, self.timeout, self.max_retries, self.concurrency = model, timeout, max_retries, int(concurrency)
+        self.family = family_named(model)
+        self.device, self.dtype, self.trained = self._address.url, "unknown", True
+        self._answers = 0
+        self._stopped: Fault | None = None
+        #: What this endpoint turned out not to take.
+        self._without: set[str] = set()
+        self._reasons = False
+        self._client = connect(self._address, key, timeout, self._clean)
 
-    def _reason(self, error: Exception) -> str:
-        openai = self._openai
-        if isinstance(error, openai.APITimeoutError):
-            return "no answer in time; is the server overloaded?"
-        if isinstance(error, openai.AuthenticationError):
-            return "the key was refused (401); set OPENAI_API_KEY"
-        if isinstance(error, openai.RateLimitError):
-            return "too many requests (429), also after waiting; try later, or with fewer requests at a time"
-        if isinstance(error, openai.APIStatusError):
-            return f"the server answered {error.status_code} ({self._redacted(error)})"
-        if isinstance(error, openai.APIConnectionError):
-            return f"the connection failed ({self._redacted(error.__cause__ or error)}); is the server running?"
-        return f"the answer cannot be read ({self._redacted(error)})"
+    def __repr__(self) -> str:
+        return f"EndpointChat({self.name!r}, {self._address.url!r})"
 
-    def _redacted(self, error: BaseException) -> str:
-        text = one_line(error)
-        return text if len(self._key) < 5 else text.replace(self._key, "***")
+    def reply(self, requests: Sequence[Request], *, on_text: OnText | None = None) -> list[Reply | ChatError]:
+        """Reply to several requests, in order; see `Chat.reply`.
+
+        After a failure that concerns all requests, such as a refused key, no further ones are sent; each gets the
+        error.
+
+        Raises:
+            ChatError: An argument for the generation is not known.
+        """
+        if on_text is not None and len(requests) != 1:
+            raise ValueError(f"one request can be streamed at a time, got {len(requests)}")
+        for request in requests:
+            self._arguments(request)
+        if self._stopped is not None and self._stopped.status not in (401, 403):
+            self._stopped = None
+        if on_text is not None:
+            return [self._outcome(requests[0], on_text)]
+        first = 0 if self._answers else 1
+        alone = [self._outcome(request) for request in requests[:first]]
+        return alone + in_order(self._outcome, requests[first:], self.concurrency)
+
+    def count(self, request: Request) -> PromptTokens:
+        """Tokens of the images by the family's formula. The text is counted by the server only, so `prompt` is None."""
+        found = [image_tokens(self.family.name, self.name, size) for size in image_sizes(request)]
+        return PromptTokens(None, None if None in found else sum(count for count in found if count is not None))
+
+    def fingerprint(self) -> str | None:
+        """Digest of the address without secrets and the name of the model; the weights are not known."""
+        return hashlib.sha256(f"{self._address.url}\n{self.name}".encode()).hexdigest()
+
+    def _outcome(self, request: Request, on_text: OnText | None = None) -> Reply | ChatError:
+        """A reply, after repeating the request as often as it makes sense, or the error."""
+        tries, before = 0, self._answers
+        while True:
+            if self._stopped is not None:
+                return self._error(self._stopped)
+            shown = _Shown(on_text, self.name, self._secrets)
+            arguments = self._arguments(request, stream=on_text is not None)
+            fault = self._once(request, arguments, shown)
+            if isinstance(fault, Reply):
+                self._answers += 1
+                return fault
+            self._without |= not_taken(request, fault.status, fault.words)
+            if not shown.any and self._arguments(request, stream=on_text is not None) != arguments:
+                continue
+            most = min(1, self.max_retries) if fault.timed_out else self.max_retries
+            if not fault.again or shown.any or tries >= most:
+                break
+            time.sleep(fault.wait or min(8.0, 0.5 * 2**tries) * random.uniform(0.75, 1.0))
+            tries += 1
+        if fault.no_model:
+            fault.text += offered(self._client, self._clean)
+        lost = fault.status is None and self._answers == before
+        if fault.whole and (fault.status in _WHOLE or lost or not self._answers):
+            self._stopped = fault
+        return self._error(fault)
+
+    def _once(self, request: Request, arguments: Mapping[str, Any], shown: "_Shown") -> Reply | Fault:
+        """One request."""
+        pieces = body(self._client, arguments, self._clean)
+        try:
+            gathered = read(pieces, timeout=self.timeout, clean=self._clean, on_text=shown.add)
+            return self._judged(gathered, request, shown)
+        except Fault as fault:
+            return fault
+        finally:
+            pieces.close()
+
+    def _judged(self, found: Gathered, request: Request, shown: "_Shown") -> Reply:
+        """The reply; a refusal, a reply that was filtered and one without text are faults."""
+        if found.refusal:
+            raise Fault(f"the model refused to answer: {self._clean(found.refusal)}")
+        if found.finish is not None and found.finish.lower() in _FILTERED:
+            raise Fault(f"the answer was removed by a content filter (finish_reason {self._clean(found.finish)})")
+        text, thoughts = without_reasoning(found.text)
+        reasoning = "\n".join(filter(None, (found.reasoning.strip(), thoughts)))
+        self._reasons |= bool(reasoning) or (not text and found.finish == "length")
+        if not text:
+            if found.finish == "length":
+                raise Fault(
+                    f"{self._limit(request)} tokens were not enough for an answer after the model's reasoning; raise "
+                    "--max-new-tokens"
+                )
+            if found.wants_tool:
+                raise Fault("the model wants to call a tool instead of answering; ask in another way")
+            if found.finish == "error":
+                raise Fault("the server failed while it answered (finish_reason error); try again", again=True)
+            if reasoning:
+                raise Fault("the reply has reasoning but no answer; ask in another way")
+            raise Fault("the reply has no text; ask in another way")
+        text, reasoning = (_plainly_hidden(part, self._secrets) for part in (text, reasoning))
+        shown.end(text)
+        images = found.image_tokens if found.image_tokens is not None else self.count(request).image
+        if images is not None and found.prompt_tokens is not None and images > found.prompt_tokens:
+            images = None
+        return Reply(text, found.prompt_tokens, images, found.new_tokens, reasoning)
+
+    def _arguments(self, request: Request, *, stream: bool = False) -> dict[str, Any]:
+        limit = self._limit(request)
+        return client_arguments(request, self.name, limit, without=self._without, stream=stream)
+
+    def _limit(self, request: Request) -> int:
+        """Maximum length of a reply. Calls before the last one also get room for reasoning, if the model reasons."""
+        return request.max_new_tokens + (_REASONING_TOKENS if self._reasons and not request.final else 0)
+
+    def _error(self, fault: Fault) -> ChatError:
+        return ChatError(f"{self.name[:80]} at {self._address.url[:120]}: {fault.text}")
+
+    def _clean(self, text: str) -> str:
+        return words(text, self._secrets)
+
+
+class _Shown:
+    """What has been given to `on_text`; false if there is none."""
+
+    def __init__(self, on_text: OnText | None, model: str, secrets: tuple[str, ...]) -> None:
+        self._on_text, self._visible, self._secrets, self.any = on_text, Visible(model), secrets, False
+
+    def add(self, piece: str) -> None:
+        self._give(self._visible.add(piece))
+
+    def end(self, text: str) -> None:
+        self._give(self._visible.end(text))
+
+    def _give(self, text: str) -> None:
+        if text and self._on_text is not None:
+            self.any = True
+            self._on_text(_plainly_hidden(text, self._secrets))
+
+
+def _plainly_hidden(text: str, secrets: tuple[str, ...]) -> str:
+    """An answer in which a key is hidden. Short passwords may be words of the answer."""
+    long = tuple(secret for secret in secrets if len(secret) >= _LONG_SECRET and secret in text)
+    return hidden(text, long)
