@@ -69,8 +69,8 @@ def test_iou_agrees_with_dense_sampling(first):
     for other in BOXES.values():
         both, either = inside(one) & inside(other), inside(one) | inside(other)
         assert one.iou(other) == pytest.approx(both.sum() / either.sum(), abs=2e-3)
-        assert one.iou(other) == pytest.approx(other.iou(one), abs=2e-5)
-    assert one.iou(one) == pytest.approx(1, abs=1e-5)
+        assert one.iou(other) == pytest.approx(other.iou(one), abs=1e-4)
+    assert one.iou(one) == pytest.approx(1, abs=1e-4)
 
 
 def test_both_ways_to_find_what_boxes_share_agree():
@@ -79,7 +79,7 @@ def test_both_ways_to_find_what_boxes_share_agree():
     for _ in range(30):
         one, other = (SphericalBox(*rng.uniform(-80, 80, 2), *rng.uniform(5, 180, 2), 20) for _ in range(2))
         planes = np.concatenate([one._planes, other._planes])
-        assert one.intersection(other) == pytest.approx(shared_area(planes), abs=2e-5)
+        assert one.intersection(other) == pytest.approx(shared_area(planes), abs=1e-4)
 
 
 def test_boxes_apart_share_nothing():

@@ -196,7 +196,7 @@ class SphericalBox:
     def iou(self, other: "SphericalBox") -> float:
         """Intersection over union of the solid angles, in [0, 1].
 
-        Exact up to rounding for two boxes of at most 179°, by clipping; else correct to about 1e-5.
+        Exact up to rounding for two boxes of at most 179°, by clipping; else correct to about 1e-4.
         """
         shared = self.intersection(other)
         return min(1.0, shared / (self.area + other.area - shared))
