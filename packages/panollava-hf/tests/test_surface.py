@@ -160,7 +160,7 @@ def test_import_loads_neither_torch_nor_transformers():
     [
         ["--help"],
         ["--version"],
-        *([command, "--help"] for command in "ask crop join convert eval export push train".split()),
+        *([command, "--help"] for command in "ask locate crop join convert eval export push train".split()),
         ["data", "check", "--help"],
         ["data", "panoshapes", "--help"],
         ["aks", "x", "y"],

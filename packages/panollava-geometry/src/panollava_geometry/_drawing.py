@@ -118,8 +118,8 @@ def _free_place(
     """Where a label stands: above the highest point of its box, inside of the image, below labels drawn before."""
     _, _, right, bottom = draw.textbbox((0, 0), text, font=font)
     width, height = right + 2 * line, bottom + 2 * line
-    left = min(max(top[0] - width / 2, 0), max(size[0] - width, 0))
-    upper = min(max(top[1] - height - line, 0), max(size[1] - height, 0))
+    left = float(min(max(top[0] - width / 2, 0), max(size[0] - width, 0)))
+    upper = float(min(max(top[1] - height - line, 0), max(size[1] - height, 0)))
     for _ in taken:
         hit = next(
             (t for t in taken if left < t[2] and t[0] < left + width and upper < t[3] and t[1] < upper + height), None

@@ -234,9 +234,9 @@ def locate_cost(search: Search, panorama: Panorama) -> Cost:
 def own_view(members: Sequence[Sighting], first_look: int) -> PerspectiveView:
     """A view of one object: it is in the centre, and a margin around it shows what it might be cut by.
 
-    Directions are whole degrees, so that the label of the view is exact; near a pole, where the sides of a box turn with
-    its centre, they are finer, and the view goes only a part of the way to the new centre, because the centre of the
-    next box then lies on the other side.
+    Directions are whole degrees, so that the label of the view is exact. Near a pole, the sides of a box turn with its
+    centre. There, directions are finer, and the view goes only a part of the way to the new centre: the whole way would
+    go beyond it.
 
     Args:
         members: The sightings of the object.
