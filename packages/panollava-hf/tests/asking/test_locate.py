@@ -236,7 +236,8 @@ def test_the_command_with_an_endpoint(door, model, capsys, tmp_path):
     assert (region["label"], region["direction"], report["box_format"]) == ("red door", "behind", box_format)
     assert text.startswith("red door: yaw ")
     assert len(text.splitlines()) == 1
-    assert Image.open(tmp_path / "out" / "drawn.jpg").size == (WIDTH, WIDTH // 2)
+    with Image.open(tmp_path / "out" / "drawn.jpg") as drawn:
+        assert drawn.size == (WIDTH, WIDTH // 2)
 
 
 def test_the_command_when_nothing_is_found(door, capsys):
