@@ -40,7 +40,7 @@ def test_inventory():
 
 #: Public names of every folder; a change here is a change of the public surface.
 FOLDERS = {
-    "asking": "Answer Answerer Budget Conversation Cost default_checkpoint panorama_messages",
+    "asking": "Answer Answerer Budget Conversation Cost Locations Region default_checkpoint panorama_messages",
     "asking.endpoint": "",
     "asking.strategies": "STRATEGIES Finished Look Outcome Steps Strategy check_strategy native native_messages "
     "needed_width run strategy_for",
@@ -166,7 +166,7 @@ def test_import_loads_neither_torch_nor_transformers():
     [
         ["--help"],
         ["--version"],
-        *([command, "--help"] for command in "ask crop join convert eval export push train".split()),
+        *([command, "--help"] for command in "ask locate crop join convert eval export push train".split()),
         ["data", "check", "--help"],
         ["data", "panoshapes", "--help"],
         ["aks", "x", "y"],

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from panollava_geometry._correspondences import Correspondences, find_correspondences
     from panollava_geometry._coverage import Coverage
     from panollava_geometry._cubemap import cubemap_to_equirect, equirect_to_cubemap
-    from panollava_geometry._drawing import draw_footprints
+    from panollava_geometry._drawing import draw_boxes, draw_footprints
     from panollava_geometry._equirectangular_view import EquirectangularView
     from panollava_geometry._errors import PanoramaError, PanoramaWarning
     from panollava_geometry._extraction import extract_views
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from panollava_geometry._plan import ViewPlan
     from panollava_geometry._rotation import rotate_equirectangular
     from panollava_geometry._sphere import rotation_matrix
+    from panollava_geometry._spherical_box import SphericalBox
     from panollava_geometry._strategies import plan_views
     from panollava_geometry._token_rays import view_rays
 else:
@@ -43,8 +44,10 @@ __all__ = [
     "PanoramaError",
     "PanoramaWarning",
     "PerspectiveView",
+    "SphericalBox",
     "ViewPlan",
     "cubemap_to_equirect",
+    "draw_boxes",
     "draw_footprints",
     "equirect_to_cubemap",
     "extract_views",
@@ -66,8 +69,10 @@ _MODULES = {
     "PanoramaError": "_errors",
     "PanoramaWarning": "_errors",
     "PerspectiveView": "_perspective_view",
+    "SphericalBox": "_spherical_box",
     "ViewPlan": "_plan",
     "cubemap_to_equirect": "_cubemap",
+    "draw_boxes": "_drawing",
     "draw_footprints": "_drawing",
     "equirect_to_cubemap": "_cubemap",
     "extract_views": "_extraction",

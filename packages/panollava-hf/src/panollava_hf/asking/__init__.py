@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from panollava_hf.asking._conversation import Conversation
     from panollava_hf.asking._cost import Cost
     from panollava_hf.asking._default_model import default_checkpoint
+    from panollava_hf.asking._locate import Locations
     from panollava_hf.asking._messages import panorama_messages
+    from panollava_hf.asking._regions import Region
 
 #: Module of each public name.
 _HOMES = {
@@ -23,9 +25,21 @@ _HOMES = {
     "Conversation": "_conversation",
     "Cost": "_cost",
     "default_checkpoint": "_default_model",
+    "Locations": "_locate",
     "panorama_messages": "_messages",
+    "Region": "_regions",
 }
 
-__all__ = ["Answer", "Answerer", "Budget", "Conversation", "Cost", "default_checkpoint", "panorama_messages"]
+__all__ = [
+    "Answer",
+    "Answerer",
+    "Budget",
+    "Conversation",
+    "Cost",
+    "Locations",
+    "Region",
+    "default_checkpoint",
+    "panorama_messages",
+]
 
 __getattr__, __dir__ = lazy(__name__, _HOMES)

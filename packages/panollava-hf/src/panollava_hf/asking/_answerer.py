@@ -15,6 +15,7 @@ from panollava_hf.asking._cost import Cost, estimate
 from panollava_hf.asking._families import Labels
 from panollava_hf.asking._frame import LOOK_AROUND
 from panollava_hf.asking._load_chat import load_chat
+from panollava_hf.asking._locate import LOCATE_PLAN, Locations, Search, locate, locate_cost, read_panorama
 from panollava_hf.asking._messages import Views, check_labels, check_plan, check_size
 from panollava_hf.asking._panorama import Panorama
 from panollava_hf.asking.strategies import (
@@ -411,6 +412,46 @@ class Answerer:
             )
         budget, max_new_tokens = options.pop("budget", None), options.pop("max_new_tokens", None)
         return self.prepare(panorama, "views"), self.look_for(max_new_tokens, options), budget
+
+    def locate(
+        self, panorama: Any, what: str, *, plan: ViewPlan = LOCATE_PLAN, budget: Budget | None = None, **options: Any
+    ) -> Locations:
+        """Find something, and report where it is on the panorama.
+
+        Each view is shown by itself. An object that is seen in several views, or across the seam behind, is one region.
+
+        Args:
+            panorama: As in `answer`.
+            what: What to find, such as "the red door".
+            plan: Perspective views that see the whole panorama; default: eight around that overlap by 55°, up and down.
+            budget: The most calls and tokens; checked before anything runs.
+            options: `box_format`, how the model writes boxes, one of "qwen2-vl", "qwen2.5-vl", "qwen3-vl", "internvl",
+                "gemma", "paligemma" (default: that of its family); `look_again`, False to show no object again in a
+                view of its own; `max_new_tokens` of each reply.
+
+        Raises:
+            PanoramaError: The panorama cannot be read.
+            ChatError: The model writes no boxes, none of its replies could be used, or the budget does not suffice.
+
+        Example:
+            >>> import torch
+            >>> Answerer.load("embedded").locate(torch.zeros(3, 64, 128, dtype=torch.uint8), "the red cube")
+            Traceback (most recent call last):
+            panollava_hf._errors.ChatError: embedded: PanoLLaVA checkpoints answer in words, not in boxes; ...
+        """
+        search = self._search(what, plan, **options)
+        return locate(search, read_panorama(panorama, search.size), budget=budget)
+
+    def locate_cost(self, panorama: Any, what: str, *, plan: ViewPlan = LOCATE_PLAN, **options: Any) -> Cost:
+        """What `locate` will cost at most, without running the model. Arguments and errors are those of `locate`."""
+        search = self._search(what, plan, **options)
+        return locate_cost(search, read_panorama(panorama, search.size))
+
+    def _search(self, what: str, plan: ViewPlan, *, box_format: str | None = None, **options: Any) -> Search:
+        box_format = box_format or self.chat.family.box_format
+        return Search(
+            self.chat, what, plan, self.look.size[0], system=self.look.system, box_format=box_format, **options
+        )
 
     def fingerprint(self) -> str | None:
         """What identifies the weights; None if that is not known."""

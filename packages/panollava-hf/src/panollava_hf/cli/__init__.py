@@ -16,6 +16,7 @@ from panollava_hf.cli._data import data
 from panollava_hf.cli._eval import eval_
 from panollava_hf.cli._export import export
 from panollava_hf.cli._join import join
+from panollava_hf.cli._locate import locate
 from panollava_hf.cli._push import push
 from panollava_hf.cli._train import train
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(ask)
 app.command()(caption)
+app.command()(locate)
 app.command()(crop)
 app.command()(join)
 app.command()(convert)

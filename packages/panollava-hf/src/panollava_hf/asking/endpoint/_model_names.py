@@ -26,7 +26,7 @@ _ALIASES = (
 #: Models of hosted services, at sizes at which a view is one tile.
 _HOSTED = (
     (r"(^|/)(chatgpt|gpt|o[134])\b(?!-oss)", Family("gpt", view_size=512)),
-    (r"(^|/)gemini", Family("gemini", view_size=768)),
+    (r"(^|/)gemini", Family("gemini", view_size=768, box_format="gemma")),
     (r"claude", Family("claude", view_size=512)),
     (r"(^|/)grok", Family("grok", view_size=448)),
 )
