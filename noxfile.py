@@ -7,6 +7,7 @@ the sessions that test a package in isolation have their own. All use plain venv
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -214,10 +215,28 @@ def fuzz(session):
 
 @nox.session(venv_backend="none")
 def demo(session):
-    """Ask the embedded model about a rendered panorama; prints the answer and writes the views to demo-output/."""
+    """Render a PanoShapes scene, and ask and caption it with the embedded model. Prints the commands that it runs.
+
+    Arguments replace the scene and the questions: `nox -s demo -- photo.jpg "What is behind me?" --model NAME`.
+    """
     python = dev(session)
-    args = session.posargs or ["docs/assets/panoshapes-example.jpg", "Where is the purple cone?"]
-    session.run(python, "-m", "panollava_hf", "ask", *args, "--save-views", "demo-output", external=True)
+    model = [] if "--model" in session.posargs or "--base-url" in session.posargs else ["--model", "embedded"]
+    if session.posargs:
+        _panollava(session, python, "ask", *session.posargs, *model, "--save-views", "demo-output/views")
+        return
+    scenes = "demo-output/panoshapes"
+    if not Path(scenes).exists():
+        _panollava(session, python, "data", "panoshapes", scenes, "--split", "test", "--n", "1")
+    scene = str(next(Path(scenes).rglob("*.jpg")))
+    _panollava(session, python, "caption", scene, *model)
+    questions = ["Which object is to the left?", "What is below?", "How many objects are there?"]
+    _panollava(session, python, "ask", scene, *questions, *model, "--save-views", "demo-output/views")
+
+
+def _panollava(session, python, *arguments):
+    """Print a command as somebody would type it, and run it."""
+    print("$ panollava", shlex.join(arguments), flush=True)
+    session.run(python, "-m", "panollava_hf", *arguments, external=True, silent=False)
 
 
 @nox.session(venv_backend="none")

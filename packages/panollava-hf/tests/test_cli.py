@@ -22,6 +22,12 @@ from PIL import Image
 from rich.console import Console
 
 
+@pytest.fixture(autouse=True)
+def small_model(monkeypatch):
+    """The default model is the subject of `cli/test_default_model.py`."""
+    monkeypatch.setenv("PANOLLAVA_MODEL", "embedded")
+
+
 def last_line(capsys):
     out, err = capsys.readouterr()
     assert out == ""
@@ -132,6 +138,7 @@ def test_a_panorama_that_cannot_be_read_is_one_line_and_code_2(tmp_path, capsys,
     [
         (["aks", "x", "y"], "No such command 'aks'"),
         (["ask"], "Missing argument"),
+        (["ask", "PANORAMA"], "there is no question"),
         (["ask", "PANORAMA", "What?", "--modle", "x"], "No such option"),
         (["ask", "PANORAMA", "What?", "--max-new-tokens", "0"], "expected greater than or equal to 1, got '0'"),
         (["ask", "PANORAMA", "  "], "question is empty"),
@@ -216,7 +223,7 @@ def test_bars_that_disappear_leave_no_empty_line_in_a_file(monkeypatch):
 def test_an_output_that_cannot_be_written_is_reported_before_the_model_is_loaded(
     panorama_file, capsys, monkeypatch, place
 ):
-    monkeypatch.setattr(cli._ask, "load", lambda *arguments: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(cli._model_options, "load", lambda choice: pytest.fail("the model was loaded"))
     place = place.replace("FILE", str(panorama_file))
     assert run(["ask", str(panorama_file), "What?", "--save-views", place]) == 2
     (line,) = last_line(capsys)
@@ -277,7 +284,7 @@ def test_json_can_be_printed_in_any_encoding(monkeypatch):
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
     report = {"question": "보라색? caf\u00e9 \x9b\u2028\x7f\udce9", "answer": "뒤"}
-    cli._ask._echo_json(report)
+    cli._printing.echo_json(report)
     sys.stdout.flush()
     assert json.loads(raw.getvalue()) == report
     assert raw.getvalue().count(b"\n") == 1

@@ -610,7 +610,7 @@ def test_a_placeholder_of_another_id_is_an_error(copy):
 def test_truncation_in_a_tokenizer_file_cuts_no_question(copy, panorama):
     truncation = {"max_length": 1, "strategy": "LongestFirst", "stride": 0, "direction": "Right"}
     change(copy / "tokenizer.json", truncation=truncation)
-    expected = Answerer.load().answer(panorama, "How many cubes are there?", max_new_tokens=3)
+    expected = Answerer.load("embedded").answer(panorama, "How many cubes are there?", max_new_tokens=3)
     assert (
         Answerer.load(str(copy)).answer(panorama, "How many cubes are there?", max_new_tokens=3).text == expected.text
     )

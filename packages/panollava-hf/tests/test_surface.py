@@ -29,6 +29,7 @@ FACE = [
     "convert_lightning_checkpoint",
     "default_checkpoint",
     "merge_lora",
+    "panorama_messages",
 ]
 
 
@@ -39,8 +40,10 @@ def test_inventory():
 
 #: Public names of every folder; a change here is a change of the public surface.
 FOLDERS = {
-    "asking": "Answer Answerer default_checkpoint",
+    "asking": "Answer Answerer Budget Conversation Cost default_checkpoint panorama_messages",
     "asking.endpoint": "",
+    "asking.strategies": "STRATEGIES Finished Look Outcome Steps Strategy check_strategy native native_messages "
+    "needed_width run strategy_for",
     "cli": "main run",
     "conversion": "CheckpointError Conversion convert_lightning_checkpoint",
     "data": "Example TableError check_csv read_examples",
@@ -90,15 +93,19 @@ def public_names(path):
 
 
 def test_the_surface_stays_small():
-    """At most 70 names can be reached without an underscore, in at most 121 modules (ten read files from outside)."""
+    """At most 90 names can be reached without an underscore, in at most 160 modules.
+
+    Ten modules read files from outside, forty ask models (ten of them endpoints).
+    Strategies are public: a new one is a file.
+    """
     found = {
         f"{name}:{public}"
         for name, path in modules().items()
         if not any(part.startswith("_") for part in name.split("."))
         for public in public_names(path)
     }
-    assert len(modules()) <= 121
-    assert len({entry.partition(":")[2] for entry in found}) <= 70, sorted(found)
+    assert len(modules()) <= 160
+    assert len({entry.partition(":")[2] for entry in found}) <= 90, sorted(found)
 
 
 def test_every_folder_has_a_face():

@@ -7,8 +7,8 @@ import jaxtyping
 import pytest
 import torch
 
-# The first call of torch.func imports torch._dynamo, which is 800 modules of other projects. Imported inside a test, any
-# warning they raise would fail that test.
+# The first call of torch.func imports torch._dynamo, which is 800 modules of other projects. Inside a test, a warning
+# of one of them would fail that test.
 with warnings.catch_warnings():
     warnings.simplefilter("default")
     import torch._dynamo

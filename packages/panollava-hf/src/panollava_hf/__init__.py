@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from panollava_hf._errors import PanoLLaVaError
     from panollava_hf._lora import add_lora, merge_lora
     from panollava_hf._outputs import PanoLLaVaCausalLMOutput, PanoLLaVaFeatureOutput, PanoLLaVaVICRegOutput
-    from panollava_hf.asking import Answer, Answerer, default_checkpoint
+    from panollava_hf.asking import Answer, Answerer, default_checkpoint, panorama_messages
     from panollava_hf.configuration_panollava import PanoLLaVaConfig
     from panollava_hf.conversion import convert_lightning_checkpoint
     from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
@@ -45,6 +45,7 @@ _HOMES = {
     "convert_lightning_checkpoint": "conversion",
     "default_checkpoint": "asking",
     "merge_lora": "_lora",
+    "panorama_messages": "asking",
 }
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "convert_lightning_checkpoint",
     "default_checkpoint",
     "merge_lora",
+    "panorama_messages",
 ]
 
 __getattr__, __dir__ = lazy(__name__, _HOMES)

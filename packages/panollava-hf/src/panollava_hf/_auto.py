@@ -2,7 +2,8 @@
 
 `AutoConfig.register` and the others take the classes themselves, and importing those takes seconds. So they are called
 as soon as both are wanted: now, if transformers is imported already, otherwise right after its import. A command that
-never uses transformers, such as `panollava --help`, does not pay for it.
+never uses transformers, such as `panollava --help`, does not pay for it. Until then, the garbage collector is paused
+while modules of the four packages are imported.
 """
 
 import importlib
@@ -11,6 +12,8 @@ import threading
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from panollava_hf._start_up import paused_collection
 
 if TYPE_CHECKING:
     from importlib.abc import Loader  # costs a tenth of the time of `panollava --help`
@@ -89,12 +92,13 @@ class _RegisterAfterImport:
 
         def exec_module(module: ModuleType) -> None:
             depth = self.state.depth = getattr(self.state, "depth", 0) + 1
-            try:
-                execute(module)
-            finally:
-                self.state.depth = depth - 1
-            if depth == 1 and "transformers" in sys.modules and self in sys.meta_path:
-                sys.meta_path.remove(self)
-                _register_now()
+            with paused_collection():
+                try:
+                    execute(module)
+                finally:
+                    self.state.depth = depth - 1
+                if depth == 1 and "transformers" in sys.modules and self in sys.meta_path:
+                    sys.meta_path.remove(self)
+                    _register_now()
 
         loader.exec_module = exec_module  # type: ignore[method-assign]

@@ -54,6 +54,10 @@ class ChatError(PanoLLaVaError, RuntimeError):
     """A model or endpoint that did not answer: unreachable, refused, cut off, or without images. No key is in it."""
 
 
+class ViewSettingError(PanoLLaVaError, ValueError):
+    """A plan, size or label of views that cannot be used."""
+
+
 class CheckpointError(PanoLLaVaError, ValueError):
     """A checkpoint of the original code that cannot be converted."""
 

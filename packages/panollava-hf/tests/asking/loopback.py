@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from panollava_hf.asking._directions import label
-from panollava_hf.asking._messages import LOOK_AROUND, with_strip
+from panollava_hf.asking._frame import LOOK_AROUND
+from panollava_hf.asking._strip import with_strip
 from PIL import Image
 
 #: Nothing of a panorama may be sent larger than this, in pixels.
@@ -215,7 +216,7 @@ def in_strip(data):
 @functools.cache
 def title(size, number, words):
     """The pixels of a strip with a title."""
-    drawn = with_strip(Image.new("RGB", size), f"Image {number}: {words}").convert("L")
+    drawn = with_strip(Image.new("RGB", size), number, words).convert("L")
     return np.asarray(drawn.crop((0, 0, size[0], max(12, round(size[1] / 16)))), float)
 
 

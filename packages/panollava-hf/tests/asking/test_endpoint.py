@@ -20,6 +20,7 @@ from loopback import Raw, as_json, chunk, completion, events, fine, serve
 from panollava_hf._errors import ChatError
 from panollava_hf.asking._chat import Reply, Request, without_reasoning
 from panollava_hf.asking._endpoint import EndpointChat
+from panollava_hf.asking._families import FAMILIES
 from panollava_hf.asking._reasoning import Visible
 from panollava_hf.asking.endpoint import _reading
 from panollava_hf.asking.endpoint._address import hidden, read_address
@@ -789,6 +790,11 @@ def test_dates_in_retry_after():
         ("mistralai/Mistral-Small-3.1-24B-Instruct-2503", "mistral3"),
         ("llama3.2-vision:11b", "mllama"),
         ("google/paligemma2-3b-mix-448", "paligemma"),
+        ("zai-org/GLM-4.5V", "glm4v_moe"),
+        ("glm-4.1v-9b-thinking", "glm4v"),
+        ("google/gemma-3n-E4B-it", "gemma3n"),
+        ("pixtral-12b-2409", "mistral3"),
+        ("gpt-oss:20b", ""),
         ("my-model", ""),
         ("panollava", ""),
     ],
@@ -799,6 +805,11 @@ def test_family_of_a_name(name, family):
     assert found.known == bool(family)
     assert found.labels == "both"
     assert not found.reads_panoramas
+
+
+def test_every_family_is_found_by_its_model_type():
+    wrong = {key: family_named(key).name for key in FAMILIES if family_named(key).name != key}
+    assert wrong == {"panollava": ""}
 
 
 @pytest.mark.parametrize(

@@ -82,11 +82,13 @@ def test_the_family_is_in_the_table(chat, tiny):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_each_strategy_costs_what_was_announced(chat, tiny, sent, strategy):
-    answerer = asking(chat, strategy)
     if not takes(chat, strategy):
-        with pytest.raises(ChatError, match=r"read 1 image per prompt, got 6; use --strategy describe or erp"):
-            answerer.answer(panorama(), "What is behind me?", max_new_tokens=3)
+        with pytest.raises(
+            ChatError, match=r"shows 6 images in one prompt, but this model takes 1; use --strategy desc"
+        ):
+            asking(chat, strategy)
         return
+    answerer = asking(chat, strategy)
     answer = answerer.answer(panorama(), "What is behind me?", max_new_tokens=3)
     assert answer.calls == len(sent)
     announced = [chat.count(request) for request in sent]

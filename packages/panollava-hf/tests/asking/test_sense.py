@@ -9,6 +9,7 @@ import traceback
 import numpy as np
 import pytest
 from loopback import ASKED, COLOURS, contents, failed, image_bytes, images, nearest_colour, sense, serve
+from loopback import LABELS as DIRECTION_LABELS
 from panollava_hf import Answerer
 from panollava_hf._errors import ChatError
 from PIL import Image
@@ -103,12 +104,12 @@ def test_the_model_sees_nothing_without_labels_and_descriptions():
 @pytest.mark.parametrize("labels", LABELS)
 def test_wrong_labels_give_wrong_answers(monkeypatch, labels):
     """The stand-in follows the labels: with the labels of another order it gives the answers of that order."""
-    other = {"left": "right", "right": "left"}
     from panollava_hf.asking.strategies import _views
 
+    other = {DIRECTION_LABELS["left"]: DIRECTION_LABELS["right"], DIRECTION_LABELS["right"]: DIRECTION_LABELS["left"]}
+
     def swapped(view, real=_views.label):
-        name, _, rest = real(view).partition(" ")
-        return f"{other.get(name, name)} {rest.replace('90°', '#').replace('-#', '90°').replace('#', '-90°')}"
+        return other.get(real(view), real(view))
 
     pixels = painted()
     monkeypatch.setattr(_views, "label", swapped)

@@ -1,134 +1,248 @@
 """Strategies against a model that answers only from what it is shown.
 
-The panorama has another colour in each direction. The stand-in reads the question, looks for the image or description
+The panorama has another colour in each direction. The model reads the question, looks for the image or description
 whose label names that direction, and says its colour: a right answer proves that views, labels and order fit together.
 """
 
-import base64
-import io
-import re
-
-import numpy as np
 import pytest
-import torch
-from panollava_geometry import rotate_equirectangular
-from panollava_hf.asking._chat import Reply
-from panollava_hf.asking._directions import SECTORS, direction
-from panollava_hf.asking._messages import LOOK_AROUND
-from panollava_hf.asking.strategies import Look
-from PIL import Image
+from panollava_geometry import EquirectangularView, PerspectiveView, ViewPlan, rotate_equirectangular
+from panollava_hf import Answerer
+from panollava_hf._errors import ChatError, PanoLLaVaError, TextError
+from panollava_hf.asking._families import Family
+from panollava_hf.asking._frame import LOOK_AROUND
+from panollava_hf.asking._panorama import Panorama
+from panollava_hf.asking.strategies import STRATEGIES, Look, needed_width, run
 
-COLOURS = {
-    "left": ("red", (220, 30, 30)),
-    "ahead": ("green", (30, 200, 30)),
-    "right": ("blue", (30, 30, 220)),
-    "behind": ("yellow", (220, 220, 30)),
-    "above": ("white", (250, 250, 250)),
-    "below": ("black", (5, 5, 5)),
-}
-ASKED = {"ahead": "ahead of me", "behind": "behind me", "left": "to the left", "right": "to the right"}
-LOOK = Look(LOOK_AROUND, (64, 64), max_new_tokens=8)
+from .seeing import COLOURS, Seeing, asked, image_of, panorama, with_patch
+
+ONE_IMAGE = Family("one", view_size=64, strategy="describe", max_images=1)
 
 
-def panorama(height=256):
-    """Four quarters of the horizon, a white top and a black bottom."""
-    yaw = (np.arange(2 * height) + 0.5) / height * 180 - 180
-    pitch = 90 - (np.arange(height) + 0.5) / height * 180
-    pixels = np.zeros((height, 2 * height, 3), np.uint8)
-    names = np.array(["behind", "left", "ahead", "right", "behind"])[np.digitize(yaw, [-135, -45, 45, 135])]
-    for name, (_, colour) in COLOURS.items():
-        if name in ASKED:
-            pixels[:, names == name] = colour
-    pixels[pitch > 45], pixels[pitch < -45] = COLOURS["above"][1], COLOURS["below"][1]
-    return torch.from_numpy(pixels).permute(2, 0, 1)
+def images(request):
+    return sum(part["type"] == "image_url" for part in request.messages[-1]["content"])
 
 
-def colour_of(part):
-    data = base64.b64decode(part["image_url"]["url"].partition(",")[2])
-    image = Image.open(io.BytesIO(data))
-    assert image.format == "JPEG"
-    assert max(image.size) <= 1024
-    middle = np.asarray(image)[image.height // 2, image.width // 2].astype(int)
-    return min(COLOURS.values(), key=lambda entry: np.abs(middle - entry[1]).sum())[0]
+@pytest.mark.parametrize("labels", ["text", "both"])
+@pytest.mark.parametrize("strategy", ["views", "describe", "zoom"])
+def test_each_direction_is_right(strategy, labels):
+    answerer = Answerer(Seeing(), strategy=strategy, labels=labels)
+    found = answerer.answer_all([panorama()], [asked(name) for name in COLOURS], [0] * 6)
+    assert [answer.text for answer in found] == [colour for colour, _ in COLOURS.values()]
 
 
-class Stand_in:  # noqa: N801
-    """Answers questions of the form "What colour is it …?" from labelled images or from descriptions."""
-
-    name = "stand-in"
-
-    def __init__(self):
-        self.requests = []
-
-    def reply(self, conversations, *, max_new_tokens, on_text=None):
-        self.requests += conversations
-        return [Reply(self._answer(messages[-1]["content"]), 1, 1) for messages in conversations]
-
-    def _answer(self, content):
-        question = content[-1]["text"]
-        shown = {}
-        for before, part in zip(content, content[1:], strict=False):
-            if part["type"] == "image_url":
-                shown[re.match(r"Image \d+: ([^(]*?)(?: \(|$)", before["text"])[1]] = colour_of(part)
-        if question.startswith("Describe"):
-            return f"It is {next(iter(shown.values()))}."
-        for name, colour in re.findall(r"^- ([^(]*?) \(.*?: It is (\w+)\.$", content[0]["text"], re.MULTILINE):
-            shown[name] = colour
-        wanted = next(name for name in (*SECTORS, "above", "below") if question == asked(name))
-        return shown[wanted]
-
-
-def asked(name):
-    return f"What colour is it {ASKED.get(name, name)}?"
-
-
-@pytest.mark.parametrize("strategy", [views, describe], ids=["views", "describe"])
-@pytest.mark.parametrize("name", COLOURS)
-def test_each_direction_is_right(strategy, name):
-    outcome = strategy(Stand_in(), panorama(), asked(name), LOOK)
-    assert outcome.text == COLOURS[name][0]
-
-
-@pytest.mark.parametrize("strategy", [views, describe], ids=["views", "describe"])
+@pytest.mark.parametrize("strategy", ["views", "describe"])
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_rotated_panorama_has_rotated_answers(strategy, turns):
-    rotated = rotate_equirectangular(panorama(), yaw_deg=90.0 * turns)
+    """Turning the viewer to the right by 90° brings what was to the right ahead."""
     ring = ["ahead", "right", "behind", "left"]
-    found = {name: strategy(Stand_in(), rotated, asked(name), LOOK).text for name in ring}
-    moved = [COLOURS[name][0] for name in ring]
-    assert [found[name] for name in ring] in (moved[turns:] + moved[:turns], moved[-turns:] + moved[:-turns])
+    moved = rotate_equirectangular(panorama(), yaw_deg=90.0 * turns)
+    found = Answerer(Seeing(), strategy=strategy).answer_all([moved], [asked(name) for name in ring], [0] * 4)
+    expected = [COLOURS[name][0] for name in ring]
+    assert [answer.text for answer in found] == expected[turns:] + expected[:turns]
+
+
+@pytest.mark.parametrize("labels", ["text", "both"])
+@pytest.mark.parametrize("strategy", ["views", "describe"])
+def test_random_yaw_rolls_change_no_answer(strategy, labels):
+    """After a turn by r to the right, what was at yaw y + r is at yaw y."""
+    ring = {"ahead": 0, "right": 90, "behind": 180, "left": 270}
+    answerer = Answerer(Seeing(), strategy=strategy, labels=labels)
+    for roll in (7.0, 38.5, 118.0, -63.2, 211.7, 300.1):
+        moved = rotate_equirectangular(panorama(), yaw_deg=roll)
+        found = answerer.answer_all([moved], [asked(name) for name in (*ring, "above", "below")], [0] * 6)
+        sectors = [round((yaw + roll) / 90) % 4 for yaw in ring.values()]
+        expected = [COLOURS[list(ring)[sector]][0] for sector in sectors]
+        assert [answer.text for answer in found] == [*expected, "white", "black"]
 
 
 def test_describe_shows_each_view_by_itself_and_the_whole_panorama_last():
-    model = Stand_in()
-    outcome = describe(model, panorama(), asked("left"), LOOK)
-    images = [sum(part["type"] == "image_url" for part in messages[-1]["content"]) for messages in model.requests]
-    assert images == [1] * 7
-    assert len(outcome.replies) == 7
-    assert outcome.views.shape == (1, 3, 256, 512)
+    model = Seeing()
+    answer = Answerer(model, strategy="describe").answer(panorama(), asked("left"))
+    assert [images(request) for request in model.requests] == [1] * 7
+    assert answer.calls == 7
+    assert answer.views.shape == (1, 3, 256, 512)
+    assert answer.plan == ViewPlan([EquirectangularView()])
 
 
 def test_erp_shows_the_panorama_as_it_is():
-    model = Stand_in()
+    model = Seeing()
     with pytest.raises(KeyError):  # nothing is labelled with a direction
-        erp(model, panorama(), asked("left"), LOOK)
-    assert len(model.requests) == 1
+        Answerer(model, strategy="erp").answer(panorama(), asked("left"))
+    (request,) = model.requests
+    assert image_of(request.messages[0]["content"][2]).shape == (256, 512, 3)
+
+
+@pytest.mark.parametrize("yaw", [20, 137, -90, 180])
+@pytest.mark.parametrize("pitch", [0, 40, -62])
+@pytest.mark.parametrize("family", [None, ONE_IMAGE], ids=["any number of images", "one image"])
+def test_zoom_cuts_out_what_the_model_names(yaw, pitch, family):
+    """A patch of 6° is in the middle of a view only if the view was cut around it, and tells nothing in others."""
+    model = Seeing(regions=f"1. yaw {yaw + 90}, pitch {-pitch}\n2. yaw {yaw}, pitch {pitch}, width 30", family=family)
+    answer = Answerer(model, strategy="zoom").answer(with_patch("magenta", yaw, pitch), "What colour is the patch?")
+    assert answer.text == "magenta"
+    assert [(view.yaw_deg % 360, view.pitch_deg) for view in answer.regions] == [(yaw % 360, pitch)]
+    assert answer.note == ""
+    assert answer.calls == 6 + 1 + 2 + 1
+    assert answer.plan == ViewPlan(answer.regions)
+    wrong = Seeing(regions=f"yaw {yaw + 20}, pitch {pitch}", family=family)
+    missed = Answerer(wrong, strategy="zoom").answer(with_patch("magenta", yaw, pitch), "What colour is the patch?")
+    assert missed.text == "unknown"
+
+
+def test_zoom_with_one_image_in_a_prompt_asks_about_each_region_by_itself():
+    erp = with_patch("cyan", 100, 10).maximum(with_patch("cyan", -60, 20) * (with_patch("cyan", -60, 20) != 128))
+    model = Seeing(regions="yaw 100, pitch 10, width 30\nyaw -60, pitch 20, width 30\nbehind", family=ONE_IMAGE)
+    answer = Answerer(model, strategy="zoom").answer(erp, "What colour is the patch?")
+    assert (answer.text, len(answer.regions)) == ("cyan", 2)
+    assert {images(request) for request in model.requests} == {1}
+    assert [request.purpose for request in model.requests] == [
+        *["describe"] * 6,
+        "name regions",
+        *["check"] * 3,
+        *["look closer"] * 2,
+        "answer",
+    ]
+    assert "- right (yaw +100°, pitch +10°): There is cyan." in answer.messages[0]["content"][0]["text"]
 
 
 @pytest.mark.parametrize(
-    ("yaw", "pitch", "name"),
+    ("regions", "note", "calls"),
     [
-        (0, 0, "ahead"),
-        (22.4, 0, "ahead"),
-        (22.6, 0, "ahead to the right"),
-        (359, 0, "ahead"),
-        (-180, 0, "behind"),
-        (180, 14, "behind"),
-        (-90, 16, "left, upwards"),
-        (135, -40, "behind to the right, downwards"),
-        (77, 68, "above"),
-        (77, -90, "below"),
+        ("none", "named no region to look at ('none')", 8),
+        ("", "named no region to look at ('')", 8),
+        ("I would rather not say.", "named no region to look at ('I would rather not say.')", 8),
+        ("yaw 90, pitch 0\nleft", "none of 2 named regions helps", 10),
     ],
 )
-def test_directions_in_words(yaw, pitch, name):
-    assert direction(yaw, pitch) == name
+def test_zoom_without_regions_answers_as_describe_and_says_so(regions, note, calls):
+    answer = Answerer(Seeing(regions=regions), strategy="zoom").answer(panorama(), asked("left"))
+    assert (answer.text, answer.regions, answer.calls) == ("red", (), calls)
+    assert answer.note.startswith("answered as describe: ")
+    assert note in answer.note
+
+
+def test_zoom_looks_at_no_more_regions_than_it_may():
+    model = Seeing(regions="\n".join(f"yaw {yaw}, pitch 0" for yaw in range(-180, 180, 30)))
+    Answerer(model, strategy="zoom").answer(panorama(), asked("left"))
+    assert sum(request.purpose == "check" for request in model.requests) == 3
+
+
+def test_views_are_refused_where_they_are_too_many_images():
+    with pytest.raises(ChatError, match=r"shows 6 images in one prompt, but this model takes 1; use .*describe, zoom"):
+        Answerer(Seeing(family=ONE_IMAGE), strategy="views")
+    Answerer(Seeing(family=ONE_IMAGE), strategy="views", plan=LOOK_AROUND[:1])
+    with pytest.raises(ChatError, match="unknown strategy 'look'; expected one of views, describe, zoom, erp"):
+        Answerer(Seeing(), strategy="look")
+
+
+def test_an_error_of_one_question_does_not_end_the_others():
+    model = Seeing()
+    model.failing = ("behind",)
+    questions = [asked(name) for name in ("left", "behind", "right")]
+    left, behind, right = Answerer(model, strategy="describe").answer_all([panorama()], questions, [0, 0, 0])
+    assert (left.text, right.text) == ("red", "blue")
+    assert isinstance(behind, ChatError)
+    model.failing = ("Describe",)
+    assert all(isinstance(found, ChatError) for found in run_twice(model)[0])
+
+
+def run_twice(model):
+    answerer, memo = Answerer(model, strategy="describe"), {}
+    prepared = answerer.prepare(panorama())
+    return [answerer.answer_all([prepared], [asked("left")], [0], memo=memo) for _ in range(2)]
+
+
+def test_descriptions_are_shared():
+    model = Seeing()
+    first, second, other = Answerer(model, strategy="describe").answer_all(
+        [panorama(), panorama(128)], [asked("left"), asked("right"), asked("left")], [0, 0, 1]
+    )
+    assert [answer.calls for answer in (first, second, other)] == [7, 1, 7]
+    assert len(model.requests) == 15
+    assert [answer.text for answer in (first, second, other)] == ["red", "blue", "red"]
+    again = Seeing()
+    assert [answer.calls for (answer,) in run_twice(again)] == [7, 1]
+
+
+def test_a_new_panorama_in_the_place_of_an_old_one_gets_descriptions_of_its_own():
+    answerer, memo, texts = Answerer(Seeing(), strategy="describe"), {}, []
+    for turns in range(4):
+        moved = rotate_equirectangular(panorama(64), yaw_deg=90.0 * turns)
+        (answer,) = answerer.answer_all([moved], [asked("ahead")], [0], memo=memo)
+        texts.append(answer.text)
+        del moved, answer
+    assert texts == ["green", "blue", "yellow", "red"]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_only_the_answer_is_streamed(strategy):
+    model, pieces = Seeing(regions="yaw 10, pitch 0, width 30"), []
+    answerer = Answerer(model, strategy=strategy)
+    answer = answerer.answer(with_patch("cyan", 10, 0), "What colour is the patch?", on_text=pieces.append)
+    assert model.streamed == [model.requests[-1]]
+    assert "".join(pieces) == answer.text
+    with pytest.raises(ValueError, match="single question"):
+        answerer.answer_all([panorama()], ["What?", "Where?"], [0, 0], on_text=pieces.append)
+
+
+@pytest.mark.parametrize("question", ["", "  \n", "Where is \ud800?"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_bad_question_is_refused_before_anything_is_sent(strategy, question):
+    model = Seeing()
+    with pytest.raises(TextError):
+        Answerer(model, strategy=strategy).answer(panorama(), question)
+    assert model.requests == []
+
+
+def test_calls_end_where_they_may():
+    model = Seeing()
+    look = Look(LOOK_AROUND, (64, 64))
+    shown = [Panorama.load(panorama(64)), Panorama.load(panorama(64))]
+    steps = [STRATEGIES["describe"](one, asked("left"), look) for one in shown]
+    first, second = run(model, steps, max_calls=11)
+    assert first.outcome.text == "red"
+    assert isinstance(second.outcome, ChatError)
+    assert "budget of 11 calls" in str(second.outcome)
+    assert len(model.requests) == 7
+
+
+@pytest.mark.parametrize(("strategy", "most"), [("views", 4600), ("describe", 4600), ("zoom", 6100), ("erp", 1024)])
+def test_a_panorama_is_kept_no_larger_than_a_strategy_needs(strategy, most, tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (8192, 4096)).save(tmp_path / "large.jpg")
+    answerer = Answerer(Seeing(family=Family("large")), strategy="views")
+    width = answerer.prepare(tmp_path / "large.jpg", strategy).image.shape[-1]
+    assert most * 0.9 < width <= most
+    assert width == needed_width(strategy, answerer.look)
+
+
+def test_a_finer_plan_needs_a_finer_panorama():
+    narrow = Look(ViewPlan([PerspectiveView(0.0, hfov_deg=10.0)]), (448, 448))
+    assert needed_width("views", narrow) > 16_000
+    native = Look(narrow.plan, narrow.size, family=Family("panollava", reads_panoramas=True))
+    assert needed_width("views", native) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"view_size": 2000}, "from 16 to 1024"),
+        ({"view_size": 0}, "got 0"),
+        ({"labels": "top"}, "one of text, burnt-in"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_one_line(options, message):
+    with pytest.raises(PanoLLaVaError, match=message):
+        Answerer(Seeing(), **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"view_size": 64}, {"labels": "text"}, {"system": "Be brief."}, {"plan": LOOK_AROUND[:1]}]
+)
+def test_a_model_that_cuts_its_own_views_cannot_be_shown_others(options):
+    own = Seeing(family=Family("own", reads_panoramas=True))
+    with pytest.raises(ChatError, match=f"seeing: {next(iter(options))} cannot be chosen"):
+        Answerer(own, **options)
+    with pytest.raises(ChatError, match="strategy describe does not work with PanoLLaVA checkpoints"):
+        Answerer(own, strategy="describe")

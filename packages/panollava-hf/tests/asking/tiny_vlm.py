@@ -7,11 +7,11 @@ from typing import Any
 import torch
 import transformers
 from panollava_hf.asking import strategies
-from panollava_hf.asking._messages import FRAME_SENTENCE
+from panollava_hf.asking._frame import LOOK_AROUND, frame_sentence
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-TEXTS = [FRAME_SENTENCE, *(text for text in vars(strategies).values() if isinstance(text, str))]
+TEXTS = [frame_sentence(LOOK_AROUND), *(text for text in vars(strategies).values() if isinstance(text, str))]
 #: Whether this is transformers 4, whose processors ask for tokenizers of their own classes.
 OLD = transformers.__version__.startswith("4.")
 CHATML = (

@@ -1,6 +1,11 @@
 import json
+import sys
+from pathlib import Path
 
 import pytest
+
+# `import stand_in` in the tests of this folder: pytest's import mode does not find modules next to a test.
+sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +29,7 @@ def questions(shapes):
 def answerer():
     from panollava_hf import Answerer
 
-    return Answerer.load()
+    return Answerer.load("embedded")
 
 
 @pytest.fixture(scope="session")

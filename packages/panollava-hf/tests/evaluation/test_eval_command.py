@@ -7,6 +7,14 @@ from panollava_hf.cli import run
 from panollava_hf.evaluation._predictions import PredictionFile
 
 pytestmark = pytest.mark.usefixtures("socket_disabled")
+
+
+@pytest.fixture(autouse=True)
+def embedded(monkeypatch):
+    """Commands without `--model` use the embedded checkpoint."""
+    monkeypatch.setenv("PANOLLAVA_MODEL", "embedded")
+
+
 ASKED = {"image": "panorama.png", "question": "What?", "answer": "A room."}
 
 
@@ -41,11 +49,23 @@ def test_a_folder_of_panoshapes(shapes, tmp_path, capsys):
     results = json.loads((output / "results.json").read_text())
     assert set(results["families"]) >= {"what", "where", "count", "attribute", "existence"}
     assert set(results["captions"]) >= {"bleu4", "meteor", "rouge_l", "cider", "count"}
-    assert results["model"]["name"] == "embedded default"
+    assert results["model"]["name"] == "embedded"
     assert results["versions"]["transformers"]
     assert results["seconds"] > 0
     assert (output / "directions.png").read_bytes().startswith(b"\x89PNG")
     assert "other data" in fails(capsys, "--data", shapes, "--output", output, "--limit", "3", "--max-new-tokens", "4")
+
+
+def test_a_dry_run_prints_the_cost_and_writes_nothing(shapes, tmp_path, capsys):
+    arguments = ["--data", shapes, "--output", tmp_path / "out", "--dry-run", "--limit", "20", "--max-new-tokens", "4"]
+    assert run(["eval", *map(str, arguments)]) == 0
+    line = capsys.readouterr().out.strip()
+    assert re.fullmatch(
+        r"20 questions about \d panoramas, strategy views: at most 20 calls, [\d,]+ image tokens, [\d,]+ prompt tokens, "
+        r"80 new tokens\.",
+        line,
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_captions_of_a_table(table, tmp_path, capsys):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from panollava_geometry import PanoramaError
 from panollava_hf._errors import EvaluationError
-from panollava_hf.evaluation import Options, _evaluate, evaluate, read_questions
+from panollava_hf.evaluation import Options, _evaluate, _panoramas, evaluate, read_questions
 from panollava_hf.evaluation._evaluate import check, check_lengths, claim_folder
 from panollava_hf.evaluation._questions import Pass
 from panollava_hf.evaluation._results import DataInfo, ModelInfo, Settings
@@ -276,14 +276,14 @@ def test_a_url_is_kept_without_its_query(table, answerer, tmp_path, monkeypatch)
     path = table(*({"image": url, "question": "What?", "answer": "x"} for url in [*urls, "panorama.png"]))
     questions = read_questions(path)
     assert len({question.key for question in questions}) == 3
-    load = type(answerer.processor.image_processor).fetch_images
+    load = _panoramas.Panorama.load
 
-    def refuse(self, images):
-        if isinstance(images, str):
+    def refuse(source, **options):
+        if isinstance(source, str):
             raise PanoramaError("the server does not answer")
-        return load(self, images)
+        return load(source, **options)
 
-    monkeypatch.setattr(type(answerer.processor.image_processor), "fetch_images", refuse)
+    monkeypatch.setattr(_panoramas.Panorama, "load", refuse)
     results = evaluate(answerer, questions, tmp_path / "out", Options(skip_bad=True, max_new_tokens=2))
     assert results.left_out == 2
     assert [key.partition("#")[0] for key in results.unreadable] == [
@@ -303,7 +303,7 @@ def test_names_with_brackets_bars_and_line_breaks(table, answerer, tmp_path):
     )
     lines = evaluate(answerer, odd, tmp_path / "out [/]", Options(max_new_tokens=2)).markdown().splitlines()
     assert "| a\\|b c | 1 |" in "\n".join(lines)
-    assert lines[0].startswith(f"# embedded default on {folder}")
+    assert lines[0].startswith(f"# embedded on {folder}")
     results = evaluate(answerer, questions, tmp_path / "directions", Options(max_new_tokens=2))
     assert results.metrics["directions"].labels[-1] == "$\\frac$"
     assert (tmp_path / "directions" / "directions.png").read_bytes().startswith(b"\x89PNG")

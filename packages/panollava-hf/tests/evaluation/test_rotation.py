@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from panollava_hf._errors import EvaluationError
-from panollava_hf.evaluation._predictions import _read
+from panollava_hf.evaluation._panoramas import prepared
 from panollava_hf.evaluation.metrics._rotation import ROTATED, expected_after, rotated
 from panollava_hf.panoshapes import DIRECTIONS, render_scene
 
@@ -76,10 +76,14 @@ def test_the_image_is_rotated_like_the_scene(questions, answerer):
     yaw_deg = 45.0  # 32 of 256 columns
     probe = rotated(questions, "45", seed=0)
     asked = next(question for question in probe.questions if question.index == questions.rows[0].index)
-    (views,) = _read(answerer, [[asked]])
+    views = prepared(answerer, asked).memo["pixel_values"]
     drawn = torch.from_numpy(render_scene(asked.scene.rotated(yaw_deg), 256)).permute(2, 0, 1)
     wrong = torch.from_numpy(render_scene(asked.scene.rotated(-yaw_deg), 256)).permute(2, 0, 1)
-    difference = (views - answerer.views(drawn)).abs().mean()
+
+    def cut(panorama):
+        return answerer.processor.image_processor([panorama])["pixel_values"]
+
+    difference = (views - cut(drawn)).abs().mean()
     assert difference < 0.01
-    assert (views - answerer.views(wrong)).abs().mean() > 10 * difference + 0.01
+    assert (views - cut(wrong)).abs().mean() > 10 * difference + 0.01
     assert np.isclose(asked.yaw_deg, yaw_deg)

@@ -1,7 +1,31 @@
-"""Ask questions about panoramas: any vision-language model, with the views of a panorama and where they look."""
+"""Ask questions about panoramas: any vision-language model, with the views of a panorama and where they look.
 
-from panollava_hf.asking._answerer import Answer, Answerer
-from panollava_hf.asking._default_model import default_checkpoint
-from panollava_hf.asking._messages import panorama_messages
+Importing the package is cheap, and `panorama_messages` imports no model library.
+"""
 
-__all__ = ["Answer", "Answerer", "default_checkpoint", "panorama_messages"]
+from typing import TYPE_CHECKING
+
+from panollava_hf._faces import lazy
+
+if TYPE_CHECKING:
+    from panollava_hf.asking._answerer import Answer, Answerer
+    from panollava_hf.asking._budget import Budget
+    from panollava_hf.asking._conversation import Conversation
+    from panollava_hf.asking._cost import Cost
+    from panollava_hf.asking._default_model import default_checkpoint
+    from panollava_hf.asking._messages import panorama_messages
+
+#: Module of each public name.
+_HOMES = {
+    "Answer": "_answerer",
+    "Answerer": "_answerer",
+    "Budget": "_budget",
+    "Conversation": "_conversation",
+    "Cost": "_cost",
+    "default_checkpoint": "_default_model",
+    "panorama_messages": "_messages",
+}
+
+__all__ = ["Answer", "Answerer", "Budget", "Conversation", "Cost", "default_checkpoint", "panorama_messages"]
+
+__getattr__, __dir__ = lazy(__name__, _HOMES)

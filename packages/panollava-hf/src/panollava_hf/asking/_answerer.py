@@ -2,19 +2,31 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 from panollava_geometry import ViewPlan
 from torch import Tensor
 
 from panollava_hf._errors import ChatError
-from panollava_hf.asking._chat import Chat, Message, OnText, Reply
+from panollava_hf.asking._budget import Budget
+from panollava_hf.asking._captions import view_steps, views_cost, whole_request
+from panollava_hf.asking._chat import Chat, Message, OnText, Reply, Request
+from panollava_hf.asking._cost import Cost, estimate
 from panollava_hf.asking._families import Labels
+from panollava_hf.asking._frame import LOOK_AROUND
 from panollava_hf.asking._load_chat import load_chat
-from panollava_hf.asking._messages import LOOK_AROUND
+from panollava_hf.asking._messages import Views, check_labels, check_plan, check_size
 from panollava_hf.asking._panorama import Panorama
-from panollava_hf.asking.strategies import STRATEGIES, Look, Strategy, native, run
-from panollava_hf.asking.strategies._run import Finished
+from panollava_hf.asking.strategies import (
+    STRATEGIES,
+    Finished,
+    Look,
+    Steps,
+    check_strategy,
+    needed_width,
+    run,
+    strategy_for,
+)
 
 #: Maximum length of an answer, in tokens, where nothing else is asked for.
 MAX_NEW_TOKENS = 256
@@ -31,11 +43,12 @@ class Answer:
         image_tokens: Number of tokens of all images in all calls; None if the model does not say.
         new_tokens: Number of generated tokens in all calls; None if the model does not say.
         prompt_tokens: Number of tokens of all prompts; None if the model does not say.
-        calls: Number of calls of the model.
+        calls: Number of calls of the model. Descriptions of views that several questions share count for the first.
         strategy: Name of the strategy.
         messages: Messages of the last call, in OpenAI's form.
         reasoning: Reasoning of the model before its answer; empty if there was none.
         regions: Parts of the panorama that were looked at more closely.
+        note: What did not go as the strategy intends, in one line; empty if nothing.
     """
 
     text: str
@@ -49,6 +62,7 @@ class Answer:
     messages: Sequence[Message] = ()
     reasoning: str = ""
     regions: tuple[Any, ...] = ()
+    note: str = ""
 
 
 class Answerer:
@@ -58,12 +72,13 @@ class Answerer:
         chat: The model.
         strategy: Name of the strategy; default: that of the model's family.
         plan: The views; default: four around, one up, one down.
-        view_size: Height and width of a view in pixels; default: that of the family.
+        view_size: Height and width of a view in pixels, from 16 to 1024; default: that of the family.
         labels: Where the direction of a view is written; default: that of the family.
         system: A system prompt.
 
     Raises:
-        ChatError: The model cannot be asked with this strategy.
+        ChatError: The model cannot be asked with this strategy, or cannot be shown views of one's choice.
+        ViewSettingError: `view_size` or `labels` cannot be used. It is a ValueError.
 
     Example:
         >>> import numpy as np
@@ -78,15 +93,25 @@ class Answerer:
         chat: Chat,
         *,
         strategy: str | None = None,
-        plan: ViewPlan = LOOK_AROUND,
+        plan: Views = LOOK_AROUND,
         view_size: int | None = None,
         labels: Labels | None = None,
         system: str | None = None,
     ) -> None:
         self.chat = chat
+        plan = check_plan(plan)
+        given = {"plan": plan != LOOK_AROUND, "view_size": view_size, "labels": labels, "system": system is not None}
+        unused = [name for name, value in given.items() if value]
+        if chat.family.reads_panoramas and unused:
+            raise ChatError(
+                f"{chat.name}: {', '.join(unused)} cannot be chosen for PanoLLaVA checkpoints, which cut their own "
+                "views and were trained on one form of question; leave it out"
+            )
+        size = check_size(chat.family.view_size if view_size is None else view_size)
+        if labels is not None:
+            check_labels(labels)
+        self.look = Look(plan, size, labels or chat.family.labels, system, MAX_NEW_TOKENS, family=chat.family)
         self.strategy = self._checked(chat.family.strategy if strategy is None else strategy)
-        size = view_size or chat.family.view_size
-        self.look = Look(plan, (size, size), labels or chat.family.labels, system, MAX_NEW_TOKENS, family=chat.family)
 
     @classmethod
     def load(
@@ -95,7 +120,7 @@ class Answerer:
         *,
         base_url: str | None = None,
         strategy: str | None = None,
-        plan: ViewPlan = LOOK_AROUND,
+        plan: Views = LOOK_AROUND,
         view_size: int | None = None,
         labels: Labels | None = None,
         system: str | None = None,
@@ -151,6 +176,7 @@ class Answerer:
         strategy: str | None = None,
         on_text: OnText | None = None,
         max_new_tokens: int | None = None,
+        budget: Budget | None = None,
         **generation: Any,
     ) -> Answer:
         """Answer one question about one panorama.
@@ -161,12 +187,13 @@ class Answerer:
             strategy: Another strategy than the answerer's.
             on_text: Receives the answer piece by piece.
             max_new_tokens: Maximum length of the answer, in tokens.
+            budget: The most calls and tokens; checked before anything runs.
             generation: Further arguments of `generate`; decoding is greedy unless they say otherwise.
 
         Raises:
             PanoramaError: The panorama cannot be read.
             TextError: The question is longer than the model reads, or not valid Unicode.
-            ChatError: The model did not answer.
+            ChatError: The model did not answer, or the budget does not suffice.
         """
         (found,) = self.answer_all(
             [panorama],
@@ -175,6 +202,7 @@ class Answerer:
             strategy=strategy,
             on_text=on_text,
             max_new_tokens=max_new_tokens,
+            budget=budget,
             **generation,
         )
         if isinstance(found, ChatError):
@@ -191,6 +219,7 @@ class Answerer:
         on_text: OnText | None = None,
         max_new_tokens: int | None = None,
         memo: dict[Hashable, Reply] | None = None,
+        budget: Budget | None = None,
         **generation: Any,
     ) -> list[Answer | ChatError]:
         """Answer many questions about a few panoramas; their calls go to the model together.
@@ -202,7 +231,9 @@ class Answerer:
             strategy: As in `answer`.
             on_text: As in `answer`.
             max_new_tokens: As in `answer`.
-            memo: Descriptions of views made so far; give the same dictionary again to make them once.
+            memo: Descriptions of views made so far; give the same dictionary and what `prepare` returned again to make
+                them once.
+            budget: The most calls and tokens of all questions together; checked before anything runs.
             generation: As in `answer`.
 
         Returns:
@@ -210,7 +241,8 @@ class Answerer:
 
         Raises:
             PanoramaError: A panorama cannot be read.
-            TextError: A question is longer than the model reads, or not valid Unicode.
+            TextError: A question is empty, longer than the model reads, or not valid Unicode.
+            ChatError: The model cannot take the strategy, or the budget does not suffice.
 
         Example:
             >>> import torch
@@ -222,44 +254,204 @@ class Answerer:
         """
         name = self.strategy if strategy is None else self._checked(strategy)
         look = self.look_for(max_new_tokens, generation)
-        prepared = [self.prepare(panorama) for panorama in panoramas]
-        steps = [
-            self._function(name)(prepared[place], question, look)
-            for place, question in zip(which, questions, strict=True)
-        ]
-        return [_answer(finished, name) for finished in run(self.chat, steps, on_text=on_text, memo=memo)]
+        prepared = [self.prepare(panorama, name) for panorama in panoramas]
+        if budget is not None:
+            self._check_budget(budget, name, prepared, questions, which, look)
+        function = strategy_for(name, look)
+        steps = [function(prepared[place], question, look) for place, question in zip(which, questions, strict=True)]
+        return self.answers_of(
+            steps, name, on_text=on_text, memo=memo, max_calls=None if budget is None else budget.calls
+        )
 
-    def prepare(self, panorama: Any) -> Panorama:
-        """Decode a panorama, and cut what the model needs. Safe in another thread.
+    def answers_of(self, steps: Sequence[Steps], strategy: str, **options: Any) -> list[Answer | ChatError]:
+        """Drive strategies to their answers.
+
+        Args:
+            steps: The strategies at work.
+            strategy: The name that the answers get.
+            options: Arguments of `strategies.run`.
+        """
+        return [_answer(finished, strategy) for finished in run(self.chat, steps, **options)]
+
+    def cost(
+        self,
+        panorama: Any,
+        questions: Sequence[str],
+        *,
+        strategy: str | None = None,
+        max_new_tokens: int | None = None,
+    ) -> Cost:
+        """What questions about a panorama will cost, without running the model.
+
+        Args:
+            panorama: As in `answer`.
+            questions: The questions.
+            strategy: Another strategy than the answerer's.
+            max_new_tokens: As in `answer`.
+
+        Raises:
+            PanoramaError: The panorama cannot be read.
+            TextError: A question is empty, longer than the model reads, or not valid Unicode.
+            ChatError: The model cannot take the strategy.
+
+        Example:
+            >>> import torch
+            >>> cost = Answerer.load("embedded").cost(torch.zeros(3, 64, 128, dtype=torch.uint8), ["How many cubes?"])
+            >>> cost.calls, cost.new_tokens
+            (1, 256)
+        """
+        name = self.strategy if strategy is None else self._checked(strategy)
+        return estimate(self.chat, name, self.prepare(panorama, name), questions, self.look_for(max_new_tokens))
+
+    def prepare(self, panorama: Any, strategy: str | None = None) -> Panorama:
+        """Decode a panorama as finely as a strategy needs, and cut what the model needs. Safe in another thread.
+
+        Args:
+            panorama: As in `answer`.
+            strategy: Another strategy than the answerer's.
 
         Raises:
             PanoramaError: The panorama cannot be read.
         """
-        found = Panorama.load(panorama)
+        found = Panorama.load(panorama, max_width=needed_width(strategy or self.strategy, self.look))
         if self.chat.family.reads_panoramas:
             self.chat.prepare(found)  # type: ignore[attr-defined]
         return found
+
+    @property
+    def max_positions(self) -> int | None:
+        """How many tokens the model reads; None if that is not known."""
+        if not hasattr(self.chat, "model"):
+            return None
+        from panollava_hf.asking._generation import max_positions
+
+        return max_positions(self.chat.model.config)
+
+    def prompt_tokens(self, messages: Sequence[Message]) -> int | None:
+        """The length of a prompt in tokens; None if the model does not count them before a request."""
+        return self.chat.count(Request(messages, 1)).prompt
 
     def look_for(self, max_new_tokens: int | None = None, generation: Mapping[str, Any] | None = None) -> Look:
         """How panoramas are shown, with the length and other settings of an answer."""
         return replace(self.look, max_new_tokens=max_new_tokens or MAX_NEW_TOKENS, generation=generation or {})
 
+    @overload
+    def caption(
+        self, panorama: Any, *, per_view: Literal[False] = False, prompt: str | None = None, **options: Any
+    ) -> Answer: ...
+
+    @overload
+    def caption(
+        self, panorama: Any, *, per_view: Literal[True], prompt: str | None = None, **options: Any
+    ) -> list[Answer | ChatError]: ...
+
+    def caption(
+        self, panorama: Any, *, per_view: bool = False, prompt: str | None = None, **options: Any
+    ) -> Answer | list[Answer | ChatError]:
+        """Describe a panorama.
+
+        Args:
+            panorama: As in `answer`.
+            per_view: Whether each view gets a caption of its own, in a call of its own.
+            prompt: Another request than the usual one.
+            options: `max_new_tokens`, `budget` and arguments of `generate`, as in `answer`; for the whole panorama also
+                `strategy` and `on_text`.
+
+        Returns:
+            The caption of the whole panorama, by the answerer's strategy; with `per_view`, the captions of the views
+            in their order, each with the plan of its view, and with its error in the place of one that failed.
+
+        Raises:
+            PanoramaError: The panorama cannot be read.
+            TextError: The prompt is longer than the model reads, or not valid Unicode.
+            ChatError: The model did not answer, the budget does not suffice, or it is a PanoLLaVA checkpoint, which
+                sees all views at once.
+
+        Example:
+            >>> import torch
+            >>> answerer = Answerer.load("embedded")
+            >>> answerer.caption(torch.full((3, 64, 128), 127, dtype=torch.uint8), max_new_tokens=1).calls
+            1
+        """
+        if not per_view:
+            return self.answer(panorama, whole_request(self.chat.family, prompt), **options)
+        prepared, look, budget = self._views_alone(panorama, options)
+        if budget is not None:
+            budget.check(views_cost(self.chat, prepared, prompt, look))
+        return self.answers_of(view_steps(prepared, prompt, look), "views")
+
+    def caption_cost(self, panorama: Any, *, per_view: bool = False, prompt: str | None = None, **options: Any) -> Cost:
+        """What `caption` will cost, without running the model.
+
+        Args:
+            panorama: As in `answer`.
+            per_view: As in `caption`.
+            prompt: As in `caption`.
+            options: `strategy` and `max_new_tokens`, as in `cost`.
+
+        Raises:
+            PanoramaError: The panorama cannot be read.
+            ChatError: As in `caption`.
+        """
+        if not per_view:
+            return self.cost(panorama, [whole_request(self.chat.family, prompt)], **options)
+        prepared, look, _ = self._views_alone(panorama, options)
+        return views_cost(self.chat, prepared, prompt, look)
+
+    def _views_alone(self, panorama: Any, options: dict[str, Any]) -> tuple[Panorama, Look, Budget | None]:
+        """What captions of single views need.
+
+        Raises:
+            ChatError: The model sees all views at once.
+        """
+        if self.chat.family.reads_panoramas:
+            raise ChatError(
+                f"{self.name}: a PanoLLaVA checkpoint sees all views at once and cannot caption one; caption the "
+                "whole panorama, or use another model"
+            )
+        budget, max_new_tokens = options.pop("budget", None), options.pop("max_new_tokens", None)
+        return self.prepare(panorama, "views"), self.look_for(max_new_tokens, options), budget
+
     def fingerprint(self) -> str | None:
         """What identifies the weights; None if that is not known."""
         return self.chat.fingerprint()
 
-    def _function(self, strategy: str) -> Strategy:
-        return native if self.chat.family.reads_panoramas else STRATEGIES[strategy]
+    def _check_budget(
+        self,
+        budget: Budget,
+        strategy: str,
+        panoramas: Sequence[Panorama],
+        questions: Sequence[str],
+        which: Sequence[int],
+        look: Look,
+    ) -> None:
+        """Check that questions fit a budget.
+
+        Raises:
+            ChatError: They do not.
+        """
+
+        def cost(name: str) -> Cost:
+            groups = {place: [q for q, p in zip(questions, which, strict=True) if p == place] for place in which}
+            costs = [estimate(self.chat, name, panoramas[place], group, look) for place, group in groups.items()]
+            return sum(costs[1:], costs[0])
+
+        def others() -> dict[str, Cost]:
+            return {name: cost(name) for name in STRATEGIES if name != strategy and self._takes(name)}
+
+        if which:
+            budget.check(cost(strategy), others)
+
+    def _takes(self, strategy: str) -> bool:
+        try:
+            self._checked(strategy)
+        except ChatError:
+            return False
+        return True
 
     def _checked(self, strategy: str) -> str:
         """The name of a strategy that this model can take."""
-        if strategy not in STRATEGIES:
-            raise ChatError(f"unknown strategy {strategy[:80]!r}; expected one of {', '.join(STRATEGIES)}")
-        if self.chat.family.reads_panoramas and strategy != "views":
-            raise ChatError(
-                f"{self.chat.name}: strategy {strategy} does not work with PanoLLaVA checkpoints, which cut their own "
-                "views; use --strategy views"
-            )
+        check_strategy(self.chat.name, strategy, self.look, STRATEGIES)
         return strategy
 
 
@@ -279,6 +471,7 @@ def _answer(finished: Finished, strategy: str) -> Answer | ChatError:
         messages=outcome.messages,
         reasoning=outcome.reply.reasoning,
         regions=outcome.regions,
+        note=outcome.note,
     )
 
 

@@ -25,7 +25,9 @@ class Request:
         final: Whether the reply is the answer for the user, which may be streamed.
         largest: A reply after which the most further calls and tokens follow, for estimates of the cost; None if the
             cost does not depend on the reply.
+        other: Another reply after which more tokens may follow than after `largest`.
         generation: Further arguments of `generate`, such as `temperature`.
+        purpose: What it is for, in a word or two, for reports of the cost.
     """
 
     messages: Sequence[Message]
@@ -34,6 +36,8 @@ class Request:
     final: bool = False
     largest: str | None = None
     generation: Mapping[str, Any] = field(default_factory=dict)
+    other: str | None = None
+    purpose: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,11 +78,16 @@ class Chat(Protocol):
         trained: False if its answers cannot be grounded in the image.
     """
 
-    name: str
-    family: Family
-    device: str
-    dtype: str
-    trained: bool
+    @property
+    def name(self) -> str: ...
+    @property
+    def family(self) -> Family: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def trained(self) -> bool: ...
 
     def reply(self, requests: Sequence[Request], *, on_text: OnText | None = None) -> "list[Reply | ChatError]":
         """Reply to several requests, in order; a request that failed in the end has its error in its place.

@@ -21,6 +21,8 @@ SECTORS = (
 _POLE_DEG = 67.5
 #: From this pitch on, "upwards" or "downwards" is added.
 _TILT_DEG = 15.0
+#: A window of the panorama that is wider than this has no single direction.
+_WIDE_DEG = 180.0
 
 
 def direction(yaw_deg: float, pitch_deg: float = 0.0) -> str:
@@ -53,17 +55,29 @@ def label(view: object) -> str:
         'left (yaw -90°, pitch 0°)'
         >>> label(EquirectangularView())
         'the whole panorama'
+        >>> label(EquirectangularView((150, 210), (-45, 45)))
+        'behind (panorama from yaw +150° to -150°, pitch -45° to +45°)'
     """
     if isinstance(view, PerspectiveView):
-        yaw, pitch = _degrees(view.yaw_deg), _degrees(view.pitch_deg)
-        return f"{direction(view.yaw_deg, view.pitch_deg)} (yaw {yaw}°, pitch {pitch}°)"
+        roll = f", roll {_signed(view.roll_deg)}°" if round(view.roll_deg) else ""
+        return (
+            f"{direction(view.yaw_deg, view.pitch_deg)} "
+            f"(yaw {_signed(view.yaw_deg)}°, pitch {_signed(view.pitch_deg)}°{roll})"
+        )
     if isinstance(view, EquirectangularView):
         (west, east), (south, north) = view.longitude_range_deg, view.latitude_range_deg
-        if east - west >= 360 and north - south >= 180:
+        around, full = east - west >= 360, north - south >= 180
+        if around and full:
             return "the whole panorama"
-        return f"yaw {_degrees(west)}° to {_degrees(east)}°, pitch {_degrees(south)}° to {_degrees(north)}°"
-    raise TypeError(f"expected a view, got {type(view).__name__}")
+        centre = direction((west + east) / 2, (south + north) / 2)
+        name = "all around" if around else centre if east - west <= _WIDE_DEG else "part of the panorama"
+        yaw = "" if around else f"yaw {_signed(west)}° to {_signed(east)}°, "
+        return f"{name} (panorama from {yaw}pitch {_signed(south)}° to {_signed(north)}°)"
+    raise TypeError(f"expected a PerspectiveView or an EquirectangularView, got {type(view).__name__}")
 
 
-def _degrees(angle: float) -> str:
-    return f"{round(angle):+d}" if round(angle) else "0"
+def _signed(angle_deg: float) -> str:
+    """An angle in whole degrees, in (-180, 180]."""
+    whole = round(angle_deg)
+    wrapped = 180 - (180 - whole) % 360
+    return f"{wrapped:+d}" if wrapped else "0"

@@ -7,39 +7,36 @@ text before it, in a strip burnt into the image, or both. Nothing here loads a m
 import base64
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
-from panollava_geometry import PerspectiveView, ViewPlan, load_views
-from PIL import Image, ImageDraw, ImageFont
+from panollava_geometry import EquirectangularView, PerspectiveView, ViewPlan, load_views
+from PIL import Image
 from torch import Tensor
 
+from panollava_hf._errors import TextError, ViewSettingError
+from panollava_hf._shown import shown
 from panollava_hf.asking._chat import Message
 from panollava_hf.asking._directions import label
 from panollava_hf.asking._families import Labels
+from panollava_hf.asking._frame import LOOK_AROUND, frame_sentence
+from panollava_hf.asking._strip import with_strip
 
-#: The ring from left to right, then up and down. 100° per view, so that neighbours overlap by 10°.
-LOOK_AROUND = ViewPlan(
-    PerspectiveView(yaw, pitch, hfov_deg=100.0)
-    for yaw, pitch in ((-90.0, 0.0), (0.0, 0.0), (90.0, 0.0), (180.0, 0.0), (0.0, 90.0), (0.0, -90.0))
-)
-FRAME_SENTENCE = (
-    "The {count} images below are perspective views of one 360° panorama, taken from one point in one moment. "
-    "Each is labelled with the direction it looks in. Ahead is the centre of the panorama (yaw 0°), yaw grows to the "
-    "right, behind is yaw 180°, and pitch grows upwards. Neighbouring views overlap, so an object can be in two."
-)
-#: Largest side of an image that hosted models do not shrink, in pixels.
-MAX_SIDE = 1024
+#: Largest side of an image that hosted models do not shrink, and smallest side that is useful, in pixels.
+MAX_SIDE, MIN_SIDE = 1024, 16
 _QUALITY = 90
+
+Views = ViewPlan | Sequence[PerspectiveView | EquirectangularView] | PerspectiveView | EquirectangularView
+_frame = frame_sentence  # `frame_sentence` is also the name of a public argument
 
 
 def panorama_messages(
     panorama: Any,
     question: str,
     *,
-    plan: ViewPlan = LOOK_AROUND,
+    plan: Views = LOOK_AROUND,
     size: int | tuple[int, int] = 448,
     labels: Labels = "text",
-    frame_sentence: str = FRAME_SENTENCE,
+    frame_sentence: str | None = None,
     system: str | None = None,
 ) -> list[Message]:
     """Chat messages that show a panorama as labelled views and then ask a question.
@@ -47,20 +44,23 @@ def panorama_messages(
     Args:
         panorama: What `panollava_geometry.load_views` takes: path, URL, bytes, Pillow image, array or tensor.
         question: The question, which comes last.
-        plan: The views, in the order in which they are shown.
-        size: Height and width of a view in pixels, at most 1024.
-        labels: Where the direction of a view is written: in a text before it, in a strip in the image, or in both.
-            Servers and models whose chat template moves all images to the front need "burnt-in" or "both".
-        frame_sentence: First text of the message; `{count}` is replaced by the number of views.
+        plan: The views, in the order in which they are shown; default: left, ahead, right, behind, above, below.
+        size: Height and width of a view in pixels, from 16 to 1024.
+        labels: Where the direction of a view is written: in a text before it ("text"), in a strip in the image
+            ("burnt-in"), or in "both". Servers and models whose chat template moves all images to the front need
+            "burnt-in" or "both".
+        frame_sentence: First text of the message, in which `{count}` is replaced by the number of views. None is a
+            sentence that fits the plan, "" leaves it out.
         system: A system prompt; None adds none.
 
     Returns:
         Messages in OpenAI's form, whose images are JPEG data URLs. `apply_chat_template` of transformers 5, OpenAI
-        clients and vLLM's `LLM.chat` take them.
+        clients and vLLM's `LLM.chat` take them as they are.
 
     Raises:
-        PanoramaError: The panorama cannot be read.
-        ValueError: The question is empty, `size` is too large, or `labels` is unknown.
+        PanoramaError: The panorama cannot be read, or the plan has no views.
+        TextError: The question is empty or not valid Unicode. It is a ValueError.
+        ViewSettingError: `plan`, `size` or `labels` cannot be used. It is a ValueError.
 
     Example:
         >>> import numpy as np
@@ -70,15 +70,15 @@ def panorama_messages(
         >>> messages[0]["content"][1]["text"]
         'Image 1: left (yaw -90°, pitch 0°)'
     """
-    height, width = (size, size) if isinstance(size, int) else size
-    if not 1 <= min(height, width) <= max(height, width) <= MAX_SIDE:
-        raise ValueError(f"size must be between 1 and {MAX_SIDE} pixels a side, got {size}")
+    check_question(question)
+    check_labels(labels)
+    views, sides = check_plan(plan), check_size(size)
     return view_messages(
-        load_views(panorama, plan, (height, width)),
-        [label(view) for view in plan],
+        load_views(panorama, views, sides),
+        [label(view) for view in views],
         question,
         labels=labels,
-        frame_sentence=frame_sentence,
+        frame_sentence=_frame(views) if frame_sentence is None else frame_sentence.replace("{count}", str(len(views))),
         system=system,
     )
 
@@ -89,7 +89,7 @@ def view_messages(
     question: str,
     *,
     labels: Labels = "text",
-    frame_sentence: str = FRAME_SENTENCE,
+    frame_sentence: str = "",
     system: str | None = None,
 ) -> list[Message]:
     """Chat messages of views that are already cut.
@@ -99,25 +99,27 @@ def view_messages(
         names: The label of each view.
         question: The question.
         labels: As in `panorama_messages`.
-        frame_sentence: As in `panorama_messages`; "" leaves it out.
+        frame_sentence: First text of the message; "" leaves it out.
         system: As in `panorama_messages`.
 
     Raises:
-        ValueError: The question is empty, or views and names differ in number.
+        TextError: The question is empty or not valid Unicode. It is a ValueError.
+        ViewSettingError: `labels` is unknown. It is a ValueError.
+        ValueError: Views and names differ in number.
     """
-    if not question.strip():
-        raise ValueError("the question is empty; write what you want to know")
-    if labels not in ("text", "burnt-in", "both"):
-        raise ValueError(f"labels must be text, burnt-in or both, got {labels!r}")
+    check_question(question)
+    check_labels(labels)
+    if len(views) != len(names):
+        raise ValueError(f"expected a name for each of {len(views)} views, got {len(names)}")
     content: list[dict[str, Any]] = []
     if frame_sentence:
-        content.append(_text(frame_sentence.replace("{count}", str(len(views)))))
+        content.append(_text(frame_sentence))
     for number, (view, name) in enumerate(zip(views, names, strict=True), 1):
         title = f"Image {number}: {name}"
         image = to_image(view)
         if labels != "burnt-in":
             content.append(_text(title))
-        content.append(_image(image if labels == "text" else with_strip(image, title)))
+        content.append(_image(image if labels == "text" else with_strip(image, number, name)))
     content.append(_text(question))
     start = [] if system is None else [{"role": "system", "content": [_text(system)]}]
     return [*start, {"role": "user", "content": content}]
@@ -128,18 +130,62 @@ def to_image(view: Tensor) -> Image.Image:
     return Image.fromarray(view.permute(1, 2, 0).contiguous().cpu().numpy())
 
 
-def with_strip(image: Image.Image, title: str) -> Image.Image:
-    """The image with a title in a black strip over its upper edge; the size stays."""
-    height = max(12, round(image.height / 16))
-    font = ImageFont.load_default(size=height * 0.7)
-    drawn = image.copy()
-    draw = ImageDraw.Draw(drawn)
-    draw.rectangle((0, 0, image.width, height), fill="black")
-    shrink = min(1.0, (image.width - 8) / max(font.getlength(title), 1))
-    draw.text(
-        (4, height / 2), title, fill="white", font=ImageFont.load_default(size=height * 0.7 * shrink), anchor="lm"
-    )
-    return drawn
+def check_question(question: object) -> None:
+    """Check a question before anything is computed for it.
+
+    Raises:
+        TextError: It is not a text, empty, or not valid Unicode.
+    """
+    if not isinstance(question, str):
+        raise TextError(f"expected a question as a text, got {type(question).__name__}; pass a str")
+    if not question.strip():
+        raise TextError("the question is empty; write what you want to know")
+    place = next((place for place, char in enumerate(question) if "\ud800" <= char <= "\udfff"), None)
+    if place is not None:
+        raise TextError(
+            f"the question has {question[place]!r}, half of a surrogate pair, at character {place}; remove it"
+        )
+
+
+def check_labels(labels: object) -> None:
+    """Check where labels are written.
+
+    Raises:
+        ViewSettingError: There is no such place.
+    """
+    if labels not in get_args(Labels):
+        raise ViewSettingError(f"labels must be one of {', '.join(get_args(Labels))}, got {shown(labels)}")
+
+
+def check_plan(plan: Any) -> ViewPlan:
+    """The plan of an argument that may also be a single view or a list of views.
+
+    Raises:
+        PanoramaError: It has no views.
+        ViewSettingError: It is something else.
+    """
+    if isinstance(plan, ViewPlan):
+        return plan
+    if isinstance(plan, PerspectiveView | EquirectangularView):
+        return ViewPlan([plan])
+    if not isinstance(plan, list | tuple):
+        raise ViewSettingError(f"plan must be a ViewPlan, a view or a list of views, got {shown(plan)}")
+    return ViewPlan(plan)
+
+
+def check_size(size: Any) -> tuple[int, int]:
+    """Height and width of a view.
+
+    Raises:
+        ViewSettingError: They are not whole numbers of pixels from 16 to 1024.
+    """
+    sides = (size, size) if isinstance(size, int) else tuple(size) if isinstance(size, list | tuple) else ()
+    if len(sides) != 2 or not all(type(side) is int and MIN_SIDE <= side <= MAX_SIDE for side in sides):
+        raise ViewSettingError(
+            f"size must be a number of pixels from {MIN_SIDE} to {MAX_SIDE}, or (height, width), got {shown(size)}; "
+            "models and servers shrink larger images, so use narrower views instead"
+        )
+    return sides[0], sides[1]
 
 
 def _text(text: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Each panorama is encoded once, and the language model reads it once for all questions about it; see `_generation`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import torch
@@ -127,6 +127,26 @@ class PanoLLaVaChat:
 
     def _batched(self, requests: Sequence[Request]) -> list[Reply]:
         """Greedy replies. The requests keep their order, and follow each other in batches."""
+        replies: dict[int, Reply] = {}
+        for most in dict.fromkeys(request.max_new_tokens for request in requests):
+            same = [index for index, request in enumerate(requests) if request.max_new_tokens == most]
+            batches = [same[start : start + self.batch_size] for start in range(0, len(same), self.batch_size)]
+            for batch, found in zip(batches, self.reply_batches(requests, batches), strict=True):
+                replies.update(zip(batch, found, strict=True))
+        return [replies[index] for index in range(len(requests))]
+
+    def reply_batches(self, requests: Sequence[Request], batches: Sequence[Sequence[int]]) -> Iterator[list[Reply]]:
+        """Reply greedily, batch by batch, as soon as a batch is answered.
+
+        Args:
+            requests: The requests. Their panoramas are encoded, and the start that all their prompts share is read,
+                once; both do not depend on the batches.
+            batches: Indices of the requests that are answered together, with the same largest number of new tokens.
+                Requests in no batch are not answered.
+
+        Raises:
+            TextError: A question is longer than the model reads, or not valid Unicode.
+        """
         asked = [_panorama_and_question(request) for request in requests]
         panoramas = {id(panorama): panorama for panorama, _ in asked}
         numbers = {key: number for number, key in enumerate(panoramas)}
@@ -135,25 +155,21 @@ class PanoLLaVaChat:
         pixels = torch.cat([panorama.memo["pixel_values"] for panorama in panoramas.values()])
         image_tokens = self.processor.num_image_tokens(pixels.shape[1])
         prompts = [self._prompt(question, image_tokens) for _, question in asked]
-        replies: dict[int, Reply] = {}
-        for most in dict.fromkeys(request.max_new_tokens for request in requests):
-            same = [index for index, request in enumerate(requests) if request.max_new_tokens == most]
-            batches = [same[start : start + self.batch_size] for start in range(0, len(same), self.batch_size)]
-            found = generate_batches(
-                self.model,
-                pixels,
-                prompts,
-                [numbers[id(panorama)] for panorama, _ in asked],
-                batches,
-                max_new_tokens=most,
-                pad_token_id=self._padding,
-            )
-            for batch, ids in zip(batches, found, strict=True):
-                replies |= {
-                    index: self._reply(row, len(prompts[index]), image_tokens)
-                    for index, row in zip(batch, ids, strict=True)
-                }
-        return [replies[index] for index in range(len(requests))]
+        found = generate_batches(
+            self.model,
+            pixels,
+            prompts,
+            [numbers[id(panorama)] for panorama, _ in asked],
+            batches,
+            max_new_tokens=max((requests[index].max_new_tokens for batch in batches for index in batch), default=1),
+            pad_token_id=self._padding,
+        )
+        for batch, ids in zip(batches, found, strict=True):
+            texts = self.processor.tokenizer.batch_decode(ids, skip_special_tokens=True)
+            yield [
+                Reply(text.strip(), len(prompts[index]), image_tokens, _length(row, self._ends))
+                for index, text, row in zip(batch, texts, ids.tolist(), strict=True)
+            ]
 
     @torch.no_grad()
     def _generated(self, request: Request) -> Reply:

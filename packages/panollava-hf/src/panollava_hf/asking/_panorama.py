@@ -15,15 +15,23 @@ class Panorama:
     Args:
         image: `[3, H, 2H]` uint8.
         memo: What a model keeps about the panorama, such as its normalised views.
+
+    Attributes:
+        token: Identifies the panorama in keys of requests, also after the panorama itself is gone.
     """
 
     def __init__(self, image: Tensor, memo: dict[str, Any] | None = None) -> None:
         self.image, self.memo = image, {} if memo is None else memo
+        self.token = object()  # not id(self): a later panorama can get the same one
         self._cut: dict[tuple[ViewPlan, tuple[int, int]], Tensor] = {}
 
     @classmethod
     def load(cls, source: Any, *, max_width: int | None = None) -> "Panorama":
-        """Decode a panorama; `source` is what `load_equirectangular` takes, or already a `Panorama`.
+        """Decode a panorama.
+
+        Args:
+            source: What `load_equirectangular` takes, or a `Panorama`, which is returned as it is.
+            max_width: Width in pixels that suffices for its views (`strategies.needed_width`); None keeps all pixels.
 
         Raises:
             PanoramaError: It cannot be read.

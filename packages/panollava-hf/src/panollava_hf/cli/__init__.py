@@ -10,6 +10,7 @@ from panollava_geometry.cli import crop, exit_program, run_app
 
 from panollava_hf._errors import PanoLLaVaError
 from panollava_hf.cli._ask import ask
+from panollava_hf.cli._caption import caption
 from panollava_hf.cli._convert import convert
 from panollava_hf.cli._data import data
 from panollava_hf.cli._eval import eval_
@@ -27,6 +28,7 @@ app = typer.Typer(
     help="Ask questions about 360° panoramas.",
 )
 app.command()(ask)
+app.command()(caption)
 app.command()(crop)
 app.command()(join)
 app.command()(convert)

@@ -1,6 +1,5 @@
-"""`panollava ask PANORAMA QUESTION`."""
+"""`panollava ask PANORAMA QUESTION …`; without a question, a chat."""
 
-import json
 import os
 import sys
 import time
@@ -19,115 +18,191 @@ from panollava_geometry.cli import (
 )
 
 from panollava_hf import _console
-from panollava_hf._errors import UsageError
+from panollava_hf._errors import PanoLLaVaError, UsageError
 from panollava_hf._files import check_writable
-from panollava_hf.cli._usage import check_model, load, usage_errors
+from panollava_hf.cli import _model_options
+from panollava_hf.cli._model_options import (
+    BaseUrlOption,
+    BudgetOption,
+    DeviceOption,
+    DryRunOption,
+    DTypeOption,
+    JsonOption,
+    LabelsOption,
+    MaxNewTokensOption,
+    ModelChoice,
+    ModelOption,
+    StrategyOption,
+    SystemOption,
+    TimeoutOption,
+    ViewSizeOption,
+)
+from panollava_hf.cli._printing import (
+    Streamed,
+    answer_fields,
+    echo_json,
+    is_terminal,
+    print_cost,
+    print_notes,
+    shown_source,
+)
+from panollava_hf.cli._questions import answer_each, read_questions
+from panollava_hf.cli._usage import usage_errors
 
 if TYPE_CHECKING:
-    from panollava_hf.asking import Answer, Answerer
+    from panollava_hf.asking import Answer
 
-_MAX_WIDTH = 16_384
+#: No view of a model needs a wider panorama; it bounds the sphere around a strip with a small field of view.
+MAX_WIDTH = 16_384
 
 
 def ask(
     panorama: Annotated[str, typer.Argument(help="A panorama: an image file, or an http(s) URL.")],
-    question: Annotated[str, typer.Argument(help="The question.")],
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="Checkpoint folder or Hub id; default: the embedded checkpoint."),
+    questions: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="QUESTION",
+            help='The questions; "-" reads them from standard input, one per line. Without one, a terminal starts a '
+            "chat.",
+        ),
     ] = None,
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    strategy: StrategyOption = None,
+    view_size: ViewSizeOption = None,
+    labels: LabelsOption = None,
+    system: SystemOption = None,
     save_views: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Folder for the views that the model received, and a contact sheet."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder for the views that the model received with the question, and a contact sheet; a subfolder "
+            "for each question where they differ.",
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of the answer alone.")] = False,
-    max_new_tokens: Annotated[
-        int, typer.Option(min=1, metavar="NUMBER", help="Maximum length of the answer, in tokens.")
-    ] = 64,
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="Device of the model: cpu, cuda, cuda:1, mps …")
-    ] = "cpu",
+    budget: BudgetOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    max_new_tokens: MaxNewTokensOption = 256,
+    device: DeviceOption = None,
+    dtype: DTypeOption = None,
+    timeout: TimeoutOption = None,
     hfov: HFovOption = None,
     partial: PartialOption = False,
     eye: EyeOption = None,
     whole_sphere: WholeSphereOption = False,
 ) -> None:
-    """Answer a question about a 360° panorama."""
+    """Answer questions about a 360° panorama.
+
+    Several questions are answered in one run. If one of them fails, the others are answered and the exit code is 2.
+    With --json, each question has one line; "seconds" is the time until all answers were found.
+    """
     started = time.perf_counter()
-    if not question.strip():
-        raise UsageError("the question is empty; write what you want to know")
-    check_model(model)
-    _check_file(panorama)
+    asked = read_questions(questions or ())
+    if not asked and (as_json or dry_run or save_views is not None or budget is not None):
+        raise UsageError("--json, --dry-run, --budget and --save-views need a question; write it after the panorama")
+    check_file(panorama)
     if save_views is not None:
         check_writable(save_views, "--save-views")
-    with _console.status("Loading the model …"):
+    choice = _model_options.check(
+        ModelChoice(model, base_url, strategy, view_size, labels, device, dtype, system, timeout)
+    )
+    most = _model_options.read_budget(budget)
+    with _console.status("Reading the panorama …"):
         from panollava_geometry import load_equirectangular
-        from panollava_geometry.addresses import is_address, source_name
 
         options = load_options(hfov, partial, eye, whole_sphere)
-        # Before the model, which may take minutes. No view of a model needs more than this width; it bounds the sphere
-        # around a strip with a small field of view.
-        image = load_equirectangular(panorama, max_width=_MAX_WIDTH, **options)
-        answerer = load(model, device)
-    with _console.status("Answering …"):
-        answer = answerer.answer(image, question, max_new_tokens=max_new_tokens)
-    _print_notes(answerer, answer, embedded=model is None)
-    written: list[str] = []
+        image = load_equirectangular(panorama, max_width=MAX_WIDTH, **options)  # before the model, which may take long
+    answerer = _model_options.load(choice)
+    prepared = answerer.prepare(image)
+    if not asked:
+        from panollava_hf.cli._chat import chat
+
+        chat(answerer, prepared, max_new_tokens=max_new_tokens)
+        return
+    if dry_run:
+        print_cost(answerer.cost(prepared, asked, max_new_tokens=max_new_tokens), as_json=as_json)
+        return
+    with _console.status("Answering …") as spinner:
+        live = len(asked) == 1 and not as_json and is_terminal(sys.stdout)
+        stream = Streamed(getattr(spinner, "stop", lambda: None)) if live else None
+        found = answer_each(answerer, prepared, asked, max_new_tokens=max_new_tokens, budget=most, on_text=stream)
+    seconds = round(time.perf_counter() - started, 3)
+    for number, answer in enumerate(found, 1):
+        if not isinstance(answer, PanoLLaVaError):
+            print_notes(answer, f"question {number}: " if len(found) > 1 else "")
+    written: list[list[str]] = [[] for _ in found]
     try:
         if save_views is not None:
-            written = _write_views(answer, save_views)
-    finally:  # an answer that was found is printed, also if its views cannot be saved
-        if not as_json:
-            echo(answer.text)
+            written = _write_views(found, save_views)
+    finally:  # answers that were found are printed, also if their views cannot be saved
+        if as_json:
+            for question, answer, files in zip(asked, found, written, strict=True):
+                head = {"panorama": shown_source(panorama), "question": question}
+                body = {"error": str(answer)} if isinstance(answer, PanoLLaVaError) else answer_fields(answerer, answer)
+                echo_json(head | body | {"seconds": seconds, "saved": files})
         else:
-            _echo_json(
-                {
-                    "panorama": source_name(panorama) if is_address(panorama) else printable(panorama),
-                    "question": question,
-                    "answer": answer.text,
-                    "model": answerer.name,
-                    "trained": answerer.trained,
-                    "views": answer.plan.to_dict()["views"],
-                    "image_tokens": answer.image_tokens,
-                    "new_tokens": answer.new_tokens,
-                    "seconds": round(time.perf_counter() - started, 3),
-                    "saved": [printable(path) for path in written],
-                }
-            )
+            _print_text(asked, found, stream)
+    _raise_failed(found)
 
 
-def _echo_json(report: dict[str, Any]) -> None:
-    """Print a JSON object on one line, with escapes where a character cannot be printed."""
-    text = json.dumps(report, ensure_ascii=False)
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    if printable(text).encode(encoding, "replace").decode(encoding) != text:
-        text = json.dumps(report).replace("\x7f", "\\u007f")
-    echo(text)
+def check_file(panorama: str) -> None:
+    """Report a missing file before torch is imported; URLs and anything unusual are left to the reader.
 
-
-def _check_file(panorama: str) -> None:
-    """Report a missing file before torch is imported; URLs and anything unusual are left to the reader."""
+    Raises:
+        UsageError: There is no such file.
+    """
     is_url = "://" in panorama or panorama.lower().startswith(("http:", "https:", "data:"))
     if not is_url and not os.path.exists(panorama):
         raise UsageError(f"{panorama if panorama.strip() else repr(panorama)}: no such file")
 
 
-def _print_notes(answerer: "Answerer", answer: "Answer", *, embedded: bool) -> None:
-    if not answer.text:
-        _console.note("the model returned an empty answer.")
-    if embedded:
-        _console.note(
-            "the embedded checkpoint was trained on PanoShapes only, rendered panoramas of coloured solids. "
-            "For photographs, pass --model."
-        )
-    if not answerer.trained:
-        _console.note("the connector of this checkpoint is untrained; the answer is not grounded in the image.")
+def _print_text(questions: list[str], found: "list[Answer | PanoLLaVaError]", stream: Streamed | None) -> None:
+    """The answer alone for one question; for several, each question before its answer."""
+    if len(questions) == 1:
+        (answer,) = found
+        if isinstance(answer, PanoLLaVaError):
+            return
+        if stream is None:
+            echo(answer.text)
+        else:
+            stream.end(answer.text)
+        return
+    texts = []
+    for question, answer in zip(questions, found, strict=True):
+        line = f"Error: {answer}" if isinstance(answer, PanoLLaVaError) else f"A: {answer.text}"
+        texts.append(f"Q: {question}\n{line}")
+    echo("\n\n".join(texts))
 
 
-def _write_views(answer: "Answer", folder: Path) -> list[str]:
+def _raise_failed(found: "list[Answer | PanoLLaVaError]") -> None:
+    """Raise what failed, in one line."""
+    failed = [answer for answer in found if isinstance(answer, PanoLLaVaError)]
+    if failed and len(found) == 1:
+        raise failed[0]
+    if failed:
+        raise UsageError(f"{len(failed)} of {len(found)} questions have no answer; the first error: {failed[0]}")
+
+
+def _write_views(found: "list[Answer | PanoLLaVaError]", folder: Path) -> list[list[str]]:
+    """Save the views of the answers; in subfolders if they differ."""
+    import torch
+
     from panollava_hf._contact_sheet import save_views
 
+    answers = [(number, answer) for number, answer in enumerate(found) if not isinstance(answer, PanoLLaVaError)]
+    written: list[list[str]] = [[] for _ in found]
+    if not answers:
+        return written
+    first: Any = answers[0][1]
+    same = all(answer.plan == first.plan and torch.equal(answer.views, first.views) for _, answer in answers)
     with usage_errors(f"--save-views {folder}", OSError):
-        written = save_views(answer.views, answer.plan, folder)
-    _console.say(f"Wrote {len(written)} images to {folder}/")
-    return [str(path) for path in written]
+        if same:
+            files = [printable(str(path)) for path in save_views(first.views, first.plan, folder)]
+            written = [[] if isinstance(answer, PanoLLaVaError) else files for answer in found]
+        for number, answer in () if same else answers:
+            place = folder / f"question_{number + 1:02d}"
+            written[number] = [printable(str(path)) for path in save_views(answer.views, answer.plan, place)]
+    total = len({name for files in written for name in files})
+    _console.say(f"Wrote {total} images to {folder}/")
+    return written

@@ -1,6 +1,5 @@
 """`panollava eval --data DATA --output DIR`: how well a model answers, and whether it uses the image."""
 
-import enum
 import math
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,18 +10,25 @@ from panollava_geometry.cli import echo, on_interrupt
 from panollava_hf import _console
 from panollava_hf._errors import EvaluationError, TableError, UsageError
 from panollava_hf._files import check_writable
-from panollava_hf.cli._usage import check_model, load, usage_errors
+from panollava_hf.cli import _model_options
+from panollava_hf.cli._model_options import (
+    BaseUrlOption,
+    DeviceOption,
+    DryRunOption,
+    DTypeOption,
+    LabelsOption,
+    MaxNewTokensOption,
+    ModelChoice,
+    ModelOption,
+    StrategyOption,
+    SystemOption,
+    TimeoutOption,
+    ViewSizeOption,
+)
+from panollava_hf.cli._usage import usage_errors
 
 #: Names that end like this are files, not ids of datasets.
 TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
-
-
-class DType(enum.StrEnum):
-    """Floating-point type of the model."""
-
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-    FLOAT16 = "float16"
 
 
 def eval_(
@@ -33,9 +39,12 @@ def eval_(
     output: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder of results; a stopped evaluation in it is continued.")
     ],
-    model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Checkpoint folder or Hub id; default: the embedded checkpoint.")
-    ] = None,
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    strategy: StrategyOption = None,
+    view_size: ViewSizeOption = None,
+    labels: LabelsOption = None,
+    system: SystemOption = None,
     split: Annotated[str, typer.Option(metavar="NAME", help="Split of a folder or dataset.")] = "test",
     limit: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help="Use only the first N questions.")] = None,
     captions: Annotated[
@@ -54,15 +63,14 @@ def eval_(
         int, typer.Option(min=0, metavar="NUMBER", help="Seed of the shuffled images and random yaws.")
     ] = 0,
     batch_size: Annotated[
-        int, typer.Option(min=1, metavar="NUMBER", help="Number of questions answered together.")
-    ] = 64,
-    max_new_tokens: Annotated[
-        int, typer.Option(min=1, metavar="NUMBER", help="Maximum length of an answer, in tokens.")
-    ] = 64,
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="Device of the model: cpu, cuda, cuda:1, mps …")
-    ] = "cpu",
-    dtype: Annotated[DType | None, typer.Option(help="Floating-point type of the model; default: as stored.")] = None,
+        int | None,
+        typer.Option(min=1, metavar="NUMBER", help="Number of questions answered together; default: by model."),
+    ] = None,
+    max_new_tokens: MaxNewTokensOption = 64,
+    device: DeviceOption = None,
+    dtype: DTypeOption = None,
+    timeout: TimeoutOption = None,
+    dry_run: DryRunOption = False,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out and count unreadable panoramas and unusable rows.")
     ] = False,
@@ -82,7 +90,9 @@ def eval_(
     if output.is_file():
         raise UsageError(f"--output {output}: this is a file, expected a folder")
     check_writable(output, "--output")
-    check_model(model)
+    choice = _model_options.check(
+        ModelChoice(model, base_url, strategy, view_size, labels, device, dtype, system, timeout)
+    )
     with (
         _console.status("Reading the questions …"),
         usage_errors("cannot evaluate", EvaluationError, TableError, OSError),
@@ -94,13 +104,13 @@ def eval_(
         options = Options(batch_size, max_new_tokens, skip_bad, seed, shuffle_images, yaw, private_redirects)
         questions = read_questions(data, split=split, captions=captions, limit=limit, skip_bad=skip_bad)
         check(questions, options, captions=captions)
-    with _console.status("Loading the model …"):
-        from transformers.utils import logging
+    answerer = _model_options.load(choice)
+    if dry_run:
+        from panollava_hf.evaluation._estimate import estimate
 
-        logging.set_verbosity_error()
-        answerer = load(model, device, dtype)
-    if not answerer.trained:
-        _console.note("the connector of this checkpoint is untrained.")
+        with usage_errors("cannot evaluate", EvaluationError, OSError):
+            echo(str(estimate(answerer, questions, options)))
+        return
     bars = _console.progress()
     tasks: dict[str, Any] = {}
     answered: dict[str, tuple[int, int]] = {}

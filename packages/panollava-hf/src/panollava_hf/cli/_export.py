@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from panollava_hf import _console
-from panollava_hf.cli._usage import check_model, usage_errors
+from panollava_hf.cli._usage import check_panollava, usage_errors
 
 
 def export(
@@ -44,11 +44,15 @@ def export(
 ) -> None:
     """Export a checkpoint to a folder that loads with transformers alone: code, weights, processor and model card."""
     from panollava_hf._files import check_writable, require_new
+    from panollava_hf.asking._default_model import EMBEDDED
     from panollava_hf.hub import CardFacts, read_results
 
     require_new(output)
     check_writable(output)
-    check_model(model, revision)
+    if model == EMBEDDED:
+        model = None
+    if model is not None:
+        check_panollava(model, revision)
     with usage_errors(f"--results {results}", OSError):
         facts = CardFacts(
             model_id=model_id or output.absolute().name,

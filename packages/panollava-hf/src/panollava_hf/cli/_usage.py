@@ -1,15 +1,11 @@
-"""What several commands share: errors of a library call as one line, and the model of `--model`."""
+"""What several commands share: errors of a library call as one line, and checks before torch is imported."""
 
 import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-from panollava_hf._errors import ModelError, UsageError, one_line
+from panollava_hf._errors import ModelError, UsageError
 from panollava_hf._shown import shortened
-
-if TYPE_CHECKING:
-    from panollava_hf.asking import Answerer
 
 #: Kinds of devices that torch has; whether this machine has one is found when it is used.
 DEVICES = ("cpu", "cuda", "mps", "xpu", "hpu", "mtia", "npu", "mlu", "musa", "xla", "privateuseone")
@@ -26,18 +22,41 @@ def usage_errors(what: str, *kinds: type[Exception]) -> Iterator[None]:
         raise UsageError(f"{what}: {str(error).strip()}") from error
 
 
-def check_model(model: str | None, revision: str | None = None) -> None:
-    """Report what is wrong with a checkpoint before torch is imported: its folder, or a Hub id's config, is looked at.
+def check_model(model: str, origin: str = "--model") -> str:
+    """Report what is wrong with a model before torch is imported: its folder, or a Hub id's config, is looked at.
 
     Args:
-        model: Checkpoint folder or Hub id; None is the embedded checkpoint.
+        model: "embedded", a folder or a Hub id: a PanoLLaVA checkpoint, or an image-text-to-text model of transformers.
+        origin: The option or environment variable that named it, for messages.
+
+    Returns:
+        The `model_type` in its config.
+
+    Raises:
+        UsageError: There is no such folder or model, it reads no images or writes no text, or its files are damaged or
+            incomplete.
+    """
+    from panollava_hf.asking._default_model import EMBEDDED
+    from panollava_hf.outside import _checkpoint_folder
+
+    if model == EMBEDDED:
+        return _checkpoint_folder.MODEL_TYPE
+    try:
+        return _checkpoint_folder.check_answering_model(model)
+    except ModelError as error:
+        raise UsageError(f"{origin} {error}") from error
+
+
+def check_panollava(model: str, revision: str | None = None) -> None:
+    """As `check_model`, for commands that need a PanoLLaVA checkpoint.
+
+    Args:
+        model: Checkpoint folder or Hub id.
         revision: Branch, tag or commit of a model on the Hub.
 
     Raises:
         UsageError: There is no such folder or model, it is of another kind, or its files are damaged or incomplete.
     """
-    if model is None:
-        return
     from panollava_hf.outside._checkpoint_folder import check_checkpoint
 
     try:
@@ -76,39 +95,3 @@ def check_device(device: str) -> None:
     near = OTHER_NAMES.get(kind.lower()) or next(iter(difflib.get_close_matches(kind.lower(), DEVICES, 1)), None)
     hint = f"did you mean {near}? " if near else ""
     raise UsageError(f"--device {shortened(device, 80)}: unknown device; {hint}expected cpu, cuda, cuda:1, mps, xpu, …")
-
-
-def load(model: str | None, device: str, dtype: str | None = None) -> "Answerer":
-    """Load a checkpoint; None is the embedded one.
-
-    Args:
-        model: Checkpoint folder or Hub id.
-        device: Device of the model.
-        dtype: Floating-point type of the model; None keeps the stored one.
-
-    Raises:
-        ModelError: The checkpoint cannot be read.
-        UsageError: torch refuses the device.
-    """
-    check_device(device)
-    import torch
-    from transformers.utils import logging
-
-    from panollava_hf.asking import Answerer
-
-    logging.disable_progress_bar()  # our own status line is enough
-    with _device_errors(device):
-        torch.empty(0, device=device)
-    answerer = Answerer.load(model, dtype=dtype)
-    with _device_errors(device):
-        answerer.model.to(torch.device(device))
-    return answerer
-
-
-@contextmanager
-def _device_errors(device: str) -> Iterator[None]:
-    """What torch raises for a device that it cannot use, as one line."""
-    try:
-        yield
-    except (RuntimeError, AssertionError) as error:  # NotImplementedError is a RuntimeError
-        raise UsageError(f"--device {device}: {one_line(error)}; use another device, such as cpu") from error

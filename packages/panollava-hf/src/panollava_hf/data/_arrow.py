@@ -1,6 +1,7 @@
 """Parquet files and datasets on the Hub, read through `datasets`, so that their rows and images stay on disk."""
 
 import inspect
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ class ArrowRows:
         if isinstance(value, bool):
             return str(value).lower()
         if isinstance(value, (list, dict)):
-            return Nested(value)
+            return Nested(json.dumps(value, default=str))
         if value is None or value != value:  # NaN stands for a missing value in tables of pandas
             return None
         return value if isinstance(value, (str, bytes)) else str(value)

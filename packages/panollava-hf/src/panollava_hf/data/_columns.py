@@ -7,6 +7,7 @@ from itertools import islice
 
 from panollava_hf._errors import TableError
 from panollava_hf._shown import listed, shortened
+from panollava_hf.data._options import OPTIONS_COLUMNS, single_columns
 
 #: Names that a column can have, the most likely first.
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -88,6 +89,22 @@ def choose_columns(names: Sequence[str], given: Mapping[str, str], source: str) 
     except TableError as error:
         raise TableError(f"{source} {error}") from None
     return {**chosen, **{name: column for name, column in optional.items() if column not in chosen.values()}}
+
+
+def find_options(names: Sequence[str], taken: Collection[str] = ()) -> list[str]:
+    """The column with the options of multiple-choice questions, or the columns with one option each; else none.
+
+    Args:
+        names: The columns of the table.
+        taken: Columns that hold something else.
+
+    Example:
+        >>> find_options(["image", "question", "Options", "answer"]), find_options(["image", "A", "B", "answer"])
+        (['Options'], ['A', 'B'])
+    """
+    free = {normalised(name): name for name in reversed(names) if name not in taken}
+    whole = next((free[name] for name in OPTIONS_COLUMNS if name in free), None)
+    return [free[name] for name in single_columns(list(free))] if whole is None else [whole]
 
 
 def column_names(names: Collection[str]) -> str:

@@ -15,9 +15,10 @@ import numpy as np
 
 from panollava_hf._errors import TableError
 from panollava_hf.data._arrow import read_hub, read_parquet
-from panollava_hf.data._columns import COLUMNS, OPTIONAL, choose_columns, column_names, find_column
+from panollava_hf.data._columns import COLUMNS, OPTIONAL, choose_columns, column_names, find_column, find_options
 from panollava_hf.data._csv import CsvTable
 from panollava_hf.data._json_rows import read_json
+from panollava_hf.data._options import read_options
 from panollava_hf.data._row_checks import ImageFolder, Unusable, unusable_rows
 from panollava_hf.data._rows import Rows, TextRows
 
@@ -74,6 +75,7 @@ class Examples(Sequence[Example]):
         self.unusable = unusable
         self._kept = kept
         self._images = ImageFolder(folder)
+        self.option_columns = find_options(rows.column_names, set(self.columns.values()))
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -90,6 +92,24 @@ class Examples(Sequence[Example]):
             if name in self.columns and (cell := self.rows.cell(row, self.columns[name])) is not None
         }
         return Example(self._image(image, where), question, answer, where, extra)
+
+    def options(self, index: int) -> tuple[str, ...]:
+        """The options of a multiple-choice question, from one column or from one column each; empty if it has none.
+
+        Raises:
+            TableError: The options cannot be read.
+        """
+        row = self.row(index)
+        cells = [self.rows.cell(row, column) for column in self.option_columns]
+        texts = ["" if cell is None else str(cell) for cell in cells]
+        while texts and not texts[-1].strip():
+            texts.pop()
+        if not texts or len(self.option_columns) > 1:
+            return tuple(texts)
+        try:
+            return read_options(texts[0])
+        except TableError as error:
+            raise TableError(f"{self.where(index)}: {error}") from error
 
     def row(self, index: int) -> int:
         """The row of the table, from 0, that an index stands for; rows that cannot be used are counted."""

@@ -3,9 +3,9 @@
 from panollava_hf._errors import EvaluationError
 from panollava_hf._faces import renamed
 from panollava_hf.evaluation._evaluate import evaluate
+from panollava_hf.evaluation._normalise import normalise
 from panollava_hf.evaluation._questions import Question, Questions, read_questions
 from panollava_hf.evaluation._results import Options
-from panollava_hf.evaluation.metrics._exact_match import normalise
 
 __all__ = ["EvaluationError", "Options", "Question", "Questions", "evaluate", "normalise", "read_questions"]
 

@@ -3,21 +3,26 @@
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from panollava_geometry.addresses import source_name
+
 from panollava_hf._errors import EvaluationError, TextError
 from panollava_hf._files import write_whole
 from panollava_hf._shown import listed, shortened
 from panollava_hf.asking import Answerer
+from panollava_hf.asking._chat import Request
 from panollava_hf.asking._generation import max_positions, new_tokens
-from panollava_hf.evaluation._predictions import Progress, predict, unwritable
+from panollava_hf.asking.strategies import native_messages
+from panollava_hf.evaluation._predictions import Progress, default_batch_size, predict, runs_here, unwritable
 from panollava_hf.evaluation._questions import Pass, Questions
-from panollava_hf.evaluation._results import DataInfo, ModelInfo, Options, Results, Settings
+from panollava_hf.evaluation._results import ASKING, DataInfo, ModelInfo, Options, Results, Settings
 from panollava_hf.evaluation.metrics import METRICS
 from panollava_hf.evaluation.metrics._captions import missing_library
 from panollava_hf.evaluation.metrics._rotation import rotated
@@ -26,6 +31,8 @@ from panollava_hf.outside._json_file import read_object
 
 #: File that says which evaluation a folder belongs to.
 SETTINGS = "settings.json"
+#: Most different reasons of failed questions in the results.
+MAX_REASONS = 20
 #: Packages whose versions are in the results.
 PACKAGES = ("panollava-hf", "panollava-core", "panollava-geometry", "torch", "transformers")
 
@@ -54,19 +61,16 @@ def evaluate(
     started = time.perf_counter()
     options = options or Options()
     check(questions, options)
-    passes = [Pass("questions", "predictions.jsonl", questions.rows)]
-    if options.shuffle_images:
-        passes.append(shuffled(questions, options.seed))
-    if options.rotate is not None:
-        passes.append(rotated(questions, options.rotate, options.seed))
+    passes = passes_of(questions, options)
     fingerprint = answerer.fingerprint()
+    if fingerprint is None and not runs_here(answerer):
+        fingerprint = answerer.name  # with the address, all that is known of a model at an endpoint
     if fingerprint is None:
         raise EvaluationError(f"{answerer.name}: these weights have no fingerprint; expected a folder or a Hub id")
     model = ModelInfo(answerer.name, fingerprint, answerer.trained)
     images = len({question.key for question in questions})
     data = DataInfo(questions.source, questions.split, questions.fingerprint, len(questions), images)
-    dtype = str(answerer.dtype).removeprefix("torch.")
-    settings = Settings(**asdict(options), dtype=dtype, device=str(answerer.device))
+    settings = settings_of(answerer, options)
     check_lengths(answerer, passes)
     with _writing(output):
         claim_folder(output, model, data, settings)
@@ -88,30 +92,74 @@ def evaluate(
         versions={package: _version(package) for package in PACKAGES},
         answered_before=predictions.answered_before,
         seconds=round(time.perf_counter() - started, 3),
+        errors={
+            name: dict(Counter(prediction.error for prediction in failed).most_common(MAX_REASONS))
+            for name, failed in predictions.errors.items()
+            if failed
+        },
     )
     with _writing(output):
         results.write(output)
     return results
 
 
+def passes_of(questions: Questions, options: Options) -> list[Pass]:
+    """The questions as the table has them, and those of the probes."""
+    passes = [Pass("questions", "predictions.jsonl", questions.rows)]
+    if options.shuffle_images:
+        passes.append(shuffled(questions, options.seed))
+    if options.rotate is not None:
+        passes.append(rotated(questions, options.rotate, options.seed))
+    return passes
+
+
+def settings_of(answerer: Answerer, options: Options) -> Settings:
+    """The options, and how the model runs and is shown panoramas."""
+    chat, look = answerer.chat, answerer.look
+    shown: dict[str, Any] = {}
+    if not chat.family.reads_panoramas:
+        device = str(chat.device)  # of an endpoint: its address without secrets
+        shown = {
+            "strategy": answerer.strategy,
+            "view_size": look.size[0],
+            "labels": look.labels,
+            "system": look.system,
+            "base_url": source_name(device, shorten=False) if "://" in device else None,
+        }
+    given = asdict(options) | {"batch_size": options.batch_size or default_batch_size(answerer)}
+    dtype = str(chat.dtype).removeprefix("torch.")
+    return Settings(**given, dtype=dtype, device=str(chat.device), **shown)
+
+
 def check_lengths(answerer: Answerer, passes: Iterable[Pass]) -> None:
     """Report a question that the model cannot read before the first one is asked.
+
+    How long a question may be is known of PanoLLaVA checkpoints only.
 
     Raises:
         EvaluationError: A question is longer than the model reads, or not valid Unicode; the message names its row.
     """
-    config = answerer.model.config
-    positions = max_positions(config)
-    template = answerer.prompt_length("")
+    native = answerer.chat.family.reads_panoramas
+    config = answerer.model.config if native else None
+    positions = max_positions(config) if native else None
+    template = _length(answerer, "") if native else 0
     for question in (question for one in passes for question in one.questions):
         # A token has at least a quarter of a byte, so most questions need not be tokenised twice.
-        size = len(question.question.encode("utf-8", "surrogatepass"))
-        if question.question.isascii() and (positions is None or template + 4 * size < positions):
+        size = len(question.prompt.encode("utf-8", "surrogatepass"))
+        if question.prompt.isascii() and (positions is None or template + 4 * size < positions):
             continue
         try:
-            new_tokens(config, answerer.prompt_length(question.question), 1)
-        except TextError as error:
+            if native:
+                new_tokens(config, _length(answerer, question.prompt), 1)
+            else:
+                question.prompt.encode("utf-8")
+        except (TextError, UnicodeEncodeError) as error:
             raise EvaluationError(f"{question.place}: {error}") from error
+
+
+def _length(answerer: Answerer, question: str) -> int:
+    """Number of tokens of the prompt of a question, with those of the panorama."""
+    return answerer.chat.count(Request(native_messages(None, question), 1)).prompt or 0
 
 
 @contextmanager
@@ -163,6 +211,7 @@ def claim_folder(folder: Path, model: ModelInfo, data: DataInfo, settings: Setti
             "max_new_tokens": settings.max_new_tokens,
             "dtype": settings.dtype,
             "seed": settings.seed,
+            **{name: value for name in ASKING if (value := getattr(settings, name)) is not None},
         },
     }
     file = folder / SETTINGS
@@ -186,7 +235,11 @@ def claim_folder(folder: Path, model: ModelInfo, data: DataInfo, settings: Setti
 def _difference(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
     """The first difference between two identities; names do not count, fingerprints do."""
     settings = _part(found.get("settings"))
-    changed = [(key, value) for key, value in wanted["settings"].items() if value != settings.get(key)]
+    names = [*wanted["settings"], *(name for name in ASKING if name in settings and name not in wanted["settings"])]
+    changed = [(name, value) for name in names if (value := wanted["settings"].get(name)) != settings.get(name)]
+    changed.sort(key=lambda pair: pair[0] != "base_url")
+    if changed and changed[0][0] == "base_url":  # the fingerprint of an endpoint holds its address
+        return _settings(changed, settings)
     for part, name, what in (("model", "name", "weights"), ("data", "source", "data")):
         mine, theirs = wanted[part], _part(found.get(part))
         if any(mine[key] != theirs.get(key) for key in mine if key != name):
@@ -195,9 +248,15 @@ def _difference(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str | No
                 return f"other {what} ({mine[name]}{limit} has changed since)"
             return f"other {what} ({shortened(str(theirs.get(name)), 200)}, not {mine[name]})"
     if changed:
-        pairs = ", ".join(f"{key} {shortened(str(settings.get(key)), 80)}, not {value}" for key, value in changed)
-        return f"other settings ({pairs})"
+        return _settings(changed, settings)
     return None
+
+
+def _settings(changed: Sequence[tuple[str, Any]], found: Mapping[str, Any]) -> str:
+    pairs = ", ".join(
+        f"{key} {shortened(str(found.get(key)), 80)}, not {shortened(str(value), 80)}" for key, value in changed
+    )
+    return f"other settings ({pairs})"
 
 
 def _part(found: Any) -> Mapping[str, Any]:

@@ -3,39 +3,40 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
-import torch
-from panollava_geometry import PanoramaError, rotate_equirectangular
-from panollava_geometry.addresses import untrusted_addresses
-from torch import Tensor
-
-from panollava_hf._errors import EvaluationError, boundary, reason
+from panollava_hf._errors import ChatError, EvaluationError, boundary, one_line, reason
 from panollava_hf._files import write_whole
+from panollava_hf._shown import shortened
 from panollava_hf.asking import Answerer
+from panollava_hf.asking._chat import Reply, Request
+from panollava_hf.asking._panorama import Panorama
+from panollava_hf.asking.strategies import native_messages
+from panollava_hf.evaluation._panoramas import Chunk, read_ahead
 from panollava_hf.evaluation._questions import Pass, Prediction, Predictions, Question
 from panollava_hf.evaluation._results import Options
+from panollava_hf.evaluation.metrics._choices import chosen
 from panollava_hf.evaluation.metrics._exact_match import is_match
 from panollava_hf.outside._json_file import json_text
 
 #: Called with the name of a pass, how many of its questions are answered, and how many it has.
 Progress = Callable[[str, int, int], None]
-#: Questions grouped by panorama; one chunk of panoramas is in memory at a time, and the next one is being read.
-Chunk = list[list[Question]]
-#: Views of a panorama, or why it cannot be read.
-Views = Tensor | str
 #: A chunk holds the panoramas of about this many batches.
 BATCHES_PER_CHUNK = 2
+#: Questions that a PanoLLaVA checkpoint answers together.
+BATCH_SIZE = 64
+#: So many questions that fail one after another, before the first answer or later, end a run.
+FAILURES_AT_FIRST, FAILURES_IN_A_ROW = 8, 24
 
 
 class PredictionFile:
     """A JSONL file of predictions, one line each.
 
     A batch is appended in one write. An incomplete last line is removed when the file is opened again. Lines end with
-    a line feed only: U+2028 and its like are part of a text.
+    a line feed only: U+2028 and its like are part of a text. Questions that the model failed to answer are lines with
+    an `error`; they are asked again when the file is opened again.
 
     Args:
         path: The file; it does not have to exist.
@@ -48,6 +49,7 @@ class PredictionFile:
     def __init__(self, path: Path, questions: Sequence[Question]) -> None:
         self.path = path
         self.by_index: dict[int, Prediction] = {}
+        self.failed: dict[int, Prediction] = {}
         if not path.exists():
             return
         if not path.is_file():
@@ -64,6 +66,8 @@ class PredictionFile:
                 entry = json.loads(line.decode("utf-8"))
             question = asked.get(_field(entry, "row", int), None)
             text = _field(entry, "prediction", str)
+            if question is not None and _field(entry, "error", str) and text is None:
+                continue
             if question is None or text is None or _field(entry, "question", str) not in (None, question.question):
                 raise EvaluationError(f"{where} is not a prediction of this evaluation; {remedy}")
             self.by_index[question.index] = predicted(question, text)  # `correct` is computed, not read
@@ -76,16 +80,22 @@ class PredictionFile:
                 stream.write("".join(map(_line, predictions)).encode("utf-8"))
         except OSError as error:
             raise unwritable(self.path.parent, error) from error
-        self.by_index.update((prediction.question.index, prediction) for prediction in predictions)
+        for prediction in predictions:
+            index = prediction.question.index
+            if not prediction.error:
+                self.by_index[index] = prediction
+                self.failed.pop(index, None)
+            elif index not in self.by_index:
+                self.failed[index] = prediction
 
     def finish(self) -> tuple[Prediction, ...]:
-        """Sort the file by row, with one line for each prediction, and return the predictions."""
-        predictions = tuple(self.by_index[index] for index in sorted(self.by_index))
+        """Sort the file by row, with one line for each question, and return the predictions that did not fail."""
+        lines = self.by_index | self.failed
         try:
-            write_whole(self.path, "".join(map(_line, predictions)))
+            write_whole(self.path, "".join(_line(lines[index]) for index in sorted(lines)))
         except OSError as error:
             raise unwritable(self.path.parent, error) from error
-        return predictions
+        return tuple(self.by_index[index] for index in sorted(self.by_index))
 
 
 def unwritable(folder: Path, error: OSError) -> EvaluationError:
@@ -104,7 +114,15 @@ def _field(entry: Any, name: str, kind: type) -> Any:
 
 def predicted(question: Question, text: str) -> Prediction:
     """The prediction for a question, compared with the expected answer."""
+    if question.options:
+        choice = chosen(text, question.options)
+        return Prediction(question, text, choice is not None and ascii_uppercase[choice] == question.answer)
     return Prediction(question, text, None if question.is_caption else is_match(text, question.answer))
+
+
+def failed(question: Question, error: ChatError) -> Prediction:
+    """The record of a question that the model failed to answer."""
+    return Prediction(question, "", None, shortened(str(error), 300) or type(error).__name__)
 
 
 def _line(prediction: Prediction) -> str:
@@ -112,9 +130,17 @@ def _line(prediction: Prediction) -> str:
     entry: dict[str, Any] = {"row": question.index, "image": question.key, "family": question.family}
     if question.yaw_deg:
         entry["yaw_deg"] = question.yaw_deg
-    entry |= {"question": question.question, "answer": question.answer}
-    entry |= {"prediction": prediction.text, "correct": prediction.correct}
-    return json_text(entry)
+    entry["question"] = question.question
+    if question.options:
+        entry["options"] = question.options
+    entry["answer"] = question.answer
+    if prediction.error:
+        return json_text({**entry, "prediction": None, "correct": None, "error": prediction.error})
+    entry["prediction"] = prediction.text
+    if question.options:
+        choice = chosen(prediction.text, question.options)
+        entry["choice"] = None if choice is None else ascii_uppercase[choice]
+    return json_text({**entry, "correct": prediction.correct})
 
 
 def predict(
@@ -130,29 +156,33 @@ def predict(
         progress: Called at the start of a pass and after each batch.
 
     Raises:
-        EvaluationError: A panorama cannot be read, or a file of predictions is damaged.
+        EvaluationError: A panorama cannot be read, a file of predictions is damaged, or the model does not answer.
     """
     found: dict[str, tuple[Prediction, ...]] = {}
+    errors: dict[str, tuple[Prediction, ...]] = {}
     unreadable: dict[str, dict[str, str]] = {}
     answered_before = 0
+    watch = _Watch()
+    batch_size = options.batch_size or default_batch_size(answerer)
     for one in passes:
         file = PredictionFile(folder / one.file, one.questions)
         answered_before += len(file.by_index)
         progress(one.name, len(file.by_index), len(one.questions))
         unreadable[one.name] = {}
-        for chunk, views in _read_ahead(
-            answerer, _open_chunks(one.questions, file.by_index, options.batch_size), options.private_redirects
-        ):
-            bad = {group[0].key: reason for group, reason in zip(chunk, views, strict=True) if isinstance(reason, str)}
+        waiting = _open_chunks(one.questions, file.by_index, batch_size)
+        for chunk, panoramas in read_ahead(answerer, waiting, options.private_redirects):
+            bad = {group[0].key: why for group, why in zip(chunk, panoramas, strict=True) if isinstance(why, str)}
             if bad and not options.skip_bad:
                 group = next(group for group in chunk if group[0].key in bad)
                 message = f"{group[0].place}: {bad[group[0].key]} (--skip-bad leaves out such panoramas)"
                 raise EvaluationError(message)
             unreadable[one.name] |= bad
-            for batch in _answer(answerer, chunk, views, file.by_index, options):
+            for batch in _answer(answerer, chunk, panoramas, file.by_index, batch_size, options.max_new_tokens):
                 file.append(batch)
-                progress(one.name, len(file.by_index), len(one.questions))
-        found[one.name] = file.finish()
+                progress(one.name, len(file.by_index) + len(file.failed), len(one.questions))
+                watch.add(batch)
+        found[one.name], errors[one.name] = file.finish(), tuple(file.failed.values())
+        watch.end_of_pass()
     plain, *probes = (one.name for one in passes)
     return Predictions(
         plain=found[plain],
@@ -160,7 +190,62 @@ def predict(
         unreadable=unreadable[plain],
         left_out=sum(question.key in unreadable[plain] for question in passes[0].questions),
         answered_before=answered_before,
+        errors=errors,
     )
+
+
+class _Watch:
+    """Ends a run in which the model does not answer any more: a wrong key, or a server that is down."""
+
+    def __init__(self) -> None:
+        self._answered = self._in_a_row = 0
+        self._last = ""
+
+    def add(self, batch: Sequence[Prediction]) -> None:
+        """Count the predictions of a batch.
+
+        Raises:
+            EvaluationError: Too many questions failed one after another.
+        """
+        for prediction in batch:
+            self._in_a_row = self._in_a_row + 1 if prediction.error else 0
+            self._answered += not prediction.error
+            self._last = prediction.error or self._last
+        if self._in_a_row >= (FAILURES_IN_A_ROW if self._answered else FAILURES_AT_FIRST):
+            raise self._error()
+
+    def end_of_pass(self) -> None:
+        """Check that a question was answered, if some were asked.
+
+        Raises:
+            EvaluationError: All questions failed.
+        """
+        if self._in_a_row and not self._answered:
+            raise self._error()
+
+    def _error(self) -> EvaluationError:
+        which = "last" if self._answered else "first"
+        return EvaluationError(
+            f"the model answered none of the {which} {self._in_a_row} questions: {self._last.rstrip('.')}; the "
+            "predictions so far are kept, run the same command again to go on"
+        )
+
+
+def default_batch_size(answerer: Answerer) -> int:
+    """How many questions are answered together, and lost at most when a run is stopped, unless an option says so.
+
+    A PanoLLaVA checkpoint reads each panorama once for all questions of a batch, so its batches are large. Other models
+    need up to several calls for each question, so theirs are as small as keeps them busy.
+    """
+    chat = answerer.chat
+    if chat.family.reads_panoramas:
+        return BATCH_SIZE
+    return 2 * int(getattr(chat, "concurrency", 0) or getattr(chat, "batch_size", 0) or 4)
+
+
+def runs_here(answerer: Answerer) -> bool:
+    """Whether the model runs in this process, so that an answer can depend, if little, on the batch it is in."""
+    return getattr(answerer.chat, "model", None) is not None and not hasattr(answerer.chat, "concurrency")
 
 
 def chunks(questions: Iterable[Question], batch_size: int) -> Iterator[Chunk]:
@@ -190,61 +275,76 @@ def _open_chunks(questions: Iterable[Question], answered: Mapping[int, Predictio
     ]
 
 
-def _read_ahead(
-    answerer: Answerer, waiting: Sequence[Chunk], private_redirects: bool
-) -> Iterator[tuple[Chunk, list[Views]]]:
-    """Each chunk with the views of its panoramas; the next chunk is read while the model answers."""
-    with ThreadPoolExecutor(1, thread_name_prefix="panorama") as pool:
-        following = [pool.submit(_read, answerer, chunk, private_redirects) for chunk in waiting[:1]]
-        try:
-            for index, chunk in enumerate(waiting):
-                views = following.pop().result()
-                following = [
-                    pool.submit(_read, answerer, later, private_redirects) for later in waiting[index + 1 : index + 2]
-                ]
-                yield chunk, views
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _read(answerer: Answerer, chunk: Chunk, private_redirects: bool = False) -> list[Views]:
-    found: list[Views] = []
-    for question, *_ in chunk:
-        try:
-            with nullcontext() if private_redirects else untrusted_addresses("--private-redirects"):
-                panorama = answerer.processor.image_processor.fetch_images(question.image)
-            if question.yaw_deg:  # turning the camera to the right moves the content to the left
-                panorama = rotate_equirectangular(panorama, yaw_deg=-question.yaw_deg)
-            found.append(answerer.views(panorama))
-        except (PanoramaError, OSError, ValueError) as error:
-            found.append(str(error).strip())
-    return found
-
-
 def _answer(
-    answerer: Answerer, chunk: Chunk, views: Sequence[Views], answered: Mapping[int, Prediction], options: Options
+    answerer: Answerer,
+    chunk: Chunk,
+    panoramas: Sequence[Panorama | str],
+    answered: Mapping[int, Prediction],
+    batch_size: int,
+    max_new_tokens: int,
 ) -> Iterator[list[Prediction]]:
-    """Predictions for the readable panoramas of a chunk, one batch at a time; finished batches are left out."""
-    readable = {place: value for place, value in enumerate(views) if not isinstance(value, str)}
+    """Predictions for the readable panoramas of a chunk, one batch at a time; finished batches are left out.
+
+    An unfinished batch is asked whole, as in a run that was not stopped. An endpoint is asked the open questions only.
+    """
+    readable = {place: value for place, value in enumerate(panoramas) if not isinstance(value, str)}
     numbers = {place: number for number, place in enumerate(readable)}
+    whole = runs_here(answerer)
     asked: list[tuple[int, Question]] = []
     batches: list[range] = []
-    for batch in _batches(chunk, options.batch_size):
+    for batch in _batches(chunk, batch_size):
         start = len(asked)
-        asked += [(numbers[place], question) for place, question in batch if place in numbers]
+        asked += [
+            (numbers[place], question)
+            for place, question in batch
+            if place in numbers and (whole or question.index not in answered)
+        ]
         if any(question.index not in answered for _, question in asked[start:]):
             batches.append(range(start, len(asked)))
     if not batches:
         return
-    answers = answerer.answer_all(
-        torch.cat(list(readable.values())),
-        [question.question for _, question in asked],
-        [number for number, _ in asked],
-        batches=batches,
-        max_new_tokens=options.max_new_tokens,
-    )
-    for indices, texts in zip(batches, answers, strict=True):
-        yield [predicted(asked[index][1], text) for index, text in zip(indices, texts, strict=True)]
+    for indices, replies in zip(
+        batches, _replies(answerer, list(readable.values()), asked, batches, max_new_tokens), strict=True
+    ):
+        yield [
+            failed(asked[index][1], reply) if isinstance(reply, ChatError) else predicted(asked[index][1], reply)
+            for index, reply in zip(indices, replies, strict=True)
+        ]
+
+
+def _replies(
+    answerer: Answerer,
+    panoramas: Sequence[Panorama],
+    asked: Sequence[tuple[int, Question]],
+    batches: Sequence[Sequence[int]],
+    max_new_tokens: int,
+) -> Iterator[list[str | ChatError]]:
+    """The answers of each batch, as soon as they are there.
+
+    Raises:
+        EvaluationError: The model cannot be asked at all.
+    """
+    if answerer.chat.family.reads_panoramas:
+        # All questions of the chunk are known to the model, so that it reads each panorama once.
+        requests = [
+            Request(native_messages(panoramas[number], question.prompt), max_new_tokens) for number, question in asked
+        ]
+        for replies in answerer.chat.reply_batches(requests, batches):  # type: ignore[attr-defined]
+            yield [reply.text for reply in replies]
+        return
+    memo: dict[Any, Reply] = {}  # of this chunk: descriptions of views belong to its panoramas
+    for batch in batches:
+        try:
+            found = answerer.answer_all(
+                panoramas,
+                [asked[index][1].prompt for index in batch],
+                [asked[index][0] for index in batch],
+                max_new_tokens=max_new_tokens,
+                memo=memo,
+            )
+        except ChatError as error:  # of the whole: the key is refused, or there is no such host
+            raise EvaluationError(one_line(error)) from error
+        yield [answer if isinstance(answer, ChatError) else answer.text for answer in found]
 
 
 def _batches(chunk: Chunk, batch_size: int) -> Iterator[list[tuple[int, Question]]]:

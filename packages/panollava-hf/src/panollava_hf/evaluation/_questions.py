@@ -5,13 +5,17 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any, overload
 
 from panollava_geometry.addresses import is_address, source_name
 
 from panollava_hf._errors import EvaluationError, PanoShapesError, TableError
-from panollava_hf.data._examples import read_examples
+from panollava_hf._shown import shown
+from panollava_hf.data._examples import Example, read_examples
+from panollava_hf.data._options import split_lettered
 from panollava_hf.data._row_checks import Unusable
+from panollava_hf.evaluation._choices import Readings, check_options, expected_options, is_letter, lettered, readings
 from panollava_hf.panoshapes import Question as ShapesQuestion
 from panollava_hf.panoshapes import Scene, read_scenes
 
@@ -32,11 +36,12 @@ class Question:
             password and query there; if it had one, part of a digest follows.
         image: The image, as `load_equirectangular` reads it.
         question: The question.
-        answer: The expected answer.
+        answer: The expected answer; of a multiple-choice question, the letter of the right option.
         family: Kind of question.
         scene: The PanoShapes scene, if the data has scenes.
         program: What is asked, in a form for programs, if the data has scenes.
         yaw_deg: How far the panorama is rotated to the right before the question is asked.
+        options: The options of a multiple-choice question; else empty.
     """
 
     index: int
@@ -49,11 +54,17 @@ class Question:
     scene: Scene | None = None
     program: Mapping[str, Any] | None = None
     yaw_deg: float = 0.0
+    options: tuple[str, ...] = ()
+
+    @property
+    def prompt(self) -> str:
+        """What is sent to the model: the question, and its options if it has some."""
+        return lettered(self.question, self.options) if self.options else self.question
 
     @property
     def is_caption(self) -> bool:
         """Whether the expected answer is a sentence, scored by caption scores instead of exact match."""
-        return self.family == CAPTION
+        return self.family == CAPTION and not self.options
 
 
 @dataclass(frozen=True)
@@ -89,13 +100,16 @@ class Prediction:
 
     Attributes:
         question: The question as it was asked.
-        text: The model's answer.
-        correct: Whether it equals the expected answer after normalisation; None for captions.
+        text: The model's answer; empty if the model failed.
+        correct: Whether it equals the expected answer after normalisation, or names the right option; None for captions
+            and if the model failed.
+        error: Why the model did not answer; empty if it did.
     """
 
     question: Question
     text: str
     correct: bool | None
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,6 +122,7 @@ class Predictions(Sequence[Prediction]):
         unreadable: Panoramas of the plain pass that could not be read, with the reason.
         left_out: Number of questions about these panoramas.
         answered_before: Number of predictions, over all passes, that an earlier run had written.
+        errors: The questions that the model failed to answer, by the name of the pass; they are in no other field.
     """
 
     plain: tuple[Prediction, ...]
@@ -115,6 +130,7 @@ class Predictions(Sequence[Prediction]):
     unreadable: Mapping[str, str] = field(default_factory=dict)
     left_out: int = 0
     answered_before: int = 0
+    errors: Mapping[str, tuple[Prediction, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.plain)
@@ -169,11 +185,13 @@ def read_questions(
     examples = read_examples(source, split, limit=limit, skip_bad=skip_bad)
     scene_file = Path(source) / f"scenes-{split}.jsonl"
     scenes = read_scenes(scene_file) if scene_file.is_file() else None
-    rows = []
+    rows: list[Question] = []
     digest = hashlib.sha256()
+    multiple = _Multiple()
     for index in range(len(examples)):
         try:
             example = examples[index]
+            stem, options = multiple.read(len(rows), example, examples.options(index))
         except TableError as error:
             if not skip_bad:
                 raise
@@ -183,9 +201,17 @@ def read_questions(
         name, program = extra.get("scene"), extra.get("program")
         family = extra.get("family") or (CAPTION if captions else DEFAULT_FAMILY)
         key = _key(example.image, examples.folder, example.where)
-        digest.update(json.dumps([key, example.question, example.answer, family, name, program]).encode() + b"\n")
+        identity = [key, example.question, example.answer, family, name, program, *([options] if options else [])]
+        digest.update(json.dumps(identity).encode() + b"\n")
         asked = Question(
-            examples.row(index), example.where, _public(key), example.image, example.question, example.answer, family
+            examples.row(index),
+            example.where,
+            _public(key),
+            example.image,
+            stem,
+            example.answer,
+            family,
+            options=options,
         )
         if scenes is not None and name is not None and program is not None:
             try:
@@ -196,6 +222,7 @@ def read_questions(
             except PanoShapesError as error:
                 raise EvaluationError(f"{asked.place}: {error}") from error
         rows.append(asked)
+    rows = multiple.decide(rows, examples.unusable, skip_bad=skip_bad)
     return Questions(
         source=str(source),
         split=None if Path(source).is_file() else split,
@@ -204,6 +231,54 @@ def read_questions(
         scenes=None if scenes is None else scene_file,
         unusable=examples.unusable,
     )
+
+
+class _Multiple:
+    """The multiple-choice questions of a table, whose expected answers are read when all rows are known."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[Readings, int]] = {}
+
+    def read(self, place: int, example: Example, options: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+        """The question of a row without its options, and the options; none for a question with a free answer.
+
+        Args:
+            place: Number of the row among those that can be used.
+            example: The row.
+            options: Its options, if they have their own columns.
+
+        Raises:
+            TableError: The options cannot be used.
+        """
+        stem = example.question
+        if not options and is_letter(example.answer):
+            stem, options = split_lettered(example.question)
+        if options:
+            try:
+                check_options(options)
+            except TableError as error:
+                raise TableError(f"{example.where}: {error}") from error
+            self._found[place] = readings(example.answer, options), len(options)
+        return stem, options
+
+    def decide(self, rows: list[Question], unusable: Unusable, *, skip_bad: bool) -> list[Question]:
+        """The rows with the letters of the right options as answers.
+
+        Raises:
+            TableError: An answer is not one of its options.
+        """
+        chosen = dict(zip(self._found, expected_options(list(self._found.values())), strict=True))
+        kept = []
+        for place, row in enumerate(rows):
+            option = chosen.get(place)
+            if isinstance(option, TableError):
+                message = f"{row.place}: {option}, got {shown(row.answer)}"
+                if not skip_bad:
+                    raise TableError(f"{message} (--skip-bad leaves out such rows)")
+                unusable.add(message)
+            else:
+                kept.append(row if option is None else replace(row, answer=ascii_uppercase[option]))
+        return kept
 
 
 def _public(key: str) -> str:

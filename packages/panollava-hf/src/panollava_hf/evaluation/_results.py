@@ -15,6 +15,10 @@ from panollava_hf.outside._json_file import json_text
 
 #: How to install the libraries that some metrics need.
 EXTRA = "pip install 'panollava-hf[eval]'"
+#: Settings that a PanoLLaVA checkpoint does not have.
+ASKING = ("strategy", "view_size", "labels", "system", "base_url")
+#: Metrics that version 0.1 did not have; where the data has nothing for them, they are left out.
+LATER_METRICS = ("choices",)
 #: The row of a table that covers all families.
 ALL = "**all**"
 
@@ -24,7 +28,8 @@ class Options:
     """How to evaluate.
 
     Attributes:
-        batch_size: Number of questions answered together.
+        batch_size: Number of questions answered together; None is 64 for PanoLLaVA checkpoints, and twice as many as an
+            endpoint or another model answers at a time.
         max_new_tokens: Maximum length of an answer, in tokens.
         skip_bad: Whether unreadable panoramas are left out and counted; otherwise they are an error.
         seed: Seed of the shuffled images and random yaws.
@@ -33,7 +38,7 @@ class Options:
         private_redirects: Whether URLs of images can redirect from a public address to a private one.
     """
 
-    batch_size: int = 64
+    batch_size: int | None = None
     max_new_tokens: int = 64
     skip_bad: bool = False
     seed: int = 0
@@ -49,10 +54,20 @@ class Settings(Options):
     Attributes:
         dtype: Floating-point type of the model.
         device: Device of the model.
+        strategy: How a panorama is shown; this and the following are None for a PanoLLaVA checkpoint.
+        view_size: Height and width of a view in pixels.
+        labels: Where the direction of a view is written.
+        system: The system prompt.
+        base_url: Address of the endpoint, without what may be secret in it.
     """
 
     dtype: str = "float32"
     device: str = "cpu"
+    strategy: str | None = None
+    view_size: int | None = None
+    labels: str | None = None
+    system: str | None = None
+    base_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +173,7 @@ class Results:
         answered_before: Number of predictions that an earlier run had written.
         seconds: Duration of this run.
         unusable: Rows of the table that were left out because they cannot be used.
+        errors: For each pass in which the model failed to answer questions, the reasons and how often each came.
     """
 
     metrics: Mapping[str, MetricResult | None]
@@ -170,6 +186,7 @@ class Results:
     answered_before: int
     seconds: float
     unusable: Unusable = field(default_factory=Unusable)
+    errors: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def __getitem__(self, key: str) -> Any:
         """Deprecated: `evaluate` used to return a dictionary."""
@@ -179,17 +196,26 @@ class Results:
 
     def to_json(self) -> dict[str, Any]:
         """The content of `results.json`. Exact match is at the top level, every other metric under its name."""
-        figures = {name: None if result is None else result.to_json() for name, result in self.metrics.items()}
+        figures = {
+            name: None if result is None else result.to_json()
+            for name, result in self.metrics.items()
+            if result is not None or name not in LATER_METRICS
+        }
         skipped: dict[str, Any] = {"rows": self.left_out + self.unusable.count, "images": dict(self.unreadable)}
         if self.unusable.count:
             skipped["unusable_rows"] = self.unusable.reasons
         settings = asdict(self.settings)
         if not self.settings.private_redirects:  # the layout of version 0.1
             del settings["private_redirects"]
+        for name in ASKING:
+            if settings[name] is None:
+                del settings[name]
+        errors = {name: {"count": sum(found.values()), "reasons": dict(found)} for name, found in self.errors.items()}
         return {
             **(figures.pop("exact_match", None) or {}),
             **figures,
             "skipped": skipped,
+            **({"errors": errors} if errors else {}),
             "model": asdict(self.model),
             "data": asdict(self.data),
             "settings": settings,
@@ -208,6 +234,8 @@ class Results:
             summary += f" {self.left_out} questions about {len(self.unreadable)} unreadable panoramas were left out."
         if self.unusable.count:
             summary += f" {self.unusable.count} rows of the table cannot be used and were left out."
+        for name, found in self.errors.items():
+            summary += f" {_not_answered(name, found).capitalize()}; the figures cover the others."
         results = {name: result for name, result in self.metrics.items() if result is not None}
         columns = [column for result in results.values() for column in result.table_columns()]
         names = dict.fromkeys(name for column in columns for name in column.cells)  # a set in order
@@ -221,8 +249,12 @@ class Results:
         return printable("\n".join(lines) + "\n")
 
     def notes(self) -> list[str]:
-        """What could not be computed or drawn because a library is missing, one line each."""
-        return [note for result in self.metrics.values() if result is not None for note in result.notes()]
+        """Questions without an answer, and what could not be computed or drawn because a library is missing."""
+        failed = [
+            f"{_not_answered(name, found)}: {next(iter(found))}; run the same command again to ask them again"
+            for name, found in self.errors.items()
+        ]
+        return failed + [note for result in self.metrics.values() if result is not None for note in result.notes()]
 
     def write(self, folder: Path) -> None:
         """Write the files of the metrics, then `results.md`, then `results.json`."""
@@ -232,6 +264,12 @@ class Results:
                 write_whole(folder / name, content)
         write_whole(folder / "results.md", self.markdown())
         write_whole(folder / "results.json", json_text(self.to_json(), indent=2))
+
+
+def _not_answered(name: str, reasons: Mapping[str, int]) -> str:
+    count = sum(reasons.values())
+    where = "" if name == "questions" else f" ({name.replace('_', ' ')})"
+    return f"the model failed to answer {count} question{'' if count == 1 else 's'}{where}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,5 +1,6 @@
 """What is in a checkpoint folder, found before torch and transformers are imported, and before anything is loaded."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ OBJECTS = (
 )
 TEXTS = ("tokenizer.json", "chat_template.jinja", "chat_template.json", "vocab.json", "vocab.txt", "merges.txt")
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".bmp", ".gif", ".jfif")
+#: Fields of a config by which a model of transformers reads images, and by which it writes text.
+SEES = re.compile("image|img|vision|visual|vq_config|patch|num_channels|^encoder$|^thinker_config$")
+WRITES = {"vocab_size", "text_config", "decoder", "language_config", "llm_config"}
 #: Longest part of a folder's content in a message.
 SHOWN = 60
 
@@ -43,6 +47,42 @@ def check_checkpoint(source: str | Path, **where: Any) -> dict[str, Any]:
     if Path(source).is_dir():
         return check_folder(folder)
     return read_config(folder, str(source))
+
+
+def check_answering_model(source: str | Path, **where: Any) -> str:
+    """Check quickly whether something can answer questions about images; of a Hub id, only its config.json is read.
+
+    Args:
+        source: Folder or Hub id of a PanoLLaVA checkpoint, or of an image-text-to-text model of transformers.
+        where: Arguments of `find_source` for a Hub id.
+
+    Returns:
+        The `model_type` in its config.
+
+    Raises:
+        ModelError: There is no such folder or model, it reads no images or writes no text, or its files are damaged or
+            incomplete.
+    """
+    folder = find_source(source, "config", **where)
+    wanted = "expected a PanoLLaVA checkpoint, or an image-text-to-text model of transformers"
+    if not (folder / "config.json").exists():
+        raise ModelError(f"{source}: {without_config(folder)}; {wanted}")
+    config = read_object(folder / "config.json")
+    kind = config.get("model_type")
+    if kind == MODEL_TYPE:
+        return MODEL_TYPE if folder != Path(source) else str(check_folder(folder)["model_type"])
+    if not isinstance(kind, str):
+        found = f"is {json_kind(kind)}" if "model_type" in config else "is missing"
+        raise ModelError(f"{source}: model_type in its config.json {found}; {wanted}")
+    parts = [config, *(value for value in config.values() if isinstance(value, dict))]
+    lacking = "reads no images" if not any(SEES.search(key) for key in config) else ""
+    lacking = lacking or ("" if any(WRITES & part.keys() for part in parts) else "writes no text")
+    if lacking:
+        shown = kind[:SHOWN]
+        raise ModelError(f"{source}: this is a {shown} model, which {lacking}; {wanted}{_join_hint(shown, config)}")
+    if folder == Path(source):
+        check_weights(folder)
+    return kind
 
 
 def check_folder(folder: Path, name: str | None = None) -> dict[str, Any]:

@@ -16,11 +16,16 @@ _ALIASES = (
     (r"mistral.?small.?(3|25)|ministral.?3|magistral|mistral.?medium|pixtral", "mistral3"),
     (r"internvl", "internvl"),
     (r"medgemma", "gemma3"),
+    (r"glm.?4\.5v", "glm4v_moe"),
+    (r"glm.?4\.6v", "glm46v"),
+    (r"glm.?4\.1v", "glm4v"),
+    (r"qwen.?2\.5.?omni", "qwen2_5_omni_thinker"),
+    (r"qwen.?3.?omni", "qwen3_omni_moe_thinker"),
     (r"smolvlm", "smolvlm"),
 )
 #: Models of hosted services, at sizes at which a view is one tile.
 _HOSTED = (
-    (r"(^|/)(chatgpt|gpt|o[134])\b", Family("gpt", view_size=512)),
+    (r"(^|/)(chatgpt|gpt|o[134])\b(?!-oss)", Family("gpt", view_size=512)),
     (r"(^|/)gemini", Family("gemini", view_size=768)),
     (r"claude", Family("claude", view_size=512)),
     (r"(^|/)grok", Family("grok", view_size=448)),

@@ -1,6 +1,6 @@
 """The equirectangular image as it is: the baseline."""
 
-from panollava_hf.asking._messages import view_messages
+from panollava_hf.asking._messages import check_question, view_messages
 from panollava_hf.asking._panorama import Panorama
 from panollava_hf.asking.strategies._look import Look, Steps, finish
 
@@ -12,8 +12,7 @@ SENTENCE = (
 
 def erp(panorama: Panorama, question: str, look: Look) -> Steps:
     """The equirectangular image as it is, reduced to 1024 pixels, and the question."""
+    check_question(question)
     plan, whole = panorama.whole()
-    messages = view_messages(
-        whole, ["the whole panorama"], question, labels="text", frame_sentence=SENTENCE, system=look.system
-    )
+    messages = view_messages(whole, ["the whole panorama"], question, frame_sentence=SENTENCE, system=look.system)
     return (yield from finish(messages, whole, plan, look))

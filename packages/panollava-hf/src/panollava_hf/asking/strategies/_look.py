@@ -22,9 +22,10 @@ class Look:
         labels: Where the direction of a view is written.
         system: A system prompt; None adds none.
         max_new_tokens: Maximum length of the answer, in tokens.
-        max_description_tokens: Maximum length of the description of one view, in tokens.
+        max_description_tokens: Maximum length of each reply before the answer, in tokens.
         generation: Further arguments of `generate` for the answer.
         family: The family of the model that reads the messages.
+        max_regions: Most regions that `zoom` looks at more closely.
     """
 
     plan: ViewPlan
@@ -35,6 +36,7 @@ class Look:
     max_description_tokens: int = 128
     generation: Mapping[str, Any] = field(default_factory=dict)
     family: Family = field(default_factory=Family)
+    max_regions: int = 3
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Outcome:
         messages: The messages of the last call.
         reply: The reply of the last call.
         regions: Parts of the panorama that were looked at more closely.
+        note: What did not go as the strategy intends, in one line; empty if nothing.
     """
 
     text: str
@@ -56,6 +59,7 @@ class Outcome:
     messages: list[Message]
     reply: Reply
     regions: tuple[Any, ...] = ()
+    note: str = ""
 
 
 #: A strategy at work: it yields requests that may be sent together, receives their replies, and returns the outcome.
@@ -63,7 +67,9 @@ Steps = Generator[list[Request], list[Reply], Outcome]
 Strategy = Callable[[Panorama, str, Look], Steps]
 
 
-def finish(messages: list[Message], views: Tensor, plan: ViewPlan, look: Look, regions: tuple[Any, ...] = ()) -> Steps:
+def finish(
+    messages: list[Message], views: Tensor, plan: ViewPlan, look: Look, regions: tuple[Any, ...] = (), note: str = ""
+) -> Steps:
     """The last request of a strategy, whose reply is the answer."""
-    (reply,) = yield [Request(messages, look.max_new_tokens, final=True, generation=look.generation)]
-    return Outcome(reply.text, views, plan, messages, reply, regions)
+    (reply,) = yield [Request(messages, look.max_new_tokens, final=True, generation=look.generation, purpose="answer")]
+    return Outcome(reply.text, views, plan, messages, reply, regions, note)

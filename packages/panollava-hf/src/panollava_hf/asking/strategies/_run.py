@@ -1,6 +1,6 @@
 """Drive strategies: the requests of all of them go to the model together."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from panollava_hf._errors import ChatError
@@ -10,7 +10,13 @@ from panollava_hf.asking.strategies._look import Outcome, Steps
 
 @dataclass(frozen=True)
 class Finished:
-    """The outcome of one strategy, or its error, and the replies that it received, in order."""
+    """How one strategy ended.
+
+    Attributes:
+        outcome: Its outcome, or its error.
+        replies: Replies of the calls that were made for it, in order. A call that several strategies share is listed
+            with the first of them only, so that sums over strategies are what was really used.
+    """
 
     outcome: Outcome | ChatError
     replies: tuple[Reply, ...]
@@ -22,6 +28,7 @@ def run(
     *,
     on_text: OnText | None = None,
     memo: dict[Hashable, Reply] | None = None,
+    max_calls: int | None = None,
 ) -> list[Finished]:
     """Run strategies to their ends.
 
@@ -30,14 +37,21 @@ def run(
         steps: The strategies at work, one for each panorama and question.
         on_text: Receives the answer piece by piece; for a single question only.
         memo: Replies to requests with keys; give the same dictionary again to send such requests once.
+        max_calls: Most calls of the model. A strategy whose next calls would be more ends with an error.
 
     Returns:
         For each strategy its outcome. An error of one question does not end the others.
+
+    Raises:
+        ValueError: `on_text` is given for several questions.
     """
+    if on_text is not None and len(steps) != 1:
+        raise ValueError(f"on_text receives the answer to a single question, got {len(steps)} questions")
     memo = {} if memo is None else memo
-    ends: list[Outcome | ChatError | None] = [None] * len(steps)
+    ends: dict[int, Outcome | ChatError] = {}
     replies: list[list[Reply]] = [[] for _ in steps]
     waiting: dict[int, list[Request]] = {}
+    calls = 0
 
     def advance(number: int, found: "list[Reply] | ChatError | None") -> None:
         step = steps[number]
@@ -55,36 +69,52 @@ def run(
         advance(number, None)
     while waiting:
         asked, waiting = waiting, {}
-        received = _replies(chat, [request for group in asked.values() for request in group], on_text, memo)
+        sent: list[Request] = []
+        owners: list[int] = []
+        keyed: dict[Hashable, int] = {}
+        placed: dict[int, list[Reply | int]] = {}
         for number, group in asked.items():
-            mine, received = received[: len(group)], received[len(group) :]
-            replies[number] += [reply for reply in mine if isinstance(reply, Reply)]
-            error = next((reply for reply in mine if isinstance(reply, ChatError)), None)
-            advance(number, error or [reply for reply in mine if isinstance(reply, Reply)])
-    return [Finished(end, tuple(mine)) for end, mine in zip(ends, replies, strict=True) if end is not None]
+            places, new = _places(group, memo, keyed, len(sent))
+            if max_calls is not None and calls + len(sent) + len(new) > max_calls:
+                advance(number, ChatError(f"the budget of {max_calls} calls is used up; raise it (--budget)"))
+                continue
+            keyed |= {request.key: place for place, request in enumerate(new, len(sent)) if request.key is not None}
+            sent, owners, placed[number] = sent + new, owners + [number] * len(new), places
+        calls += len(sent)
+        stream = on_text if len(sent) == 1 and sent[0].final else None
+        received = chat.reply(sent, on_text=stream) if sent else []
+        for number, request, reply in zip(owners, sent, received, strict=True):
+            if isinstance(reply, Reply):
+                replies[number].append(reply)
+                if request.key is not None:
+                    memo[request.key] = reply
+        for number, places in placed.items():
+            found = [received[place] if isinstance(place, int) else place for place in places]
+            error = next((reply for reply in found if isinstance(reply, ChatError)), None)
+            advance(number, error or [reply for reply in found if isinstance(reply, Reply)])
+    return [Finished(ends[number], tuple(mine)) for number, mine in enumerate(replies)]
 
 
-def _replies(
-    chat: Chat, requests: Sequence[Request], on_text: OnText | None, memo: dict[Hashable, Reply]
-) -> list[Reply | ChatError]:
-    """The replies to requests; those with equal keys are sent once."""
-    sent: list[Request] = []
-    by_key: dict[Hashable, int] = {}
-    places: list[int | None] = []  # where each reply is found: in what was sent, or in the memo
-    for request in requests:
-        if request.key is not None and request.key in memo:
-            places.append(None)
-        elif request.key is not None and request.key in by_key:
-            places.append(by_key[request.key])
-        else:
-            by_key[request.key] = len(sent)
-            places.append(len(sent))
-            sent.append(request)
-    stream = on_text if len(sent) == 1 and sent[0].final else None
-    received = chat.reply(sent, on_text=stream) if sent else []
-    for request, reply in zip(sent, received, strict=True):
-        if request.key is not None and isinstance(reply, Reply):
-            memo[request.key] = reply
-    return [
-        memo[request.key] if place is None else received[place] for request, place in zip(requests, places, strict=True)
-    ]
+def _places(
+    group: Sequence[Request], memo: Mapping[Hashable, Reply], keyed: Mapping[Hashable, int], start: int
+) -> tuple[list[Reply | int], list[Request]]:
+    """Where the reply to each request is found, and which requests must be sent for that.
+
+    Args:
+        group: Requests of one strategy.
+        memo: Replies to requests that were sent before.
+        keyed: Place of each key among the requests of this round.
+        start: Place of the first request that is added to this round.
+    """
+    places: list[Reply | int] = []
+    new: list[Request] = []
+    own: dict[Hashable, int] = {}
+    for request in group:
+        known = None if request.key is None else memo.get(request.key, keyed.get(request.key, own.get(request.key)))
+        if known is None:
+            known = start + len(new)
+            new.append(request)
+            if request.key is not None:
+                own[request.key] = known
+        places.append(known)
+    return places, new

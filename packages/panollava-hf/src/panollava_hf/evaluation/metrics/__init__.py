@@ -12,6 +12,7 @@ from collections.abc import Callable
 from panollava_hf.evaluation._questions import Predictions, Questions
 from panollava_hf.evaluation._results import MetricResult
 from panollava_hf.evaluation.metrics._captions import CAPTION_SCORES, CaptionScore, captions
+from panollava_hf.evaluation.metrics._choices import choices
 from panollava_hf.evaluation.metrics._directions import directions
 from panollava_hf.evaluation.metrics._exact_match import exact_match
 from panollava_hf.evaluation.metrics._places import places
@@ -26,4 +27,5 @@ METRICS: dict[str, Callable[[Questions, Predictions], MetricResult | None]] = {
     "directions": directions,
     "answer_prior": answer_prior,
     "places": places,
+    "choices": choices,
 }

@@ -8,9 +8,9 @@ from importlib.util import find_spec
 
 from panollava_geometry.cli import printable
 
+from panollava_hf.evaluation._normalise import normalise
 from panollava_hf.evaluation._questions import Prediction, Questions
 from panollava_hf.evaluation._results import EXTRA, MetricResult
-from panollava_hf.evaluation.metrics._exact_match import normalise
 from panollava_hf.panoshapes import DIRECTIONS
 
 #: Column of predictions that are not a direction.
@@ -55,7 +55,7 @@ def can_draw() -> bool:
 
 def directions(questions: Questions, predictions: Sequence[Prediction]) -> Directions | None:
     """Counts of expected and predicted directions over the family `where`; None if there are no such questions."""
-    where = [prediction for prediction in predictions if prediction.question.family == WHERE]
+    where = [one for one in predictions if one.question.family == WHERE and not one.question.options]
     if not where:
         return None
     pairs = [(normalise(prediction.question.answer), normalise(prediction.text)) for prediction in where]

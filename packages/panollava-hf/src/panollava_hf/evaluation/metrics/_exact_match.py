@@ -1,33 +1,11 @@
 """Exact match: the share of answers that equal the expected ones after normalisation, overall and by family."""
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from panollava_hf.evaluation._normalise import normalise
 from panollava_hf.evaluation._questions import Prediction, Questions
 from panollava_hf.evaluation._results import ALL, Column, MetricResult, percent
-
-#: Punctuation that ends a sentence and does not change its meaning.
-FINAL_PUNCTUATION = ".!?,;:…"
-_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
-
-
-def normalise(text: str) -> str:
-    """Remove what does not change the meaning of an answer: case, white space, final punctuation, articles.
-
-    An answer that is only an article is kept (the answer "A" to a multiple-choice question).
-
-    Example:
-        >>> normalise("  The red   Cube. ")
-        'red cube'
-        >>> normalise("A.")
-        'a'
-    """
-    plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    plain = plain.rstrip(FINAL_PUNCTUATION + " ")
-    bare = " ".join(_ARTICLES.sub(" ", plain).split())
-    return bare or plain
 
 
 def is_match(prediction: str, answer: str) -> bool:
@@ -72,10 +50,10 @@ class ExactMatch(MetricResult):
 
 
 def exact_match(questions: Questions, predictions: Sequence[Prediction]) -> ExactMatch:
-    """Exact match of all predictions except captions."""
+    """Exact match of all predictions except captions and multiple-choice questions."""
     families: dict[str, list[bool]] = {}
     for prediction in predictions:
-        if prediction.correct is not None:
+        if prediction.correct is not None and not prediction.question.options:
             families.setdefault(prediction.question.family, []).append(prediction.correct)
     overall = _share([correct for outcomes in families.values() for correct in outcomes])
     by_family = {name: _share(families[name]) for name in sorted(families)}

@@ -48,7 +48,7 @@ def places(questions: Questions, predictions: Sequence[Prediction]) -> Places | 
     groups: dict[Place, list[Prediction]] = {place: [] for place in Place}
     for prediction in predictions:
         question = prediction.question
-        if question.is_caption or question.scene is None or question.program is None:
+        if question.is_caption or question.options or question.scene is None or question.program is None:
             continue
         asked = ShapesQuestion(question.family, dict(question.program), question.question, question.answer)
         place = Place.of(asked, question.scene)

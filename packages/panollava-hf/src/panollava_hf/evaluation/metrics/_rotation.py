@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 
 from panollava_hf._errors import EvaluationError
+from panollava_hf.evaluation._normalise import normalise
 from panollava_hf.evaluation._questions import Pass, Predictions, Question, Questions
 from panollava_hf.evaluation._results import ALL, MetricResult, percent, table
-from panollava_hf.evaluation.metrics._exact_match import normalise
 from panollava_hf.panoshapes import DIRECTIONS, rotate_question
 from panollava_hf.panoshapes import Question as ShapesQuestion
 
@@ -71,7 +71,8 @@ class Rotated(MetricResult):
 def rotated(questions: Questions, rotate: str, seed: int) -> Pass:
     """Ask about rotated panoramas, with the answers that are correct after the rotation.
 
-    Captions are left out, and so are questions without a scene and questions that become ambiguous.
+    Captions and multiple-choice questions are left out, and so are questions without a scene and questions that become
+    ambiguous.
 
     Args:
         questions: The questions.
@@ -89,7 +90,7 @@ def rotated(questions: Questions, rotate: str, seed: int) -> Pass:
         if question.key not in yaws:
             steps = int(generator.integers(1, 256))
             yaws[question.key] = steps * YAW_STEP_DEG if rotate == "random" else float(rotate)
-        if question.is_caption or question.scene is None or question.program is None:
+        if question.is_caption or question.options or question.scene is None or question.program is None:
             continue
         before = ShapesQuestion(question.family, dict(question.program), question.question, question.answer)
         after = rotate_question(before, question.scene, yaws[question.key])

@@ -4,12 +4,15 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
+from panollava_hf.evaluation._normalise import normalise
 from panollava_hf.evaluation._questions import Pass, Prediction, Predictions, Question, Questions
 from panollava_hf.evaluation._results import ALL, Column, MetricResult, percent
-from panollava_hf.evaluation.metrics._exact_match import ExactMatch, exact_match, normalise
+from panollava_hf.evaluation.metrics._choices import Choices, choices
+from panollava_hf.evaluation.metrics._exact_match import ExactMatch, exact_match
 from panollava_hf.panoshapes._scene import WORDS
 
 #: Name of the probe's pass, and of its result in `results.json`.
@@ -41,14 +44,28 @@ class ShuffledImages(ExactMatch):
 
     Attributes:
         answer_prior: Overall answer prior, to which a model that uses the image falls.
+        choices: Choice accuracy of the multiple-choice questions, which falls to `always_same`; None without any.
     """
 
     answer_prior: float | None
+    choices: Choices | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures; `choices` only if there are multiple-choice questions."""
+        figures = super().to_json()
+        return figures if self.choices is not None else {k: v for k, v in figures.items() if k != "choices"}
 
     def table_columns(self) -> list[Column]:
         """The exact match with another scene's image."""
         (_, column) = super().table_columns()
         return [replace(column, title="another's image")]
+
+    def section(self, name: str) -> list[str]:
+        """A table of the multiple-choice questions, if there are some."""
+        if self.choices is None:
+            return []
+        _, *lines = self.choices.section(name)
+        return ["## Multiple choice, another's image", *lines]
 
 
 @dataclass
@@ -94,13 +111,13 @@ def answer_prior(questions: Questions, predictions: Sequence[Prediction], words:
 
     Args:
         questions: All questions.
-        predictions: The predictions; captions are left out.
+        predictions: The predictions; captions and multiple-choice questions are left out.
         words: The words that templates replace, see `Template`.
     """
     template = Template(words)
     groups: dict[tuple[str, str], _Answers] = {}
     for question in (prediction.question for prediction in predictions):
-        if question.is_caption:
+        if question.is_caption or question.options:
             continue
         form, named = template.split(question.question)
         group = groups.setdefault((question.family, form), _Answers())
@@ -140,4 +157,5 @@ def shuffled(questions: Questions, seed: int) -> Pass:
 def _shuffled_images(questions: Questions, predictions: Predictions) -> ShuffledImages:
     found = exact_match(questions, predictions.probes[SHUFFLED])
     prior = answer_prior(questions, predictions).exact_match
-    return ShuffledImages(found.exact_match, found.count, found.families, prior)
+    choice = choices(questions, predictions.probes[SHUFFLED])
+    return ShuffledImages(found.exact_match, found.count, found.families, prior, choice)

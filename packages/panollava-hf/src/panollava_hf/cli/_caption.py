@@ -1,0 +1,181 @@
+"""`panollava caption PANORAMA …`."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from panollava_geometry import PanoramaError
+from panollava_geometry.cli import (
+    EyeOption,
+    HFovOption,
+    PartialOption,
+    WholeSphereOption,
+    echo,
+    error_line,
+    load_options,
+)
+
+from panollava_hf import _console
+from panollava_hf._errors import PanoLLaVaError, UsageError
+from panollava_hf._shown import shortened
+from panollava_hf.cli import _model_options
+from panollava_hf.cli._ask import MAX_WIDTH, check_file
+from panollava_hf.cli._model_options import (
+    PANOLLAVA,
+    BaseUrlOption,
+    BudgetOption,
+    DeviceOption,
+    DryRunOption,
+    DTypeOption,
+    JsonOption,
+    LabelsOption,
+    MaxNewTokensOption,
+    ModelChoice,
+    ModelOption,
+    StrategyOption,
+    SystemOption,
+    TimeoutOption,
+    ViewSizeOption,
+)
+from panollava_hf.cli._printing import (
+    Streamed,
+    answer_fields,
+    echo_json,
+    is_terminal,
+    print_cost,
+    print_notes,
+    shown_source,
+)
+
+if TYPE_CHECKING:
+    from panollava_hf.asking import Answer, Answerer
+
+#: A direction, or "" for the whole panorama, and its caption, or why there is none.
+Caption = tuple[str, "Answer | Exception"]
+
+
+def caption(
+    panoramas: Annotated[
+        list[str], typer.Argument(metavar="PANORAMA", help="Panoramas: image files, or http(s) URLs.")
+    ],
+    per_view: Annotated[
+        bool, typer.Option("--per-view", help="One caption for each view, with the direction it looks in.")
+    ] = False,
+    prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="Another request than the usual one.")] = None,
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    strategy: StrategyOption = None,
+    view_size: ViewSizeOption = None,
+    labels: LabelsOption = None,
+    system: SystemOption = None,
+    budget: BudgetOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    max_new_tokens: MaxNewTokensOption = 256,
+    device: DeviceOption = None,
+    dtype: DTypeOption = None,
+    timeout: TimeoutOption = None,
+    hfov: HFovOption = None,
+    partial: PartialOption = False,
+    eye: EyeOption = None,
+    whole_sphere: WholeSphereOption = False,
+) -> None:
+    """Describe 360° panoramas.
+
+    If there are several, each caption follows the name of its file. If one fails, the others are described and the exit
+    code is 2. With --json, each caption has one line.
+    """
+    if prompt is not None and not prompt.strip():
+        raise UsageError("--prompt is empty; write what the caption should say, or leave it out")
+    for panorama in panoramas:
+        check_file(panorama)
+    choice = _model_options.check(
+        ModelChoice(model, base_url, strategy, view_size, labels, device, dtype, system, timeout)
+    )
+    if per_view and choice.strategy not in (None, "views"):
+        raise UsageError(f"--strategy {choice.strategy}: with --per-view each view is shown alone; remove --strategy")
+    if per_view and choice.kind == PANOLLAVA:
+        raise UsageError(
+            f"--per-view does not work with {shortened(str(choice.model), 200)}: a PanoLLaVA checkpoint sees all views "
+            "at once; remove --per-view, or use another model"
+        )
+    most = _model_options.read_budget(budget)
+    from panollava_geometry import load_equirectangular
+
+    options = load_options(hfov, partial, eye, whole_sphere)
+    request: dict[str, Any] = {"per_view": per_view, "prompt": prompt, "max_new_tokens": max_new_tokens}
+    answerer: Answerer | None = None
+    errors: list[Exception] = []
+    for panorama in panoramas:
+        started = time.perf_counter()
+        stream: Streamed | None = None
+        captions: list[Caption]
+        try:
+            with _console.status("Reading the panorama …"):
+                image = load_equirectangular(panorama, max_width=MAX_WIDTH, **options)
+        except PanoramaError as error:
+            captions = [("", error)]
+        else:
+            answerer = answerer or _model_options.load(choice)
+            if dry_run:
+                cost = answerer.caption_cost(image, **request)
+                print_cost(cost, as_json=as_json, panorama=shown_source(panorama))
+                continue
+            with _console.status("Describing …") as spinner:
+                if len(panoramas) == 1 and not per_view and not as_json and is_terminal(sys.stdout):
+                    stream = Streamed(getattr(spinner, "stop", lambda: None))
+                captions = _captions(answerer, image, stream, budget=most, **request)
+        errors += [found for _, found in captions if isinstance(found, Exception)]
+        seconds = round(time.perf_counter() - started, 3)
+        if as_json:
+            _print_json(answerer, panorama, captions, seconds)
+        else:
+            _print_text(panorama if len(panoramas) > 1 else "", captions, stream)
+    if errors and len(panoramas) == 1 and not per_view:
+        raise errors[0]
+    if errors:
+        what = "caption is" if len(errors) == 1 else "captions are"
+        raise UsageError(f"{len(errors)} {what} missing; the first error: {errors[0]}")
+
+
+def _captions(
+    answerer: "Answerer", image: Any, stream: Streamed | None, *, per_view: bool, **options: Any
+) -> "list[Caption]":
+    """The caption of the whole panorama, or those of its views with their directions."""
+    from panollava_hf.asking._directions import label
+
+    try:
+        if not per_view:
+            return [("", answerer.caption(image, on_text=stream, **options))]
+        found = answerer.caption(image, per_view=True, **options)
+    except PanoLLaVaError as error:
+        return [("", error)]
+    return [(label(view), caption) for view, caption in zip(answerer.look.plan, found, strict=True)]
+
+
+def _print_text(panorama: str, captions: "list[Caption]", stream: Streamed | None) -> None:
+    """Captions with what they are about before them; errors go to stderr."""
+    for direction, found in captions:
+        head = ": ".join(part for part in (shown_source(panorama) if panorama else "", direction) if part)
+        if isinstance(found, Exception):
+            if head:  # the only caption's error is raised
+                echo(error_line(f"{head}: {str(found).removeprefix(f'{panorama}: ')}"), err=True)
+            continue
+        if stream is not None:
+            stream.end(found.text)
+        else:
+            echo(f"{head}: {found.text}" if head else found.text)
+        print_notes(found, f"{head}: " if head else "")
+
+
+def _print_json(answerer: "Answerer | None", panorama: str, captions: "list[Caption]", seconds: float) -> None:
+    for direction, found in captions:
+        head = {"panorama": shown_source(panorama)} | ({"direction": direction} if direction else {})
+        if isinstance(found, Exception) or answerer is None:
+            body: dict[str, Any] = {"error": str(found)}
+        else:
+            fields = answer_fields(answerer, found)
+            body = {"caption": fields.pop("answer")} | fields
+            print_notes(found)
+        echo_json(head | body | {"seconds": seconds})
