@@ -71,8 +71,8 @@ def one_line(error):
     [
         (Qwen2Config(), "this qwen2 model does not read images; expected an image-text-to-text model"),
         (BertConfig(), "this bert model does not read images"),
-        (SiglipVisionConfig(), "this siglip_vision_model model is no image-text-to-text model"),
-        (ViTConfig(), "this vit model is no image-text-to-text model"),
+        (SiglipVisionConfig(), "this siglip_vision_model model is not an image-text-to-text model"),
+        (ViTConfig(), "this vit model is not an image-text-to-text model"),
         (T5Config(), "this t5 model does not read images"),
     ],
     ids=lambda value: getattr(value, "model_type", ""),

@@ -216,7 +216,7 @@ class TransformersChat:
         return token if isinstance(token, int) else getattr(self.model.config, "image_token_index", None)
 
     def _image_tokens(self, inputs: Any) -> list[int | None]:
-        """Image tokens of each prompt; None for families that read images beside the prompt."""
+        """Image tokens of each prompt; None for families that read images by cross-attention."""
         token = self._image_token
         if token is None or not self.family.expands:
             return [None] * len(inputs["input_ids"])

@@ -115,7 +115,7 @@ def _require_kind(name: str, kind: str, stored: dict[str, Any], config: Pretrain
         raise ModelError(f"{name}: a {kind} model {NO_CHAT[kind]}; choose a vision-language model that chats")
     if type(config) not in AutoModelForImageTextToText._model_mapping:
         sees = any(key in stored for key in ("vision_config", "image_size", "num_channels"))
-        what = "is no image-text-to-text model" if sees else "does not read images"
+        what = "is not an image-text-to-text model" if sees else "does not read images"
         raise ModelError(f"{name}: this {kind[:60]} model {what}; {EXPECTED}, such as Qwen/Qwen3-VL-2B-Instruct")
     parts = (config, getattr(config, "text_config", None))
     if any(getattr(part, "is_encoder_decoder", False) is True for part in parts):
