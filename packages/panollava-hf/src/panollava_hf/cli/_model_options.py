@@ -17,6 +17,7 @@ import typer
 from panollava_hf import _console
 from panollava_hf._errors import ModelError, UsageError, one_line
 from panollava_hf._shown import shortened
+from panollava_hf._start_up import leave_out_extras
 from panollava_hf.cli._usage import check_device, check_model
 
 if TYPE_CHECKING:
@@ -194,8 +195,11 @@ def load(choice: ModelChoice) -> "Answerer":
         ChatError: The endpoint cannot be used, or the model does not take this strategy.
         UsageError: torch refuses the device.
     """
-    from panollava_hf.asking import Answerer
     from panollava_hf.asking._default_model import EMBEDDED, needs_download
+
+    if choice.base_url is None and choice.model == EMBEDDED:
+        leave_out_extras()
+    from panollava_hf.asking import Answerer
 
     shown: dict[str, Any] = {
         "strategy": choice.strategy,
