@@ -41,7 +41,8 @@ def test_inventory():
 #: Public names of every folder; a change here is a change of the public surface.
 FOLDERS = {
     "asking": "Answer Answerer Budget Conversation Cost Locations Region default_checkpoint panorama_messages",
-    "asking.endpoint": "",
+    "asking.models": "",
+    "asking.models.endpoint": "",
     "asking.strategies": "STRATEGIES Finished Look Outcome Steps Strategy check_strategy native native_messages "
     "needed_width run strategy_for",
     "cli": "main run",

@@ -4,10 +4,10 @@ import pytest
 import torch
 from panollava_hf import Answerer
 from panollava_hf._errors import TextError
-from panollava_hf.asking import _generation
 from panollava_hf.asking._chat import Request
-from panollava_hf.asking._generation import generate_batches, max_positions, new_tokens, shared_prefix
-from panollava_hf.asking._panollava_chat import PanoLLaVaChat
+from panollava_hf.asking.models import _generation
+from panollava_hf.asking.models._generation import generate_batches, max_positions, new_tokens, shared_prefix
+from panollava_hf.asking.models._panollava import PanoLLaVaChat
 from panollava_hf.asking.strategies import native_messages
 
 QUESTIONS = [

@@ -14,7 +14,7 @@ from panollava_geometry import rotate_equirectangular
 from panollava_hf import Answerer
 from panollava_hf._errors import ChatError
 from panollava_hf.asking._families import FAMILIES, family_of
-from panollava_hf.asking._transformers_chat import TransformersChat
+from panollava_hf.asking.models._transformers import TransformersChat
 from panollava_hf.asking.strategies import STRATEGIES
 from PIL import Image
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from panollava_hf import Answerer
 from panollava_hf._errors import ChatError, ModelError
-from panollava_hf.asking import _transformers_load
 from panollava_hf.asking._chat import Reply, Request
-from panollava_hf.asking._transformers_chat import TransformersChat
+from panollava_hf.asking.models import _transformers_load
+from panollava_hf.asking.models._transformers import TransformersChat
 from PIL import Image
 from transformers import (
     AutoConfig,
@@ -176,7 +176,7 @@ def test_a_model_that_was_placed_or_quantised_is_not_moved_by_us(folder, monkeyp
         return move(self, *where, **more)
 
     monkeypatch.setattr(InternVLForConditionalGeneration, "to", to)
-    ours = "panollava_hf.asking._transformers_load"
+    ours = "panollava_hf.asking.models._transformers_load"
     chat = TransformersChat.load(str(folder), device_map={"": "cpu"})
     assert isinstance(chat.reply([ask()])[0], Reply)
     assert ours not in callers

@@ -14,10 +14,10 @@ from panollava_hf.asking._chat import Chat, Message, OnText, Reply, Request
 from panollava_hf.asking._cost import Cost, estimate
 from panollava_hf.asking._families import Labels
 from panollava_hf.asking._frame import LOOK_AROUND
-from panollava_hf.asking._load_chat import load_chat
 from panollava_hf.asking._locate import LOCATE_PLAN, Locations, Search, locate, locate_cost, read_panorama
 from panollava_hf.asking._messages import Views, check_labels, check_plan, check_size
 from panollava_hf.asking._panorama import Panorama
+from panollava_hf.asking.models._load import load_chat
 from panollava_hf.asking.strategies import (
     STRATEGIES,
     Finished,
@@ -324,7 +324,7 @@ class Answerer:
         """How many tokens the model reads; None if that is not known."""
         if not hasattr(self.chat, "model"):
             return None
-        from panollava_hf.asking._generation import max_positions
+        from panollava_hf.asking.models._generation import max_positions
 
         return max_positions(self.chat.model.config)
 

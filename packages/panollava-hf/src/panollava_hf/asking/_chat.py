@@ -6,7 +6,6 @@ from typing import Any, Protocol
 
 from panollava_hf._errors import ChatError
 from panollava_hf.asking._families import Family
-from panollava_hf.asking._reasoning import without_reasoning as without_reasoning
 
 Message = dict[str, Any]
 #: Called with each piece of a reply as soon as it is there.

@@ -18,7 +18,7 @@ from panollava_hf._files import write_whole
 from panollava_hf._shown import listed, shortened
 from panollava_hf.asking import Answerer
 from panollava_hf.asking._chat import Request
-from panollava_hf.asking._generation import max_positions, new_tokens
+from panollava_hf.asking.models._generation import max_positions, new_tokens
 from panollava_hf.asking.strategies import native_messages
 from panollava_hf.evaluation._predictions import Progress, default_batch_size, predict, runs_here, unwritable
 from panollava_hf.evaluation._questions import Pass, Questions

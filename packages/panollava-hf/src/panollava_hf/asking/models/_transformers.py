@@ -12,12 +12,18 @@ from panollava_hf._errors import ChatError
 from panollava_hf._loading import quiet
 from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request
 from panollava_hf.asking._families import Family, family_of
-from panollava_hf.asking._fingerprint import fingerprint
-from panollava_hf.asking._generation import max_positions
-from panollava_hf.asking._reasoning import Visible, without_reasoning
-from panollava_hf.asking._transformers_calls import CallbackError, Streamer, hand_over, memory_boundary, without_frames
-from panollava_hf.asking._transformers_inputs import Inputs, count_images
-from panollava_hf.asking._transformers_load import load_parts
+from panollava_hf.asking.models._fingerprint import fingerprint
+from panollava_hf.asking.models._generation import max_positions
+from panollava_hf.asking.models._reasoning import Visible, without_reasoning
+from panollava_hf.asking.models._transformers_calls import (
+    CallbackError,
+    Streamer,
+    hand_over,
+    memory_boundary,
+    without_frames,
+)
+from panollava_hf.asking.models._transformers_inputs import Inputs, count_images
+from panollava_hf.asking.models._transformers_load import load_parts
 
 #: Settings of sampling that a checkpoint may store, and that greedy decoding does not use.
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")

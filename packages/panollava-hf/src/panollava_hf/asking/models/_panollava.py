@@ -14,9 +14,9 @@ from panollava_hf._loading import load_model, load_processor
 from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request
 from panollava_hf.asking._default_model import EMBEDDED, default_checkpoint
 from panollava_hf.asking._families import FAMILIES, Family
-from panollava_hf.asking._fingerprint import fingerprint
-from panollava_hf.asking._generation import generate_batches, new_tokens
 from panollava_hf.asking._panorama import Panorama
+from panollava_hf.asking.models._fingerprint import fingerprint
+from panollava_hf.asking.models._generation import generate_batches, new_tokens
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
 

@@ -14,15 +14,15 @@ from typing import Any
 
 from panollava_hf._errors import ChatError
 from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request
-from panollava_hf.asking._reasoning import Visible, without_reasoning
-from panollava_hf.asking.endpoint._address import hidden, read_address, usable_key, words
-from panollava_hf.asking.endpoint._arguments import client_arguments, not_taken
-from panollava_hf.asking.endpoint._client import body, connect, offered
-from panollava_hf.asking.endpoint._faults import Fault
-from panollava_hf.asking.endpoint._image_tokens import image_sizes, image_tokens
-from panollava_hf.asking.endpoint._model_names import family_named
-from panollava_hf.asking.endpoint._reading import Gathered, read
-from panollava_hf.asking.endpoint._workers import in_order
+from panollava_hf.asking.models._reasoning import Visible, without_reasoning
+from panollava_hf.asking.models.endpoint._address import hidden, read_address, usable_key, words
+from panollava_hf.asking.models.endpoint._arguments import client_arguments, not_taken
+from panollava_hf.asking.models.endpoint._client import body, connect, offered
+from panollava_hf.asking.models.endpoint._faults import Fault
+from panollava_hf.asking.models.endpoint._image_tokens import image_sizes, image_tokens
+from panollava_hf.asking.models.endpoint._model_names import family_named
+from panollava_hf.asking.models.endpoint._reading import Gathered, read
+from panollava_hf.asking.models.endpoint._workers import in_order
 
 #: Seconds until a request is given up. A request that takes longer is repeated once.
 TIMEOUT = 180.0
