@@ -12,7 +12,7 @@ import math
 import numpy as np
 import torch
 from panollava_geometry import SphericalBox, rotation_matrix
-from panollava_hf.asking._chat import PromptTokens, Reply
+from panollava_hf.asking._chat import ChatDefaults, PromptTokens, Reply
 from panollava_hf.asking._families import FAMILIES
 from panollava_hf.panoshapes._render import object_ids
 from PIL import Image
@@ -125,7 +125,7 @@ def reply_to(messages, box_format, names):
     return written(box_format, boxes_in(image), names, (image.height, image.width))
 
 
-class Finder:
+class Finder(ChatDefaults):
     """A `Chat`.
 
     Args:
@@ -144,9 +144,6 @@ class Finder:
 
     def count(self, request):
         return PromptTokens(100, 50)
-
-    def fingerprint(self):
-        return None
 
 
 def errors(found, ids, count):

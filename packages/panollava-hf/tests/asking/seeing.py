@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from panollava_hf._errors import ChatError
-from panollava_hf.asking._chat import PromptTokens, Reply
+from panollava_hf.asking._chat import ChatDefaults, PromptTokens, Reply
 from panollava_hf.asking._directions import SECTORS
 from panollava_hf.asking._families import Family
 from PIL import Image
@@ -70,7 +70,7 @@ def colour_of(part):
     return min(_PALETTE, key=lambda name: np.abs(middle - _PALETTE[name]).sum())
 
 
-class Seeing:
+class Seeing(ChatDefaults):
     """Answers "What colour is it …?" from labelled images or descriptions, and looks at regions that it names.
 
     Args:
@@ -114,9 +114,6 @@ class Seeing:
                 else:
                     words += len(part["text"].split())
         return PromptTokens(images + words, images)
-
-    def fingerprint(self):
-        return None
 
     def _answer(self, request):
         content = _parts(next(m for m in request.messages if m["role"] == "user"))

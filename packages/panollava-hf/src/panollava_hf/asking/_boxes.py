@@ -126,18 +126,21 @@ def box_question(what: str, box_format: str) -> str:
 
 
 def resized_size(
-    height: int, width: int, *, min_pixels: int = QWEN_MIN_PIXELS, max_pixels: int = QWEN_MAX_PIXELS
+    height: int,
+    width: int,
+    factor: int = QWEN_FACTOR,
+    min_pixels: int = QWEN_MIN_PIXELS,
+    max_pixels: int = QWEN_MAX_PIXELS,
 ) -> tuple[int, int]:
-    """Height and width to which the image processors of Qwen2-VL and Qwen2.5-VL resize an image.
+    """Height and width to which the image processors of Qwen's models resize an image.
 
-    Both sides become multiples of 28 and the area is kept within limits, as `smart_resize` of transformers does. Boxes
-    of Qwen2.5-VL are in pixels of the resized image.
+    Both sides become multiples of a factor and the area is kept within limits, as `smart_resize` of transformers does.
+    The defaults are those of Qwen2-VL and Qwen2.5-VL. Boxes of Qwen2.5-VL are in pixels of the resized image.
 
     Example:
         >>> resized_size(448, 448), resized_size(500, 640)
         ((448, 448), (504, 644))
     """
-    factor = QWEN_FACTOR
     sides = [round(side / factor) * factor for side in (height, width)]
     if math.prod(sides) > max_pixels:
         shrink = math.sqrt(height * width / max_pixels)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from panollava_hf._errors import ChatError
-from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request
+from panollava_hf.asking._chat import ChatDefaults, OnText, PromptTokens, Reply, Request, total
 from panollava_hf.asking.models._reasoning import Visible, without_reasoning
 from panollava_hf.asking.models.endpoint._address import hidden, read_address, usable_key, words
 from panollava_hf.asking.models.endpoint._arguments import client_arguments, not_taken
@@ -39,7 +39,7 @@ _LONG_SECRET = 8
 _FILTERED = ("content_filter", "safety", "prohibited_content", "blocklist", "recitation")
 
 
-class EndpointChat:
+class EndpointChat(ChatDefaults):
     """An OpenAI-compatible endpoint.
 
     Args:
@@ -83,7 +83,8 @@ class EndpointChat:
         self._address = read_address(base_url)
         key = usable_key(api_key if api_key is not None else os.environ.get("OPENAI_API_KEY"))
         self._secrets = tuple(filter(None, (key, *self._address.secrets)))
-        self.name, self.timeout, self.max_retries, self.concurrency = model, timeout, max_retries, int(concurrency)
+        self.name, self.timeout, self.max_retries = model, timeout, max_retries
+        self.concurrency = self.batch_size = int(concurrency)
         self.family = family_named(model)
         self.device, self.dtype, self.trained = self._address.url, "unknown", True
         self._answers = 0
@@ -120,7 +121,7 @@ class EndpointChat:
     def count(self, request: Request) -> PromptTokens:
         """Tokens of the images by the family's formula. The text is counted by the server only, so `prompt` is None."""
         found = [image_tokens(self.family.name, self.name, size) for size in image_sizes(request)]
-        return PromptTokens(None, None if None in found else sum(count for count in found if count is not None))
+        return PromptTokens(None, total(found))
 
     def fingerprint(self) -> str | None:
         """Digest of the address without secrets and the name of the model; the weights are not known."""
