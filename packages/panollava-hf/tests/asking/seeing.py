@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -57,7 +58,12 @@ def with_patch(colour, yaw_deg, pitch_deg, *, radius_deg=3.0, height=512):
 
 
 def image_of(part):
-    image = Image.open(io.BytesIO(base64.b64decode(part["image_url"]["url"].partition(",")[2])))
+    return _decoded(part["image_url"]["url"])
+
+
+@lru_cache(maxsize=64)  # one view is counted and shown several times
+def _decoded(url):
+    image = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
     assert image.format == "JPEG"
     assert max(image.size) <= 1024
     return np.asarray(image).astype(int)

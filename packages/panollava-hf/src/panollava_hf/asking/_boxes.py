@@ -154,8 +154,8 @@ def resized_size(
 def parse_boxes(text: str, box_format: str, size: tuple[int, int]) -> ParsedBoxes:
     """Read the boxes in a reply.
 
-    Code fences, prose, trailing commas, missing labels, swapped corners and a reply that was cut off are no obstacle:
-    every complete entry counts. Coordinates outside of the image are clipped to it.
+    Every complete entry is read, also with code fences, prose, trailing commas, missing labels or swapped corners, and
+    in a reply that was cut off. Coordinates outside of the image are clipped to it.
 
     Args:
         text: The reply.
