@@ -94,10 +94,10 @@ def public_names(path):
 
 
 def test_the_surface_stays_small():
-    """At most 90 names can be reached without an underscore, in at most 160 modules.
+    """At most 90 names can be reached without an underscore, in at most 186 modules.
 
-    Ten modules read files from outside, forty ask models (ten of them endpoints).
-    Strategies are public: a new one is a file.
+    Fifty modules ask models: nine for endpoints, eleven for the other kinds, ten for strategies, and twenty for
+    messages, answers, costs and boxes. Before there were any models but PanoLLaVA, there were 121 modules in all.
     """
     found = {
         f"{name}:{public}"
@@ -105,7 +105,7 @@ def test_the_surface_stays_small():
         if not any(part.startswith("_") for part in name.split("."))
         for public in public_names(path)
     }
-    assert len(modules()) <= 160
+    assert len(modules()) <= 186
     assert len({entry.partition(":")[2] for entry in found}) <= 90, sorted(found)
 
 

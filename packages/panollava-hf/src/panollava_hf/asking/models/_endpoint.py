@@ -15,7 +15,7 @@ from typing import Any
 from panollava_hf._errors import ChatError
 from panollava_hf.asking._chat import ChatDefaults, OnText, PromptTokens, Reply, Request, total
 from panollava_hf.asking.models._reasoning import Visible, without_reasoning
-from panollava_hf.asking.models.endpoint._address import hidden, read_address, usable_key, words
+from panollava_hf.asking.models.endpoint._address import hidden_in_answer, read_address, usable_key, words
 from panollava_hf.asking.models.endpoint._arguments import client_arguments, not_taken
 from panollava_hf.asking.models.endpoint._client import body, connect, offered
 from panollava_hf.asking.models.endpoint._faults import Fault
@@ -34,8 +34,6 @@ CONCURRENCY = 6
 _REASONING_TOKENS = 2048
 #: Failures that concern all requests, also after others were answered: key, credit, proxy.
 _WHOLE = (401, 402, 407)
-#: From this length on, a secret is hidden in answers too.
-_LONG_SECRET = 8
 _FILTERED = ("content_filter", "safety", "prohibited_content", "blocklist", "recitation")
 
 
@@ -187,7 +185,7 @@ class EndpointChat(ChatDefaults):
             if reasoning:
                 raise Fault("the reply has reasoning but no answer; ask in another way")
             raise Fault("the reply has no text; ask in another way")
-        text, reasoning = (_plainly_hidden(part, self._secrets) for part in (text, reasoning))
+        text, reasoning = (hidden_in_answer(part, self._secrets) for part in (text, reasoning))
         shown.end(text)
         images = found.image_tokens if found.image_tokens is not None else self.count(request).image
         if images is not None and found.prompt_tokens is not None and images > found.prompt_tokens:
@@ -210,7 +208,7 @@ class EndpointChat(ChatDefaults):
 
 
 class _Shown:
-    """What has been given to `on_text`; false if there is none."""
+    """Hands the visible text of a reply to `on_text`, and records whether there was any."""
 
     def __init__(self, on_text: OnText | None, model: str, secrets: tuple[str, ...]) -> None:
         self._on_text, self._visible, self._secrets, self.any = on_text, Visible(model), secrets, False
@@ -224,10 +222,4 @@ class _Shown:
     def _give(self, text: str) -> None:
         if text and self._on_text is not None:
             self.any = True
-            self._on_text(_plainly_hidden(text, self._secrets))
-
-
-def _plainly_hidden(text: str, secrets: tuple[str, ...]) -> str:
-    """An answer in which a key is hidden. Short passwords may be words of the answer."""
-    long = tuple(secret for secret in secrets if len(secret) >= _LONG_SECRET and secret in text)
-    return hidden(text, long)
+            self._on_text(hidden_in_answer(text, self._secrets))
