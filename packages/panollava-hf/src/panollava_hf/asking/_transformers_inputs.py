@@ -17,6 +17,7 @@ from panollava_hf._console import note
 from panollava_hf._errors import ChatError, ModelError, boundary
 from panollava_hf._loading import TEMPLATE_SECONDS, quiet
 from panollava_hf.asking._chat import Message
+from panollava_hf.asking._control_tokens import ControlTokens
 from panollava_hf.asking._families import Family
 from panollava_hf.outside._deadline import within
 
@@ -58,6 +59,7 @@ class Inputs:
         for key, value in family.settings.items():  # 4.57 ignores some of them as arguments of a call
             if hasattr(processor.image_processor, key):
                 setattr(processor.image_processor, key, value)
+        self._control = ControlTokens(processor)
         self.template = self._template()
         self.takes_system = self._takes_system()
 
@@ -116,10 +118,11 @@ class Inputs:
             )
         if self.family.needs_image and not images:
             raise ChatError(f"{self.name}: {self.family.name} models need an image in each prompt, got none")
-        token = getattr(self.processor, "image_token", None)
-        if isinstance(token, str) and token and any(token in part.get("text", "") for part in parts):
-            raise ChatError(f"{self.name}: the text {token!r} stands for an image in its prompts; reword the question")
-        return with_images(messages if self.takes_system else without_system(messages))
+        found = with_images(messages if self.takes_system else without_system(messages))
+        for part in _parts(found):
+            if part["type"] == "text":
+                part["text"] = self._control.as_text(part["text"])
+        return found
 
     def _template(self) -> str | None:
         """None for the processor's own chat template, else ours."""
@@ -204,7 +207,7 @@ def _content(message: Message) -> list[dict[str, Any]]:
 
 def _with_image(part: dict[str, Any]) -> dict[str, Any]:
     if part["type"] != "image_url":
-        return part
+        return dict(part)
     url = part["image_url"]["url"]
     if not url.startswith("data:"):  # nothing is fetched from here, and an address may hold a key
         raise ChatError(f"an image of a prompt is not a data URL, got {url.partition(':')[0][:20]!r}")
