@@ -117,6 +117,34 @@ def test_folders_that_hold_no_model(tmp_path):
         Answerer.load("nobody/such-a-vlm")
 
 
+def test_folders_of_other_programs(tmp_path):
+    def said(name, file, text="{}"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / file).write_text(text)
+        with pytest.raises(ModelError) as error:
+            Answerer.load(str(folder))
+        return one_line(error)
+
+    assert "a GGUF file: serve it, for example with llama-server" in said("gguf", "model-Q4_K_M.gguf")
+    assert "it is a pipeline of diffusers" in said("diffusers", "model_index.json")
+    adapter = json.dumps({"base_model_name_or_path": "Qwen/Qwen2.5-VL-3B-Instruct"})
+    merge = "or merge it into Qwen/Qwen2.5-VL-3B-Instruct with merge_and_unload of peft"
+    assert merge in said("lora", "adapter_config.json", adapter)
+    with pytest.raises(ModelError, match="this is a GGUF file; serve it"):
+        Answerer.load(str(tmp_path / "gguf" / "model-Q4_K_M.gguf"))
+
+
+def test_quantised_weights_need_a_package(folder, monkeypatch):
+    def missing(*_, **__):
+        raise ImportError("quantization requires bitsandbytes: `pip install bitsandbytes`")
+
+    monkeypatch.setattr(_transformers_load.AutoModelForImageTextToText, "from_pretrained", missing)
+    with pytest.raises(ModelError, match="needs another package: quantization requires bitsandbytes") as error:
+        Answerer.load(str(folder))
+    assert "damaged" not in one_line(error)
+
+
 def test_damaged_and_incomplete_checkpoints(folder, tmp_path):
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -291,6 +319,36 @@ def test_the_checkpoint_may_ask_for_sampling_or_another_length(chat, monkeypatch
     for name, value in {"do_sample": True, "temperature": 0.1, "top_k": 1, "max_length": 20}.items():
         monkeypatch.setattr(chat.model.generation_config, name, value)
     assert chat.reply([ask()]) == before
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"num_beams": 3, "num_return_sequences": 2, "return_dict_in_generate": True, "output_scores": True},
+        {"guidance_scale": 1.5, "max_time": 1e-9},
+    ],
+    ids=["beams", "guidance"],
+)
+def test_the_checkpoint_may_store_settings_of_something_else(chat, monkeypatch, stored):
+    before, pieces = chat.reply([ask()]), []
+    for name, value in stored.items():
+        monkeypatch.setattr(chat.model.generation_config, name, value)
+    assert chat.reply([ask()], on_text=pieces.append) == before
+    assert "".join(pieces).strip() == before[0].text
+
+
+def test_the_checkpoint_may_store_texts_that_end_a_reply(chat, monkeypatch):
+    (whole,) = chat.reply([ask(most=8)])
+    monkeypatch.setattr(chat.model.generation_config, "stop_strings", [whole.text[:2]])
+    (cut,) = chat.reply([ask(most=8)])
+    assert cut.new_tokens < whole.new_tokens == 8
+
+
+def test_a_tokenizer_without_a_token_for_padding(parts):
+    before = TransformersChat(*parts, "padded").reply([ask(), ask("Where is it?")])
+    model, processor = TINY["internvl"].build()
+    processor.tokenizer.pad_token = processor.tokenizer.eos_token = None
+    assert TransformersChat(model, processor, "bare").reply([ask(), ask("Where is it?")]) == before
 
 
 def test_a_reply_ends_at_one_of_several_ends(chat, monkeypatch):

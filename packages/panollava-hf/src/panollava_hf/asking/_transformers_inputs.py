@@ -55,7 +55,8 @@ class Inputs:
         tokenizer = processor.tokenizer
         tokenizer.padding_side = "left"
         if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+            # Any token does: the attention mask leaves it out.
+            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
         for key, value in family.settings.items():  # 4.57 ignores some of them as arguments of a call
             if hasattr(processor.image_processor, key):
                 setattr(processor.image_processor, key, value)
