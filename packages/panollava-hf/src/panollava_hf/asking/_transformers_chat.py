@@ -32,8 +32,8 @@ _PLAIN: dict[str, Any] = {
 #: Settings of sampling that a checkpoint may store, and that greedy decoding does not use.
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
 _OTHERWISE = (
-    "try fewer or smaller views (--view-size, --strategy describe), another release of transformers, or serve the model "
-    "and pass --base-url"
+    "try fewer or smaller views (--view-size, --strategy describe), another release of transformers, or serve the "
+    "model and pass --base-url"
 )
 
 
