@@ -187,8 +187,12 @@ def check_name(option: str, value: str | None, names: tuple[str, ...], others: M
     raise UsageError(f"{option} {shortened(value, 80)}: {hint}expected {', '.join(names[:-1])} or {names[-1]}")
 
 
-def load(choice: ModelChoice) -> "Answerer":
+def load(choice: ModelChoice, *, weights: bool = True) -> "Answerer":
     """Load the model of a choice that was checked. Notes say what the user should know about it.
+
+    Args:
+        choice: The choice.
+        weights: False for `--dry-run`: a model of transformers is then not read, and not fetched, only its settings.
 
     Raises:
         ModelError: The model cannot be loaded.
@@ -215,7 +219,9 @@ def load(choice: ModelChoice) -> "Answerer":
     device = choice.device or default_device()
     given = {"device": device, "dtype": choice.dtype}
     options = {name: value for name, value in given.items() if value is not None}
-    downloading = needs_download(choice.model or "")
+    if not weights and choice.kind != PANOLLAVA:
+        options["weights"] = False
+    downloading = weights and needs_download(choice.model or "")
     if not downloading or not sys.stderr.isatty():
         logging.disable_progress_bar()  # our own status line is enough, unless gigabytes are fetched
     with nullcontext() if downloading else _console.status("Loading the model …"), _device_errors(device):

@@ -19,6 +19,8 @@ DEADLINE = 8.0
 #: Seconds in which a Hub that did not answer is not asked again, and that Hub with the time.
 SILENCE = 30.0
 _silent: tuple[str, float] | None = None
+#: What to do with a model for llama.cpp.
+SERVE_GGUF = "serve it, for example with llama-server of llama.cpp, and pass --base-url"
 #: A Hub id: `owner/name`, or the name alone for a few old models.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 #: Configs, tokenizers and chat templates.
@@ -113,6 +115,8 @@ def find_source(
 def no_folder(name: str | Path) -> str:
     """The message about a name that is neither a folder nor a Hub id."""
     shown = str(name)[:200]
+    if Path(name).is_file() and Path(name).suffix.lower() == ".gguf":
+        return f"{shown}: this is a GGUF file; {SERVE_GGUF}"
     if Path(name).is_file():
         return f"{shown}: this is a file, expected a folder"
     if shown.startswith((".", "/", "~", "\\")) or Path(name).is_absolute():

@@ -25,8 +25,22 @@ from panollava_hf.asking.models._transformers_calls import (
 from panollava_hf.asking.models._transformers_inputs import Inputs, count_images
 from panollava_hf.asking.models._transformers_load import load_parts
 
+#: What a checkpoint may store and a single answer of full length does not use: beams cannot be streamed, guidance is
+#: for the images that some models make.
+_PLAIN: dict[str, Any] = {
+    "do_sample": False,
+    "num_beams": 1,
+    "num_return_sequences": 1,
+    "return_dict_in_generate": False,
+    "guidance_scale": None,
+    "max_time": None,
+}
 #: Settings of sampling that a checkpoint may store, and that greedy decoding does not use.
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
+_OTHERWISE = (
+    "try fewer or smaller views (--view-size, --strategy describe), another release of transformers, or serve the "
+    "model and pass --base-url"
+)
 
 
 class TransformersChat(ChatDefaults):
@@ -113,9 +127,11 @@ class TransformersChat(ChatDefaults):
             key = (request.max_new_tokens, repr(sorted(request.generation.items())), count_images(request.messages))
             groups.setdefault(key, []).append(index)
         replies: dict[int, Reply | ChatError] = {}
+        # A second tokenizer, as InstructBLIP has for its connector, pads on a side where it changes the answer.
+        size = 1 if hasattr(self.processor, "qformer_tokenizer") else self.batch_size
         for group in groups.values():
-            for start in range(0, len(group), self.batch_size):
-                batch = group[start : start + self.batch_size]
+            for start in range(0, len(group), size):
+                batch = group[start : start + size]
                 found = self._batch([requests[index] for index in batch], on_text)
                 replies.update(zip(batch, found, strict=True))
         return [replies[index] for index in range(len(requests))]
@@ -149,7 +165,7 @@ class TransformersChat(ChatDefaults):
         most = self._room(max(lengths), requests[0].max_new_tokens, alone=len(requests) == 1)
         self._check_ids(inputs)
         self.drop_unread(inputs)
-        settings: dict[str, Any] = {"do_sample": False, **requests[0].generation, "max_new_tokens": most}
+        settings: dict[str, Any] = {**_PLAIN, **requests[0].generation, "max_new_tokens": most}
         if not settings["do_sample"]:
             settings = {**dict.fromkeys(_SAMPLING), **settings}
         settings.setdefault("pad_token_id", self.processor.tokenizer.pad_token_id)
@@ -159,9 +175,12 @@ class TransformersChat(ChatDefaults):
         if on_text is not None and streams:
             streamer = Streamer(self.processor.tokenizer, lambda piece: hand_over(visible.add(piece), on_text))
         try:
-            with self._foreign("no answer", "try fewer or smaller views (--view-size, --strategy describe)"), quiet():
+            with self._foreign("no answer", _OTHERWISE), quiet():
                 ids = self.model.generate(
-                    **inputs.to(self._input_device(), self.model.dtype), **settings, streamer=streamer
+                    **inputs.to(self._input_device(), self.model.dtype),
+                    **settings,
+                    streamer=streamer,
+                    tokenizer=self.processor.tokenizer,  # for texts that end a reply
                 )
         except CallbackError as error:
             raise error.cause from None

@@ -15,6 +15,7 @@ from panollava_hf._loading import TEMPLATE_SECONDS, quiet
 from panollava_hf.asking._chat import Message, parts_of
 from panollava_hf.asking._data_url import from_data_url
 from panollava_hf.asking._families import Family
+from panollava_hf.asking.models._control_tokens import ControlTokens
 from panollava_hf.outside._deadline import within
 
 #: A template for checkpoints without one, in the style of the first LLaVA models.
@@ -51,10 +52,12 @@ class Inputs:
         tokenizer = processor.tokenizer
         tokenizer.padding_side = "left"
         if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+            # Any token does: the attention mask leaves it out.
+            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
         for key, value in family.settings.items():  # 4.57 ignores some of them as arguments of a call
             if hasattr(processor.image_processor, key):
                 setattr(processor.image_processor, key, value)
+        self._control = ControlTokens(processor)
         self.template = self._template()
         self.takes_system = self._takes_system()
 
@@ -113,10 +116,11 @@ class Inputs:
             )
         if self.family.needs_image and not images:
             raise ChatError(f"{self.name}: {self.family.name} models need an image in each prompt, got none")
-        token = getattr(self.processor, "image_token", None)
-        if isinstance(token, str) and token and any(token in part.get("text", "") for part in parts):
-            raise ChatError(f"{self.name}: the text {token!r} stands for an image in its prompts; reword the question")
-        return with_images(messages if self.takes_system else without_system(messages))
+        found = with_images(messages if self.takes_system else without_system(messages))
+        for part in _parts(found):
+            if part["type"] == "text":
+                part["text"] = self._control.as_text(part["text"])
+        return found
 
     def _template(self) -> str | None:
         """None for the processor's own chat template, else ours."""
@@ -196,5 +200,5 @@ def _parts(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 def _with_image(part: dict[str, Any]) -> dict[str, Any]:
     if part["type"] != "image_url":
-        return part
+        return dict(part)
     return {"type": "image", "image": from_data_url(part["image_url"]["url"])}
