@@ -22,7 +22,7 @@ VARIABLE = "PANOLLAVA_MODEL"
 DEFAULT_MODEL = "Qwen/Qwen3-VL-2B-Instruct"
 #: Its size, and its licence: 2,127,532,032 parameters in bfloat16.
 DEFAULT_SIZE, DEFAULT_LICENCE = "2.1 billion parameters, 4.3 GB", "Apache 2.0"
-#: What to do where the default model cannot be had.
+#: What to do if the default model cannot be downloaded.
 WAYS_OUT = (
     "connect to the network, name an OpenAI-compatible server with --base-url, or use --model embedded, which is for "
     "rendered scenes only"

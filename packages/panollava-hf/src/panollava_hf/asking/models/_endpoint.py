@@ -24,7 +24,7 @@ from panollava_hf.asking.models.endpoint._model_names import family_named
 from panollava_hf.asking.models.endpoint._reading import Gathered, read
 from panollava_hf.asking.models.endpoint._workers import in_order
 
-#: Seconds until a request is given up. A request that takes longer is repeated once.
+#: Timeout of a request in seconds. A request that takes longer is repeated once.
 TIMEOUT = 180.0
 #: How often a request is repeated after a failure that may pass.
 MAX_RETRIES = 4
@@ -45,7 +45,7 @@ class EndpointChat(ChatDefaults):
         base_url: Address of the endpoint, usually ending in `/v1`. User and password in it are sent as basic
             authorization, arguments of its query with each request; neither is printed.
         api_key: The key; default: the environment's `OPENAI_API_KEY`. Local servers need none.
-        timeout: Seconds until a request is given up.
+        timeout: Timeout of a request in seconds.
         max_retries: How often a request is repeated after a failure that may pass.
         concurrency: Number of requests at the same time. The first request of all is sent alone, so that a wrong key
             or name is noticed once.

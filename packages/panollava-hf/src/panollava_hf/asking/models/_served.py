@@ -5,7 +5,7 @@ from panollava_hf._shown import listed, shortened
 from panollava_hf.asking.models._endpoint import EndpointChat
 from panollava_hf.asking.models.endpoint._faults import Fault, Refused, body_words, of_connection, of_status
 
-#: Seconds until the list of models is given up.
+#: Timeout of the request for the list of models, in seconds.
 TIMEOUT = 10.0
 #: Most names that a message lists.
 _SHOWN = 6

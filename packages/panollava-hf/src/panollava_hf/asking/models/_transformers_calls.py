@@ -1,4 +1,4 @@
-"""What surrounds the calls of transformers: text that is handed over while it is written, and errors."""
+"""Around the calls of transformers: streamed text, and errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -12,7 +12,7 @@ from panollava_hf.asking.models.endpoint._address import Address, HiddenInLogs
 from panollava_hf.asking.models.endpoint._faults import Refused, body_words, of_connection, of_status
 from panollava_hf.asking.models.endpoint._reading import model_names
 
-#: Seconds until a connection is given up.
+#: Timeout of a connection in seconds.
 _CONNECT = 10.0
 #: Longest body of an error that is read, in bytes.
 _ERROR_BYTES = 1 << 16
@@ -24,7 +24,7 @@ def connect(address: Address, key: str | None, timeout: float, clean: Callable[[
     Args:
         address: The address.
         key: The key; None if there is none.
-        timeout: Seconds until a request is given up.
+        timeout: Timeout of a request in seconds.
         clean: Makes a text of a library one short line without secrets.
 
     Raises:
