@@ -300,7 +300,7 @@ def _check_panollava_options(choice: ModelChoice, name: str) -> None:
 def _at_endpoint(choice: ModelChoice) -> ModelChoice:
     """A choice of a model at an endpoint, with its name."""
     from panollava_hf.asking._default_model import EMBEDDED, named_model
-    from panollava_hf.asking.endpoint._address import read_address
+    from panollava_hf.asking.models.endpoint._address import read_address
 
     url = read_address(choice.base_url or "").url
     for option, value in (("--device", choice.device), ("--dtype", choice.dtype)):
@@ -313,7 +313,7 @@ def _at_endpoint(choice: ModelChoice) -> ModelChoice:
             "name a model of the endpoint with --model"
         )
     if name is None:
-        from panollava_hf.asking._served import only_model
+        from panollava_hf.asking.models._served import only_model
 
         name = only_model(choice.base_url or "")
         _console.say(f"Using the model {name} of {url}.")

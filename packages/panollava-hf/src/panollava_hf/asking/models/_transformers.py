@@ -10,14 +10,20 @@ from torch import Tensor
 from panollava_hf._console import note
 from panollava_hf._errors import ChatError
 from panollava_hf._loading import quiet
-from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request
+from panollava_hf.asking._chat import ChatDefaults, OnText, PromptTokens, Reply, Request
 from panollava_hf.asking._families import Family, family_of
-from panollava_hf.asking._fingerprint import fingerprint
-from panollava_hf.asking._generation import max_positions
-from panollava_hf.asking._reasoning import Visible, without_reasoning
-from panollava_hf.asking._transformers_calls import CallbackError, Streamer, hand_over, memory_boundary, without_frames
-from panollava_hf.asking._transformers_inputs import Inputs, count_images
-from panollava_hf.asking._transformers_load import load_parts
+from panollava_hf.asking.models._fingerprint import fingerprint
+from panollava_hf.asking.models._lengths import answer_length, max_positions
+from panollava_hf.asking.models._reasoning import Visible, without_reasoning
+from panollava_hf.asking.models._transformers_calls import (
+    CallbackError,
+    Streamer,
+    hand_over,
+    memory_boundary,
+    without_frames,
+)
+from panollava_hf.asking.models._transformers_inputs import Inputs, count_images
+from panollava_hf.asking.models._transformers_load import load_parts
 
 #: What a checkpoint may store and a single answer of full length does not use: beams cannot be streamed, guidance is
 #: for the images that some models make.
@@ -37,7 +43,7 @@ _OTHERWISE = (
 )
 
 
-class TransformersChat:
+class TransformersChat(ChatDefaults):
     """A model of transformers that reads images and text.
 
     Args:
@@ -60,7 +66,7 @@ class TransformersChat:
                 "directions in text and image. Choose others with --view-size and --strategy."
             )
         self.inputs = Inputs(processor, self.family, name)
-        self._positions = max_positions(model.config)
+        self.max_positions = max_positions(model.config)
 
     @classmethod
     def load(
@@ -181,9 +187,11 @@ class TransformersChat:
         prompt = inputs["input_ids"].to(ids.device)
         if ids.shape[1] >= prompt.shape[1] and torch.equal(ids[:, : prompt.shape[1]], prompt):
             ids = ids[:, prompt.shape[1] :]  # most models return the prompt, too
+        ends = settings.get("eos_token_id")
+        ends = self.model.generation_config.eos_token_id if ends is None else ends
         replies = []
         for row, length, image in zip(ids.tolist(), lengths, images, strict=True):
-            count = self._new_tokens(row, settings.get("eos_token_id"))
+            count = answer_length(row, ends)
             with self._foreign("its reply cannot be decoded", "use the tokenizer that was saved with the model"):
                 whole = self.processor.tokenizer.decode(row[:count], skip_special_tokens=True)
             text, reasoning = without_reasoning(whole)
@@ -208,14 +216,14 @@ class TransformersChat:
         Raises:
             ChatError: The positions of the model leave no room; in a batch, not as much as is wanted.
         """
-        if self._positions is None or prompt + wanted <= self._positions:
+        if self.max_positions is None or prompt + wanted <= self.max_positions:
             return wanted
-        if not alone or prompt >= self._positions:
+        if not alone or prompt >= self.max_positions:
             raise ChatError(
                 f"{self.name}: the prompt is too long: {prompt} tokens with its images, this model reads "
-                f"{self._positions}; use a smaller --view-size, or --strategy describe or erp"
+                f"{self.max_positions}; use a smaller --view-size, or --strategy describe or erp"
             )
-        return self._positions - prompt
+        return self.max_positions - prompt
 
     def _check_ids(self, inputs: Any) -> None:
         """Check that the model has all tokens; on an accelerator it would end the process's use of it."""
@@ -245,12 +253,6 @@ class TransformersChat:
     def _lengths(inputs: Any) -> list[int]:
         mask = inputs.get("attention_mask")
         return [inputs["input_ids"].shape[1]] * len(inputs["input_ids"]) if mask is None else mask.sum(1).tolist()
-
-    def _new_tokens(self, row: list[int], ends: int | list[int] | None) -> int:
-        """Number of generated tokens: up to and with the first token that ends a reply."""
-        ends = self.model.generation_config.eos_token_id if ends is None else ends
-        ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
-        return next((place + 1 for place, token in enumerate(row) if token in ends), len(row))
 
     def _input_device(self) -> torch.device:
         """Where the model expects token ids; with weights on disk, its hooks move them."""
