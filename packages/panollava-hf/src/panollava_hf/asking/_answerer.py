@@ -314,10 +314,16 @@ class Answerer:
         Raises:
             PanoramaError: The panorama cannot be read.
         """
-        found = Panorama.load(panorama, max_width=needed_width(strategy or self.strategy, self.look))
+        found = self.read(panorama, strategy)
         if self.chat.family.reads_panoramas:
             self.chat.prepare(found)  # type: ignore[attr-defined]
         return found
+
+    def read(self, panorama: Any, strategy: str | None = None) -> Panorama:
+        """Decode a panorama as finely as a strategy needs, without cutting views. Arguments are those of `prepare`."""
+        if self.chat.family.reads_panoramas:
+            return self.chat.read(panorama)  # type: ignore[attr-defined,no-any-return]
+        return Panorama.load(panorama, max_width=needed_width(strategy or self.strategy, self.look))
 
     @property
     def max_positions(self) -> int | None:
