@@ -78,7 +78,7 @@ def test_replies_that_decide_nothing(reply):
 @pytest.mark.parametrize(
     ("cell", "expected"),
     [
-        ("['red', 'it's blue']", ("red", "it's blue")),
+        ("""['red', "it's blue"]""", ("red", "it's blue")),
         ("{'A': 'red', 'B': 'blue'}", ("red", "blue")),
         (r"['\\frac{1}{2}', '\d', 3]", (r"\frac{1}{2}", r"\d", "3")),
         ("['A. red', 'B. blue']", ("red", "blue")),
