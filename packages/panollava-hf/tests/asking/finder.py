@@ -1,7 +1,7 @@
 """A model that reports the true box of every object it is shown, and where the objects really are.
 
 The objects of a PanoShapes scene are painted in one flat colour each. The model finds the pixels of each colour in the
-JPEG that it gets and knows nothing else: not the scene, not the direction of the view.
+JPEG that it gets and uses nothing else: not the scene, not the direction of the view.
 """
 
 import base64
@@ -92,7 +92,7 @@ def boxes_in(image):
     codes = _CODES[((pixels > 55).astype(int) + (pixels > 182)) @ [9, 3, 1]]
     height, width = codes.shape
     around = np.pad(codes, 1, mode="edge")
-    same = np.ones_like(codes, bool)  # mixed colours at edges are no object
+    same = np.ones_like(codes, bool)  # mixed colours at edges belong to no object
     for down in range(3):
         for across in range(3):
             same &= around[down : down + height, across : across + width] == codes

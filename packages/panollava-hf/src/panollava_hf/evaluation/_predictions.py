@@ -171,7 +171,9 @@ def predict(
         unreadable[one.name] = {}
         waiting = _open_chunks(one.questions, file.by_index, batch_size)
         for chunk, panoramas in read_ahead(answerer, waiting, options.private_redirects):
-            bad = {group[0].key: why for group, why in zip(chunk, panoramas, strict=True) if isinstance(why, str)}
+            bad = {
+                group[0].key: reason for group, reason in zip(chunk, panoramas, strict=True) if isinstance(reason, str)
+            }
             if bad and not options.skip_bad:
                 group = next(group for group in chunk if group[0].key in bad)
                 message = f"{group[0].place}: {bad[group[0].key]} (--skip-bad leaves out such panoramas)"
