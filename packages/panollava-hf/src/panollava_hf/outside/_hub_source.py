@@ -4,6 +4,7 @@ transformers asks the Hub for each file by itself and repeats every failed reque
 asked once, with a deadline; without an answer the local cache is used, or the error says what is wrong.
 """
 
+import difflib
 import os
 import re
 import time
@@ -193,6 +194,8 @@ def _explained(name: str, error: BaseException | None) -> str:
             f"no such folder, and the Hub cannot be reached ({_reason(error)}); check the network, or use a local "
             "folder, which works offline"
         )
+    if difflib.get_close_matches(name, ["embedded"], 1, cutoff=0.8):
+        text += "; did you mean embedded?"
     return f"{name}: {text}"
 
 
