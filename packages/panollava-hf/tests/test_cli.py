@@ -75,6 +75,14 @@ def test_captions_of_small_views_stay_apart():
     assert (gap == 255).all(), "the first caption ends before the second begins"
 
 
+def test_names_are_written_over_the_views():
+    plan, views = ViewPlan([PerspectiveView(90)]), torch.zeros(1, 3, 120, 120, dtype=torch.uint8)
+    plain, named = contact_sheet(views, plan), contact_sheet(views, plan, names=["right"])
+    assert plain.size == named.size
+    assert plain.crop((0, 0, 128, 24)).tobytes() != named.crop((0, 0, 128, 24)).tobytes()
+    assert named.tobytes() == contact_sheet(views, ViewPlan([PerspectiveView(0)]), names=["right"]).tobytes()
+
+
 @pytest.fixture
 def served(panorama_file):
     """The panorama's folder over HTTP on loopback."""

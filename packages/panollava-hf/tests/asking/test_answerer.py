@@ -1,3 +1,4 @@
+import base64
 from types import SimpleNamespace
 
 import pytest
@@ -272,3 +273,20 @@ def test_positions_without_an_end():
 def test_half_a_surrogate_pair_is_one_line(answerer, panoramas):
     with pytest.raises(TextError, match="half of a surrogate pair"):
         answerer.answer(panoramas[0], "Where is \ud800?")
+
+
+def test_files_are_decoded_no_finer_than_a_checkpoint_needs(answerer, panoramas, tmp_path):
+    from PIL import Image
+
+    half = torch.nn.functional.interpolate(panoramas[0][None].float(), size=(2048, 2048), mode="bilinear")[0].byte()
+    large = torch.cat([half, half.flip(-1)], -1)  # its edges meet
+    path = tmp_path / "large.jpg"
+    Image.fromarray(large.permute(1, 2, 0).numpy()).save(path, quality=95)
+    images = answerer.processor.image_processor
+    needed = images.view_plan().required_width((images.size["height"], images.size["width"]))
+    assert answerer.prepare(path).image.shape[-1] <= needed < 4096
+    assert answerer.prepare(large).image is large  # a tensor is cut as it is
+    views = images([path])["pixel_values"]
+    for source in (path, base64.b64encode(path.read_bytes()).decode()):
+        assert torch.equal(answerer.prepare(source).memo["pixel_values"], views)
+    assert answerer.read(path).memo == {}

@@ -280,9 +280,13 @@ class Answerer:
         Raises:
             PanoramaError: The panorama cannot be read.
         """
-        found = Panorama.load(panorama, max_width=needed_width(strategy or self.strategy, self.look))
+        found = self.read(panorama, strategy)
         self.chat.prepare(found)
         return found
+
+    def read(self, panorama: Any, strategy: str | None = None) -> Panorama:
+        """Decode a panorama as finely as a strategy needs, without cutting views. Arguments are those of `prepare`."""
+        return self.chat.read(panorama, max_width=needed_width(strategy or self.strategy, self.look))
 
     @property
     def max_positions(self) -> int | None:

@@ -27,8 +27,8 @@ BOX_FORMATS: tuple[str, ...] = get_args(BoxFormat)
 
 #: Longest reply that is read, in characters, and most boxes of a reply: a model that repeats itself writes more.
 MAX_REPLY, MAX_BOXES = 100_000, 200
-#: Qwen's image processors round sides to this multiple, and keep the area within these limits.
-QWEN_FACTOR, QWEN_MIN_PIXELS, QWEN_MAX_PIXELS = 28, 56 * 56, 14 * 14 * 4 * 1280
+#: The published Qwen2.5-VL models round sides to this multiple, and keep the area within these limits.
+QWEN_FACTOR, QWEN_MIN_PIXELS, QWEN_MAX_PIXELS = 28, 56 * 56, 12_845_056
 
 _QUESTIONS = {
     "qwen2-vl": "Find {what} in this image. Give the bounding box of each as <|box_start|>(x0,y0),(x1,y1)<|box_end|>, "

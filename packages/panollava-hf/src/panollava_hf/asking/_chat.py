@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from panollava_hf._errors import ChatError
 from panollava_hf.asking._families import Family
-
-if TYPE_CHECKING:
-    from panollava_hf.asking._panorama import Panorama
+from panollava_hf.asking._panorama import Panorama
 
 Message = dict[str, Any]
 #: Called with each piece of a reply as soon as it is there.
@@ -105,7 +103,15 @@ class Chat(Protocol):
     @property
     def max_positions(self) -> int | None: ...
 
-    def prepare(self, panorama: "Panorama") -> None:
+    def read(self, source: Any, *, max_width: int | None = None) -> Panorama:
+        """Decode a panorama, no wider than is needed.
+
+        Raises:
+            PanoramaError: It cannot be read.
+        """
+        ...
+
+    def prepare(self, panorama: Panorama) -> None:
         """Cut and keep what the model needs of a panorama, in its `memo`. Safe in another thread."""
         ...
 
@@ -146,7 +152,11 @@ class ChatDefaults:
     batch_size: int = 4
     max_positions: int | None = None
 
-    def prepare(self, panorama: "Panorama") -> None:
+    def read(self, source: Any, *, max_width: int | None = None) -> Panorama:
+        """Decode a panorama, no wider than is needed."""
+        return Panorama.load(source, max_width=max_width)
+
+    def prepare(self, panorama: Panorama) -> None:
         """Nothing to do: the strategies cut the views."""
 
     def reply_batches(

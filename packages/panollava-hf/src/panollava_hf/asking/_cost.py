@@ -150,13 +150,15 @@ class Cost:
         )
 
     def _remark(self) -> str:
-        if self.tokens is None:
-            return "Unknown: the model does not count tokens before a request. Calls and images are known."
-        if self.strategy == "zoom":
-            return "All figures are upper limits: the model may name fewer regions and write shorter replies."
-        if len(self.steps) > 1:
-            return "Prompt tokens and new tokens are upper limits: replies may be shorter."
-        return "New tokens are an upper limit: the answer may be shorter."
+        if self.strategy in ("zoom", "locate"):
+            upper = "All figures are upper limits: the model may name fewer regions and write shorter replies."
+        elif len(self.steps) > 1:
+            upper = "Prompt tokens and new tokens are upper limits: replies may be shorter."
+        else:
+            upper = "New tokens are an upper limit: the answer may be shorter."
+        if self.prompt_tokens is None:
+            return f"{upper}\nUnknown: this model does not count the tokens of a prompt before it is sent."
+        return upper
 
 
 def estimate(chat: Chat, strategy: str, panorama: Panorama, questions: Sequence[str], look: Look) -> Cost:

@@ -132,11 +132,11 @@ def caption(
             _print_json(answerer, panorama, captions, seconds)
         else:
             _print_text(panorama if len(panoramas) > 1 else "", captions, stream)
-    if errors and len(panoramas) == 1 and not per_view:
+    if errors and len(panoramas) == len(captions) == 1:
         raise errors[0]
     if errors:
-        what = "caption is" if len(errors) == 1 else "captions are"
-        raise UsageError(f"{len(errors)} {what} missing; the first error: {errors[0]}")
+        first = f"; the first error: {errors[0]}" if as_json else ""  # without --json, each error is printed
+        raise UsageError(f"{len(errors)} caption{' is' if len(errors) == 1 else 's are'} missing{first}")
 
 
 def _captions(

@@ -98,6 +98,16 @@ class PanoLLaVaChat(ChatDefaults):
         """Digest of the files of a checkpoint folder, or the commit of a Hub id; None if neither is known."""
         return fingerprint(self.name, self.model.config)
 
+    def read(self, source: Any, *, max_width: int | None = None) -> Panorama:
+        """Decode a panorama; an encoded one no finer than the views of this checkpoint need, whatever `max_width` is.
+
+        Raises:
+            PanoramaError: It cannot be read.
+        """
+        if isinstance(source, Panorama):
+            return source
+        return Panorama(self.processor.image_processor.fetch_images(source))
+
     def prepare(self, panorama: Panorama) -> None:
         """Cut and normalise the views of a panorama, if that has not been done. Safe in another thread."""
         if "pixel_values" not in panorama.memo:
