@@ -364,7 +364,7 @@ def test_a_reply_ends_at_one_of_several_ends(chat, monkeypatch):
 
 def test_the_room_that_is_left(chat, monkeypatch):
     length = chat.count(ask()).prompt
-    monkeypatch.setattr(chat, "_positions", length + 2)
+    monkeypatch.setattr(chat, "max_positions", length + 2)
     short, other = chat.reply([ask(), ask("Where is it?")])
     assert short.new_tokens == 2
     assert isinstance(other, ChatError)
