@@ -96,6 +96,8 @@ def test_a_refused_row_is_no_wrong_answer_and_is_asked_again(tmp_path, capsys):
         assert evaluate(data, output, server) == 0
         out, err = capsys.readouterr()
         assert "the model failed to answer 1 question" in err
+        assert "6 questions about 1 panorama;" in out
+        assert out.count("| family |") == 1, "no question is compared with a text, so there is no table of that"
         results = json.loads((output / "results.json").read_text())
         assert (results["choices"]["accuracy"], results["choices"]["count"]) == (1.0, 5)
         assert results["errors"]["questions"]["count"] == 1
