@@ -126,6 +126,35 @@ def test_a_server_that_answers_nothing_ends_the_run(tmp_path, capsys, status, re
     assert not (output / "results.json").exists()
 
 
+def test_a_dry_run_leaves_out_what_the_evaluation_leaves_out(tmp_path, capsys):
+    data = table(tmp_path / "data", 2)
+    rows = [json.loads(line) for line in data.read_text().splitlines()]
+    (tmp_path / "data" / "broken.png").write_bytes(b"no image")
+    rows.insert(0, {**rows[0], "image": "broken.png"})
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with loopback.serve("B") as server:
+        assert evaluate(data, tmp_path / "out", server, "--dry-run") == 2
+        assert "broken.png" in capsys.readouterr().err
+        assert evaluate(data, tmp_path / "out", server, "--dry-run", "--skip-bad") == 0
+        assert capsys.readouterr().out.startswith("3 questions about 2 panoramas, strategy views: at most 3 calls")
+        assert not server.requests
+        assert evaluate(data, tmp_path / "out", server, "--skip-bad") == 0
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["choices"]["count"] == 2
+    capsys.readouterr()
+
+
+def test_a_dry_run_follows_no_redirect_to_a_private_address(monkeypatch, tmp_path, capsys):
+    from panollava_hf.evaluation import _panoramas
+
+    guards = []
+    original = _panoramas.untrusted_addresses
+    monkeypatch.setattr(_panoramas, "untrusted_addresses", lambda option: guards.append(option) or original(option))
+    with loopback.serve("B") as server:
+        assert evaluate(table(tmp_path / "data", 1), tmp_path / "out", server, "--dry-run") == 0
+    assert guards == ["--private-redirects"]
+    capsys.readouterr()
+
+
 def test_a_model_of_transformers(tmp_path, capsys):
     tiny = helper("tiny_vlm")
     if tiny.is_missing("qwen3_vl"):

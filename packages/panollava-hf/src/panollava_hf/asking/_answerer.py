@@ -322,7 +322,7 @@ class Answerer:
     def read(self, panorama: Any, strategy: str | None = None) -> Panorama:
         """Decode a panorama as finely as a strategy needs, without cutting views. Arguments are those of `prepare`."""
         if self.chat.family.reads_panoramas:
-            return self.chat.read(panorama)  # type: ignore[attr-defined,no-any-return]
+            return self.chat.read(panorama)  # type: ignore[attr-defined]
         return Panorama.load(panorama, max_width=needed_width(strategy or self.strategy, self.look))
 
     @property
