@@ -75,6 +75,14 @@ def test_captions_of_small_views_stay_apart():
     assert (gap == 255).all(), "the first caption ends before the second begins"
 
 
+def test_names_are_written_over_the_views():
+    plan, views = ViewPlan([PerspectiveView(90)]), torch.zeros(1, 3, 120, 120, dtype=torch.uint8)
+    plain, named = contact_sheet(views, plan), contact_sheet(views, plan, names=["right"])
+    assert plain.size == named.size
+    assert plain.crop((0, 0, 128, 24)).tobytes() != named.crop((0, 0, 128, 24)).tobytes()
+    assert named.tobytes() == contact_sheet(views, ViewPlan([PerspectiveView(0)]), names=["right"]).tobytes()
+
+
 @pytest.fixture
 def served(panorama_file):
     """The panorama's folder over HTTP on loopback."""
@@ -223,7 +231,7 @@ def test_bars_that_disappear_leave_no_empty_line_in_a_file(monkeypatch):
 def test_an_output_that_cannot_be_written_is_reported_before_the_model_is_loaded(
     panorama_file, capsys, monkeypatch, place
 ):
-    monkeypatch.setattr(cli._model_options, "load", lambda choice: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(cli._model_options, "load", lambda choice, **_: pytest.fail("the model was loaded"))
     place = place.replace("FILE", str(panorama_file))
     assert run(["ask", str(panorama_file), "What?", "--save-views", place]) == 2
     (line,) = last_line(capsys)

@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from panollava_geometry import PerspectiveView, ViewPlan
@@ -23,12 +24,15 @@ def caption(view: object) -> str:
     return "whole panorama"
 
 
-def contact_sheet(views: Tensor, plan: ViewPlan, *, columns: int = 4) -> Image.Image:
+def contact_sheet(
+    views: Tensor, plan: ViewPlan, *, names: Sequence[str] | None = None, columns: int = 4
+) -> Image.Image:
     """All views with their captions in one image.
 
     Args:
         views: `[V, 3, h, w]` uint8.
         plan: Their directions, in the same order.
+        names: What is written over each view, parts in brackets only if there is room; default: its yaw and pitch.
         columns: Images per row.
 
     Raises:
@@ -40,7 +44,10 @@ def contact_sheet(views: Tensor, plan: ViewPlan, *, columns: int = 4) -> Image.I
     columns = min(columns, len(views))
     rows = -(-len(views) // columns)
     font = ImageFont.load_default(size=12)
-    captions = [f"{index}: {caption(view)}" for index, view in enumerate(plan)]
+    texts = [caption(view) for view in plan] if names is None else names
+    captions = [f"{index}: {text}" for index, text in enumerate(texts)]
+    if max(map(font.getlength, captions)) > width:  # small views: without what is in brackets
+        captions = [text.partition(" (")[0] for text in captions]
     widest = max(int(font.getlength(text)) + 1 for text in captions)
     cell_w, cell_h = max(width, widest) + MARGIN, height + CAPTION + MARGIN
     sheet = Image.new("RGB", (columns * cell_w + MARGIN, rows * cell_h + MARGIN), "white")
@@ -62,7 +69,7 @@ def _png(image: Image.Image) -> bytes:
     return data.getvalue()
 
 
-def save_views(views: Tensor, plan: ViewPlan, folder: Path) -> list[Path]:
+def save_views(views: Tensor, plan: ViewPlan, folder: Path, names: Sequence[str] | None = None) -> list[Path]:
     """Write `view_00.png` … and `contact_sheet.png` into a folder.
 
     Views of an earlier call are removed, so that the folder holds the views of its contact sheet. Other files stay.
@@ -71,13 +78,14 @@ def save_views(views: Tensor, plan: ViewPlan, folder: Path) -> list[Path]:
         views: `[V, 3, h, w]` uint8.
         plan: Their directions.
         folder: Where the files go, made if it does not exist; files of the same names are replaced.
+        names: As in `contact_sheet`.
 
     Returns:
         The files written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     images = {f"view_{index:02d}.png": _image(pixels) for index, pixels in enumerate(views)}
-    images[SHEET_NAME] = contact_sheet(views, plan)
+    images[SHEET_NAME] = contact_sheet(views, plan, names=names)
     if (folder / SHEET_NAME).is_file():  # without it, the views are not from this function
         (folder / SHEET_NAME).unlink()  # it never shows other views than those in the folder
         for old in folder.iterdir():

@@ -5,10 +5,11 @@ import pytest
 import torch
 from panollava_hf import Answerer
 from panollava_hf._errors import TextError
-from panollava_hf.asking import _generation
 from panollava_hf.asking._chat import Request
-from panollava_hf.asking._generation import generate_batches, max_positions, new_tokens, shared_prefix
-from panollava_hf.asking._panollava_chat import PanoLLaVaChat
+from panollava_hf.asking.models import _panollava_generation
+from panollava_hf.asking.models._lengths import max_positions, new_tokens
+from panollava_hf.asking.models._panollava import PanoLLaVaChat
+from panollava_hf.asking.models._panollava_generation import generate_batches, shared_prefix
 from panollava_hf.asking.strategies import native_messages
 
 QUESTIONS = [
@@ -35,9 +36,11 @@ def panoramas():
 def read(monkeypatch):
     """Prefixes that are read once for all questions, as they are used."""
     found = []
-    original = _generation._read
+    original = _panollava_generation._read
     monkeypatch.setattr(
-        _generation, "_read", lambda model, tokens, shared: found.append(shared) or original(model, tokens, shared)
+        _panollava_generation,
+        "_read",
+        lambda model, tokens, shared: found.append(shared) or original(model, tokens, shared),
     )
     return found
 
@@ -62,7 +65,7 @@ def test_batches_and_a_shared_prefix_change_no_answer(answerer, panoramas, read,
     assert len(read) == 1
     assert len(read[0]) > answerer.processor.num_image_tokens()
     assert shared == in_batches(answerer, panoramas, [range(0, 4), [4], range(5, 9)])
-    monkeypatch.setattr(_generation, "shared_prefix", lambda prompts, image_token_id: [])
+    monkeypatch.setattr(_panollava_generation, "shared_prefix", lambda prompts, image_token_id: [])
     assert shared == answers(answerer, panoramas, max_new_tokens=12)
     assert len(read) == 2  # the last run did not read a prefix
     monkeypatch.setattr(answerer.chat, "batch_size", 4)
@@ -101,7 +104,7 @@ def test_logits_are_those_of_whole_prompts(answerer, panoramas, monkeypatch):
 
     monkeypatch.setattr(type(answerer.model), "generate", spy)
     answers(answerer, panoramas, max_new_tokens=1)
-    monkeypatch.setattr(_generation, "shared_prefix", lambda prompts, image_token_id: [])
+    monkeypatch.setattr(_panollava_generation, "shared_prefix", lambda prompts, image_token_id: [])
     answers(answerer, panoramas, max_new_tokens=1)
     shared, whole = kept
     assert shared.std() > 0.1

@@ -10,6 +10,8 @@ from panollava_hf.asking._boxes import BOX_FORMATS, MAX_BOXES, box_question, par
 from panollava_hf.asking._families import FAMILIES
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
+#: `max_pixels` in the preprocessor_config.json of the published Qwen2.5-VL models; the code of transformers has less.
+PUBLISHED = 12_845_056
 SIZE = (448, 448)
 BOX = (0.1, 0.2, 0.3, 0.4)
 
@@ -129,14 +131,14 @@ def test_an_empty_reply_has_a_reason():
 
 @pytest.mark.parametrize("side", [28, 336, 448, 500, 512, 640, 1024, 4000])
 def test_pixels_of_qwen_are_those_of_the_resized_image(side):
-    height, width = smart_resize(side, side)
+    height, width = smart_resize(side, side, max_pixels=PUBLISHED)
     numbers = [0.1 * width, 0.2 * height, 0.3 * width, 0.4 * height]
     assert boxes(f'[{{"bbox_2d": {numbers}}}]', "qwen2.5-vl", (side, side)) == [("", BOX)]
 
 
 def test_resizing_is_that_of_transformers():
     for height, width in itertools.product(range(28, 5000, 331), range(28, 5000, 257)):
-        assert resized_size(height, width) == smart_resize(height, width)
+        assert resized_size(height, width) == smart_resize(height, width, max_pixels=PUBLISHED)
 
 
 @pytest.mark.parametrize("box_format", BOX_FORMATS)

@@ -96,7 +96,7 @@ def test_a_model_that_does_not_count():
     cost = answerer.cost(panorama(), LEFT_AND_RIGHT)
     assert (cost.calls, cost.images, cost.image_tokens, cost.prompt_tokens, cost.tokens) == (8, 8, None, None, None)
     assert "unknown" in str(cost)
-    assert "Calls and images are known" in str(cost)
+    assert "does not count the tokens of a prompt" in str(cost)
     with pytest.raises(ChatError, match=r"counts the tokens .* give the budget in calls \(describe takes 8\)"):
         answerer.answer_all([panorama()], LEFT_AND_RIGHT, [0, 0], budget=Budget.parse("20k"))
     assert len(answerer.answer_all([panorama()], LEFT_AND_RIGHT, [0, 0], budget=Budget.parse("8calls"))) == 2

@@ -235,6 +235,7 @@ def test_the_command_with_an_endpoint(door, model, capsys, tmp_path):
     assert box.iou(true_box(ids, 0)) > 0.9
     assert (region["label"], region["direction"], report["box_format"]) == ("red door", "behind", box_format)
     assert text.startswith("red door: yaw ")
+    assert text.endswith(" (behind)\n")
     assert len(text.splitlines()) == 1
     with Image.open(tmp_path / "out" / "drawn.jpg") as drawn:
         assert drawn.size == (WIDTH, WIDTH // 2)

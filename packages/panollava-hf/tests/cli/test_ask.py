@@ -149,3 +149,16 @@ def test_what_was_streamed_is_not_printed_again(capsys):
     assert printed(["A red"], "A red door.", capsys) == "A red door.\n"
     assert printed(["Hm."], "A door.", capsys) == "Hm.\n\nA door.\n"
     assert printed(["a\x1b[2Jb"], "a\x1b[2Jb", capsys) == "a\\x1b[2Jb\n"
+
+
+def test_a_question_without_quotes(echo, at_endpoint, panorama_file, capsys):
+    assert run(["ask", str(panorama_file), "What", "is", "behind", "me?", *at_endpoint]) == 2
+    text = "got 4 questions of one word each; put a question in quotes: 'What is behind me?'"
+    assert capsys.readouterr().err == f"panollava: {text}\n"
+    assert run(["ask", str(panorama_file), "What?", "Where?", *at_endpoint]) == 0
+    assert run(["ask", str(panorama_file), "뒤에무엇이있나요", "왼쪽은", *at_endpoint]) == 0
+
+
+def test_the_version(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("panollava-hf ")

@@ -14,7 +14,7 @@ import pytest
 from panollava_hf._errors import ModelError
 from panollava_hf.asking import _default_model
 from panollava_hf.asking._default_model import DEFAULT_MODEL, chosen_model, needs_download
-from panollava_hf.asking._load_chat import load_chat
+from panollava_hf.asking.models._load import load_chat
 
 
 def loopback():
@@ -200,9 +200,9 @@ def test_python_says_it_too(tmp_path):
     assert "is neither in the local cache nor reachable (offline mode" in done.stdout
     fetched = textwrap.dedent("""
     _hub_source.DEADLINE = 1.0
-    from panollava_hf.asking import _load_chat
-    _load_chat.default_notice = lambda: "using the default model"
-    _load_chat.model_type = lambda name: sys.exit(name)
+    from panollava_hf.asking.models import _load
+    _load.default_notice = lambda: "using the default model"
+    _load.model_type = lambda name: sys.exit(name)
     from panollava_hf import Answerer
     Answerer.load()
     """)

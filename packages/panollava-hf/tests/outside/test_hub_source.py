@@ -107,6 +107,12 @@ def test_a_closed_port(tmp_path):
     )
 
 
+def test_a_misspelt_embedded_checkpoint(tmp_path):
+    failing = FAILS.replace("owner/name", "embeded")
+    done = in_process(failing, f"http://127.0.0.1:{closed_port()}", tmp_path)
+    assert json.loads(done.stdout)[0].endswith("; did you mean embedded?")
+
+
 def test_a_host_that_does_not_exist(tmp_path):
     assert "the Hub cannot be reached (" in failure("http://no-such-host.invalid", tmp_path)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from panollava_hf.asking._chat import Chat, PromptTokens, Reply, Request
+from panollava_hf.asking._chat import Chat, PromptTokens, Reply, Request, parts_of
 from panollava_hf.asking._panorama import Panorama
 from panollava_hf.asking.strategies import Look, strategy_for
 from panollava_hf.asking.strategies._look import Steps
@@ -150,13 +150,15 @@ class Cost:
         )
 
     def _remark(self) -> str:
-        if self.tokens is None:
-            return "Unknown: the model does not count tokens before a request. Calls and images are known."
-        if self.strategy == "zoom":
-            return "All figures are upper limits: the model may name fewer regions and write shorter replies."
-        if len(self.steps) > 1:
-            return "Prompt tokens and new tokens are upper limits: replies may be shorter."
-        return "New tokens are an upper limit: the answer may be shorter."
+        if self.strategy in ("zoom", "locate"):
+            upper = "All figures are upper limits: the model may name fewer regions and write shorter replies."
+        elif len(self.steps) > 1:
+            upper = "Prompt tokens and new tokens are upper limits: replies may be shorter."
+        else:
+            upper = "New tokens are an upper limit: the answer may be shorter."
+        if self.prompt_tokens is None:
+            return f"{upper}\nUnknown: this model does not count the tokens of a prompt before it is sent."
+        return upper
 
 
 def estimate(chat: Chat, strategy: str, panorama: Panorama, questions: Sequence[str], look: Look) -> Cost:
@@ -195,6 +197,35 @@ def estimate(chat: Chat, strategy: str, panorama: Panorama, questions: Sequence[
         count, _, *sides = panorama.memo["views"].shape
         size = (sides[0], sides[1])
     return Cost(strategy, count, size, tuple(each), steps)
+
+
+def estimate_all(
+    chat: Chat,
+    strategy: str,
+    panoramas: Sequence[Panorama],
+    questions: Sequence[str],
+    which: Sequence[int],
+    look: Look,
+) -> Cost:
+    """What questions about several panoramas will cost.
+
+    Args:
+        chat: As in `estimate`.
+        strategy: As in `estimate`.
+        panoramas: The panoramas.
+        questions: The questions, at least one.
+        which: For each question, the index of its panorama.
+        look: As in `estimate`.
+
+    Raises:
+        TextError: As in `estimate`.
+        ChatError: As in `estimate`.
+    """
+    groups: dict[int, list[str]] = {}
+    for place, question in zip(which, questions, strict=True):
+        groups.setdefault(place, []).append(question)
+    first, *others = [estimate(chat, strategy, panoramas[place], group, look) for place, group in groups.items()]
+    return sum(others, first)
 
 
 def _by_step(
@@ -242,15 +273,10 @@ def _content(request: Request) -> list[tuple[str, Hashable]]:
     """Kind and content of each part of the messages."""
     found: list[tuple[str, Hashable]] = []
     for message in request.messages:
-        content: Any = message["content"]
-        for part in _parts(content):
+        for part in parts_of(message):
             value = part[part["type"]]
             found.append((part["type"], value["url"] if part["type"] == "image_url" else value))
     return found
-
-
-def _parts(content: Any) -> list[dict[str, Any]]:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
 def _figure(count: int | None) -> str:

@@ -41,16 +41,22 @@ app.command()(push)
 app.command()(train)
 
 
-@app.callback()
-def version_option(
-    version: bool = typer.Option(False, "--version", is_eager=True, help="Print the installed version and exit."),
-) -> None:
-    """Ask questions about 360° panoramas."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    """A callback of the option: without a command, the callback of the app is not called."""
+    if wanted:
         from importlib.metadata import version as installed
 
         typer.echo(f"panollava-hf {installed('panollava-hf')}")
         raise typer.Exit
+
+
+@app.callback()
+def version_option(
+    version: bool = typer.Option(
+        False, "--version", is_eager=True, callback=_print_version, help="Print the installed version and exit."
+    ),
+) -> None:
+    """Ask questions about 360° panoramas."""
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -113,7 +113,7 @@ def ask(
 
         options = load_options(hfov, partial, eye, whole_sphere)
         image = load_equirectangular(panorama, max_width=MAX_WIDTH, **options)  # before the model, which may take long
-    answerer = _model_options.load(choice)
+    answerer = _model_options.load(choice, weights=not dry_run)
     prepared = answerer.prepare(image)
     if not asked:
         from panollava_hf.cli._chat import chat
@@ -189,6 +189,11 @@ def _write_views(found: "list[Answer | PanoLLaVaError]", folder: Path) -> list[l
     import torch
 
     from panollava_hf._contact_sheet import save_views
+    from panollava_hf.asking._directions import label
+
+    def save(answer: "Answer", place: Path) -> list[str]:
+        names = [label(view) for view in answer.plan]
+        return [printable(str(path)) for path in save_views(answer.views, answer.plan, place, names)]
 
     answers = [(number, answer) for number, answer in enumerate(found) if not isinstance(answer, PanoLLaVaError)]
     written: list[list[str]] = [[] for _ in found]
@@ -198,11 +203,11 @@ def _write_views(found: "list[Answer | PanoLLaVaError]", folder: Path) -> list[l
     same = all(answer.plan == first.plan and torch.equal(answer.views, first.views) for _, answer in answers)
     with usage_errors(f"--save-views {folder}", OSError):
         if same:
-            files = [printable(str(path)) for path in save_views(first.views, first.plan, folder)]
+            files = save(first, folder)
             written = [[] if isinstance(answer, PanoLLaVaError) else files for answer in found]
         for number, answer in () if same else answers:
             place = folder / f"question_{number + 1:02d}"
-            written[number] = [printable(str(path)) for path in save_views(answer.views, answer.plan, place)]
+            written[number] = save(answer, place)
     total = len({name for files in written for name in files})
     _console.say(f"Wrote {total} images to {folder}/")
     return written

@@ -117,7 +117,7 @@ def caption(
         except PanoramaError as error:
             captions = [("", error)]
         else:
-            answerer = answerer or _model_options.load(choice)
+            answerer = answerer or _model_options.load(choice, weights=not dry_run)
             if dry_run:
                 cost = answerer.caption_cost(image, **request)
                 print_cost(cost, as_json=as_json, panorama=shown_source(panorama))
@@ -132,11 +132,11 @@ def caption(
             _print_json(answerer, panorama, captions, seconds)
         else:
             _print_text(panorama if len(panoramas) > 1 else "", captions, stream)
-    if errors and len(panoramas) == 1 and not per_view:
+    if errors and len(panoramas) == len(captions) == 1:
         raise errors[0]
     if errors:
-        what = "caption is" if len(errors) == 1 else "captions are"
-        raise UsageError(f"{len(errors)} {what} missing; the first error: {errors[0]}")
+        first = f"; the first error: {errors[0]}" if as_json else ""  # without --json, each error is printed
+        raise UsageError(f"{len(errors)} caption{' is' if len(errors) == 1 else 's are'} missing{first}")
 
 
 def _captions(

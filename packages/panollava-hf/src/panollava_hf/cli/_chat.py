@@ -113,7 +113,7 @@ def _views(answerer: "Answerer", panorama: "Panorama", last: "Answer | None", fo
     place = Path(folder).expanduser()
     try:
         check_writable(place)
-        written = save_views(views, plan, place)
+        written = save_views(views, plan, place, [label(view) for view in plan])
     except (UsageError, RuntimeError) as error:  # `expanduser` raises a RuntimeError if there is no such user
         _console.note(f"/views {folder}: {error}")
     except OSError as error:

@@ -141,7 +141,7 @@ def panoshapes(
             f"{row.family:<10} {row.questions:>9} {row.answers:>8} {row.prior:>6.1%}  {_short(row.commonest, 60)}"
         )
     asked = sum(row.questions for row in families)
-    say(f"Wrote {output}/: {n} scenes, {asked} questions ({split.value}).")
+    say(f"Wrote {output}/: {n} scene{'' if n == 1 else 's'}, {asked} questions ({split.value}).")
 
 
 def _short(text: str, width: int = 160) -> str:

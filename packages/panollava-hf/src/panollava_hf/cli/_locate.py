@@ -94,8 +94,9 @@ def locate(
 ) -> None:
     """Find something in a 360° panorama, and print where it is.
 
-    Each object has one line: its label, the yaw and pitch of its centre, and its width and height as seen from the
-    camera. If nothing is found, nothing is printed to stdout, a note says so, and the exit code is 0.
+    Each object has one line: its label, the yaw and pitch of its centre, its width and height as seen from the camera,
+    and its direction in words. If nothing is found, nothing is printed to stdout, a note says so, and the exit code is
+    0.
     """
     started = time.perf_counter()
     if not what.strip():
@@ -116,7 +117,7 @@ def locate(
 
     with _console.status("Reading the panorama …"):
         image = load_equirectangular(panorama, max_width=MAX_WIDTH, **load_options(hfov, partial, eye, whole_sphere))
-    answerer = _model_options.load(choice)
+    answerer = _model_options.load(choice, weights=not dry_run)
     options: dict[str, Any] = {
         "box_format": box_format,
         "look_again": strategy == "zoom",
@@ -148,11 +149,13 @@ def locate(
 
 def _line(region: "Region") -> str:
     """A region as text."""
+    from panollava_hf.asking._directions import direction
+
     box = region.box
-    angles = f"yaw {_degrees(box.yaw_deg)}, pitch {_degrees(box.pitch_deg)}"
-    return (
-        f"{shortened(region.label, 80)}: {angles}, width {_degrees(box.width_deg)}, height {_degrees(box.height_deg)}"
-    )
+    yaw = "180.0°" if _degrees(box.yaw_deg) == "-180.0°" else _degrees(box.yaw_deg)  # the same direction
+    angles = f"yaw {yaw}, pitch {_degrees(box.pitch_deg)}"
+    size = f"width {_degrees(box.width_deg)}, height {_degrees(box.height_deg)}"
+    return f"{shortened(region.label, 80)}: {angles}, {size} ({direction(box.yaw_deg, box.pitch_deg)})"
 
 
 def _degrees(angle: float) -> str:

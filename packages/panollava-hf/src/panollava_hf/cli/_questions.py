@@ -5,6 +5,7 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from panollava_hf._errors import PanoLLaVaError, TextError, UsageError
+from panollava_hf._shown import shown
 from panollava_hf.cli._printing import is_terminal
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ def read_questions(typed: Sequence[str]) -> list[str]:
         return questions
     if any(not question.strip() for question in typed):
         raise UsageError("the question is empty; write what you want to know")
+    if _is_one_question(typed):
+        raise UsageError(
+            f"got {len(typed)} questions of one word each; put a question in quotes: {shown(' '.join(typed))}"
+        )
     if not typed and not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise UsageError(
             "there is no question; write it after the panorama, or write - to read questions from standard input, one "
@@ -82,6 +87,12 @@ def answer_each(
         except TextError as error:
             found.append(error)
     return found
+
+
+def _is_one_question(typed: Sequence[str]) -> bool:
+    """Whether these are the words of one question without quotes. Some scripts have no blanks, so ASCII only."""
+    words = all(text.isascii() and len(text.split()) == 1 for text in typed)
+    return len(typed) > 1 and words and not any(word.endswith(("?", ".", "!")) for word in typed[:-1])
 
 
 def _lines_of_stdin() -> list[str]:

@@ -4,6 +4,7 @@ transformers asks the Hub for each file by itself and repeats every failed reque
 asked once, with a deadline; without an answer the local cache is used, or the error says what is wrong.
 """
 
+import difflib
 import os
 import re
 import time
@@ -19,6 +20,8 @@ DEADLINE = 6.0
 #: Seconds in which a Hub that did not answer is not asked again, and that Hub with the time.
 SILENCE = 30.0
 _silent: tuple[str, float] | None = None
+#: What to do with a model for llama.cpp.
+SERVE_GGUF = "serve it, for example with llama-server of llama.cpp, and pass --base-url"
 #: A Hub id: `owner/name`, or the name alone for a few old models.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 #: Configs, tokenizers and chat templates.
@@ -122,6 +125,8 @@ def check_endpoint() -> None:
 def no_folder(name: str | Path) -> str:
     """The message about a name that is neither a folder nor a Hub id."""
     shown = str(name)[:200]
+    if Path(name).is_file() and Path(name).suffix.lower() == ".gguf":
+        return f"{shown}: this is a GGUF file; {SERVE_GGUF}"
     if Path(name).is_file():
         return f"{shown}: this is a file, expected a folder"
     if shown.startswith((".", "/", "~", "\\")) or Path(name).is_absolute():
@@ -189,6 +194,8 @@ def _explained(name: str, error: BaseException | None) -> str:
             f"no such folder, and the Hub cannot be reached ({_reason(error)}); check the network, or use a local "
             "folder, which works offline"
         )
+    if difflib.get_close_matches(name, ["embedded"], 1, cutoff=0.8):
+        text += "; did you mean embedded?"
     return f"{name}: {text}"
 
 

@@ -68,7 +68,8 @@ def zoom(panorama: Panorama, question: str, look: Look) -> Steps:
     replies = yield checks
     kept = [view for view, reply in zip(plan, replies, strict=True) if _says_yes(reply.text)]
     if not kept:
-        note = f"answered as describe: none of {len(plan)} named regions helps to answer, as the model says"
+        none = "the named region does not help" if len(plan) == 1 else f"none of {len(plan)} named regions helps"
+        note = f"answered as describe: {none} to answer, as the model says"
         return (yield from answered(panorama, question, look, lines, note=note))
     limit = look.family.max_images
     if limit is not None and len(kept) > limit:
