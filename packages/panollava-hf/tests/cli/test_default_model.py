@@ -11,8 +11,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from panollava_hf._errors import ModelError
 from panollava_hf.asking import _default_model
 from panollava_hf.asking._default_model import DEFAULT_MODEL, chosen_model, needs_download
+from panollava_hf.asking.models._load import load_chat
 
 
 def loopback():
@@ -206,3 +208,48 @@ def test_python_says_it_too(tmp_path):
     """)
     done = in_process(fetched, tmp_path, HF_HUB_OFFLINE="1")
     assert done.stderr.splitlines() == ["using the default model", DEFAULT_MODEL]
+
+
+def tiny_model(folder):
+    path = Path(__file__).parents[1] / "asking" / "tiny_vlm.py"
+    spec = importlib.util.spec_from_file_location("tiny_vlm_of_the_default", path)
+    tiny = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = tiny
+    spec.loader.exec_module(tiny)
+    if tiny.is_missing("qwen3_vl"):
+        pytest.skip("this release of transformers does not have Qwen3-VL")
+    model, processor = tiny.TINY["qwen3_vl"].build()
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+
+def test_the_default_model_is_fetched_once_and_answers(hub, tmp_path, panorama_file):
+    hub.repositories[DEFAULT_MODEL].commit("main", tiny_model(tmp_path / "tiny"), "tiny")
+    options = ["--view-size", "56", "--max-new-tokens", "3", "--device", "cpu"]
+    program = f"""
+    from panollava_hf.cli import run
+    sys.exit(run(["ask", {str(panorama_file)!r}, "What is behind me?", *{options!r}]))
+    """
+    home = tmp_path / "home"
+    first = in_process(program, home, HF_ENDPOINT=hub.endpoint)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.strip()
+    notes = [line for line in first.stderr.splitlines() if "default model" in line]
+    assert notes == [
+        f"Note: downloading the default model {DEFAULT_MODEL} (2.1 billion parameters, 4.3 GB, Apache 2.0); "
+        "name another with --model or PANOLLAVA_MODEL."
+    ]
+    cached = in_process(program, home, HF_HUB_OFFLINE="1")
+    assert cached.stdout == first.stdout
+    assert cached.stderr.splitlines() == [
+        f"Note: using the default model {DEFAULT_MODEL} (Apache 2.0); name another with --model or PANOLLAVA_MODEL."
+    ]
+
+
+def test_python_names_the_variable(monkeypatch):
+    monkeypatch.setenv("PANOLLAVA_MODEL", "./nowhere")
+    with pytest.raises(ModelError, match=r"^PANOLLAVA_MODEL \./nowhere: there is no such folder"):
+        load_chat()
+    with pytest.raises(ModelError, match=r"^\./elsewhere: there is no such folder"):
+        load_chat("./elsewhere")

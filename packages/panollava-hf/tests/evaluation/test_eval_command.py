@@ -128,7 +128,7 @@ def test_a_bad_panorama_stops_with_file_and_row_or_is_counted(table, tmp_path, c
     assert "--skip-bad" in line
     arguments = ["--data", path, "--output", tmp_path / "p", "--max-new-tokens", "2", "--skip-bad"]
     assert run(["eval", *map(str, arguments)]) == 0
-    assert "2 questions about 1 unreadable panoramas were left out" in capsys.readouterr().out
+    assert "2 questions about 1 unreadable panorama were left out" in capsys.readouterr().out
     results = json.loads((tmp_path / "p" / "results.json").read_text())
     assert results["count"] == 1
     assert results["skipped"]["rows"] == 2

@@ -81,7 +81,7 @@ def test_tables(results):
     lines = results.markdown().splitlines()
     assert lines[0] == "# my/model on data/shapes (test)"
     assert "4 questions about 2 panoramas" in lines[2]
-    assert "3 questions about 1 unreadable panoramas were left out" in lines[2]
+    assert "3 questions about 1 unreadable panorama were left out" in lines[2]
     assert lines[4:8] == [
         "| family | questions | exact match | answer prior |",
         "|---|---:|---:|---:|",

@@ -1,11 +1,15 @@
 """What an evaluation will cost, before a model runs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from panollava_geometry import PanoramaError
+
 from panollava_hf.asking import Answerer
+from panollava_hf.asking._panorama import Panorama
 from panollava_hf.evaluation._evaluate import passes_of
-from panollava_hf.evaluation._panoramas import prepared
-from panollava_hf.evaluation._questions import Questions
+from panollava_hf.evaluation._panoramas import guarded, prepared
+from panollava_hf.evaluation._questions import Question, Questions
 from panollava_hf.evaluation._results import Options
 
 
@@ -36,24 +40,23 @@ class Estimate:
         known = ", ".join(f"{count:,} {name} tokens" for name, count in tokens.items() if count is not None)
         unknown = "" if self.prompt_tokens is not None else "; the model does not count prompts before a request"
         return (
-            f"{self.questions:,} questions about {self.panoramas:,} panoramas, strategy {self.strategy}: at most "
-            f"{self.calls:,} calls, {known}{unknown}."
+            f"{_count(self.questions, 'question')} about {_count(self.panoramas, 'panorama')}, "
+            f"strategy {self.strategy}: at most {_count(self.calls, 'call')}, {known}{unknown}."
         )
 
 
 def estimate(answerer: Answerer, questions: Questions, options: Options) -> Estimate:
-    """The cost of all passes, with the longest question in place of each, about the first panorama.
+    """The cost of all passes, with the longest question in place of each, about the first panorama that can be read.
 
     Raises:
         EvaluationError: The data does not have what a probe needs.
-        PanoramaError: The first panorama cannot be read.
+        PanoramaError: The first panorama cannot be read; with `skip_bad`, none can.
         ChatError: The model cannot take the strategy.
     """
     passes = passes_of(questions, options)
     asked = [question for one in passes for question in one.questions]
     longest = max((question.prompt for question in asked), key=len)
-    first = asked[0]
-    panorama = first.image if answerer.chat.family.reads_panoramas else prepared(answerer, first)
+    panorama = _first_readable(answerer, asked, options)
     cost = answerer.cost(panorama, [longest, longest], max_new_tokens=options.max_new_tokens)
     alone, further = cost.questions
     panoramas = sum(len({question.key for question in one.questions}) for one in passes)
@@ -73,3 +76,29 @@ def estimate(answerer: Answerer, questions: Questions, options: Options) -> Esti
         prompt_tokens=total("prompt_tokens"),
         new_tokens=total("new_tokens") or 0,
     )
+
+
+def _first_readable(answerer: Answerer, asked: Sequence[Question], options: Options) -> Panorama:
+    """The first panorama that can be read, as it is shown.
+
+    Raises:
+        PanoramaError: It cannot be read; with `skip_bad`, none can.
+    """
+    native = answerer.chat.family.reads_panoramas
+    first: dict[str, Question] = {}
+    for question in asked:
+        first.setdefault(question.key, question)
+    problems: list[PanoramaError] = []
+    for question in first.values():
+        try:
+            with guarded(options.private_redirects):
+                return answerer.prepare(question.image) if native else prepared(answerer, question)
+        except PanoramaError as error:
+            problems.append(error)
+            if not options.skip_bad:
+                break
+    raise problems[0]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

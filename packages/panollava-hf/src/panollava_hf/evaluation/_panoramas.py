@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 from panollava_geometry import PanoramaError, rotate_equirectangular
 from panollava_geometry.addresses import untrusted_addresses
@@ -36,11 +36,16 @@ def _read(answerer: Answerer, chunk: Chunk, private_redirects: bool) -> list[Pan
     found: list[Panorama | str] = []
     for question, *_ in chunk:
         try:
-            with nullcontext() if private_redirects else untrusted_addresses("--private-redirects"):
+            with guarded(private_redirects):
                 found.append(prepared(answerer, question))
         except (PanoramaError, OSError, ValueError) as error:
             found.append(str(error).strip())
     return found
+
+
+def guarded(private_redirects: bool) -> AbstractContextManager[None]:
+    """Refuse redirects of image URLs from public to private addresses in a block, unless they are allowed."""
+    return nullcontext() if private_redirects else untrusted_addresses("--private-redirects")
 
 
 def prepared(answerer: Answerer, question: Question) -> Panorama:

@@ -228,10 +228,14 @@ class Results:
         """The content of `results.md`."""
         split = f" ({self.data.split})" if self.data.split else ""
         summary = (
-            f"{self.data.rows} questions about {self.data.images} panoramas; exact match in %, after normalisation."
+            f"{_count(self.data.rows, 'question')} about {_count(self.data.images, 'panorama')}; exact match in %, "
+            "after normalisation."
         )
         if self.left_out:
-            summary += f" {self.left_out} questions about {len(self.unreadable)} unreadable panoramas were left out."
+            left_out = (
+                f"{_count(self.left_out, 'question')} about {_count(len(self.unreadable), 'unreadable panorama')}"
+            )
+            summary += f" {left_out} {'was' if self.left_out == 1 else 'were'} left out."
         if self.unusable.count:
             summary += f" {self.unusable.count} rows of the table cannot be used and were left out."
         for name, found in self.errors.items():
@@ -242,7 +246,8 @@ class Results:
         rows = [[name, *(column.cells.get(name, percent(None)) for column in columns)] for name in names]
         title = f"# {self.model.name} on {source_name(self.data.source)}{split}"
         lines = [" ".join(title.split()), "", summary]
-        lines += ["", *table(["family", *(column.title for column in columns)], rows)]
+        if any(cell not in ("0", percent(None)) for row in rows for cell in row[1:]):
+            lines += ["", *table(["family", *(column.title for column in columns)], rows)]
         for name, result in results.items():
             section = result.section(name)
             lines += ["", *section] if section else []
@@ -269,7 +274,11 @@ class Results:
 def _not_answered(name: str, reasons: Mapping[str, int]) -> str:
     count = sum(reasons.values())
     where = "" if name == "questions" else f" ({name.replace('_', ' ')})"
-    return f"the model failed to answer {count} question{'' if count == 1 else 's'}{where}"
+    return f"the model failed to answer {_count(count, 'question')}{where}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from panollava_hf._errors import ModelError
 from panollava_hf.asking._chat import Chat
-from panollava_hf.asking._default_model import EMBEDDED, chosen_model, default_notice, named_model
+from panollava_hf.asking._default_model import EMBEDDED, VARIABLE, chosen_model, default_notice, named_model
 from panollava_hf.outside._checkpoint_folder import without_config
 from panollava_hf.outside._hub_source import find_source
 from panollava_hf.outside._json_file import read_object
@@ -31,8 +31,15 @@ def load_chat(name: str | None = None, *, base_url: str | None = None, **options
         return EndpointChat(named_model(name) or only_model(base_url), base_url, **options)
     if named_model(name) is None:
         logging.getLogger(__name__).warning("%s", default_notice())
+    of_environment = name is None and named_model() is not None
     name = chosen_model(name)
-    if name == EMBEDDED or model_type(name) == "panollava":
+    try:
+        native = name == EMBEDDED or model_type(name) == "panollava"
+    except ModelError as error:
+        if not of_environment:
+            raise
+        raise ModelError(f"{VARIABLE} {error}") from error
+    if native:
         from panollava_hf.asking.models._panollava import PanoLLaVaChat
 
         return PanoLLaVaChat.load(name, **options)
