@@ -231,7 +231,7 @@ def test_bars_that_disappear_leave_no_empty_line_in_a_file(monkeypatch):
 def test_an_output_that_cannot_be_written_is_reported_before_the_model_is_loaded(
     panorama_file, capsys, monkeypatch, place
 ):
-    monkeypatch.setattr(cli._model_options, "load", lambda choice: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(cli._model_options, "load", lambda choice, **_: pytest.fail("the model was loaded"))
     place = place.replace("FILE", str(panorama_file))
     assert run(["ask", str(panorama_file), "What?", "--save-views", place]) == 2
     (line,) = last_line(capsys)

@@ -41,7 +41,8 @@ def test_inventory():
 #: Public names of every folder; a change here is a change of the public surface.
 FOLDERS = {
     "asking": "Answer Answerer Budget Conversation Cost Locations Region default_checkpoint panorama_messages",
-    "asking.endpoint": "",
+    "asking.models": "",
+    "asking.models.endpoint": "",
     "asking.strategies": "STRATEGIES Finished Look Outcome Steps Strategy check_strategy native native_messages "
     "needed_width run strategy_for",
     "cli": "main run",
@@ -93,10 +94,10 @@ def public_names(path):
 
 
 def test_the_surface_stays_small():
-    """At most 90 names can be reached without an underscore, in at most 160 modules.
+    """At most 90 names can be reached without an underscore, in at most 186 modules.
 
-    Ten modules read files from outside, forty ask models (ten of them endpoints).
-    Strategies are public: a new one is a file.
+    Fifty modules ask models: nine for endpoints, eleven for the other kinds, ten for strategies, and twenty for
+    messages, answers, costs and boxes. Before there were any models but PanoLLaVA, there were 121 modules in all.
     """
     found = {
         f"{name}:{public}"
@@ -104,7 +105,7 @@ def test_the_surface_stays_small():
         if not any(part.startswith("_") for part in name.split("."))
         for public in public_names(path)
     }
-    assert len(modules()) <= 160
+    assert len(modules()) <= 186
     assert len({entry.partition(":")[2] for entry in found}) <= 90, sorted(found)
 
 

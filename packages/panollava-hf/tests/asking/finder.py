@@ -1,7 +1,7 @@
 """A model that reports the true box of every object it is shown, and where the objects really are.
 
 The objects of a PanoShapes scene are painted in one flat colour each. The model finds the pixels of each colour in the
-JPEG that it gets and uses nothing else: not the scene, not the direction of the view.
+JPEG that it gets. It has no access to the scene or to the direction of the view.
 """
 
 import base64
@@ -12,7 +12,7 @@ import math
 import numpy as np
 import torch
 from panollava_geometry import SphericalBox, rotation_matrix
-from panollava_hf.asking._chat import PromptTokens, Reply
+from panollava_hf.asking._chat import ChatDefaults, PromptTokens, Reply
 from panollava_hf.asking._families import FAMILIES
 from panollava_hf.panoshapes._render import object_ids
 from PIL import Image
@@ -34,8 +34,11 @@ def painted(objects):
 
 
 def corners_of(ids, index):
-    """Rays to the corners of all pixels that show an object."""
-    rows, columns = np.nonzero(ids == index)
+    """Rays to the corners of the pixels on the outline of an object; its box depends on these alone."""
+    shows = ids == index
+    around = np.pad(np.pad(shows, ((1, 1), (0, 0))), ((0, 0), (1, 1)), mode="wrap")
+    within = around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:]
+    rows, columns = np.nonzero(shows & ~within)
     height, width = ids.shape
     longitude = ((columns[:, None] + [0, 1, 0, 1]) / width - 0.5) * 2 * np.pi
     latitude = (0.5 - (rows[:, None] + [0, 0, 1, 1]) / height) * np.pi
@@ -92,7 +95,7 @@ def boxes_in(image):
     codes = _CODES[((pixels > 55).astype(int) + (pixels > 182)) @ [9, 3, 1]]
     height, width = codes.shape
     around = np.pad(codes, 1, mode="edge")
-    same = np.ones_like(codes, bool)  # mixed colours at edges belong to no object
+    same = np.ones_like(codes, bool)  # mixed colours at edges are not objects
     for down in range(3):
         for across in range(3):
             same &= around[down : down + height, across : across + width] == codes
@@ -125,7 +128,7 @@ def reply_to(messages, box_format, names):
     return written(box_format, boxes_in(image), names, (image.height, image.width))
 
 
-class Finder:
+class Finder(ChatDefaults):
     """A `Chat`.
 
     Args:
@@ -144,9 +147,6 @@ class Finder:
 
     def count(self, request):
         return PromptTokens(100, 50)
-
-    def fingerprint(self):
-        return None
 
 
 def errors(found, ids, count):

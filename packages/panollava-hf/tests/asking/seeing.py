@@ -3,12 +3,13 @@
 import base64
 import io
 import re
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 import torch
 from panollava_hf._errors import ChatError
-from panollava_hf.asking._chat import PromptTokens, Reply
+from panollava_hf.asking._chat import ChatDefaults, PromptTokens, Reply
 from panollava_hf.asking._directions import SECTORS
 from panollava_hf.asking._families import Family
 from PIL import Image
@@ -57,7 +58,12 @@ def with_patch(colour, yaw_deg, pitch_deg, *, radius_deg=3.0, height=512):
 
 
 def image_of(part):
-    image = Image.open(io.BytesIO(base64.b64decode(part["image_url"]["url"].partition(",")[2])))
+    return _decoded(part["image_url"]["url"])
+
+
+@lru_cache(maxsize=64)  # one view is counted and shown several times
+def _decoded(url):
+    image = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
     assert image.format == "JPEG"
     assert max(image.size) <= 1024
     return np.asarray(image).astype(int)
@@ -70,7 +76,7 @@ def colour_of(part):
     return min(_PALETTE, key=lambda name: np.abs(middle - _PALETTE[name]).sum())
 
 
-class Seeing:
+class Seeing(ChatDefaults):
     """Answers "What colour is it …?" from labelled images or descriptions, and looks at regions that it names.
 
     Args:
@@ -114,9 +120,6 @@ class Seeing:
                 else:
                     words += len(part["text"].split())
         return PromptTokens(images + words, images)
-
-    def fingerprint(self):
-        return None
 
     def _answer(self, request):
         content = _parts(next(m for m in request.messages if m["role"] == "user"))

@@ -1,13 +1,15 @@
+import base64
 from types import SimpleNamespace
 
 import pytest
 import torch
 from panollava_hf import Answerer
 from panollava_hf._errors import TextError
-from panollava_hf.asking import _generation
 from panollava_hf.asking._chat import Request
-from panollava_hf.asking._generation import generate_batches, max_positions, new_tokens, shared_prefix
-from panollava_hf.asking._panollava_chat import PanoLLaVaChat
+from panollava_hf.asking.models import _panollava_generation
+from panollava_hf.asking.models._lengths import max_positions, new_tokens
+from panollava_hf.asking.models._panollava import PanoLLaVaChat
+from panollava_hf.asking.models._panollava_generation import generate_batches, shared_prefix
 from panollava_hf.asking.strategies import native_messages
 
 QUESTIONS = [
@@ -34,9 +36,11 @@ def panoramas():
 def read(monkeypatch):
     """Prefixes that are read once for all questions, as they are used."""
     found = []
-    original = _generation._read
+    original = _panollava_generation._read
     monkeypatch.setattr(
-        _generation, "_read", lambda model, tokens, shared: found.append(shared) or original(model, tokens, shared)
+        _panollava_generation,
+        "_read",
+        lambda model, tokens, shared: found.append(shared) or original(model, tokens, shared),
     )
     return found
 
@@ -61,7 +65,7 @@ def test_batches_and_a_shared_prefix_change_no_answer(answerer, panoramas, read,
     assert len(read) == 1
     assert len(read[0]) > answerer.processor.num_image_tokens()
     assert shared == in_batches(answerer, panoramas, [range(0, 4), [4], range(5, 9)])
-    monkeypatch.setattr(_generation, "shared_prefix", lambda prompts, image_token_id: [])
+    monkeypatch.setattr(_panollava_generation, "shared_prefix", lambda prompts, image_token_id: [])
     assert shared == answers(answerer, panoramas, max_new_tokens=12)
     assert len(read) == 2  # the last run did not read a prefix
     monkeypatch.setattr(answerer.chat, "batch_size", 4)
@@ -100,7 +104,7 @@ def test_logits_are_those_of_whole_prompts(answerer, panoramas, monkeypatch):
 
     monkeypatch.setattr(type(answerer.model), "generate", spy)
     answers(answerer, panoramas, max_new_tokens=1)
-    monkeypatch.setattr(_generation, "shared_prefix", lambda prompts, image_token_id: [])
+    monkeypatch.setattr(_panollava_generation, "shared_prefix", lambda prompts, image_token_id: [])
     answers(answerer, panoramas, max_new_tokens=1)
     shared, whole = kept
     assert shared.std() > 0.1
@@ -269,3 +273,20 @@ def test_positions_without_an_end():
 def test_half_a_surrogate_pair_is_one_line(answerer, panoramas):
     with pytest.raises(TextError, match="half of a surrogate pair"):
         answerer.answer(panoramas[0], "Where is \ud800?")
+
+
+def test_files_are_decoded_no_finer_than_a_checkpoint_needs(answerer, panoramas, tmp_path):
+    from PIL import Image
+
+    half = torch.nn.functional.interpolate(panoramas[0][None].float(), size=(2048, 2048), mode="bilinear")[0].byte()
+    large = torch.cat([half, half.flip(-1)], -1)  # its edges meet
+    path = tmp_path / "large.jpg"
+    Image.fromarray(large.permute(1, 2, 0).numpy()).save(path, quality=95)
+    images = answerer.processor.image_processor
+    needed = images.view_plan().required_width((images.size["height"], images.size["width"]))
+    assert answerer.prepare(path).image.shape[-1] <= needed < 4096
+    assert answerer.prepare(large).image is large  # a tensor is cut as it is
+    views = images([path])["pixel_values"]
+    for source in (path, base64.b64encode(path.read_bytes()).decode()):
+        assert torch.equal(answerer.prepare(source).memo["pixel_values"], views)
+    assert answerer.read(path).memo == {}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import transformers
 from panollava_hf import Answerer
-from panollava_hf.asking._transformers_chat import TransformersChat
+from panollava_hf.asking.models._transformers import TransformersChat
 from panollava_hf.asking.strategies import STRATEGIES
 
 from .seeing import panorama

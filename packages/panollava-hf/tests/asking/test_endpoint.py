@@ -18,16 +18,16 @@ pytest.importorskip("openai")
 
 from loopback import Raw, as_json, chunk, completion, events, fine, serve
 from panollava_hf._errors import ChatError
-from panollava_hf.asking._chat import Reply, Request, without_reasoning
-from panollava_hf.asking._endpoint import EndpointChat
+from panollava_hf.asking._chat import Reply, Request
 from panollava_hf.asking._families import FAMILIES
-from panollava_hf.asking._reasoning import Visible
-from panollava_hf.asking.endpoint import _reading
-from panollava_hf.asking.endpoint._address import hidden, read_address
-from panollava_hf.asking.endpoint._faults import retry_after
-from panollava_hf.asking.endpoint._image_tokens import image_tokens
-from panollava_hf.asking.endpoint._model_names import family_named
-from panollava_hf.asking.endpoint._workers import in_order
+from panollava_hf.asking.models._endpoint import EndpointChat
+from panollava_hf.asking.models._reasoning import Visible, without_reasoning
+from panollava_hf.asking.models.endpoint import _reading
+from panollava_hf.asking.models.endpoint._address import hidden, read_address
+from panollava_hf.asking.models.endpoint._faults import retry_after
+from panollava_hf.asking.models.endpoint._image_tokens import image_tokens
+from panollava_hf.asking.models.endpoint._model_names import family_named
+from panollava_hf.asking.models.endpoint._workers import in_order
 from PIL import Image
 
 KEY = "sk-secret-key-of-the-test"

@@ -83,14 +83,15 @@ def test_answers_turn_with_the_panorama(strategy, labels):
     edge = 8
     free = 45 - edge
     rolls = [90, 180, 270] + [int(90 * generator.integers(4) + generator.integers(-free, free + 1)) for _ in range(3)]
-    right = 0
+    right, straight = 0, painted()
+    ahead = [truth(straight, name) for name in RING]
     with serve(sense) as server:
         for roll in rolls:
-            pixels = np.roll(painted(), round(roll / 360 * 2 * HEIGHT), axis=1)
+            pixels = np.roll(straight, round(roll / 360 * 2 * HEIGHT), axis=1)
             found = answers(server.url, pixels, strategy, labels)
             right += sum(found[name] == truth(pixels, name) for name in DIRECTIONS)
             turned = [found[name] for name in RING]
-            assert turned == list(np.roll([truth(painted(), name) for name in RING], round(roll / 90)))
+            assert turned == list(np.roll(ahead, round(roll / 90)))
     assert right == len(rolls) * len(DIRECTIONS)
 
 

@@ -3,14 +3,14 @@ import re
 import pytest
 from panollava_hf._errors import ChatError
 from panollava_hf.asking import _answerer
-from panollava_hf.asking._chat import PromptTokens, Reply
+from panollava_hf.asking._chat import ChatDefaults, PromptTokens, Reply
 from panollava_hf.asking._families import family_of
 
 #: A model at an endpoint that is never contacted: `Echo` stands in for it.
 AT_ENDPOINT = ["--base-url", "http://127.0.0.1:9/v1", "--model", "echo"]
 
 
-class Echo:
+class Echo(ChatDefaults):
     """Answers with the last text of a request and the number of images in it; "fail" in a question is an error."""
 
     name, family, device, dtype, trained = "echo", family_of("qwen3_vl"), "endpoint", "unknown", True
@@ -40,9 +40,6 @@ class Echo:
 
     def count(self, request):
         return PromptTokens(100, 60)
-
-    def fingerprint(self):
-        return None
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """Which model is used when none is named: a notice, the ways out, and nothing that is substituted silently."""
 
+import http.server
 import importlib.util
 import json
 import os
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -62,8 +64,9 @@ def test_the_order_in_which_a_model_is_chosen(monkeypatch):
     [
         ({"HF_HUB_OFFLINE": "1"}, "offline mode, HF_HUB_OFFLINE"),
         ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "Connection refused"),
+        ({"HF_ENDPOINT": "elsewhere"}, "UnsupportedProtocol"),
     ],
-    ids=["offline", "unreachable"],
+    ids=["offline", "unreachable", "not a URL"],
 )
 def test_without_a_network_one_line_names_three_ways_out(tmp_path, panorama_file, variables, reason):
     program = f"""
@@ -80,6 +83,42 @@ def test_without_a_network_one_line_names_three_ways_out(tmp_path, panorama_file
     )
     assert reason in line
     assert all(way in line for way in ("connect to the network", "--base-url", "--model embedded"))
+
+
+def test_an_address_of_the_hub_that_cannot_be_read_is_one_line(tmp_path, panorama_file):
+    program = f"""
+    from panollava_hf.cli import run
+    sys.exit(run(["ask", {str(panorama_file)!r}, "What is behind me?"]))
+    """
+    done = in_process(program, tmp_path, HF_ENDPOINT="http://127.0.0.1:port")
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the environment variable HF_ENDPOINT is not a URL" in line
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 500])
+def test_a_hub_that_refuses_is_named_with_its_status(tmp_path, status):
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        do_HEAD = do_GET
+
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            done = in_process(NOTICE, tmp_path, HF_ENDPOINT=f"http://127.0.0.1:{server.server_port}")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert f"neither in the local cache nor reachable (HTTP status {status}); connect to the network" in done.stdout
 
 
 @pytest.fixture
@@ -159,9 +198,9 @@ def test_python_says_it_too(tmp_path):
     assert "is neither in the local cache nor reachable (offline mode" in done.stdout
     fetched = textwrap.dedent("""
     _hub_source.DEADLINE = 1.0
-    from panollava_hf.asking import _load_chat
-    _load_chat.default_notice = lambda: "using the default model"
-    _load_chat.model_type = lambda name: sys.exit(name)
+    from panollava_hf.asking.models import _load
+    _load.default_notice = lambda: "using the default model"
+    _load.model_type = lambda name: sys.exit(name)
     from panollava_hf import Answerer
     Answerer.load()
     """)

@@ -57,7 +57,7 @@ WRONG = {
 @pytest.mark.parametrize("command", ["ask", "caption"])
 @pytest.mark.parametrize("case", WRONG)
 def test_a_wrong_option_is_one_line(panorama_file, capsys, monkeypatch, command, case):
-    monkeypatch.setattr(_model_options, "load", lambda choice: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(_model_options, "load", lambda choice, **_: pytest.fail("the model was loaded"))
     options, message = WRONG[case]
     arguments = [command, str(panorama_file), *(["What?"] if command == "ask" else []), *options]
     if "--model" not in options and "--base-url" not in options:

@@ -41,6 +41,19 @@ def test_the_answers_cost_what_the_dry_run_says(folder, panorama_file, capsys):
     assert "PanoShapes" not in err
 
 
+@pytest.mark.parametrize(
+    "command", [["ask", "Where?"], ["caption"], ["caption", "--per-view"], ["locate", "a door"]], ids=" ".join
+)
+def test_a_dry_run_does_not_read_the_weights(folder, panorama_file, monkeypatch, capsys, command):
+    from transformers import AutoModelForImageTextToText
+
+    monkeypatch.setattr(AutoModelForImageTextToText, "from_pretrained", lambda *_, **__: pytest.fail("read"))
+    name, *rest = command
+    arguments = [name, str(panorama_file), *rest, "--model", str(folder), "--view-size", "56", "--dry-run", "--json"]
+    assert run(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["image_tokens"] > 0
+
+
 def test_captions_of_views(folder, panorama_file, capsys):
     options = ["--per-view", "--view-size", "56", "--max-new-tokens", "2", "--dtype", "bfloat16", "--device", "cpu"]
     assert run(["caption", str(panorama_file), "--model", str(folder), *options, "--json"]) == 0

@@ -14,7 +14,7 @@ import re
 
 import numpy as np
 from panollava_hf._errors import ChatError
-from panollava_hf.asking._chat import PromptTokens, Reply
+from panollava_hf.asking._chat import ChatDefaults, Reply
 from panollava_hf.asking._families import Family
 from panollava_hf.panoshapes import read_scenes
 from PIL import Image
@@ -24,7 +24,7 @@ _LABEL = re.compile(r"yaw ([+-]?\d+)°, pitch ([+-]?\d+)°")
 _HFOV_DEG = 100.0
 
 
-class StandIn:
+class StandIn(ChatDefaults):
     """A `Chat` of its own kind.
 
     Args:
@@ -34,7 +34,7 @@ class StandIn:
     """
 
     name, device, dtype, trained = "stand-in", "https://models.example.org/v1", "unknown", True
-    concurrency = 3
+    batch_size = 3
 
     def __init__(self, *, fails=lambda question: None, strategy="views", answer=lambda question, direction: direction):
         self.family = Family("stand_in", strategy=strategy)
@@ -45,9 +45,6 @@ class StandIn:
         self.calls += 1
         self.requests += requests
         return [self._one(request) for request in requests]
-
-    def count(self, request):
-        return PromptTokens(None, None)
 
     def fingerprint(self):
         return "stand-in 1"

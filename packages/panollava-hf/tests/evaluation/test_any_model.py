@@ -180,12 +180,7 @@ def test_a_model_in_this_process_is_asked_a_whole_batch_again(patches, tmp_path)
     """Its answers can depend on the batch, so a continued run has the batches of one that was not stopped."""
 
     class Local(StandIn):
-        model, device, concurrency = object(), "cpu", property()
-
-        def __getattribute__(self, name):
-            if name == "concurrency":
-                raise AttributeError(name)
-            return super().__getattribute__(name)
+        model, device = object(), "cpu"
 
     evaluate(answerer_of(Local()), patches, tmp_path / "out", Options(batch_size=4))
     path = tmp_path / "out" / "predictions.jsonl"

@@ -6,6 +6,7 @@ import pytest
 from panollava_hf._errors import TableError
 from panollava_hf.asking import Answerer
 from panollava_hf.cli import run
+from panollava_hf.data._options import read_options
 from panollava_hf.evaluation import Options, evaluate, read_questions
 from panollava_hf.evaluation._choices import expected_options, lettered, readings
 from panollava_hf.evaluation.metrics._choices import choices, chosen
@@ -67,11 +68,31 @@ def test_a_letter_that_is_also_an_article(reply):
     [
         *("A or B", "(A) or (B)", "A, B", "A / B", "A and B", "Either A or B.", "A. or B.", "The answer is A or B"),
         *("The answer is (A) or (B).", "E", "The answer is E", "Z.", "", " \n", "I cannot tell.", "There is a door."),
-        *("a red door or a blue door", "B. a blue door", "I", "**", "42", "( a red", "1 a red", "é"),
+        *("a red door or a blue door", "B. a blue door", "I", "**", "42", "( a red", "1 a red", "é", "A\nB\nC\nD"),
     ],
 )
 def test_replies_that_decide_nothing(reply):
     assert chosen(reply, OPTIONS) is None
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("""['red', "it's blue"]""", ("red", "it's blue")),
+        ("{'A': 'red', 'B': 'blue'}", ("red", "blue")),
+        (r"['\\frac{1}{2}', '\d', 3]", (r"\frac{1}{2}", r"\d", "3")),
+        ("['A. red', 'B. blue']", ("red", "blue")),
+        ("[red] | [blue]", ("[red]", "[blue]")),
+        ("[red | __import__('os')", ("[red", "__import__('os')")),
+    ],
+)
+def test_options_as_python_prints_them(cell, expected):
+    assert read_options(cell) == expected
+
+
+def test_a_set_of_options_has_no_order():
+    with pytest.raises(TableError, match="must be a list"):
+        read_options("{'red', 'blue'}")
 
 
 def test_the_text_of_an_option_inside_another_one():

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from panollava_hf._faces import lazy
 
 if TYPE_CHECKING:
-    from panollava_hf.asking._answerer import Answer, Answerer
+    from panollava_hf.asking._answer import Answer
+    from panollava_hf.asking._answerer import Answerer
     from panollava_hf.asking._budget import Budget
     from panollava_hf.asking._conversation import Conversation
     from panollava_hf.asking._cost import Cost
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Module of each public name.
 _HOMES = {
-    "Answer": "_answerer",
+    "Answer": "_answer",
     "Answerer": "_answerer",
     "Budget": "_budget",
     "Conversation": "_conversation",

@@ -1,26 +1,25 @@
 """`Answerer`: questions about panoramas in, text out, with any kind of model and any strategy."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, Self, overload
 
 from panollava_geometry import ViewPlan
-from torch import Tensor
 
 from panollava_hf._errors import ChatError
+from panollava_hf.asking._answer import Answer, answer_of
 from panollava_hf.asking._budget import Budget
-from panollava_hf.asking._captions import view_steps, views_cost, whole_request
+from panollava_hf.asking._captions import check_single_views, view_steps, views_cost, whole_request
 from panollava_hf.asking._chat import Chat, Message, OnText, Reply, Request
-from panollava_hf.asking._cost import Cost, estimate
+from panollava_hf.asking._cost import Cost, estimate, estimate_all
 from panollava_hf.asking._families import Labels
 from panollava_hf.asking._frame import LOOK_AROUND
-from panollava_hf.asking._load_chat import load_chat
 from panollava_hf.asking._locate import LOCATE_PLAN, Locations, Search, locate, locate_cost, read_panorama
 from panollava_hf.asking._messages import Views, check_labels, check_plan, check_size
 from panollava_hf.asking._panorama import Panorama
+from panollava_hf.asking.models._load import load_chat
 from panollava_hf.asking.strategies import (
     STRATEGIES,
-    Finished,
     Look,
     Steps,
     check_strategy,
@@ -31,39 +30,6 @@ from panollava_hf.asking.strategies import (
 
 #: Maximum length of an answer, in tokens, where nothing else is asked for.
 MAX_NEW_TOKENS = 256
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer and the views it is based on.
-
-    Attributes:
-        text: The answer.
-        views: The views that the model received with the question, `[V, 3, h, w]` uint8.
-        plan: Directions and fields of view of these views.
-        image_tokens: Number of tokens of all images in all calls; None if the model does not say.
-        new_tokens: Number of generated tokens in all calls; None if the model does not say.
-        prompt_tokens: Number of tokens of all prompts; None if the model does not say.
-        calls: Number of calls of the model. Descriptions of views that several questions share count for the first.
-        strategy: Name of the strategy.
-        messages: Messages of the last call, in OpenAI's form.
-        reasoning: Reasoning of the model before its answer; empty if there was none.
-        regions: Parts of the panorama that were looked at more closely.
-        note: What did not go as the strategy intends, in one line; empty if nothing.
-    """
-
-    text: str
-    views: Tensor
-    plan: ViewPlan
-    image_tokens: int | None
-    new_tokens: int | None
-    prompt_tokens: int | None = None
-    calls: int = 1
-    strategy: str = "views"
-    messages: Sequence[Message] = ()
-    reasoning: str = ""
-    regions: tuple[Any, ...] = ()
-    note: str = ""
 
 
 class Answerer:
@@ -161,13 +127,13 @@ class Answerer:
 
     @property
     def model(self) -> Any:
-        """The model, if it runs in this process."""
-        return self.chat.model  # type: ignore[attr-defined]
+        """The model, if it runs in this process, else None."""
+        return self.chat.model
 
     @property
     def processor(self) -> Any:
-        """The processor, if the model runs in this process."""
-        return self.chat.processor  # type: ignore[attr-defined]
+        """The processor, if the model runs in this process, else None."""
+        return self.chat.processor
 
     def answer(
         self,
@@ -256,8 +222,8 @@ class Answerer:
         name = self.strategy if strategy is None else self._checked(strategy)
         look = self.look_for(max_new_tokens, generation)
         prepared = [self.prepare(panorama, name) for panorama in panoramas]
-        if budget is not None:
-            self._check_budget(budget, name, prepared, questions, which, look)
+        if budget is not None and questions:
+            self._check_budget(budget, name, (prepared, questions, which, look))
         function = strategy_for(name, look)
         steps = [function(prepared[place], question, look) for place, question in zip(which, questions, strict=True)]
         return self.answers_of(
@@ -272,7 +238,7 @@ class Answerer:
             strategy: The name that the answers get.
             options: Arguments of `strategies.run`.
         """
-        return [_answer(finished, strategy) for finished in run(self.chat, steps, **options)]
+        return [answer_of(finished, strategy) for finished in run(self.chat, steps, **options)]
 
     def cost(
         self,
@@ -314,19 +280,18 @@ class Answerer:
         Raises:
             PanoramaError: The panorama cannot be read.
         """
-        found = Panorama.load(panorama, max_width=needed_width(strategy or self.strategy, self.look))
-        if self.chat.family.reads_panoramas:
-            self.chat.prepare(found)  # type: ignore[attr-defined]
+        found = self.read(panorama, strategy)
+        self.chat.prepare(found)
         return found
+
+    def read(self, panorama: Any, strategy: str | None = None) -> Panorama:
+        """Decode a panorama as finely as a strategy needs, without cutting views. Arguments are those of `prepare`."""
+        return self.chat.read(panorama, max_width=needed_width(strategy or self.strategy, self.look))
 
     @property
     def max_positions(self) -> int | None:
         """How many tokens the model reads; None if that is not known."""
-        if not hasattr(self.chat, "model"):
-            return None
-        from panollava_hf.asking._generation import max_positions
-
-        return max_positions(self.chat.model.config)
+        return self.chat.max_positions
 
     def prompt_tokens(self, messages: Sequence[Message]) -> int | None:
         """The length of a prompt in tokens; None if the model does not count them before a request."""
@@ -405,11 +370,7 @@ class Answerer:
         Raises:
             ChatError: The model sees all views at once.
         """
-        if self.chat.family.reads_panoramas:
-            raise ChatError(
-                f"{self.name}: a PanoLLaVA checkpoint sees all views at once and cannot caption one; caption the "
-                "whole panorama, or use another model"
-            )
+        check_single_views(self.chat)
         budget, max_new_tokens = options.pop("budget", None), options.pop("max_new_tokens", None)
         return self.prepare(panorama, "views"), self.look_for(max_new_tokens, options), budget
 
@@ -461,27 +422,19 @@ class Answerer:
         self,
         budget: Budget,
         strategy: str,
-        panoramas: Sequence[Panorama],
-        questions: Sequence[str],
-        which: Sequence[int],
-        look: Look,
+        asked: tuple[Sequence[Panorama], Sequence[str], Sequence[int], Look],
     ) -> None:
         """Check that questions fit a budget.
 
         Raises:
-            ChatError: They do not.
+            ChatError: They do not; the message names the strategies with which they do.
         """
 
-        def cost(name: str) -> Cost:
-            groups = {place: [q for q, p in zip(questions, which, strict=True) if p == place] for place in which}
-            costs = [estimate(self.chat, name, panoramas[place], group, look) for place, group in groups.items()]
-            return sum(costs[1:], costs[0])
-
         def others() -> dict[str, Cost]:
-            return {name: cost(name) for name in STRATEGIES if name != strategy and self._takes(name)}
+            names = [name for name in STRATEGIES if name != strategy and self._takes(name)]
+            return {name: estimate_all(self.chat, name, *asked) for name in names}
 
-        if which:
-            budget.check(cost(strategy), others)
+        budget.check(estimate_all(self.chat, strategy, *asked), others)
 
     def _takes(self, strategy: str) -> bool:
         try:
@@ -494,29 +447,3 @@ class Answerer:
         """The name of a strategy that this model can take."""
         check_strategy(self.chat.name, strategy, self.look, STRATEGIES)
         return strategy
-
-
-def _answer(finished: Finished, strategy: str) -> Answer | ChatError:
-    outcome, replies = finished.outcome, finished.replies
-    if isinstance(outcome, ChatError):
-        return outcome
-    return Answer(
-        text=outcome.text,
-        views=outcome.views,
-        plan=outcome.plan,
-        image_tokens=_total(reply.image_tokens for reply in replies),
-        new_tokens=_total(reply.new_tokens for reply in replies),
-        prompt_tokens=_total(reply.prompt_tokens for reply in replies),
-        calls=len(replies),
-        strategy=strategy,
-        messages=outcome.messages,
-        reasoning=outcome.reply.reasoning,
-        regions=outcome.regions,
-        note=outcome.note,
-    )
-
-
-def _total(counts: Any) -> int | None:
-    """The sum; None if one of them is not known."""
-    found = list(counts)
-    return None if None in found else sum(found)

@@ -126,18 +126,21 @@ def box_question(what: str, box_format: str) -> str:
 
 
 def resized_size(
-    height: int, width: int, *, min_pixels: int = QWEN_MIN_PIXELS, max_pixels: int = QWEN_MAX_PIXELS
+    height: int,
+    width: int,
+    factor: int = QWEN_FACTOR,
+    min_pixels: int = QWEN_MIN_PIXELS,
+    max_pixels: int = QWEN_MAX_PIXELS,
 ) -> tuple[int, int]:
-    """Height and width to which the image processors of Qwen2-VL and Qwen2.5-VL resize an image.
+    """Height and width to which the image processors of Qwen's models resize an image.
 
-    Both sides become multiples of 28 and the area is kept within limits, as `smart_resize` of transformers does. Boxes
-    of Qwen2.5-VL are in pixels of the resized image.
+    Both sides become multiples of a factor and the area is kept within limits, as `smart_resize` of transformers does.
+    The defaults are those of Qwen2-VL and Qwen2.5-VL. Boxes of Qwen2.5-VL are in pixels of the resized image.
 
     Example:
         >>> resized_size(448, 448), resized_size(500, 640)
         ((448, 448), (504, 644))
     """
-    factor = QWEN_FACTOR
     sides = [round(side / factor) * factor for side in (height, width)]
     if math.prod(sides) > max_pixels:
         shrink = math.sqrt(height * width / max_pixels)
@@ -151,8 +154,8 @@ def resized_size(
 def parse_boxes(text: str, box_format: str, size: tuple[int, int]) -> ParsedBoxes:
     """Read the boxes in a reply.
 
-    Code fences, prose, trailing commas, missing labels, swapped corners and a reply that was cut off do not matter:
-    every complete entry counts. Coordinates outside of the image are clipped to it.
+    Every complete entry is read, also with code fences, prose, trailing commas, missing labels or swapped corners, and
+    in a reply that was cut off. Coordinates outside of the image are clipped to it.
 
     Args:
         text: The reply.

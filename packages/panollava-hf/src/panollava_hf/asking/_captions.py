@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from panollava_geometry import ViewPlan
 
+from panollava_hf._errors import ChatError
 from panollava_hf.asking._chat import Chat
 from panollava_hf.asking._cost import Cost, estimate
 from panollava_hf.asking._families import Family
@@ -29,6 +30,19 @@ _STRATEGY = "views"
 def whole_request(family: Family, prompt: str | None = None) -> str:
     """The request for a caption of the whole panorama: `prompt`, or the wording for this family."""
     return prompt or (WHOLE_NATIVE if family.reads_panoramas else WHOLE)
+
+
+def check_single_views(chat: Chat) -> None:
+    """Check that a model can be shown one view by itself.
+
+    Raises:
+        ChatError: It sees all views at once.
+    """
+    if chat.family.reads_panoramas:
+        raise ChatError(
+            f"{chat.name}: a PanoLLaVA checkpoint sees all views at once and cannot caption one; caption the whole "
+            "panorama, or use another model"
+        )
 
 
 def view_steps(panorama: Panorama, prompt: str | None, look: Look) -> list[Steps]:

@@ -1,12 +1,12 @@
 """What every kind of model can do: read chat messages with images and reply."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from panollava_hf._errors import ChatError
 from panollava_hf.asking._families import Family
-from panollava_hf.asking._reasoning import without_reasoning as without_reasoning
+from panollava_hf.asking._panorama import Panorama
 
 Message = dict[str, Any]
 #: Called with each piece of a reply as soon as it is there.
@@ -70,12 +70,18 @@ class PromptTokens:
 class Chat(Protocol):
     """A model that replies to chat messages: a PanoLLaVA checkpoint, a model of transformers, or an endpoint.
 
+    A new kind derives from `ChatDefaults`, which has what most kinds leave as it is.
+
     Attributes:
         name: Folder, Hub id, or the name of a model at an endpoint.
         family: How this kind of model is shown a panorama.
         device: Where it runs, for reports.
         dtype: Its floating-point type, for reports.
         trained: False if its answers cannot be grounded in the image.
+        model: The model, if it runs in this process, else None.
+        processor: Its processor, if it runs in this process, else None.
+        batch_size: Requests that it answers at the same time.
+        max_positions: How many tokens it reads, with those of its answer; None if that is not known.
     """
 
     @property
@@ -88,13 +94,44 @@ class Chat(Protocol):
     def dtype(self) -> str: ...
     @property
     def trained(self) -> bool: ...
+    @property
+    def model(self) -> Any: ...
+    @property
+    def processor(self) -> Any: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def max_positions(self) -> int | None: ...
 
-    def reply(self, requests: Sequence[Request], *, on_text: OnText | None = None) -> "list[Reply | ChatError]":
+    def read(self, source: Any, *, max_width: int | None = None) -> Panorama:
+        """Decode a panorama, no wider than is needed.
+
+        Raises:
+            PanoramaError: It cannot be read.
+        """
+        ...
+
+    def prepare(self, panorama: Panorama) -> None:
+        """Cut and keep what the model needs of a panorama, in its `memo`. Safe in another thread."""
+        ...
+
+    def reply(self, requests: Sequence[Request], *, on_text: OnText | None = None) -> list[Reply | ChatError]:
         """Reply to several requests, in order; a request that failed in the end has its error in its place.
 
         Args:
             requests: The requests.
             on_text: Receives the reply piece by piece; for a single request only.
+        """
+        ...
+
+    def reply_batches(
+        self, requests: Sequence[Request], batches: Sequence[Sequence[int]]
+    ) -> Iterator[list[Reply | ChatError]]:
+        """Reply batch by batch, as soon as a batch is answered.
+
+        Args:
+            requests: The requests.
+            batches: Indices of the requests that are answered together. Requests in no batch are not answered.
         """
         ...
 
@@ -105,3 +142,57 @@ class Chat(Protocol):
     def fingerprint(self) -> str | None:
         """What identifies the weights, for results that are continued later; None if that is not known."""
         ...
+
+
+class ChatDefaults:
+    """What most kinds of models leave as it is: they keep nothing of a panorama and share no work between batches."""
+
+    model: Any = None
+    processor: Any = None
+    batch_size: int = 4
+    max_positions: int | None = None
+
+    def read(self, source: Any, *, max_width: int | None = None) -> Panorama:
+        """Decode a panorama, no wider than is needed."""
+        return Panorama.load(source, max_width=max_width)
+
+    def prepare(self, panorama: Panorama) -> None:
+        """Nothing to do: the strategies cut the views."""
+
+    def reply_batches(
+        self: Chat, requests: Sequence[Request], batches: Sequence[Sequence[int]]
+    ) -> Iterator[list[Reply | ChatError]]:
+        """Reply batch by batch; see `Chat.reply_batches`."""
+        for batch in batches:
+            yield self.reply([requests[index] for index in batch])
+
+    def count(self, request: Request) -> PromptTokens:
+        """Not known before a request."""
+        return PromptTokens(None, None)
+
+    def fingerprint(self) -> str | None:
+        """Not known."""
+        return None
+
+
+def parts_of(message: Message) -> list[dict[str, Any]]:
+    """The content of a message as a list of parts.
+
+    Example:
+        >>> parts_of({"role": "user", "content": "Why?"})
+        [{'type': 'text', 'text': 'Why?'}]
+    """
+    content = message["content"]
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+
+
+def total(counts: Iterable[int | None]) -> int | None:
+    """The sum of counts; None if one of them is not known.
+
+    Example:
+        >>> total([1, 2]), total([1, None]), total([])
+        (3, None, 0)
+    """
+    found = list(counts)
+    known = [count for count in found if count is not None]
+    return sum(known) if len(known) == len(found) else None

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from panollava_hf._errors import ChatError
-from panollava_hf.asking._answerer import Answer, Answerer
+from panollava_hf.asking._answer import Answer
+from panollava_hf.asking._answerer import Answerer
 from panollava_hf.asking._chat import Message, OnText, Reply
 from panollava_hf.asking._messages import check_question
 from panollava_hf.asking.strategies import Look, Outcome, Steps

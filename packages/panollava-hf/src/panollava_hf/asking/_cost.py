@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from panollava_hf.asking._chat import Chat, PromptTokens, Reply, Request
+from panollava_hf.asking._chat import Chat, PromptTokens, Reply, Request, parts_of
 from panollava_hf.asking._panorama import Panorama
 from panollava_hf.asking.strategies import Look, strategy_for
 from panollava_hf.asking.strategies._look import Steps
@@ -199,6 +199,35 @@ def estimate(chat: Chat, strategy: str, panorama: Panorama, questions: Sequence[
     return Cost(strategy, count, size, tuple(each), steps)
 
 
+def estimate_all(
+    chat: Chat,
+    strategy: str,
+    panoramas: Sequence[Panorama],
+    questions: Sequence[str],
+    which: Sequence[int],
+    look: Look,
+) -> Cost:
+    """What questions about several panoramas will cost.
+
+    Args:
+        chat: As in `estimate`.
+        strategy: As in `estimate`.
+        panoramas: The panoramas.
+        questions: The questions, at least one.
+        which: For each question, the index of its panorama.
+        look: As in `estimate`.
+
+    Raises:
+        TextError: As in `estimate`.
+        ChatError: As in `estimate`.
+    """
+    groups: dict[int, list[str]] = {}
+    for place, question in zip(which, questions, strict=True):
+        groups.setdefault(place, []).append(question)
+    first, *others = [estimate(chat, strategy, panoramas[place], group, look) for place, group in groups.items()]
+    return sum(others, first)
+
+
 def _by_step(
     chat: Chat,
     steps: Steps,
@@ -244,15 +273,10 @@ def _content(request: Request) -> list[tuple[str, Hashable]]:
     """Kind and content of each part of the messages."""
     found: list[tuple[str, Hashable]] = []
     for message in request.messages:
-        content: Any = message["content"]
-        for part in _parts(content):
+        for part in parts_of(message):
             value = part[part["type"]]
             found.append((part["type"], value["url"] if part["type"] == "image_url" else value))
     return found
-
-
-def _parts(content: Any) -> list[dict[str, Any]]:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
 def _figure(count: int | None) -> str:

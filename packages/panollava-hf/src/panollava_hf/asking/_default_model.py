@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from panollava_hf._errors import ModelError
-from panollava_hf.outside._hub_source import HUB_ID, find_source
+from panollava_hf.outside._hub_source import HUB_ID, check_endpoint, find_source, status_of
 from panollava_hf.outside._json_file import TOKENIZER_BYTES, read_object
 
 #: Name of the checkpoint that ships inside this package.
@@ -64,9 +64,14 @@ def default_notice() -> str:
 
 
 def needs_download(name: str) -> bool:
-    """Whether weights of a Hub model are not in the local cache yet. The network is not used."""
+    """Whether weights of a Hub model are not in the local cache yet. The network is not used.
+
+    Raises:
+        ModelError: The address of the Hub in the environment is not a URL.
+    """
     if Path(name).is_dir() or not HUB_ID.fullmatch(name) or name == EMBEDDED:
         return False
+    check_endpoint()
     from huggingface_hub import try_to_load_from_cache
 
     def cached(file: str) -> Path | None:
@@ -96,8 +101,8 @@ def _require_reachable() -> None:
         try:
             find_source(DEFAULT_MODEL, "config", cache_dir=empty)
         except ModelError as error:
-            found = re.search(r"\(([^()]+)\)", str(error))
-            reason = found[1] if found else str(error).partition(": ")[2]
+            found, status = re.search(r"\(([^()]+)\)", str(error)), status_of(error.__cause__)
+            reason = f"HTTP status {status}" if status else found[1] if found else str(error).partition(": ")[2]
             raise ModelError(
                 f"the default model {DEFAULT_MODEL} is neither in the local cache nor reachable ({reason}); {WAYS_OUT}"
             ) from error

@@ -75,6 +75,7 @@ _TABLE = (
     Family("glm46v", placeholder=_GLM),
     Family("mistral3"),
     Family("kimi_k25"),
+    Family("video_llama_3"),
     # At most 256 tokens for an image
     Family("internvl", settings=_ONE_PATCH, box_format="internvl"),
     Family("gemma3", view_size=896, settings=_NO_CROPS, placeholder="<start_of_image>", box_format="gemma"),
@@ -83,7 +84,7 @@ _TABLE = (
     Family("cohere2_vision", view_size=512, settings=_ONE_PATCH),
     Family("lfm2_vl", view_size=512, settings=_UNTILED),
     Family("perception_lm", settings=_ONE_TILE),
-    Family("aria", view_size=490, settings=MappingProxyType({"split_image": False})),
+    Family("aria", view_size=490, settings=MappingProxyType({"split_image": False, "max_image_size": 490})),
     Family("llama4", view_size=336, settings=MappingProxyType({"max_patches": 1})),
     # 64 to 169 tokens for an image
     Family("smolvlm", view_size=512, settings=_UNTILED),
@@ -94,11 +95,15 @@ _TABLE = (
     Family("llava", view_size=336, strategy="describe", labels="both"),  # trained with one image; 576 tokens
     Family("vipllava", view_size=336, strategy="describe", labels="both"),
     Family("llava_next", view_size=336, strategy="describe", labels="both"),  # 1176 tokens, at 448 pixels 2928
+    Family("llava_next_video", view_size=336, strategy="describe", labels="both"),
+    Family("video_llava", view_size=224, strategy="describe", labels="both"),  # 256 tokens
     Family("llava_onevision", view_size=384, labels="both"),  # 730 tokens in prompts of several images, 1485 for one
     # 576 tokens for an image of any size
     Family("deepseek_vl", view_size=384),
     Family("deepseek_vl_hybrid", view_size=768),
     Family("janus", view_size=384),
+    # 1024 tokens; without a chat template
+    Family("chameleon", view_size=512, strategy="describe", labels="both", plain=True),
     # One image in a prompt
     Family("mllama", view_size=560, strategy="describe", max_images=1, expands=False),  # reads the last image only
     Family(

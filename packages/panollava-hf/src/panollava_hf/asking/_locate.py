@@ -14,7 +14,7 @@ from panollava_geometry import PerspectiveView, ViewPlan, extract_views
 from panollava_hf._errors import ChatError
 from panollava_hf.asking._boxes import box_question, check_box_format, parse_boxes
 from panollava_hf.asking._budget import Budget
-from panollava_hf.asking._chat import Chat, Reply, Request
+from panollava_hf.asking._chat import Chat, Reply, Request, total
 from panollava_hf.asking._cost import Cost, Usage
 from panollava_hf.asking._directions import label
 from panollava_hf.asking._families import Labels
@@ -128,15 +128,13 @@ class Search:
         """The question about each of some views."""
         question = box_question(self.what, self.box_format)
         images = extract_views(panorama.image, ViewPlan(views), (self.size, self.size))
-        shown = {"labels": self.labels, "frame_sentence": ONE_VIEW, "system": self.system}
-        return [
-            Request(
-                view_messages(image[None], [label(view)], question, **shown),  # type: ignore[arg-type]
-                self.max_new_tokens,
-                purpose=purpose,
+        found = []
+        for image, view in zip(images, views, strict=True):
+            messages = view_messages(
+                image[None], [label(view)], question, labels=self.labels, frame_sentence=ONE_VIEW, system=self.system
             )
-            for image, view in zip(images, views, strict=True)
-        ]
+            found.append(Request(messages, self.max_new_tokens, purpose=purpose))
+        return found
 
 
 def read_panorama(source: Any, size: int) -> Panorama:
@@ -201,9 +199,9 @@ def locate(search: Search, panorama: Panorama, *, budget: Budget | None = None) 
         tuple(regions(groups, search.what.strip())),
         tuple(replies),
         len(usage),
-        _total([reply.image_tokens for reply in usage]),
-        _total([reply.new_tokens for reply in usage]),
-        _total([reply.prompt_tokens for reply in usage]),
+        total([reply.image_tokens for reply in usage]),
+        total([reply.new_tokens for reply in usage]),
+        total([reply.prompt_tokens for reply in usage]),
         search.box_format,
     )
 
@@ -215,8 +213,8 @@ def locate_cost(search: Search, panorama: Panorama) -> Cost:
     first = Usage(
         len(requests),
         len(requests),
-        _total([count.image for count in counts]),
-        _total([count.prompt for count in counts]),
+        total([count.image for count in counts]),
+        total([count.prompt for count in counts]),
         len(requests) * search.max_new_tokens,
     )
     again = Usage(
@@ -227,8 +225,8 @@ def locate_cost(search: Search, panorama: Panorama) -> Cost:
         MAX_AGAIN * search.max_new_tokens,
     )
     steps = {"find": first, "look again": again} if search.look_again else {"find": first}
-    total = sum(steps.values(), Usage())
-    return Cost("locate", len(search.plan), (search.size, search.size), (total,), steps)
+    both = sum(steps.values(), Usage())
+    return Cost("locate", len(search.plan), (search.size, search.size), (both,), steps)
 
 
 def own_view(members: Sequence[Sighting], first_look: int) -> PerspectiveView:
@@ -257,9 +255,3 @@ def own_view(members: Sequence[Sighting], first_look: int) -> PerspectiveView:
             pitch = float(np.degrees(np.arctan2(step[1], np.hypot(step[0], step[2]))))
     yaw = round((round(yaw, digits) + 180) % 360 - 180, digits)
     return PerspectiveView(180.0 if yaw == -180 else yaw, round(pitch, digits), hfov_deg=fov)
-
-
-def _total(counts: Sequence[int | None]) -> int | None:
-    """The sum; None if one of them is not known."""
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None

@@ -4,8 +4,6 @@ Models know the world but not the frame of a panorama: which image looks where. 
 text before it, in a strip burnt into the image, or both. Nothing here loads a model or needs the network.
 """
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import Any, get_args
 
@@ -16,6 +14,7 @@ from torch import Tensor
 from panollava_hf._errors import TextError, ViewSettingError
 from panollava_hf._shown import shown
 from panollava_hf.asking._chat import Message
+from panollava_hf.asking._data_url import to_data_url
 from panollava_hf.asking._directions import label
 from panollava_hf.asking._families import Labels
 from panollava_hf.asking._frame import LOOK_AROUND, frame_sentence
@@ -23,7 +22,6 @@ from panollava_hf.asking._strip import with_strip
 
 #: Largest side of an image that hosted models do not shrink, and smallest side that is useful, in pixels.
 MAX_SIDE, MIN_SIDE = 1024, 16
-_QUALITY = 90
 
 Views = ViewPlan | Sequence[PerspectiveView | EquirectangularView] | PerspectiveView | EquirectangularView
 _frame = frame_sentence  # `frame_sentence` is also the name of a public argument
@@ -193,7 +191,4 @@ def _text(text: str) -> dict[str, Any]:
 
 
 def _image(image: Image.Image) -> dict[str, Any]:
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=_QUALITY)
-    url = "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
-    return {"type": "image_url", "image_url": {"url": url}}
+    return {"type": "image_url", "image_url": {"url": to_data_url(image)}}

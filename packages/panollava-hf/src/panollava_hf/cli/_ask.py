@@ -113,7 +113,7 @@ def ask(
 
         options = load_options(hfov, partial, eye, whole_sphere)
         image = load_equirectangular(panorama, max_width=MAX_WIDTH, **options)  # before the model, which may take long
-    answerer = _model_options.load(choice)
+    answerer = _model_options.load(choice, weights=not dry_run)
     prepared = answerer.prepare(image)
     if not asked:
         from panollava_hf.cli._chat import chat

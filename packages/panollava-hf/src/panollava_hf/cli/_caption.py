@@ -117,7 +117,7 @@ def caption(
         except PanoramaError as error:
             captions = [("", error)]
         else:
-            answerer = answerer or _model_options.load(choice)
+            answerer = answerer or _model_options.load(choice, weights=not dry_run)
             if dry_run:
                 cost = answerer.caption_cost(image, **request)
                 print_cost(cost, as_json=as_json, panorama=shown_source(panorama))

@@ -104,7 +104,7 @@ def eval_(
         options = Options(batch_size, max_new_tokens, skip_bad, seed, shuffle_images, yaw, private_redirects)
         questions = read_questions(data, split=split, captions=captions, limit=limit, skip_bad=skip_bad)
         check(questions, options, captions=captions)
-    answerer = _model_options.load(choice)
+    answerer = _model_options.load(choice, weights=not dry_run)
     if dry_run:
         from panollava_hf.evaluation._estimate import estimate
 

@@ -117,7 +117,7 @@ def locate(
 
     with _console.status("Reading the panorama …"):
         image = load_equirectangular(panorama, max_width=MAX_WIDTH, **load_options(hfov, partial, eye, whole_sphere))
-    answerer = _model_options.load(choice)
+    answerer = _model_options.load(choice, weights=not dry_run)
     options: dict[str, Any] = {
         "box_format": box_format,
         "look_again": strategy == "zoom",

@@ -187,8 +187,12 @@ def check_name(option: str, value: str | None, names: tuple[str, ...], others: M
     raise UsageError(f"{option} {shortened(value, 80)}: {hint}expected {', '.join(names[:-1])} or {names[-1]}")
 
 
-def load(choice: ModelChoice) -> "Answerer":
+def load(choice: ModelChoice, *, weights: bool = True) -> "Answerer":
     """Load the model of a choice that was checked. Notes say what the user should know about it.
+
+    Args:
+        choice: The choice.
+        weights: False for `--dry-run`: a model of transformers is then not read, and not fetched, only its settings.
 
     Raises:
         ModelError: The model cannot be loaded.
@@ -215,7 +219,9 @@ def load(choice: ModelChoice) -> "Answerer":
     device = choice.device or default_device()
     given = {"device": device, "dtype": choice.dtype}
     options = {name: value for name, value in given.items() if value is not None}
-    downloading = needs_download(choice.model or "")
+    if not weights and choice.kind != PANOLLAVA:
+        options["weights"] = False
+    downloading = weights and needs_download(choice.model or "")
     if not downloading or not sys.stderr.isatty():
         logging.disable_progress_bar()  # our own status line is enough, unless gigabytes are fetched
     with nullcontext() if downloading else _console.status("Loading the model …"), _device_errors(device):
@@ -294,7 +300,7 @@ def _check_panollava_options(choice: ModelChoice, name: str) -> None:
 def _at_endpoint(choice: ModelChoice) -> ModelChoice:
     """A choice of a model at an endpoint, with its name."""
     from panollava_hf.asking._default_model import EMBEDDED, named_model
-    from panollava_hf.asking.endpoint._address import read_address
+    from panollava_hf.asking.models.endpoint._address import read_address
 
     url = read_address(choice.base_url or "").url
     for option, value in (("--device", choice.device), ("--dtype", choice.dtype)):
@@ -307,7 +313,7 @@ def _at_endpoint(choice: ModelChoice) -> ModelChoice:
             "name a model of the endpoint with --model"
         )
     if name is None:
-        from panollava_hf.asking._served import only_model
+        from panollava_hf.asking.models._served import only_model
 
         name = only_model(choice.base_url or "")
         _console.say(f"Using the model {name} of {url}.")

@@ -1,7 +1,9 @@
 """The options of a multiple-choice question, in the forms in which tables hold them."""
 
+import ast
 import json
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 
@@ -44,23 +46,22 @@ def single_columns(names: Sequence[str]) -> list[str]:
 
 
 def read_options(cell: str) -> tuple[str, ...]:
-    r"""The options in a cell: a list or an object of letters and texts in JSON, lettered lines, or texts with `|`.
+    r"""The options in a cell: a list or an object in JSON or Python, lettered lines, or texts with `|`.
 
     Raises:
         TableError: It holds no options, or they have no order.
 
     Example:
-        >>> read_options('["red", "blue"]'), read_options('{"A": "red", "B": "blue"}')
-        (('red', 'blue'), ('red', 'blue'))
+        >>> read_options('["red", "blue"]'), read_options('{"A": "red", "B": "blue"}'), read_options("['red', 'blue']")
+        (('red', 'blue'), ('red', 'blue'), ('red', 'blue'))
         >>> read_options("A. red\nB. blue"), read_options("red | blue")
         (('red', 'blue'), ('red', 'blue'))
     """
     text = cell.strip()
     if text.startswith(("[", "{")):
-        try:
-            return _of_json(json.loads(text))
-        except (json.JSONDecodeError, RecursionError):
-            pass  # "[red] | [blue]" is a text
+        value = _parsed(text)
+        if value is not None:
+            return _of_value(value)
     _, options = split_lettered(text)
     if len(options) < 2:
         separator = "|" if "|" in text else "\n"
@@ -112,7 +113,23 @@ def split_lettered(text: str) -> tuple[str, tuple[str, ...]]:
     return (text[: chosen[0].start()].strip(), options) if all(options) else (text, ())
 
 
-def _of_json(value: object) -> tuple[str, ...]:
+def _parsed(text: str) -> object:
+    """A list or an object in JSON, or as Python prints it, as many public tables have them; None if it is neither."""
+    for parse, problems in (
+        (json.loads, (json.JSONDecodeError, RecursionError)),
+        (ast.literal_eval, (SyntaxError, ValueError, RecursionError, MemoryError)),
+    ):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of backslashes, as in LaTeX
+                found: object = parse(text)
+                return found
+        except problems:
+            continue  # "[red] | [blue]" is a text
+    return None
+
+
+def _of_value(value: object) -> tuple[str, ...]:
     if isinstance(value, Mapping):
         keys = [str(key).strip().strip("().:").upper() for key in value]
         if sorted(keys) != list(ascii_uppercase[: len(keys)]):

@@ -18,7 +18,7 @@ from panollava_hf._files import write_whole
 from panollava_hf._shown import listed, shortened
 from panollava_hf.asking import Answerer
 from panollava_hf.asking._chat import Request
-from panollava_hf.asking._generation import max_positions, new_tokens
+from panollava_hf.asking.models._lengths import new_tokens
 from panollava_hf.asking.strategies import native_messages
 from panollava_hf.evaluation._predictions import Progress, default_batch_size, predict, runs_here, unwritable
 from panollava_hf.evaluation._questions import Pass, Questions
@@ -141,7 +141,7 @@ def check_lengths(answerer: Answerer, passes: Iterable[Pass]) -> None:
     """
     native = answerer.chat.family.reads_panoramas
     config = answerer.model.config if native else None
-    positions = max_positions(config) if native else None
+    positions = answerer.max_positions if native else None
     template = _length(answerer, "") if native else 0
     for question in (question for one in passes for question in one.questions):
         # A token has at least a quarter of a byte, so most questions need not be tokenised twice.

@@ -9,7 +9,6 @@ from panollava_geometry.addresses import untrusted_addresses
 
 from panollava_hf.asking import Answerer
 from panollava_hf.asking._panorama import Panorama
-from panollava_hf.asking.strategies import needed_width
 from panollava_hf.evaluation._questions import Question
 
 #: Questions grouped by panorama; one chunk of panoramas is in memory at a time, and the next one is being read.
@@ -53,17 +52,10 @@ def prepared(answerer: Answerer, question: Question) -> Panorama:
     Raises:
         PanoramaError: The panorama cannot be read.
     """
-    panorama = Panorama.load(question.image, max_width=_largest_width(answerer))
+    panorama = answerer.read(question.image)
     if question.yaw_deg:  # turning the camera to the right moves the content to the left
         panorama = Panorama(rotate_equirectangular(panorama.image, yaw_deg=-question.yaw_deg))
     if not answerer.chat.family.reads_panoramas:
         return panorama
     views = answerer.processor.image_processor([panorama.image])["pixel_values"]
     return Panorama(panorama.image[:, :0, :0].clone(), {"pixel_values": views})
-
-
-def _largest_width(answerer: Answerer) -> int | None:
-    if answerer.chat.family.reads_panoramas:
-        images = answerer.processor.image_processor
-        return int(images.view_plan().required_width((images.size["height"], images.size["width"])))
-    return needed_width(answerer.strategy, answerer.look)

@@ -171,9 +171,7 @@ def predict(
         unreadable[one.name] = {}
         waiting = _open_chunks(one.questions, file.by_index, batch_size)
         for chunk, panoramas in read_ahead(answerer, waiting, options.private_redirects):
-            bad = {
-                group[0].key: reason for group, reason in zip(chunk, panoramas, strict=True) if isinstance(reason, str)
-            }
+            bad = {group[0].key: read for group, read in zip(chunk, panoramas, strict=True) if isinstance(read, str)}
             if bad and not options.skip_bad:
                 group = next(group for group in chunk if group[0].key in bad)
                 message = f"{group[0].place}: {bad[group[0].key]} (--skip-bad leaves out such panoramas)"
@@ -242,12 +240,12 @@ def default_batch_size(answerer: Answerer) -> int:
     chat = answerer.chat
     if chat.family.reads_panoramas:
         return BATCH_SIZE
-    return 2 * int(getattr(chat, "concurrency", 0) or getattr(chat, "batch_size", 0) or 4)
+    return 2 * chat.batch_size
 
 
 def runs_here(answerer: Answerer) -> bool:
     """Whether the model runs in this process, so that an answer can depend, if little, on the batch it is in."""
-    return getattr(answerer.chat, "model", None) is not None and not hasattr(answerer.chat, "concurrency")
+    return answerer.model is not None
 
 
 def chunks(questions: Iterable[Question], batch_size: int) -> Iterator[Chunk]:
@@ -331,8 +329,8 @@ def _replies(
         requests = [
             Request(native_messages(panoramas[number], question.prompt), max_new_tokens) for number, question in asked
         ]
-        for replies in answerer.chat.reply_batches(requests, batches):  # type: ignore[attr-defined]
-            yield [reply.text for reply in replies]
+        for replies in answerer.chat.reply_batches(requests, batches):
+            yield [reply if isinstance(reply, ChatError) else reply.text for reply in replies]
         return
     memo: dict[Any, Reply] = {}  # of this chunk: descriptions of views belong to its panoramas
     for batch in batches:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from panollava_hf._errors import ModelError
-from panollava_hf.outside._hub_source import find_source
+from panollava_hf.outside._hub_source import SERVE_GGUF, find_source
 from panollava_hf.outside._json_file import TOKENIZER_BYTES, json_kind, read_object, require_file
 from panollava_hf.outside._weight_files import check_weights
 
@@ -158,15 +158,27 @@ def without_config(folder: Path) -> str:
         return "this folder is empty"
     missing = "this folder has no config.json"
     if (folder / "adapter_config.json").exists():
-        return f"{missing}: it is a LoRA adapter alone, pass the checkpoint folder around it"
+        return f"{missing}: it is a LoRA adapter alone, pass the checkpoint folder around it{_base(folder)}"
+    if (folder / "model_index.json").exists():
+        return f"{missing}: it is a pipeline of diffusers, which makes images"
     models = [path.name for path in inside if (path / "config.json").is_file()]
     if models:
         return f"{missing}, but its folders have one: did you mean {folder / models[-1]}?"
     if any(path.suffix.lower() in IMAGES for path in inside):
         return f"{missing}, it holds images"
+    if any(path.suffix.lower() == ".gguf" for path in inside):
+        return f"{missing}, it holds a GGUF file: {SERVE_GGUF}"
     if any(path.suffix in (".ckpt", ".pt", ".pth") for path in inside):
         return f"{missing}; `panollava convert` converts a training checkpoint of the original code"
     return missing
+
+
+def _base(folder: Path) -> str:
+    """What else can be done with an adapter that was trained with peft on another model."""
+    base = read_object(folder / "adapter_config.json").get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        return ""
+    return f", or merge it into {base[:SHOWN]} with merge_and_unload of peft and pass the folder that is saved"
 
 
 def check_tower(source: str | Path, part: str) -> None:

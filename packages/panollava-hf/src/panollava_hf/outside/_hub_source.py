@@ -16,10 +16,12 @@ from panollava_hf._errors import ModelError, boundary
 from panollava_hf.outside._deadline import within
 
 #: Seconds that the first request to the Hub may take.
-DEADLINE = 8.0
+DEADLINE = 6.0
 #: Seconds in which a Hub that did not answer is not asked again, and that Hub with the time.
 SILENCE = 30.0
 _silent: tuple[str, float] | None = None
+#: What to do with a model for llama.cpp.
+SERVE_GGUF = "serve it, for example with llama-server of llama.cpp, and pass --base-url"
 #: A Hub id: `owner/name`, or the name alone for a few old models.
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 #: Configs, tokenizers and chat templates.
@@ -67,8 +69,7 @@ def find_source(
         raise error if isinstance(error, ModelError) else ModelError(no_folder(str(name)[:200])) from error
     config = str(PurePosixPath(subfolder, "config.json"))
     options: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir}
-    with boundary(ModelError, "the environment variable HF_ENDPOINT is not a URL", "correct or remove it"):
-        _ = urlsplit(os.environ.get("HF_ENDPOINT", "")).port  # checked here: it makes the import below fail
+    check_endpoint()
     from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 
     problem: BaseException | None = None
@@ -103,7 +104,7 @@ def find_source(
         for file in _wanted_files(files, wanted, subfolder):
             hf_hub_download(str(name), file, **options)
     except Exception as error:
-        if _is_final(error) or _status(error) in (401, 403):
+        if _is_final(error) or status_of(error) in (401, 403):
             raise ModelError(_explained(str(name), error)) from error
         raise ModelError(
             f"{name}: the download from the Hub failed ({_reason(error)}); try again, files that are complete are kept"
@@ -111,9 +112,21 @@ def find_source(
     return found
 
 
+def check_endpoint() -> None:
+    """Check the address of the Hub; a wrong one makes the import of huggingface_hub fail.
+
+    Raises:
+        ModelError: It is not a URL.
+    """
+    with boundary(ModelError, "the environment variable HF_ENDPOINT is not a URL", "correct or remove it"):
+        _ = urlsplit(os.environ.get("HF_ENDPOINT", "")).port
+
+
 def no_folder(name: str | Path) -> str:
     """The message about a name that is neither a folder nor a Hub id."""
     shown = str(name)[:200]
+    if Path(name).is_file() and Path(name).suffix.lower() == ".gguf":
+        return f"{shown}: this is a GGUF file; {SERVE_GGUF}"
     if Path(name).is_file():
         return f"{shown}: this is a file, expected a folder"
     if shown.startswith((".", "/", "~", "\\")) or Path(name).is_absolute():
@@ -170,11 +183,11 @@ def _explained(name: str, error: BaseException | None) -> str:
         text = "this model on the Hub has no such revision; choose a branch, tag or commit of it"
     elif isinstance(error, errors.HFValidationError):
         text = "there is no such folder, and it is not a Hub id (owner/name)"
-    elif isinstance(error, errors.RepositoryNotFoundError) or _status(error) == 404:
+    elif isinstance(error, errors.RepositoryNotFoundError) or status_of(error) == 404:
         text = f"no such folder, and no model of this name on the Hub; check the name, or {login} if it is private"
-    elif _status(error) in (401, 403):
-        text = f"the Hub refuses access to this model (HTTP status {_status(error)}); {login}"
-    elif _status(error) is not None:
+    elif status_of(error) in (401, 403):
+        text = f"the Hub refuses access to this model (HTTP status {status_of(error)}); {login}"
+    elif status_of(error) is not None:
         text = f"no such folder, and the Hub does not work ({_reason(error)}); try again later, or use a local folder"
     else:
         text = (
@@ -188,7 +201,7 @@ def _explained(name: str, error: BaseException | None) -> str:
 
 def _reason(error: BaseException) -> str:
     """Why a request failed, without its URL, which may contain a password."""
-    if (status := _status(error)) is not None:
+    if (status := status_of(error)) is not None:
         return f"HTTP status {status}"
     chain: list[BaseException] = []
     cause: BaseException | None = error
@@ -201,6 +214,7 @@ def _reason(error: BaseException) -> str:
     return texts[-1] if texts else type(error).__name__
 
 
-def _status(error: BaseException) -> int | None:
+def status_of(error: BaseException | None) -> int | None:
+    """The status of HTTP with which the Hub refused; None if the error is another."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return status if isinstance(status, int) else None

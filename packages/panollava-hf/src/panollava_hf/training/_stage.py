@@ -20,7 +20,7 @@ from panollava_hf._errors import PanoLLaVaError, PanoShapesError, TableError, Tr
 from panollava_hf._files import staged_folder
 from panollava_hf._loading import load_model, load_processor
 from panollava_hf._lora import ADAPTER_FOLDER, add_lora, merge_lora, trainable_report
-from panollava_hf.asking._generation import max_positions
+from panollava_hf.asking.models._lengths import max_positions
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.data._dataset import PanoramaDataset, YawAugmentation
 from panollava_hf.data._examples import Example, Examples, read_examples

@@ -15,9 +15,6 @@ each. A strategy is a generator: it yields requests that may be sent together an
 several of them at once, so that the requests of all panoramas and questions fill the batches of a model.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from panollava_hf.asking.strategies._describe import describe
 from panollava_hf.asking.strategies._erp import erp
 from panollava_hf.asking.strategies._look import Look, Outcome, Steps, Strategy
@@ -27,8 +24,8 @@ from panollava_hf.asking.strategies._run import Finished, run
 from panollava_hf.asking.strategies._views import views
 from panollava_hf.asking.strategies._zoom import zoom
 
-#: The strategies by name.
-STRATEGIES: Mapping[str, Strategy] = MappingProxyType({"views": views, "describe": describe, "zoom": zoom, "erp": erp})
+#: The strategies by name. `STRATEGIES["name"] = function` adds one.
+STRATEGIES: dict[str, Strategy] = {"views": views, "describe": describe, "zoom": zoom, "erp": erp}
 
 __all__ = [
     "STRATEGIES",

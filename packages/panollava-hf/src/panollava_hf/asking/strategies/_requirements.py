@@ -55,7 +55,7 @@ def needed_width(strategy: str, look: Look) -> int | None:
     if strategy == "erp":
         return WHOLE_WIDTH
     width = look.plan.required_width(look.size)
-    if strategy in ("describe", "zoom"):
+    if strategy != "views":
         width = max(width, WHOLE_WIDTH)
     if strategy == "zoom":
         width = max(width, ViewPlan([PerspectiveView(0.0, hfov_deg=MIN_WIDTH_DEG)]).required_width(look.size))

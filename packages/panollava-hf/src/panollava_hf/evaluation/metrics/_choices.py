@@ -140,6 +140,9 @@ def chosen(reply: str, options: Sequence[str]) -> int | None:
     whole = same_text(reply, options)
     if whole is not None and _BARE.fullmatch(" ".join(lines)) is None:
         return whole
+    bare = [found for found in map(_BARE.fullmatch, lines) if found is not None]
+    if len(bare) == len(lines) and len({found[1].upper() for found in bare}) > 1:
+        return None  # a list of letters
     text = "\n".join(lines)
     stated = list(_STATED.finditer(text))
     if stated:

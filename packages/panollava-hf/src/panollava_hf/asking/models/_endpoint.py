@@ -13,16 +13,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from panollava_hf._errors import ChatError
-from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request
-from panollava_hf.asking._reasoning import Visible, without_reasoning
-from panollava_hf.asking.endpoint._address import hidden, read_address, usable_key, words
-from panollava_hf.asking.endpoint._arguments import client_arguments, not_taken
-from panollava_hf.asking.endpoint._client import body, connect, offered
-from panollava_hf.asking.endpoint._faults import Fault
-from panollava_hf.asking.endpoint._image_tokens import image_sizes, image_tokens
-from panollava_hf.asking.endpoint._model_names import family_named
-from panollava_hf.asking.endpoint._reading import Gathered, read
-from panollava_hf.asking.endpoint._workers import in_order
+from panollava_hf.asking._chat import ChatDefaults, OnText, PromptTokens, Reply, Request, total
+from panollava_hf.asking.models._reasoning import Visible, without_reasoning
+from panollava_hf.asking.models.endpoint._address import hidden_in_answer, read_address, usable_key, words
+from panollava_hf.asking.models.endpoint._arguments import client_arguments, not_taken
+from panollava_hf.asking.models.endpoint._client import body, connect, offered
+from panollava_hf.asking.models.endpoint._faults import Fault
+from panollava_hf.asking.models.endpoint._image_tokens import image_sizes, image_tokens
+from panollava_hf.asking.models.endpoint._model_names import family_named
+from panollava_hf.asking.models.endpoint._reading import Gathered, read
+from panollava_hf.asking.models.endpoint._workers import in_order
 
 #: Seconds until a request is given up. A request that takes longer is repeated once.
 TIMEOUT = 180.0
@@ -34,12 +34,10 @@ CONCURRENCY = 6
 _REASONING_TOKENS = 2048
 #: Failures that concern all requests, also after others were answered: key, credit, proxy.
 _WHOLE = (401, 402, 407)
-#: From this length on, a secret is hidden in answers too.
-_LONG_SECRET = 8
 _FILTERED = ("content_filter", "safety", "prohibited_content", "blocklist", "recitation")
 
 
-class EndpointChat:
+class EndpointChat(ChatDefaults):
     """An OpenAI-compatible endpoint.
 
     Args:
@@ -83,7 +81,8 @@ class EndpointChat:
         self._address = read_address(base_url)
         key = usable_key(api_key if api_key is not None else os.environ.get("OPENAI_API_KEY"))
         self._secrets = tuple(filter(None, (key, *self._address.secrets)))
-        self.name, self.timeout, self.max_retries, self.concurrency = model, timeout, max_retries, int(concurrency)
+        self.name, self.timeout, self.max_retries = model, timeout, max_retries
+        self.concurrency = self.batch_size = int(concurrency)
         self.family = family_named(model)
         self.device, self.dtype, self.trained = self._address.url, "unknown", True
         self._answers = 0
@@ -120,7 +119,7 @@ class EndpointChat:
     def count(self, request: Request) -> PromptTokens:
         """Tokens of the images by the family's formula. The text is counted by the server only, so `prompt` is None."""
         found = [image_tokens(self.family.name, self.name, size) for size in image_sizes(request)]
-        return PromptTokens(None, None if None in found else sum(count for count in found if count is not None))
+        return PromptTokens(None, total(found))
 
     def fingerprint(self) -> str | None:
         """Digest of the address without secrets and the name of the model; the weights are not known."""
@@ -186,7 +185,7 @@ class EndpointChat:
             if reasoning:
                 raise Fault("the reply has reasoning but no answer; ask in another way")
             raise Fault("the reply has no text; ask in another way")
-        text, reasoning = (_plainly_hidden(part, self._secrets) for part in (text, reasoning))
+        text, reasoning = (hidden_in_answer(part, self._secrets) for part in (text, reasoning))
         shown.end(text)
         images = found.image_tokens if found.image_tokens is not None else self.count(request).image
         if images is not None and found.prompt_tokens is not None and images > found.prompt_tokens:
@@ -209,7 +208,7 @@ class EndpointChat:
 
 
 class _Shown:
-    """What has been given to `on_text`; false if there is none."""
+    """Hands the visible text of a reply to `on_text`, and records whether there was any."""
 
     def __init__(self, on_text: OnText | None, model: str, secrets: tuple[str, ...]) -> None:
         self._on_text, self._visible, self._secrets, self.any = on_text, Visible(model), secrets, False
@@ -223,10 +222,4 @@ class _Shown:
     def _give(self, text: str) -> None:
         if text and self._on_text is not None:
             self.any = True
-            self._on_text(_plainly_hidden(text, self._secrets))
-
-
-def _plainly_hidden(text: str, secrets: tuple[str, ...]) -> str:
-    """An answer in which a key is hidden. Short passwords may be words of the answer."""
-    long = tuple(secret for secret in secrets if len(secret) >= _LONG_SECRET and secret in text)
-    return hidden(text, long)
+            self._on_text(hidden_in_answer(text, self._secrets))

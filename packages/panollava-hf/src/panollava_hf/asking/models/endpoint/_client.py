@@ -8,9 +8,9 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from panollava_hf._errors import ChatError
-from panollava_hf.asking.endpoint._address import Address, HiddenInLogs
-from panollava_hf.asking.endpoint._faults import Refused, body_words, of_connection, of_status
-from panollava_hf.asking.endpoint._reading import model_names
+from panollava_hf.asking.models.endpoint._address import Address, HiddenInLogs
+from panollava_hf.asking.models.endpoint._faults import Refused, body_words, of_connection, of_status
+from panollava_hf.asking.models.endpoint._reading import model_names
 
 #: Seconds until a connection is given up.
 _CONNECT = 10.0

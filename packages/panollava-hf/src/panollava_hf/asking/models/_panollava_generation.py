@@ -14,51 +14,10 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from panollava_hf._compat import CACHE_NAME
-from panollava_hf._errors import TextError
+from panollava_hf.asking.models._lengths import new_tokens
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 
 Ids = list[int]
-
-
-def max_positions(config: Any) -> int | None:
-    """How many tokens a language model reads; None if its positions have no end.
-
-    Args:
-        config: The config of the model or of its language model.
-    """
-    config = config.get_text_config()
-    positions = getattr(config, "max_position_embeddings", None)
-    if not isinstance(positions, int):
-        return None
-    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
-    kind, factor = rope.get("rope_type", rope.get("type")), rope.get("factor")
-    # These stretch the positions that are stored; the others store the stretched number.
-    if kind in ("linear", "dynamic", "yarn") and isinstance(factor, (int, float)) and factor > 1:
-        stretched = rope.get("original_max_position_embeddings") in (None, positions)
-        return int(positions * factor) if stretched else positions
-    return positions
-
-
-def new_tokens(config: Any, prompt: int, wanted: int) -> int:
-    """How many tokens can be generated after a prompt: as many as wanted, or as the positions leave.
-
-    Args:
-        config: The config of the model.
-        prompt: Length of the prompt in tokens, with those of its panorama.
-        wanted: Largest number of new tokens.
-
-    Raises:
-        TextError: The positions leave no room for an answer.
-    """
-    positions = max_positions(config)
-    if positions is None:
-        return wanted
-    if prompt >= positions:
-        raise TextError(
-            f"the question is too long: {prompt} tokens, this model reads {positions} (with those of the panorama); "
-            "shorten the question"
-        )
-    return min(wanted, positions - prompt)
 
 
 @torch.inference_mode()

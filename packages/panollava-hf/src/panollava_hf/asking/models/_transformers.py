@@ -10,20 +10,40 @@ from torch import Tensor
 from panollava_hf._console import note
 from panollava_hf._errors import ChatError
 from panollava_hf._loading import quiet
-from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request
+from panollava_hf.asking._chat import ChatDefaults, OnText, PromptTokens, Reply, Request
 from panollava_hf.asking._families import Family, family_of
-from panollava_hf.asking._fingerprint import fingerprint
-from panollava_hf.asking._generation import max_positions
-from panollava_hf.asking._reasoning import Visible, without_reasoning
-from panollava_hf.asking._transformers_calls import CallbackError, Streamer, hand_over, memory_boundary, without_frames
-from panollava_hf.asking._transformers_inputs import Inputs, count_images
-from panollava_hf.asking._transformers_load import load_parts
+from panollava_hf.asking.models._fingerprint import fingerprint
+from panollava_hf.asking.models._lengths import answer_length, max_positions
+from panollava_hf.asking.models._reasoning import Visible, without_reasoning
+from panollava_hf.asking.models._transformers_calls import (
+    CallbackError,
+    Streamer,
+    hand_over,
+    memory_boundary,
+    without_frames,
+)
+from panollava_hf.asking.models._transformers_inputs import Inputs, count_images
+from panollava_hf.asking.models._transformers_load import load_parts
 
+#: What a checkpoint may store and a single answer of full length does not use: beams cannot be streamed, guidance is
+#: for the images that some models make.
+_PLAIN: dict[str, Any] = {
+    "do_sample": False,
+    "num_beams": 1,
+    "num_return_sequences": 1,
+    "return_dict_in_generate": False,
+    "guidance_scale": None,
+    "max_time": None,
+}
 #: Settings of sampling that a checkpoint may store, and that greedy decoding does not use.
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
+_OTHERWISE = (
+    "try fewer or smaller views (--view-size, --strategy describe), another release of transformers, or serve the "
+    "model and pass --base-url"
+)
 
 
-class TransformersChat:
+class TransformersChat(ChatDefaults):
     """A model of transformers that reads images and text.
 
     Args:
@@ -46,7 +66,7 @@ class TransformersChat:
                 "directions in text and image. Choose others with --view-size and --strategy."
             )
         self.inputs = Inputs(processor, self.family, name)
-        self._positions = max_positions(model.config)
+        self.max_positions = max_positions(model.config)
 
     @classmethod
     def load(
@@ -107,9 +127,11 @@ class TransformersChat:
             key = (request.max_new_tokens, repr(sorted(request.generation.items())), count_images(request.messages))
             groups.setdefault(key, []).append(index)
         replies: dict[int, Reply | ChatError] = {}
+        # A second tokenizer, as InstructBLIP has for its connector, pads on a side where it changes the answer.
+        size = 1 if hasattr(self.processor, "qformer_tokenizer") else self.batch_size
         for group in groups.values():
-            for start in range(0, len(group), self.batch_size):
-                batch = group[start : start + self.batch_size]
+            for start in range(0, len(group), size):
+                batch = group[start : start + size]
                 found = self._batch([requests[index] for index in batch], on_text)
                 replies.update(zip(batch, found, strict=True))
         return [replies[index] for index in range(len(requests))]
@@ -143,7 +165,7 @@ class TransformersChat:
         most = self._room(max(lengths), requests[0].max_new_tokens, alone=len(requests) == 1)
         self._check_ids(inputs)
         self.drop_unread(inputs)
-        settings: dict[str, Any] = {"do_sample": False, **requests[0].generation, "max_new_tokens": most}
+        settings: dict[str, Any] = {**_PLAIN, **requests[0].generation, "max_new_tokens": most}
         if not settings["do_sample"]:
             settings = {**dict.fromkeys(_SAMPLING), **settings}
         settings.setdefault("pad_token_id", self.processor.tokenizer.pad_token_id)
@@ -153,18 +175,23 @@ class TransformersChat:
         if on_text is not None and streams:
             streamer = Streamer(self.processor.tokenizer, lambda piece: hand_over(visible.add(piece), on_text))
         try:
-            with self._foreign("no answer", "try fewer or smaller views (--view-size, --strategy describe)"), quiet():
+            with self._foreign("no answer", _OTHERWISE), quiet():
                 ids = self.model.generate(
-                    **inputs.to(self._input_device(), self.model.dtype), **settings, streamer=streamer
+                    **inputs.to(self._input_device(), self.model.dtype),
+                    **settings,
+                    streamer=streamer,
+                    tokenizer=self.processor.tokenizer,  # for texts that end a reply
                 )
         except CallbackError as error:
             raise error.cause from None
         prompt = inputs["input_ids"].to(ids.device)
         if ids.shape[1] >= prompt.shape[1] and torch.equal(ids[:, : prompt.shape[1]], prompt):
             ids = ids[:, prompt.shape[1] :]  # most models return the prompt, too
+        ends = settings.get("eos_token_id")
+        ends = self.model.generation_config.eos_token_id if ends is None else ends
         replies = []
         for row, length, image in zip(ids.tolist(), lengths, images, strict=True):
-            count = self._new_tokens(row, settings.get("eos_token_id"))
+            count = answer_length(row, ends)
             with self._foreign("its reply cannot be decoded", "use the tokenizer that was saved with the model"):
                 whole = self.processor.tokenizer.decode(row[:count], skip_special_tokens=True)
             text, reasoning = without_reasoning(whole)
@@ -189,14 +216,14 @@ class TransformersChat:
         Raises:
             ChatError: The positions of the model leave no room; in a batch, not as much as is wanted.
         """
-        if self._positions is None or prompt + wanted <= self._positions:
+        if self.max_positions is None or prompt + wanted <= self.max_positions:
             return wanted
-        if not alone or prompt >= self._positions:
+        if not alone or prompt >= self.max_positions:
             raise ChatError(
                 f"{self.name}: the prompt is too long: {prompt} tokens with its images, this model reads "
-                f"{self._positions}; use a smaller --view-size, or --strategy describe or erp"
+                f"{self.max_positions}; use a smaller --view-size, or --strategy describe or erp"
             )
-        return self._positions - prompt
+        return self.max_positions - prompt
 
     def _check_ids(self, inputs: Any) -> None:
         """Check that the model has all tokens; on an accelerator it would end the process's use of it."""
@@ -226,12 +253,6 @@ class TransformersChat:
     def _lengths(inputs: Any) -> list[int]:
         mask = inputs.get("attention_mask")
         return [inputs["input_ids"].shape[1]] * len(inputs["input_ids"]) if mask is None else mask.sum(1).tolist()
-
-    def _new_tokens(self, row: list[int], ends: int | list[int] | None) -> int:
-        """Number of generated tokens: up to and with the first token that ends a reply."""
-        ends = self.model.generation_config.eos_token_id if ends is None else ends
-        ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
-        return next((place + 1 for place, token in enumerate(row) if token in ends), len(row))
 
     def _input_device(self) -> torch.device:
         """Where the model expects token ids; with weights on disk, its hooks move them."""

@@ -25,18 +25,18 @@ def load_chat(name: str | None = None, *, base_url: str | None = None, **options
         ChatError: The endpoint cannot be used.
     """
     if base_url is not None:
-        from panollava_hf.asking._endpoint import EndpointChat
-        from panollava_hf.asking._served import only_model
+        from panollava_hf.asking.models._endpoint import EndpointChat
+        from panollava_hf.asking.models._served import only_model
 
         return EndpointChat(named_model(name) or only_model(base_url), base_url, **options)
     if named_model(name) is None:
         logging.getLogger(__name__).warning("%s", default_notice())
     name = chosen_model(name)
     if name == EMBEDDED or model_type(name) == "panollava":
-        from panollava_hf.asking._panollava_chat import PanoLLaVaChat
+        from panollava_hf.asking.models._panollava import PanoLLaVaChat
 
         return PanoLLaVaChat.load(name, **options)
-    from panollava_hf.asking._transformers_chat import TransformersChat
+    from panollava_hf.asking.models._transformers import TransformersChat
 
     return TransformersChat.load(name, **options)
 

@@ -2,8 +2,8 @@
 
 from panollava_hf._errors import ChatError
 from panollava_hf._shown import listed, shortened
-from panollava_hf.asking._endpoint import EndpointChat
-from panollava_hf.asking.endpoint._faults import Fault, Refused, body_words, of_connection, of_status
+from panollava_hf.asking.models._endpoint import EndpointChat
+from panollava_hf.asking.models.endpoint._faults import Fault, Refused, body_words, of_connection, of_status
 
 #: Seconds until the list of models is given up.
 TIMEOUT = 10.0

@@ -5,18 +5,13 @@ Sources: the processors of transformers 5.24 with the settings of the published 
 https://platform.openai.com/docs/guides/images-vision#calculating-costs.
 """
 
-import base64
-import binascii
-import io
 import math
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from PIL import Image
-
-from panollava_hf._errors import ChatError
-from panollava_hf.asking._chat import Request
+from panollava_hf.asking._boxes import resized_size
+from panollava_hf.asking._chat import Request, parts_of
+from panollava_hf.asking._data_url import size_in_data_url
 
 #: Qwen2-VL and Qwen2.5-VL: side of a token, smallest and largest image in pixels; and the same for Qwen3-VL.
 _QWEN = {
@@ -56,7 +51,9 @@ def image_tokens(family: str, model: str, size: tuple[int, int]) -> int | None:
     """
     width, height = size
     if family in _QWEN:
-        return _qwen(width, height, *_QWEN[family])
+        side, least, most = _QWEN[family]
+        rows, columns = (pixels // side for pixels in resized_size(height, width, side, least, most))
+        return rows * columns
     if family == "internvl":
         columns, rows = _internvl_tiles(width, height)
         tiles = columns * rows
@@ -66,18 +63,6 @@ def image_tokens(family: str, model: str, size: tuple[int, int]) -> int | None:
     if family == "gemini":
         return 258 * (1 if max(size) <= 384 else math.ceil(width / 768) * math.ceil(height / 768))
     return _FIXED.get(family)
-
-
-def _qwen(width: int, height: int, side: int, least: int, most: int) -> int:
-    """The image is resized to multiples of a token's side, within a number of pixels and with its shape kept."""
-    columns, rows = max(1, round(width / side)), max(1, round(height / side))
-    if columns * rows * side**2 > most:
-        shrink = math.sqrt(width * height / most)
-        columns, rows = max(1, int(width / shrink / side)), max(1, int(height / shrink / side))
-    elif columns * rows * side**2 < least:
-        grow = math.sqrt(least / (width * height))
-        columns, rows = math.ceil(width * grow / side), math.ceil(height * grow / side)
-    return columns * rows
 
 
 def _internvl_tiles(width: int, height: int, side: int = 448, most: int = 12) -> tuple[int, int]:
@@ -105,15 +90,8 @@ def _hosted(model: str, width: int, height: int) -> int | None:
 
 
 def image_sizes(request: Request) -> Iterator[tuple[int, int]]:
-    """Width and height of each image in a request."""
+    """Width and height of each image in a request; of images that are only named by an address nothing is known."""
     for message in request.messages:
-        parts = message.get("content")
-        for part in parts if isinstance(parts, list) else ():
-            image: Mapping[str, Any] = part.get("image_url") or {}
-            _, comma, data = str(image.get("url", "")).partition(";base64,")
-            if comma:
-                try:
-                    with Image.open(io.BytesIO(base64.b64decode(data))) as found:
-                        yield found.size
-                except (binascii.Error, OSError) as error:
-                    raise ChatError(f"an image in the messages cannot be read ({type(error).__name__})") from None
+        for part in parts_of(message):
+            if part.get("type") == "image_url" and ";base64," in part["image_url"]["url"]:
+                yield size_in_data_url(part["image_url"]["url"])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from panollava_hf.asking.endpoint._faults import Fault, of_error, of_timeout, page_words
+from panollava_hf.asking.models.endpoint._faults import Fault, of_error, of_timeout, page_words
 
 #: Largest reply that is read, in bytes. A stream has about 300 bytes per token.
 MAX_BYTES = 32 << 20

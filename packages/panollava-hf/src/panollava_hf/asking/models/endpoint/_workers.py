@@ -21,28 +21,30 @@ def in_order(function: Callable[[Item], Result], items: Sequence[Item], workers:
     """
     todo = iter(enumerate(items))
     lock, stopped = threading.Lock(), threading.Event()
-    finished: SimpleQueue[tuple[int, Result | None, BaseException | None]] = SimpleQueue()
+    finished: SimpleQueue[tuple[int, Result] | BaseException] = SimpleQueue()
 
     def work() -> None:
         while not stopped.is_set():
             with lock:
-                number, item = next(todo, (None, None))
-            if number is None:
+                job = next(todo, None)
+            if job is None:
                 return
+            number, item = job
             try:
-                finished.put((number, function(item), None))  # type: ignore[arg-type]
+                finished.put((number, function(item)))
             except BaseException as error:  # raised again by the caller's thread
-                finished.put((number, None, error))
+                finished.put(error)
 
     for _ in range(min(workers, len(items))):
         threading.Thread(target=work, daemon=True).start()
     results: dict[int, Result] = {}
     try:
         for _ in items:
-            number, result, error = finished.get()
-            if error is not None:
-                raise error
-            results[number] = result  # type: ignore[assignment]
+            found = finished.get()
+            if isinstance(found, BaseException):
+                raise found
+            number, result = found
+            results[number] = result
     finally:
         stopped.set()
     return [results[number] for number in range(len(items))]

@@ -59,16 +59,19 @@ def load_parts(
         device_map = {"": wanted}  # quantised weights cannot be moved later
     options = {} if device_map is None else {"device_map": device_map}
     with boundary(ModelError, f"the model {name} cannot be loaded", f"{EXPECTED}; if its files are damaged, {AGAIN}"):
-        with quiet():
-            model, info = AutoModelForImageTextToText.from_pretrained(
-                folder,
-                config=config,
-                dtype=kind,
-                trust_remote_code=False,
-                use_safetensors=safe,  # files of torch.save were checked above
-                output_loading_info=True,
-                **options,
-            )
+        try:
+            with quiet():
+                model, info = AutoModelForImageTextToText.from_pretrained(
+                    folder,
+                    config=config,
+                    dtype=kind,
+                    trust_remote_code=False,
+                    use_safetensors=safe,  # files of torch.save were checked above
+                    output_loading_info=True,
+                    **options,
+                )
+        except ImportError as error:  # of quantised weights, or timm: transformers says which package
+            raise ModelError(f"the model {name} needs another package: {one_line(error)}") from error
     require_whole(name, info, extra=True)
     model.eval()
     if device_map is None and not quantised:

@@ -4,20 +4,18 @@ One call of `apply_chat_template` renders, tokenises and processes the images: i
 beginning-of-sequence token. Every key that the processor returns is kept.
 """
 
-import base64
 import inspect
-import io
 from collections.abc import Sequence
 from typing import Any
-
-from PIL import Image
 
 from panollava_hf._compat import PROCESSOR_EXPANDS_PLACEHOLDERS
 from panollava_hf._console import note
 from panollava_hf._errors import ChatError, ModelError, boundary
 from panollava_hf._loading import TEMPLATE_SECONDS, quiet
-from panollava_hf.asking._chat import Message
+from panollava_hf.asking._chat import Message, parts_of
+from panollava_hf.asking._data_url import from_data_url
 from panollava_hf.asking._families import Family
+from panollava_hf.asking.models._control_tokens import ControlTokens
 from panollava_hf.outside._deadline import within
 
 #: A template for checkpoints without one, in the style of the first LLaVA models.
@@ -54,10 +52,12 @@ class Inputs:
         tokenizer = processor.tokenizer
         tokenizer.padding_side = "left"
         if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+            # Any token does: the attention mask leaves it out.
+            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
         for key, value in family.settings.items():  # 4.57 ignores some of them as arguments of a call
             if hasattr(processor.image_processor, key):
                 setattr(processor.image_processor, key, value)
+        self._control = ControlTokens(processor)
         self.template = self._template()
         self.takes_system = self._takes_system()
 
@@ -116,10 +116,11 @@ class Inputs:
             )
         if self.family.needs_image and not images:
             raise ChatError(f"{self.name}: {self.family.name} models need an image in each prompt, got none")
-        token = getattr(self.processor, "image_token", None)
-        if isinstance(token, str) and token and any(token in part.get("text", "") for part in parts):
-            raise ChatError(f"{self.name}: the text {token!r} stands for an image in its prompts; reword the question")
-        return with_images(messages if self.takes_system else without_system(messages))
+        found = with_images(messages if self.takes_system else without_system(messages))
+        for part in _parts(found):
+            if part["type"] == "text":
+                part["text"] = self._control.as_text(part["text"])
+        return found
 
     def _template(self) -> str | None:
         """None for the processor's own chat template, else ours."""
@@ -171,7 +172,7 @@ class Inputs:
 
 def with_images(messages: Sequence[Message]) -> list[Message]:
     """The messages with Pillow images in place of data URLs, and all contents as lists of parts."""
-    return [{**message, "content": [_with_image(part) for part in _content(message)]} for message in messages]
+    return [{**message, "content": [_with_image(part) for part in parts_of(message)]} for message in messages]
 
 
 def without_system(messages: Sequence[Message]) -> list[Message]:
@@ -181,11 +182,11 @@ def without_system(messages: Sequence[Message]) -> list[Message]:
         >>> without_system([{"role": "system", "content": "Be short."}, {"role": "user", "content": "Why?"}])
         [{'role': 'user', 'content': [{'type': 'text', 'text': 'Be short.'}, {'type': 'text', 'text': 'Why?'}]}]
     """
-    rules = [part for message in messages if message["role"] == "system" for part in _content(message)]
+    rules = [part for message in messages if message["role"] == "system" for part in parts_of(message)]
     rest = [message for message in messages if message["role"] != "system"]
     if not rules or not rest:
         return rest
-    return [{**rest[0], "content": [*rules, *_content(rest[0])]}, *rest[1:]]
+    return [{**rest[0], "content": [*rules, *parts_of(rest[0])]}, *rest[1:]]
 
 
 def count_images(messages: Sequence[Message]) -> int:
@@ -194,20 +195,10 @@ def count_images(messages: Sequence[Message]) -> int:
 
 
 def _parts(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    return [part for message in messages for part in _content(message)]
-
-
-def _content(message: Message) -> list[dict[str, Any]]:
-    content = message["content"]
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+    return [part for message in messages for part in parts_of(message)]
 
 
 def _with_image(part: dict[str, Any]) -> dict[str, Any]:
     if part["type"] != "image_url":
-        return part
-    url = part["image_url"]["url"]
-    if not url.startswith("data:"):  # nothing is fetched from here, and an address may hold a key
-        raise ChatError(f"an image of a prompt is not a data URL, got {url.partition(':')[0][:20]!r}")
-    with boundary(ChatError, "an image of a prompt cannot be read", "pass a JPEG or PNG image as data URL"):
-        data = base64.b64decode(url.partition(",")[2])
-        return {"type": "image", "image": Image.open(io.BytesIO(data)).convert("RGB")}
+        return dict(part)
+    return {"type": "image", "image": from_data_url(part["image_url"]["url"])}

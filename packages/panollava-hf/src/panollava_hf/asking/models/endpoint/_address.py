@@ -12,6 +12,8 @@ from panollava_hf._errors import ChatError
 _MAX_WORDS = 200
 #: This many characters of a secret in a row are hidden, so that a shortened key does not appear either.
 _PART = 8
+#: From this length on, a secret is hidden in answers too.
+_LONG_SECRET = 8
 _HIDDEN = "***"
 
 
@@ -105,6 +107,25 @@ def hidden(text: str, secrets: tuple[str, ...]) -> str:
             marked = "".join("\0" if cover else letter for letter, cover in zip(text, covered, strict=True))
             text = re.sub("\0+", _HIDDEN, marked)
     return text
+
+
+def hidden_in_answer(text: str, secrets: tuple[str, ...]) -> str:
+    """An answer in which a key is hidden. Short passwords are kept: they may be words of the answer."""
+    return hidden(text, tuple(secret for secret in secrets if len(secret) >= _LONG_SECRET and secret in text))
+
+
+def without_secrets(url: str) -> str:
+    """A URL without user, password, query and fragment; empty if it cannot be read.
+
+    Example:
+        >>> without_secrets("https://me:password@host.org/v1?key=1")
+        'https://host.org/v1'
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else parts.path
 
 
 class HiddenInLogs(logging.Filter):

@@ -1,6 +1,7 @@
 """A PanoLLaVA checkpoint as a `Chat`: it cuts the views of a panorama itself and answers one question at a time.
 
-Each panorama is encoded once, and the language model reads it once for all questions about it; see `_generation`.
+Each panorama is encoded once, and the language model reads it once for all questions about it: see
+`_panollava_generation`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,17 +12,18 @@ from torch import Tensor
 
 from panollava_hf._errors import ChatError, ModelError
 from panollava_hf._loading import load_model, load_processor
-from panollava_hf.asking._chat import OnText, PromptTokens, Reply, Request
+from panollava_hf.asking._chat import ChatDefaults, OnText, PromptTokens, Reply, Request, parts_of
 from panollava_hf.asking._default_model import EMBEDDED, default_checkpoint
 from panollava_hf.asking._families import FAMILIES, Family
-from panollava_hf.asking._fingerprint import fingerprint
-from panollava_hf.asking._generation import generate_batches, new_tokens
 from panollava_hf.asking._panorama import Panorama
+from panollava_hf.asking.models._fingerprint import fingerprint
+from panollava_hf.asking.models._lengths import answer_length, max_positions, new_tokens
+from panollava_hf.asking.models._panollava_generation import generate_batches
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
 
 
-class PanoLLaVaChat:
+class PanoLLaVaChat(ChatDefaults):
     """A PanoLLaVA checkpoint.
 
     Args:
@@ -42,6 +44,7 @@ class PanoLLaVaChat:
         batch_size: int = 64,
     ) -> None:
         self.model, self.processor, self.name, self.batch_size = model, processor, name, batch_size
+        self.max_positions = max_positions(model.config)
 
     @classmethod
     def load(
@@ -95,6 +98,16 @@ class PanoLLaVaChat:
         """Digest of the files of a checkpoint folder, or the commit of a Hub id; None if neither is known."""
         return fingerprint(self.name, self.model.config)
 
+    def read(self, source: Any, *, max_width: int | None = None) -> Panorama:
+        """Decode a panorama; an encoded one no finer than the views of this checkpoint need, whatever `max_width` is.
+
+        Raises:
+            PanoramaError: It cannot be read.
+        """
+        if isinstance(source, Panorama):
+            return source
+        return Panorama(self.processor.image_processor.fetch_images(source))
+
     def prepare(self, panorama: Panorama) -> None:
         """Cut and normalise the views of a panorama, if that has not been done. Safe in another thread."""
         if "pixel_values" not in panorama.memo:
@@ -126,9 +139,9 @@ class PanoLLaVaChat:
         tokens = self.processor.num_image_tokens()
         return PromptTokens(len(self._prompt(question, tokens)), tokens)
 
-    def _batched(self, requests: Sequence[Request]) -> list[Reply]:
+    def _batched(self, requests: Sequence[Request]) -> list[Reply | ChatError]:
         """Greedy replies. The requests keep their order, and follow each other in batches."""
-        replies: dict[int, Reply] = {}
+        replies: dict[int, Reply | ChatError] = {}
         for most in dict.fromkeys(request.max_new_tokens for request in requests):
             same = [index for index, request in enumerate(requests) if request.max_new_tokens == most]
             batches = [same[start : start + self.batch_size] for start in range(0, len(same), self.batch_size)]
@@ -136,14 +149,15 @@ class PanoLLaVaChat:
                 replies.update(zip(batch, found, strict=True))
         return [replies[index] for index in range(len(requests))]
 
-    def reply_batches(self, requests: Sequence[Request], batches: Sequence[Sequence[int]]) -> Iterator[list[Reply]]:
-        """Reply greedily, batch by batch, as soon as a batch is answered.
+    def reply_batches(
+        self, requests: Sequence[Request], batches: Sequence[Sequence[int]]
+    ) -> Iterator[list[Reply | ChatError]]:
+        """Reply greedily, batch by batch; see `Chat.reply_batches`.
 
         Args:
             requests: The requests. Their panoramas are encoded, and the start that all their prompts share is read,
                 once; both do not depend on the batches.
             batches: Indices of the requests that are answered together, with the same largest number of new tokens.
-                Requests in no batch are not answered.
 
         Raises:
             TextError: A question is longer than the model reads, or not valid Unicode.
@@ -168,7 +182,7 @@ class PanoLLaVaChat:
         for batch, ids in zip(batches, found, strict=True):
             texts = self.processor.tokenizer.batch_decode(ids, skip_special_tokens=True)
             yield [
-                Reply(text.strip(), len(prompts[index]), image_tokens, _length(row, self._ends))
+                Reply(text.strip(), len(prompts[index]), image_tokens, answer_length(row, self._ends))
                 for index, text, row in zip(batch, texts, ids.tolist(), strict=True)
             ]
 
@@ -192,7 +206,7 @@ class PanoLLaVaChat:
 
     def _reply(self, ids: Tensor, prompt: int, image_tokens: int) -> Reply:
         text = self.processor.tokenizer.decode(ids, skip_special_tokens=True).strip()
-        return Reply(text, prompt, image_tokens, _length(ids.tolist(), self._ends))
+        return Reply(text, prompt, image_tokens, answer_length(ids.tolist(), self._ends))
 
     @property
     def _padding(self) -> int:
@@ -200,9 +214,9 @@ class PanoLLaVaChat:
         return int(tokenizer.eos_token_id or 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
 
     @property
-    def _ends(self) -> list[int]:
-        ends = self.model.generation_config.eos_token_id
-        return [] if ends is None else ends if isinstance(ends, list) else [ends]
+    def _ends(self) -> int | list[int] | None:
+        found: int | list[int] | None = self.model.generation_config.eos_token_id
+        return found
 
     def _prompt(self, question: str, image_tokens: int) -> list[int]:
         """Token ids of a question about one panorama."""
@@ -224,13 +238,8 @@ def _panorama_and_question(request: Request) -> tuple[Panorama, str]:
     Raises:
         ChatError: The messages are not those of the strategy `views` for PanoLLaVA.
     """
-    parts = [part for message in request.messages if message["role"] == "user" for part in message["content"]]
+    parts = [part for message in request.messages if message["role"] == "user" for part in parts_of(message)]
     panoramas = [part["panorama"] for part in parts if part["type"] == "panorama"]
     if len(panoramas) != 1 or any(part["type"] == "image_url" for part in parts):
         raise ChatError("a PanoLLaVA checkpoint reads one panorama and one question; use --strategy views")
     return panoramas[0], next(part["text"] for part in parts if part["type"] == "text")
-
-
-def _length(ids: list[int], ends: list[int]) -> int:
-    """Number of generated tokens: up to and with the first token that ends a reply."""
-    return next((place + 1 for place, token in enumerate(ids) if token in ends), len(ids))

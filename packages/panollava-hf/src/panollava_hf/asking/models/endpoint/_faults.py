@@ -14,7 +14,8 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+
+from panollava_hf.asking.models.endpoint._address import without_secrets
 
 #: A longer `Retry-After` than this many seconds is reported instead of waited for.
 LONGEST_WAIT = 120.0
@@ -108,7 +109,7 @@ def of_status(status: int, headers: Mapping[str, str], said: str, clean: Callabl
         return Fault(text, status=status, words=said, **more)
 
     if 300 <= status < 400:
-        place = clean(_without_secrets(headers.get("location", "")))
+        place = clean(without_secrets(headers.get("location", "")))
         where = f" to {place}; pass that server's address as --base-url" if place else f"; {_V1}"
         return fault(f"the server redirects ({status}){where}", whole=True)
     if status == 401 or (status in (400, 403) and _BAD_KEY.search(said)):
@@ -262,11 +263,3 @@ def _said(found: Any, depth: int = 0) -> str:
                     )
                 )
     return ""
-
-
-def _without_secrets(location: str) -> str:
-    try:
-        parts = urlsplit(location)
-    except ValueError:
-        return ""
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else parts.path

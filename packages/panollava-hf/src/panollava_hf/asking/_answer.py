@@ -1,0 +1,71 @@
+"""An answer: its text, what it is based on, and what it cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from panollava_geometry import ViewPlan
+from torch import Tensor
+
+from panollava_hf._errors import ChatError
+from panollava_hf.asking._chat import Message, total
+from panollava_hf.asking.strategies import Finished
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer and the views it is based on.
+
+    Attributes:
+        text: The answer.
+        views: The views that the model received with the question, `[V, 3, h, w]` uint8.
+        plan: Directions and fields of view of these views.
+        image_tokens: Number of tokens of all images in all calls; None if the model does not say.
+        new_tokens: Number of generated tokens in all calls; None if the model does not say.
+        prompt_tokens: Number of tokens of all prompts; None if the model does not say.
+        calls: Number of calls of the model. Descriptions of views that several questions share count for the first.
+        strategy: Name of the strategy.
+        messages: Messages of the last call, in OpenAI's form.
+        reasoning: Reasoning of the model before its answer; empty if there was none.
+        regions: Parts of the panorama that were looked at more closely.
+        note: What did not go as the strategy intends, in one line; empty if nothing.
+    """
+
+    text: str
+    views: Tensor
+    plan: ViewPlan
+    image_tokens: int | None
+    new_tokens: int | None
+    prompt_tokens: int | None = None
+    calls: int = 1
+    strategy: str = "views"
+    messages: Sequence[Message] = ()
+    reasoning: str = ""
+    regions: tuple[Any, ...] = ()
+    note: str = ""
+
+
+def answer_of(finished: Finished, strategy: str) -> Answer | ChatError:
+    """The answer of a strategy that has ended, or its error.
+
+    Args:
+        finished: How it ended.
+        strategy: Its name.
+    """
+    outcome, replies = finished.outcome, finished.replies
+    if isinstance(outcome, ChatError):
+        return outcome
+    return Answer(
+        text=outcome.text,
+        views=outcome.views,
+        plan=outcome.plan,
+        image_tokens=total(reply.image_tokens for reply in replies),
+        new_tokens=total(reply.new_tokens for reply in replies),
+        prompt_tokens=total(reply.prompt_tokens for reply in replies),
+        calls=len(replies),
+        strategy=strategy,
+        messages=outcome.messages,
+        reasoning=outcome.reply.reasoning,
+        regions=outcome.regions,
+        note=outcome.note,
+    )
