@@ -18,7 +18,7 @@ import transformers
 from panollava_hf.asking._chat import Request
 from panollava_hf.asking._families import FAMILIES, Family
 from panollava_hf.asking._messages import view_messages
-from panollava_hf.asking._transformers_chat import TransformersChat
+from panollava_hf.asking.models._transformers import TransformersChat
 from torch import Tensor, from_numpy
 
 ROOT = Path(__file__).resolve().parent.parent
