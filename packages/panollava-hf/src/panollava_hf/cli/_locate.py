@@ -150,9 +150,9 @@ def _line(region: "Region") -> str:
     """A region as text."""
     box = region.box
     angles = f"yaw {_degrees(box.yaw_deg)}, pitch {_degrees(box.pitch_deg)}"
-    return (
-        f"{shortened(region.label, 80)}: {angles}, width {_degrees(box.width_deg)}, height {_degrees(box.height_deg)}"
-    )
+    size = f"width {_degrees(box.width_deg)}, height {_degrees(box.height_deg)}"
+    roll = f", roll {_degrees(box.roll_deg)}" if round(box.roll_deg, 1) else ""
+    return f"{shortened(region.label, 80)}: {angles}, {size}{roll}"
 
 
 def _degrees(angle: float) -> str:
