@@ -148,6 +148,19 @@ def resized_size(
     return sides[0], sides[1]
 
 
+def side_that_is_kept(side: int, box_format: str) -> int:
+    """The side of square views, near the given one, that the model's image processor does not resize.
+
+    Boxes of Qwen2.5-VL are in pixels of the resized image, whose size depends on limits that each checkpoint and server
+    sets. They do not matter for an image that is not resized.
+
+    Example:
+        >>> side_that_is_kept(500, "qwen2.5-vl"), side_that_is_kept(1000, "qwen2.5-vl"), side_that_is_kept(500, "gemma")
+        (504, 980, 500)
+    """
+    return resized_size(side, side)[0] if box_format == "qwen2.5-vl" else side
+
+
 def parse_boxes(text: str, box_format: str, size: tuple[int, int]) -> ParsedBoxes:
     """Read the boxes in a reply.
 
