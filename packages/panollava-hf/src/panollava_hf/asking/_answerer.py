@@ -8,6 +8,7 @@ from panollava_geometry import ViewPlan
 from torch import Tensor
 
 from panollava_hf._errors import ChatError
+from panollava_hf.asking._answer_regions import regions_of
 from panollava_hf.asking._boxes import side_that_is_kept
 from panollava_hf.asking._budget import Budget
 from panollava_hf.asking._captions import view_steps, views_cost, whole_request
@@ -19,10 +20,12 @@ from panollava_hf.asking._load_chat import load_chat
 from panollava_hf.asking._locate import LOCATE_PLAN, Locations, Search, locate, locate_cost, read_panorama
 from panollava_hf.asking._messages import Views, check_labels, check_plan, check_size
 from panollava_hf.asking._panorama import Panorama
+from panollava_hf.asking._regions import Region
 from panollava_hf.asking.strategies import (
     STRATEGIES,
     Finished,
     Look,
+    Outcome,
     Steps,
     check_strategy,
     needed_width,
@@ -49,7 +52,8 @@ class Answer:
         strategy: Name of the strategy.
         messages: Messages of the last call, in OpenAI's form.
         reasoning: Reasoning of the model before its answer; empty if there was none.
-        regions: Parts of the panorama that were looked at more closely.
+        regions: Parts of the panorama that were looked at more closely, or else boxes that the model wrote into its
+            answer, where it is clear which image they belong to; with their place on the sphere.
         note: What did not go as the strategy intends, in one line; empty if nothing.
     """
 
@@ -63,7 +67,7 @@ class Answer:
     strategy: str = "views"
     messages: Sequence[Message] = ()
     reasoning: str = ""
-    regions: tuple[Any, ...] = ()
+    regions: tuple[Region, ...] = ()
     note: str = ""
 
 
@@ -273,7 +277,9 @@ class Answerer:
             strategy: The name that the answers get.
             options: Arguments of `strategies.run`.
         """
-        return [_answer(finished, strategy) for finished in run(self.chat, steps, **options)]
+        family = self.chat.family
+        box_format = None if family.reads_panoramas else family.box_format
+        return [_answer(finished, strategy, box_format) for finished in run(self.chat, steps, **options)]
 
     def cost(
         self,
@@ -496,7 +502,7 @@ class Answerer:
         return strategy
 
 
-def _answer(finished: Finished, strategy: str) -> Answer | ChatError:
+def _answer(finished: Finished, strategy: str, box_format: str | None) -> Answer | ChatError:
     outcome, replies = finished.outcome, finished.replies
     if isinstance(outcome, ChatError):
         return outcome
@@ -511,9 +517,14 @@ def _answer(finished: Finished, strategy: str) -> Answer | ChatError:
         strategy=strategy,
         messages=outcome.messages,
         reasoning=outcome.reply.reasoning,
-        regions=outcome.regions,
+        regions=() if box_format is None else _regions(outcome, box_format),
         note=outcome.note,
     )
+
+
+def _regions(outcome: Outcome, box_format: str) -> tuple[Region, ...]:
+    height, width = outcome.views.shape[-2:]
+    return regions_of(outcome.regions, outcome.text, outcome.plan, (height, width), box_format)
 
 
 def _total(counts: Any) -> int | None:

@@ -52,6 +52,9 @@ _FOUR = rf"[\[(] ?{_NUMBER} ?, ?{_NUMBER} ?[,)\]]{{1,2}} ?[,\[(]{{0,2}} ?{_NUMBE
 _QUAD = re.compile(_FOUR, re.IGNORECASE)
 #: An opening of an entry: a key that names a box, then its four numbers. Quotes may be of any kind, or left out.
 _KEYED = re.compile(rf"(bbox_2d|box_2d|bounding_box|bbox|box)[\"'”]?\s*[:=]\s*\[?\s*{_FOUR}", re.IGNORECASE)
+_SYNTAX = re.compile(
+    r"[\"'](?:bbox_2d|box_2d|bounding[ _-]?box|bbox|box)[\"'] ?:|<box>|<\|box_start\|>|<loc\d{4}>", re.I
+)
 _FURTHER = re.compile(rf" ?, ?{_FOUR}", re.IGNORECASE)
 _LABEL = re.compile(
     r"[\"'](?:label|name|object|class|category|category_name|type)[\"']\s*:\s*\[?\s*(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)')",
@@ -150,6 +153,16 @@ def resized_size(
         grow = math.sqrt(min_pixels / (height * width))
         sides = [math.ceil(side * grow / factor) * factor for side in (height, width)]
     return sides[0], sides[1]
+
+
+def has_boxes(text: str) -> bool:
+    """Whether a text has the syntax of boxes, not only numbers.
+
+    Example:
+        >>> has_boxes('{"bbox_2d": [1, 2, 3, 4]}'), has_boxes("yaw -45, pitch 10 (or [10, 20, 30, 40])")
+        (True, False)
+    """
+    return _SYNTAX.search(text[:MAX_REPLY]) is not None
 
 
 def side_that_is_kept(side: int, box_format: str) -> int:

@@ -231,7 +231,11 @@ def union(members: Sequence[Sighting]) -> SphericalBox:
     """The box around several sightings, without roll."""
     if len(members) == 1:
         return upright(members[0].region)
-    rays = np.concatenate([member.samples[0] for member in members])
+    return box_around(np.concatenate([member.samples[0] for member in members]))
+
+
+def box_around(rays: NDArray[np.float64]) -> SphericalBox:
+    """The box without roll around rays `[N, 3]`."""
     centre = rays.mean(axis=0)
     for _ in range(8):
         yaw, pitch = _angles(centre)
