@@ -165,6 +165,17 @@ def test_an_object_cut_by_every_view_is_whole_after_all():
     assert all(abs(region.box.yaw_deg - 45) < 12 for region in found.regions)
 
 
+def test_a_corner_of_an_object_that_every_view_cuts_is_no_object_of_its_own():
+    ring = [PerspectiveView(yaw, 0, hfov_deg=90.0) for yaw in (0.0, 60.0, 120.0)]
+    parts = [(0.6, 0.6, 1.0, 1.0), (0.0, 0.55, 0.97, 1.0), (0.0, 0.9, 0.03, 1.0)]
+    found = [s for number in range(3) for s in sightings(number, ring[number], [ViewBox("rug", parts[number])])]
+    small = [[found[2]], found[:2]]
+    assert len(regions(small, "rug")) == 1
+    assert len(regions(small[::-1], "rug")) == 1
+    other = sightings(2, ring[2], [ViewBox("cat", parts[2])])
+    assert len(regions([found[:2], other], "rug")) == 2
+
+
 def test_what_is_larger_than_a_view_is_one_region():
     """A band around the whole horizon, and a floor."""
     band = [ViewBox("sea", (0.0, 0.45, 1.0, 0.6))]

@@ -200,14 +200,28 @@ def regions(groups: Sequence[list[Sighting]], label: str) -> list[Region]:
         groups: The sightings of each object.
         label: The label of objects that the model gives none.
     """
-    found: list[Region] = []
-    for members in sorted(groups, key=lambda members: best_of(members).doubt):
+    placed = []
+    for members in groups:
         best = best_of(members)
-        box = upright(best.region) if not best.cut else union(members)
-        if all(box.iou(other.box) <= _SAME_BOX or best.number == other.view for other in found):
-            views = tuple(sorted({member.number for member in members}))
-            found.append(Region(best.label or label, box, best.number, views))
+        box = union(members) if best.cut else upright(best.region)
+        placed.append((best.doubt if not best.cut else (True, -box.area), members, best, box))
+    found: list[Region] = []
+    for _, members, best, box in sorted(placed, key=lambda place: place[0]):
+        name = best.label or label
+        if any(box.iou(other.box) > _SAME_BOX and best.number != other.view for other in found):
+            continue
+        if best.cut and any(_is_part(box, best, name, other) for other in found):
+            continue
+        views = tuple(sorted({member.number for member in members}))
+        found.append(Region(name, box, best.number, views))
     return sorted(found, key=lambda region: (region.box.yaw_deg, -region.box.pitch_deg))
+
+
+def _is_part(box: SphericalBox, best: Sighting, name: str, other: Region) -> bool:
+    """Whether a box that is cut by its view is a part of an object that is found in other views."""
+    if best.number in other.views or _word(name) != _word(other.label):
+        return False
+    return box.intersection(other.box) >= _PART * box.area
 
 
 def turned_deg(box: SphericalBox) -> float:
