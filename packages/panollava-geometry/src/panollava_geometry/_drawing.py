@@ -115,18 +115,24 @@ def _free_place(
     line: int,
     taken: Sequence[tuple[float, float, float, float]],
 ) -> tuple[float, float, float, float]:
-    """Where a label stands: above the highest point of its box, inside of the image, below labels drawn before."""
+    """Where a label stands: above the highest point of its box, inside of the image, clear of labels drawn before."""
     _, _, right, bottom = draw.textbbox((0, 0), text, font=font)
     width, height = right + 2 * line, bottom + 2 * line
     left = float(min(max(top[0] - width / 2, 0), max(size[0] - width, 0)))
-    upper = float(min(max(top[1] - height - line, 0), max(size[1] - height, 0)))
-    for _ in taken:
-        hit = next(
-            (t for t in taken if left < t[2] and t[0] < left + width and upper < t[3] and t[1] < upper + height), None
-        )
-        if hit is None or hit[3] + 1 + height > size[1]:
-            break
-        upper = hit[3] + 1
+    start = float(min(max(top[1] - height - line, 0), max(size[1] - height, 0)))
+    for step in (-1, 1):  # upwards, where a label hides no box below it; downwards if there is no room
+        upper = start
+        for _ in range(len(taken) + 1):
+            hit = next(
+                (t for t in taken if left < t[2] and t[0] < left + width and upper < t[3] and t[1] < upper + height),
+                None,
+            )
+            if hit is None:
+                return left, upper, left + width, upper + height
+            upper = hit[1] - 1 - height if step < 0 else hit[3] + 1
+            if not 0 <= upper <= size[1] - height:
+                break
+    upper = start
     return left, upper, left + width, upper + height
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from panollava_hf._errors import ChatError
-from panollava_hf.asking._boxes import BOX_FORMATS, MAX_BOXES, box_question, parse_boxes, resized_size
+from panollava_hf.asking._boxes import BOX_FORMATS, MAX_BOXES, ParsedBoxes, box_question, parse_boxes, resized_size
 from panollava_hf.asking._families import FAMILIES
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
@@ -119,7 +119,9 @@ def test_nothing_is_nothing(text):
     assert boxes(text) == []
 
 
-@pytest.mark.parametrize("text", ["The door is red.", "There are two doors.", '{"bbox_2d": null}', "[1, 2, 3]", "[{"])
+@pytest.mark.parametrize(
+    "text", ["The door is red.", "There are two doors.", '[{"point_2d": [3, 4]}]', "[1, 2, 3]", "[{"]
+)
 def test_neither_a_box_nor_a_no_has_a_reason(text):
     problem = parse_boxes(text, "qwen3-vl", SIZE).problem
     assert problem == f"the reply has no box and does not say that there is none: {text!r}"
@@ -174,3 +176,67 @@ def test_every_family_has_a_format_and_a_question():
 def test_an_unknown_format():
     with pytest.raises(ChatError, match=re.escape("unknown box format 'yolo'; expected one of qwen2-vl, qwen2.5-vl")):
         parse_boxes("[]", "yolo", SIZE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"x1": 250, "y1": 100, "x2": 500, "y2": 300, "label": "door"}]',
+        '{"label": "door", "bbox": {"x0": 250, "y0": 100, "x1": 500, "y1": 300}}',
+        '{"label": "door", "ymin": 100, "xmin": 250, "ymax": 300, "xmax": 500}',
+        '{"label": "door", "left": 250, "top": 100, "right": 500, "bottom": 300}',
+        '{"label": "door", "x": 250, "y": 100, "width": 250, "height": 200}',
+        '[{"label": "door", "box": {"x": 250, "y": 100, "w": 250, "h": 200}}]',
+        '{"label": "door", "x_center": 375, "y_center": 200, "width": 250, "height": 200}',
+        '[{"bbox_2d": ["25%", "10%", "50%", "30%"], "label": "door"}]',
+        '[{"bbox_2d": [0.25, 0.1, 0.5, 0.3], "label": ["door", "entrance"]}]',
+        '[{"bbox_2d": "250, 100, 500, 300", "label": "door"}]',
+        '[{"bbox_2d": "250 100 500 300", "label": "door"}]',
+        '[{"bbox_2d": [250; 100; 500; 300], "label": "door"}]',
+        '[{"bbox_2d": [[250, 100], [500, 300]], "label": "door"}]',
+        '[{"bbox_2d": [[250, 100], [500, 100], [500, 300], [250, 300]], "label": "door"}]',
+        '[{"polygon": [[260, 100], [500, 150], [480, 300], [250, 290]], "label": "door"}]',
+        '[{"poly": [250, 100, 500, 100, 500, 300, 250, 300], "label": "door"}]',
+        '[{"bbox_2d": [250, 100, 500, 300, 0.98], "label": "door"}]',
+        "<ref>door</ref><box>250 100 500 300</box>",
+    ],
+)
+def test_unusual_syntaxes(text):
+    (found,) = parse_boxes(text, "qwen3-vl", SIZE).boxes
+    assert found.label == "door"
+    assert found.box == pytest.approx((0.25, 0.1, 0.5, 0.3))
+
+
+def test_prose_with_named_corners_and_quads():
+    for text in (
+        "The door is at x1=250, y1=100, x2=500, y2=300.",
+        "<quad>(250,100),(500,100),(500,300),(250,300)</quad>",
+    ):
+        (found,) = parse_boxes(text, "internvl", SIZE).boxes
+        assert found.box == pytest.approx((0.25, 0.1, 0.5, 0.3))
+
+
+def test_several_boxes_are_not_a_polygon():
+    for text in (
+        '{"bbox_2d": [[0, 0, 100, 100], [200, 200, 300, 300]]}',
+        "[[0, 0, 100, 100], [200, 200, 300, 300]]",
+        '[{"x1": 0, "y1": 0, "x2": 100, "y2": 100}, {"x1": 200, "y1": 200, "x2": 300, "y2": 300}]',
+    ):
+        assert [found.box for found in parse_boxes(text, "qwen3-vl", SIZE).boxes] == [
+            pytest.approx((0, 0, 0.1, 0.1)),
+            pytest.approx((0.2, 0.2, 0.3, 0.3)),
+        ]
+
+
+@pytest.mark.parametrize("text", ['[{"bbox_2d": [0, 0, 0, 0], "label": "none"}]', '{"bbox_2d": null}'])
+def test_a_box_of_zeros_or_null_stands_for_none(text):
+    assert parse_boxes(text, "qwen3-vl", SIZE) == ParsedBoxes(())
+
+
+@pytest.mark.parametrize(
+    "part", ["[1,1,", "1 ", '"x": 1 ', "x=1, y=1, ", '"polygon": [[1,1],', "<box>1 1 ", "1%;", '"1" ']
+)
+def test_long_replies_of_unusual_syntaxes_are_read_in_linear_time(part):
+    started = time.process_time()
+    parse_boxes(part * (100_000 // len(part)), "qwen3-vl", SIZE)
+    assert time.process_time() - started < 3

@@ -1,7 +1,10 @@
 """`locate` on PanoShapes scenes, with a model that returns the true boxes of what it is shown."""
 
+import base64
 import dataclasses
+import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -107,12 +110,70 @@ def test_each_view_is_asked_by_itself_and_objects_once_more():
     assert len(once.regions) == 1
 
 
+def image_sizes(requests):
+    urls = [part["image_url"]["url"] for r in requests for part in r.messages[0]["content"] if "image_url" in part]
+    return {Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).size for url in urls}
+
+
+def test_views_have_sizes_that_no_server_of_qwen_2_5_resizes():
+    """Boxes are in pixels of the resized image; its size depends on limits that the server sets."""
+    for asked, sent in ((336, 336), (500, 504), (640, 644), (1000, 980)):
+        _, _, model = located([solid("cube", 33, 10)], "qwen2_5_vl", asked, look_again=False)
+        assert image_sizes(model.requests) == {(sent, sent)}
+    _, _, model = located([solid("cube", 33, 10)], "internvl", 500, look_again=False)
+    assert image_sizes(model.requests) == {(500, 500)}
+
+
+def test_labels_say_exactly_where_a_view_looks():
+    found, _, model = located([solid("cube", 33.4, 10.3), solid("cone", 100, 78)])
+    for request, reply in zip(model.requests, found.replies, strict=True):
+        title = next(
+            part["text"] for part in request.messages[0]["content"] if part.get("text", "").startswith("Image")
+        )
+        read = re.search(r"\(yaw ([-+]?\d+)°, pitch ([-+]?\d+)°\), field of view (\d+)°$", title)
+        yaw, pitch, fov = map(float, read.groups())
+        assert PerspectiveView(yaw, pitch, hfov_deg=fov) == reply.view
+
+
+def test_boxes_are_upright_and_near_a_pole_upright_in_its_view():
+    found = check([solid("cone", 100, 80, tilt=0.0), solid("cylinder", -30, 60)])
+    assert [region.box.roll_deg for region in found.regions] == [0, 0]
+    (region,) = check([solid("cylinder", 77, 89, tilt=70.0)]).regions
+    up = SphericalBox(0, 90, 10, 10).rotation
+    assert abs(region.box.rotation[:, 0] @ up[:, 1]) < 0.01
+
+
+def test_views_of_their_own_that_fail_do_not_change_what_was_found():
+    class First(Finder):
+        def reply(self, requests, *, on_text=None):
+            replies = super().reply(requests)
+            return replies if len(self.requests) == 10 else [ChatError("time-out") for _ in requests]
+
+    panorama, _ = painted([solid("cube", 33, 10)])
+    model = First("qwen3_vl", ["thing"])
+    found = Answerer(model, strategy="views").locate(panorama, "every thing")
+    (region,) = found.regions
+    assert abs(region.box.yaw_deg - 33) < 2
+    assert len(found.problems) == 1
+
+
 def test_an_object_cut_by_every_view_is_whole_after_all():
     """A plan of four narrow views: the object is across the border of two of them."""
     plan = ViewPlan(PerspectiveView(yaw, 0, hfov_deg=92.0) for yaw in (0.0, 90.0, 180.0, -90.0))
     check([solid("sphere", 45, 0), solid("sphere", 180, 0)], plan=plan)
     found, _, _ = located([solid("sphere", 45, 0)], plan=plan, look_again=False)
     assert all(abs(region.box.yaw_deg - 45) < 12 for region in found.regions)
+
+
+def test_a_corner_of_an_object_that_every_view_cuts_is_no_object_of_its_own():
+    ring = [PerspectiveView(yaw, 0, hfov_deg=90.0) for yaw in (0.0, 60.0, 120.0)]
+    parts = [(0.6, 0.6, 1.0, 1.0), (0.0, 0.55, 0.97, 1.0), (0.0, 0.9, 0.03, 1.0)]
+    found = [s for number in range(3) for s in sightings(number, ring[number], [ViewBox("rug", parts[number])])]
+    small = [[found[2]], found[:2]]
+    assert len(regions(small, "rug")) == 1
+    assert len(regions(small[::-1], "rug")) == 1
+    other = sightings(2, ring[2], [ViewBox("cat", parts[2])])
+    assert len(regions([found[:2], other], "rug")) == 2
 
 
 def test_what_is_larger_than_a_view_is_one_region():

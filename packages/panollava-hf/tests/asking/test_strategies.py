@@ -8,6 +8,7 @@ import pytest
 from panollava_geometry import EquirectangularView, PerspectiveView, ViewPlan, rotate_equirectangular
 from panollava_hf import Answerer
 from panollava_hf._errors import ChatError, PanoLLaVaError, TextError
+from panollava_hf.asking._chat import Reply
 from panollava_hf.asking._families import Family
 from panollava_hf.asking._frame import LOOK_AROUND
 from panollava_hf.asking._panorama import Panorama
@@ -80,13 +81,60 @@ def test_zoom_cuts_out_what_the_model_names(yaw, pitch, family):
     model = Seeing(regions=f"1. yaw {yaw + 90}, pitch {-pitch}\n2. yaw {yaw}, pitch {pitch}, width 30", family=family)
     answer = Answerer(model, strategy="zoom").answer(with_patch("magenta", yaw, pitch), "What colour is the patch?")
     assert answer.text == "magenta"
-    assert [(view.yaw_deg % 360, view.pitch_deg) for view in answer.regions] == [(yaw % 360, pitch)]
+    (region,) = answer.regions
+    assert (region.box.yaw_deg % 360, region.box.pitch_deg) == pytest.approx((yaw % 360, pitch))
+    assert (region.box.width_deg, region.box.height_deg) == pytest.approx((30, 30))
     assert answer.note == ""
     assert answer.calls == 6 + 1 + 2 + 1
-    assert answer.plan == ViewPlan(answer.regions)
+    assert [(view.yaw_deg % 360, view.pitch_deg, view.hfov_deg) for view in answer.plan] == [(yaw % 360, pitch, 30)]
     wrong = Seeing(regions=f"yaw {yaw + 20}, pitch {pitch}", family=family)
     missed = Answerer(wrong, strategy="zoom").answer(with_patch("magenta", yaw, pitch), "What colour is the patch?")
     assert missed.text == "unknown"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '[{"bbox_2d": [756, 428, 800, 461], "label": "left patch"}]',
+        "<ref>patch</ref><box>[[756, 428, 800, 461]]</box>",
+        '{"box_2d": [428, 756, 461, 800]}',
+    ],
+)
+def test_zoom_reads_regions_that_are_boxes_in_the_whole_panorama(reply):
+    answer = Answerer(Seeing(regions=reply), strategy="zoom").answer(
+        with_patch("magenta", 100, 10), "What colour is the patch?"
+    )
+    (region,) = answer.regions
+    assert (region.box.yaw_deg, region.box.pitch_deg) == pytest.approx((100, 10), abs=0.3)
+
+
+class Writing(Seeing):
+    """Answers with a fixed text."""
+
+    def reply(self, requests, *, on_text=None):
+        return [Reply(self.regions) for _ in requests]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "text", "found"),
+    [
+        ("erp", 'Here: {"bbox_2d": [972, 400, 1000, 600], "label": "door"}', [("door", 175, 0, 0)]),
+        ("views", 'Image 3: {"bbox_2d": [450, 450, 550, 550], "label": "door"}', [("door", 90, 0, 2)]),
+        ("views", '[{"image": 4, "bbox_2d": [450, 450, 550, 550]}]', [("", 180, 0, 3)]),
+        ("views", "Image 1 shows <box>[450, 450, 550, 550]</box>, image 5 nothing.", [("", -90, 0, 0)]),
+        ("views", '{"bbox_2d": [450, 450, 550, 550]}', []),
+        ("views", 'Image 9: {"bbox_2d": [450, 450, 550, 550]}', []),
+        ("views", "Image 3: at [450, 450, 550, 550], so to the right.", []),
+        ("erp", "red", []),
+    ],
+)
+def test_boxes_in_an_answer_are_regions_if_their_image_is_clear(strategy, text, found):
+    answer = Answerer(Writing(regions=text), strategy=strategy).answer(panorama(), "Where is the door?")
+    assert [region.label for region in answer.regions] == [label for label, *_ in found]
+    for region, (_, yaw, pitch, view) in zip(answer.regions, found, strict=True):
+        assert abs((region.box.yaw_deg - yaw + 180) % 360 - 180) < 1
+        assert abs(region.box.pitch_deg - pitch) < 1
+        assert region.view == view
 
 
 def test_zoom_with_one_image_in_a_prompt_asks_about_each_region_by_itself():

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from panollava_geometry import ViewPlan
 from torch import Tensor
 
 from panollava_hf._errors import ChatError
+from panollava_hf.asking._answer_regions import regions_of
 from panollava_hf.asking._chat import Message, total
-from panollava_hf.asking.strategies import Finished
+from panollava_hf.asking._regions import Region
+from panollava_hf.asking.strategies import Finished, Outcome
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Answer:
         strategy: Name of the strategy.
         messages: Messages of the last call, in OpenAI's form.
         reasoning: Reasoning of the model before its answer; empty if there was none.
-        regions: Parts of the panorama that were looked at more closely.
+        regions: Parts of the panorama that were looked at more closely, or else boxes that the model wrote into its
+            answer, where it is clear which image they belong to; with their place on the sphere.
         note: What did not go as the strategy intends, in one line; empty if nothing.
     """
 
@@ -41,16 +43,17 @@ class Answer:
     strategy: str = "views"
     messages: Sequence[Message] = ()
     reasoning: str = ""
-    regions: tuple[Any, ...] = ()
+    regions: tuple[Region, ...] = ()
     note: str = ""
 
 
-def answer_of(finished: Finished, strategy: str) -> Answer | ChatError:
+def answer_of(finished: Finished, strategy: str, box_format: str | None) -> Answer | ChatError:
     """The answer of a strategy that has ended, or its error.
 
     Args:
         finished: How it ended.
         strategy: Its name.
+        box_format: How the model writes boxes; None if it writes none.
     """
     outcome, replies = finished.outcome, finished.replies
     if isinstance(outcome, ChatError):
@@ -66,6 +69,11 @@ def answer_of(finished: Finished, strategy: str) -> Answer | ChatError:
         strategy=strategy,
         messages=outcome.messages,
         reasoning=outcome.reply.reasoning,
-        regions=outcome.regions,
+        regions=() if box_format is None else _regions(outcome, box_format),
         note=outcome.note,
     )
+
+
+def _regions(outcome: Outcome, box_format: str) -> tuple[Region, ...]:
+    height, width = outcome.views.shape[-2:]
+    return regions_of(outcome.regions, outcome.text, outcome.plan, (height, width), box_format)

@@ -8,6 +8,7 @@ from panollava_geometry import ViewPlan
 
 from panollava_hf._errors import ChatError
 from panollava_hf.asking._answer import Answer, answer_of
+from panollava_hf.asking._boxes import side_that_is_kept
 from panollava_hf.asking._budget import Budget
 from panollava_hf.asking._captions import check_single_views, view_steps, views_cost, whole_request
 from panollava_hf.asking._chat import Chat, Message, OnText, Reply, Request
@@ -238,7 +239,9 @@ class Answerer:
             strategy: The name that the answers get.
             options: Arguments of `strategies.run`.
         """
-        return [answer_of(finished, strategy) for finished in run(self.chat, steps, **options)]
+        family = self.chat.family
+        box_format = None if family.reads_panoramas else family.box_format
+        return [answer_of(finished, strategy, box_format) for finished in run(self.chat, steps, **options)]
 
     def cost(
         self,
@@ -410,9 +413,8 @@ class Answerer:
 
     def _search(self, what: str, plan: ViewPlan, *, box_format: str | None = None, **options: Any) -> Search:
         box_format = box_format or self.chat.family.box_format
-        return Search(
-            self.chat, what, plan, self.look.size[0], system=self.look.system, box_format=box_format, **options
-        )
+        size = side_that_is_kept(self.look.size[0], box_format)
+        return Search(self.chat, what, plan, size, system=self.look.system, box_format=box_format, **options)
 
     def fingerprint(self) -> str | None:
         """What identifies the weights; None if that is not known."""

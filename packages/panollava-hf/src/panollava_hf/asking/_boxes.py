@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 
 from panollava_hf._errors import ChatError
 from panollava_hf._shown import shortened
+from panollava_hf.asking._box_syntax import usual
 
 BoxFormat = Literal["qwen2-vl", "qwen2.5-vl", "qwen3-vl", "internvl", "gemma", "paligemma"]
 BOX_FORMATS: tuple[str, ...] = get_args(BoxFormat)
@@ -51,8 +52,14 @@ _FOUR = rf"[\[(] ?{_NUMBER} ?, ?{_NUMBER} ?[,)\]]{{1,2}} ?[,\[(]{{0,2}} ?{_NUMBE
 _QUAD = re.compile(_FOUR, re.IGNORECASE)
 #: An opening of an entry: a key that names a box, then its four numbers. Quotes may be of any kind, or left out.
 _KEYED = re.compile(rf"(bbox_2d|box_2d|bounding_box|bbox|box)[\"'”]?\s*[:=]\s*\[?\s*{_FOUR}", re.IGNORECASE)
+_SYNTAX = re.compile(
+    r"[\"'](?:bbox_2d|box_2d|bounding[ _-]?box|bbox|box)[\"'] ?:|<box>|<\|box_start\|>|<loc\d{4}>", re.I
+)
 _FURTHER = re.compile(rf" ?, ?{_FOUR}", re.IGNORECASE)
-_LABEL = re.compile(r"[\"'](?:label|name|object|class|category)[\"']\s*:\s*(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)')", re.I)
+_LABEL = re.compile(
+    r"[\"'](?:label|name|object|class|category|category_name|type)[\"']\s*:\s*\[?\s*(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)')",
+    re.I,
+)
 _LOC = re.compile(r"((?:<loc\d{4}>\s*){4,})([^<;]*)", re.IGNORECASE)
 _INTERNVL = re.compile(r"(?:<ref>([^<]{0,500})</ref>\s*)?<box>(.*?)(?:</box>|\Z)", re.IGNORECASE | re.DOTALL)
 _QWEN2 = re.compile(
@@ -61,7 +68,7 @@ _QWEN2 = re.compile(
 )
 _NOTHING = re.compile(
     r"\A\W*(?:none|nothing|no|null|n/?a|0)\b\W*\Z"
-    r"|\[\s*\]|\{\s*\}|\bnone\b"
+    r"|\[\s*\]|\{\s*\}|\bnone\b|:\s*null\b"
     r"|\bno\s+(?:such\b|\w+(?:\s+\w+){0,5}?\s+(?:is|are|was|were|can|could|found|visible|present|detected|here|in)\b)"
     r"|\bno\s+(?:bounding\s+)?box(?:es)?\b|\bno\s+(?:objects?|matches|detections?)\b"
     r"|\bthere\s+(?:is|are|was|were)\s+(?:no\b|not\b)|\bthere(?:'|’)?s\s+no\b|\bthere\s+(?:isn|aren)(?:'|’)?t\b"
@@ -151,6 +158,29 @@ def resized_size(
     return sides[0], sides[1]
 
 
+def has_boxes(text: str) -> bool:
+    """Whether a text has the syntax of boxes, not only numbers.
+
+    Example:
+        >>> has_boxes('{"bbox_2d": [1, 2, 3, 4]}'), has_boxes("yaw -45, pitch 10 (or [10, 20, 30, 40])")
+        (True, False)
+    """
+    return _SYNTAX.search(text[:MAX_REPLY]) is not None
+
+
+def side_that_is_kept(side: int, box_format: str) -> int:
+    """The side of square views, near the given one, that the model's image processor does not resize.
+
+    Boxes of Qwen2.5-VL are in pixels of the resized image, whose size depends on limits that each checkpoint and server
+    sets. They do not matter for an image that is not resized.
+
+    Example:
+        >>> side_that_is_kept(500, "qwen2.5-vl"), side_that_is_kept(1000, "qwen2.5-vl"), side_that_is_kept(500, "gemma")
+        (504, 980, 500)
+    """
+    return resized_size(side, side)[0] if box_format == "qwen2.5-vl" else side
+
+
 def parse_boxes(text: str, box_format: str, size: tuple[int, int]) -> ParsedBoxes:
     """Read the boxes in a reply.
 
@@ -175,11 +205,15 @@ def parse_boxes(text: str, box_format: str, size: tuple[int, int]) -> ParsedBoxe
     """
     check_box_format(box_format)
     text = " ".join(text[:MAX_REPLY].split())
+    original, text = text, usual(text)
     boxes: list[ViewBox] = []
-    unusable = 0
+    unusable, nothing = 0, False
     for number, (label, numbers, units) in enumerate(_entries(text, box_format, size)):
         if number == MAX_BOXES:
             return ParsedBoxes(tuple(boxes), f"only the first {MAX_BOXES} boxes of the reply were read")
+        if not any(numbers):  # a box of zeros stands for none
+            nothing = True
+            continue
         box = _fractions(numbers, units)
         if box is None:
             unusable += 1
@@ -187,11 +221,11 @@ def parse_boxes(text: str, box_format: str, size: tuple[int, int]) -> ParsedBoxe
             boxes.append(found)
     if unusable:
         count = f"{unusable} box has" if unusable == 1 else f"{unusable} boxes have"
-        return ParsedBoxes(tuple(boxes), f"{count} no area inside of the image: {shortened(text, 80)!r}")
+        return ParsedBoxes(tuple(boxes), f"{count} no area inside of the image: {shortened(original, 80)!r}")
     if not boxes and not text.strip():
         return ParsedBoxes((), "the reply is empty")
-    if not boxes and not _NOTHING.search(text):
-        return ParsedBoxes((), f"the reply has no box and does not say that there is none: {shortened(text, 80)!r}")
+    if not boxes and not nothing and not _NOTHING.search(text):
+        return ParsedBoxes((), f"the reply has no box and does not say that there is none: {shortened(original, 80)!r}")
     return ParsedBoxes(tuple(boxes))
 
 
@@ -282,7 +316,7 @@ def _fractions(numbers: tuple[float, ...], units: _Units) -> tuple[float, float,
     """The box as fractions of the image, with its corners in order; None if nothing of it is inside of the image."""
     if not all(math.isfinite(number) for number in numbers):
         return None
-    if all(0 <= number <= 1 for number in numbers) and any(number != int(number) for number in numbers):
+    if all(0 <= number <= 1 for number in numbers):
         units = (1.0, 1.0)  # the model wrote fractions
     x = sorted(min(max(number / units[0], 0.0), 1.0) for number in numbers[::2])
     y = sorted(min(max(number / units[1], 0.0), 1.0) for number in numbers[1::2])

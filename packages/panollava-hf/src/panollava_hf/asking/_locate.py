@@ -128,13 +128,15 @@ class Search:
         """The question about each of some views."""
         question = box_question(self.what, self.box_format)
         images = extract_views(panorama.image, ViewPlan(views), (self.size, self.size))
-        found = []
-        for image, view in zip(images, views, strict=True):
-            messages = view_messages(
-                image[None], [label(view)], question, labels=self.labels, frame_sentence=ONE_VIEW, system=self.system
+        shown: dict[str, Any] = {"labels": self.labels, "frame_sentence": ONE_VIEW, "system": self.system}
+        return [
+            Request(
+                view_messages(image[None], [f"{label(view)}, field of view {view.hfov_deg:.0f}°"], question, **shown),
+                self.max_new_tokens,
+                purpose=purpose,
             )
-            found.append(Request(messages, self.max_new_tokens, purpose=purpose))
-        return found
+            for image, view in zip(images, views, strict=True)
+        ]
 
 
 def read_panorama(source: Any, size: int) -> Panorama:
@@ -233,8 +235,7 @@ def own_view(members: Sequence[Sighting], first_look: int) -> PerspectiveView:
     """A view of one object: it is in the centre, and a margin around it shows what it might be cut by.
 
     Directions are whole degrees, so that the label of the view is exact. Near a pole, the sides of a box turn with its
-    centre. There, directions are finer, and the view goes only a part of the way to the new centre: the whole way would
-    go beyond it.
+    centre. There, the view goes only a part of the way to the new centre: the whole way would go beyond it.
 
     Args:
         members: The sightings of the object.
@@ -244,14 +245,13 @@ def own_view(members: Sequence[Sighting], first_look: int) -> PerspectiveView:
     box = union(members) if best.cut else best.region
     factor = _FACTOR_IF_CUT if best.cut else _FACTOR
     fov = float(np.clip(round(factor * max(box.width_deg, box.height_deg) + _MARGIN_DEG), *_LIMITS_DEG))
-    yaw, pitch, digits = float(box.yaw_deg), float(box.pitch_deg), 0
+    yaw, pitch = float(box.yaw_deg), float(box.pitch_deg)
     if best.near_pole:
-        digits = 1
         own = [member for member in members if member.number >= first_look and not member.cut]
         if own:
             last = max(own, key=lambda member: member.number)
             step = _STEP * last.region.rotation[:, 2] + (1 - _STEP) * last.camera.rotation[:, 2]
             yaw = float(np.degrees(np.arctan2(step[0], step[2])))
             pitch = float(np.degrees(np.arctan2(step[1], np.hypot(step[0], step[2]))))
-    yaw = round((round(yaw, digits) + 180) % 360 - 180, digits)
-    return PerspectiveView(180.0 if yaw == -180 else yaw, round(pitch, digits), hfov_deg=fov)
+    yaw = float((round(yaw) + 180) % 360 - 180)
+    return PerspectiveView(180.0 if yaw == -180 else yaw, float(round(pitch)), hfov_deg=fov)

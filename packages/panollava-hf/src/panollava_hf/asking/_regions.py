@@ -4,6 +4,7 @@ A sighting is a box in one view. Sightings in different views are the same objec
 look. A box that touches the border of its view shows only a part of an object.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,8 @@ _SAME_BOX = 0.6
 #: up and down by at most this. Near a pole "up" changes from degree to degree, so it must be closer.
 _OFF_AXIS_DEG, _TURNED_DEG = 12.0, 4.0
 _NEAR_POLE_DEG, _OFF_AXIS_NEAR_POLE_DEG, _TURNED_NEAR_POLE_DEG = 55.0, 2.5, 0.8
+#: So close to a pole, "up" at the centre of a box would be noise. There, a box keeps the frame of yaw 0 at the pole.
+_AT_POLE_DEG = 3.0
 #: Samples per side of a box, to measure what two boxes share.
 _SAMPLES = 32
 
@@ -91,12 +94,12 @@ class Sighting:
         """Whether the box is whole and exact."""
         off_axis = _OFF_AXIS_NEAR_POLE_DEG if self.near_pole else _OFF_AXIS_DEG
         turned = _TURNED_NEAR_POLE_DEG if self.near_pole else _TURNED_DEG
-        return not self.cut and self.off_axis_deg <= off_axis and abs(self.region.roll_deg) <= turned
+        return not self.cut and self.off_axis_deg <= off_axis and abs(turned_deg(self.region)) <= turned
 
     @property
     def doubt(self) -> tuple[bool, float]:
         """The less, the better does this view show the object: cut, then how far off the axis and turned."""
-        return self.cut, self.off_axis_deg + abs(self.region.roll_deg)
+        return self.cut, self.off_axis_deg + abs(turned_deg(self.region))
 
     @cached_property
     def samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -197,21 +200,56 @@ def regions(groups: Sequence[list[Sighting]], label: str) -> list[Region]:
         groups: The sightings of each object.
         label: The label of objects that the model gives none.
     """
-    found: list[Region] = []
-    for members in sorted(groups, key=lambda members: best_of(members).doubt):
+    placed = []
+    for members in groups:
         best = best_of(members)
-        box = best.region if not best.cut else union(members)
-        if all(box.iou(other.box) <= _SAME_BOX or best.number == other.view for other in found):
-            views = tuple(sorted({member.number for member in members}))
-            found.append(Region(best.label or label, box, best.number, views))
+        box = union(members) if best.cut else upright(best.region)
+        placed.append((best.doubt if not best.cut else (True, -box.area), members, best, box))
+    found: list[Region] = []
+    for _, members, best, box in sorted(placed, key=lambda place: place[0]):
+        name = best.label or label
+        if any(box.iou(other.box) > _SAME_BOX and best.number != other.view for other in found):
+            continue
+        if best.cut and any(_is_part(box, best, name, other) for other in found):
+            continue
+        views = tuple(sorted({member.number for member in members}))
+        found.append(Region(name, box, best.number, views))
     return sorted(found, key=lambda region: (region.box.yaw_deg, -region.box.pitch_deg))
+
+
+def _is_part(box: SphericalBox, best: Sighting, name: str, other: Region) -> bool:
+    """Whether a box that is cut by its view is a part of an object that is found in other views."""
+    if best.number in other.views or _word(name) != _word(other.label):
+        return False
+    return box.intersection(other.box) >= _PART * box.area
+
+
+def turned_deg(box: SphericalBox) -> float:
+    """The roll of a box; at a pole, its angle to the frame of a view of yaw 0."""
+    if abs(box.pitch_deg) <= 90 - _AT_POLE_DEG:
+        return box.roll_deg
+    return (box.roll_deg - math.copysign(1.0, box.pitch_deg) * box.yaw_deg + 180) % 360 - 180
+
+
+def upright(box: SphericalBox) -> SphericalBox:
+    """The box that is not turned around what fills a box as an ellipse fills a rectangle."""
+    turned = turned_deg(box)
+    across, along = math.cos(math.radians(turned)), math.sin(math.radians(turned))
+    width = min(math.hypot(box.width_deg * across, box.height_deg * along), 360.0)
+    height = min(math.hypot(box.width_deg * along, box.height_deg * across), 180.0)
+    roll = (box.roll_deg - turned + 180) % 360 - 180
+    return SphericalBox(box.yaw_deg, box.pitch_deg, width, height, round(roll, 9) + 0.0)
 
 
 def union(members: Sequence[Sighting]) -> SphericalBox:
     """The box around several sightings, without roll."""
     if len(members) == 1:
-        return members[0].region
-    rays = np.concatenate([member.samples[0] for member in members])
+        return upright(members[0].region)
+    return box_around(np.concatenate([member.samples[0] for member in members]))
+
+
+def box_around(rays: NDArray[np.float64]) -> SphericalBox:
+    """The box without roll around rays `[N, 3]`."""
     centre = rays.mean(axis=0)
     for _ in range(8):
         yaw, pitch = _angles(centre)

@@ -155,7 +155,8 @@ def _line(region: "Region") -> str:
     yaw = "180.0°" if _degrees(box.yaw_deg) == "-180.0°" else _degrees(box.yaw_deg)  # the same direction
     angles = f"yaw {yaw}, pitch {_degrees(box.pitch_deg)}"
     size = f"width {_degrees(box.width_deg)}, height {_degrees(box.height_deg)}"
-    return f"{shortened(region.label, 80)}: {angles}, {size} ({direction(box.yaw_deg, box.pitch_deg)})"
+    roll = f", roll {_degrees(box.roll_deg)}" if round(box.roll_deg, 1) else ""
+    return f"{shortened(region.label, 80)}: {angles}, {size}{roll} ({direction(box.yaw_deg, box.pitch_deg)})"
 
 
 def _degrees(angle: float) -> str:

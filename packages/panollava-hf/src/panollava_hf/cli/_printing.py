@@ -48,7 +48,7 @@ def answer_fields(answerer: "Answerer", answer: "Answer") -> dict[str, Any]:
         "new_tokens": answer.new_tokens,
         "reasoning": answer.reasoning,
         "note": answer.note,
-        "regions": [region.to_dict() for region in answer.regions],
+        "regions": [{"label": region.label, **region.box.to_dict()} for region in answer.regions],
     }
 
 

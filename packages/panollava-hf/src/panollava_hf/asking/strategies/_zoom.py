@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from panollava_geometry import PerspectiveView, ViewPlan
 
 from panollava_hf._shown import shortened
+from panollava_hf.asking._boxes import has_boxes, parse_boxes
 from panollava_hf.asking._chat import Reply, Request
 from panollava_hf.asking._directions import label
 from panollava_hf.asking._messages import check_question, view_messages
@@ -60,7 +61,7 @@ def zoom(panorama: Panorama, question: str, look: Look) -> Steps:
     )
     largest = "\n".join(_LONGEST.splitlines()[: look.max_regions])
     (reply,) = yield [Request(named, look.max_description_tokens, largest=largest, purpose="name regions")]
-    plan = [_view(region, look.size) for region in read_regions(reply.text, look.max_regions)]
+    plan = [_view(region, look.size) for region in _regions(reply.text, look, (whole.shape[-2], whole.shape[-1]))]
     if not plan:
         note = f"answered as describe: the model named no region to look at ({shortened(reply.text, 60)!r})"
         return (yield from answered(panorama, question, look, lines, note=note))
@@ -125,6 +126,22 @@ def _about(
     limit = look.max_description_tokens
     largest = "word " * limit if other is None else "yes"
     return Request(messages, limit, largest=largest, other=other, purpose=purpose)
+
+
+def _regions(text: str, look: Look, size: tuple[int, int]) -> list[NamedRegion]:
+    """The regions that a reply names, also as boxes in the image of the whole panorama."""
+    if has_boxes(text):
+        boxes = [entry.box for entry in parse_boxes(text, look.family.box_format, size).boxes]
+        return read_regions("\n".join(_angles(box) for box in boxes), look.max_regions)
+    return read_regions(text, look.max_regions)
+
+
+def _angles(box: tuple[float, float, float, float]) -> str:
+    """Where a box in the whole panorama is, as a line, with a view that shows all of it."""
+    left, top, right, bottom = box
+    pitch = 90 - 90 * (top + bottom)
+    width = max(360 * (right - left) * math.cos(math.radians(pitch)), 180 * (bottom - top))
+    return f"yaw {180 * (left + right) - 180:.1f}, pitch {pitch:.1f}, width {min(1.2 * width, 360):.1f}"
 
 
 def _view(region: NamedRegion, size: tuple[int, int]) -> PerspectiveView:
