@@ -9,6 +9,7 @@ from panollava_hf.asking._families import FAMILIES, Family
 #: Names that do not contain the family's `model_type`, the more specific first.
 _ALIASES = (
     (r"llava.?(one.?vision|ov)", "llava_onevision"),
+    (r"llava.?next.?video", "llava_next_video"),
     (r"llava.?(next|v?1[._]?6)|granite.*vision", "llava_next"),
     (r"qwen.?3.?vl.*a\d+b", "qwen3_vl_moe"),
     (r"qwen.?vl.?(max|plus)", "qwen2_5_vl"),
