@@ -35,7 +35,7 @@ def patches(shapes, tmp_path_factory):
     return write_folder(tmp_path_factory.mktemp("patches") / "data", shapes)
 
 
-def looks(request):
+def finds_patch(request):
     """A model that finds the red patch in the images or descriptions of a request, and nothing else."""
     content = request["messages"][-1]["content"]
     content = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -69,7 +69,7 @@ def table(folder, count, options=("a door", "a window"), answer="B"):
 @pytest.mark.parametrize("strategy", ["views", "describe", "zoom"])
 def test_the_probes_show_that_the_images_are_used(patches, tmp_path, capsys, strategy):
     output = tmp_path / "out"
-    with loopback.serve(looks) as server:
+    with loopback.serve(finds_patch) as server:
         probes = ["--shuffle-images", "--rotate", "random", "--strategy", strategy]
         assert evaluate(patches, output, server, *probes) == 0
     results = json.loads((output / "results.json").read_text())
