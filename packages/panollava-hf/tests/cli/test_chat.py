@@ -123,6 +123,7 @@ def test_a_chat(terminal, tmp_path):
     chat.expect("cannot be written")
     chat.type("/view\n")
     chat.expect("unknown command /view; /help")
+    chat.expect("> ")  # else the terminal itself echoes what follows, before the prompt that is waited for below
     chat.type("half a question")
     chat.expect("half a question")
     chat.type("\x03")

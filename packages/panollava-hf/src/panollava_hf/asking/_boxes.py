@@ -30,6 +30,8 @@ BOX_FORMATS: tuple[str, ...] = get_args(BoxFormat)
 MAX_REPLY, MAX_BOXES = 100_000, 200
 #: The published Qwen2.5-VL models round sides to this multiple, and keep the area within these limits.
 QWEN_FACTOR, QWEN_MIN_PIXELS, QWEN_MAX_PIXELS = 28, 56 * 56, 12_845_056
+#: The limit of an image processor without settings, which is lower.
+_LOWEST_LIMIT = 28 * 28 * 1280
 
 _QUESTIONS = {
     "qwen2-vl": "Find {what} in this image. Give the bounding box of each as <|box_start|>(x0,y0),(x1,y1)<|box_end|>, "
@@ -178,7 +180,7 @@ def side_that_is_kept(side: int, box_format: str) -> int:
         >>> side_that_is_kept(500, "qwen2.5-vl"), side_that_is_kept(1000, "qwen2.5-vl"), side_that_is_kept(500, "gemma")
         (504, 980, 500)
     """
-    return resized_size(side, side)[0] if box_format == "qwen2.5-vl" else side
+    return resized_size(side, side, max_pixels=_LOWEST_LIMIT)[0] if box_format == "qwen2.5-vl" else side
 
 
 def parse_boxes(text: str, box_format: str, size: tuple[int, int]) -> ParsedBoxes:

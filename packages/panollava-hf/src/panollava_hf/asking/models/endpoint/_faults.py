@@ -180,13 +180,20 @@ def of_connection(error: BaseException, clean: Callable[[str], str]) -> Fault:
             )
         if isinstance(one, ConnectionRefusedError):
             return Fault("nothing listens there (connection refused); is the server running?", again=True, whole=True)
+        if isinstance(one, (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)):
+            return cut_off(deepest)
     if "Connect" in names.split()[-1] or "ConnectError" in names or "ProxyError" in names:
         return Fault(
             f"the connection failed ({deepest}); check --base-url, the network and HTTPS_PROXY", again=True, whole=True
         )
-    if {"RemoteProtocolError", "ReadError", "WriteError", "CloseError", "ConnectionResetError"} & set(names.split()):
-        return Fault(f"the connection was cut off ({deepest}); try again", again=True)
+    if {"RemoteProtocolError", "ReadError", "WriteError", "CloseError"} & set(names.split()):
+        return cut_off(deepest)
     return Fault(f"the request failed ({deepest})")
+
+
+def cut_off(reason: str) -> Fault:
+    """The fault of a connection that ended before the reply did."""
+    return Fault(f"the connection was cut off ({reason}); try again", again=True)
 
 
 def of_timeout() -> Fault:
