@@ -428,6 +428,11 @@ TINY = {
 }
 
 
+#: What 4.57 has, but not so that these tests can be run: aria's processor ignores the size of images and uses 980
+#: pixels, janus's features do not follow a small image size, and video_llava is not an image-text-to-text model.
+NOT_IN_4_57 = ("aria", "janus", "video_llava")
+
+
 def is_missing(name):
     """Whether the installed release does not have a family."""
-    return name not in CONFIG_MAPPING
+    return name not in CONFIG_MAPPING or (OLD and name in NOT_IN_4_57)

@@ -113,7 +113,7 @@ def _glm(kind, **text):
 def _aria():
     tok = tokenizer({"image_token": "<|img|>"}, old_class="LlamaTokenizerFast")
     processor = transformers.AriaProcessor(
-        image_processor=images("AriaImageProcessor")(max_image_size=490, min_image_size=56),
+        image_processor=transformers.AriaImageProcessor(max_image_size=490, min_image_size=56),
         tokenizer=tok,
         chat_template=CHATML.replace("IMAGE", "<fim_prefix><|img|><fim_suffix>"),
         size_conversion={490: 4, 980: 8},
@@ -204,10 +204,10 @@ def _pixtral_llava():
 def _chameleon():
     named = {"image_token": "<image>", "boi_token": "<racm3:break>", "eoi_token": "<eoss>", "sep": "<reserved08706>"}
     codes = {f"code{i}": f"IMGIMG{chr(65 + i // 10)}{chr(65 + i % 10)}Z" for i in range(16)}
-    tok = tokenizer({**named, **codes}, bos=True)
+    tok = tokenizer({**named, **codes}, bos=True, old_class="LlamaTokenizerFast")
     tok.sep_token = "<reserved08706>"
     processor = transformers.ChameleonProcessor(
-        image_processor=images("ChameleonImageProcessor")(
+        image_processor=transformers.ChameleonImageProcessor(
             size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56}
         ),
         tokenizer=tok,
@@ -252,7 +252,7 @@ def _janus():
     named = {"image_token": "<image_placeholder>", "boi_token": "<begin_of_image>", "eoi_token": "<end_of_image>"}
     tok = tokenizer(named, bos=True, old_class="LlamaTokenizerFast")
     processor = transformers.JanusProcessor(
-        image_processor=images("JanusImageProcessor")(
+        image_processor=transformers.JanusImageProcessor(
             size={"height": 56, "width": 56}, min_size=14, image_mean=[0.5] * 3, image_std=[0.5] * 3
         ),
         tokenizer=tok,

@@ -165,7 +165,7 @@ class TransformersChat(ChatDefaults):
         most = self._room(max(lengths), requests[0].max_new_tokens, alone=len(requests) == 1)
         self._check_ids(inputs)
         self.drop_unread(inputs)
-        settings: dict[str, Any] = {**_PLAIN, **requests[0].generation, "max_new_tokens": most}
+        settings: dict[str, Any] = {**self._plain(), **requests[0].generation, "max_new_tokens": most}
         if not settings["do_sample"]:
             settings = {**dict.fromkeys(_SAMPLING), **settings}
         settings.setdefault("pad_token_id", self.processor.tokenizer.pad_token_id)
@@ -199,6 +199,13 @@ class TransformersChat(ChatDefaults):
         if on_text is not None:
             hand_over(visible.end(replies[0].text), on_text)
         return replies
+
+    def _plain(self) -> dict[str, Any]:
+        """Settings of one greedy answer, without those that the checkpoint has anyway: janus of 4.57 passes its own."""
+        stored = self.model.generation_config
+        return {name: value for name, value in _PLAIN.items() if getattr(stored, name, value) != value} | {
+            "do_sample": False
+        }
 
     def drop_unread(self, inputs: Any) -> None:
         """Remove the two keys that some processors add and the model does not take."""
