@@ -57,8 +57,7 @@ def middle_and_size(rays, rotation):
 def true_box(ids, index, region=None):
     """The upright box around the visible pixels of one object: its centre is in the middle of its width and height.
 
-    Near a pole, where "upright" changes with the centre, there can be several such boxes, or none. At a pole, a box is
-    upright in the frame of the pole.
+    Near a pole, where "upright" changes with the centre, there can be several such boxes, or none.
 
     Args:
         ids: The object at each pixel.
@@ -67,8 +66,8 @@ def true_box(ids, index, region=None):
     """
     rays = corners_of(ids, index)
     centre = rays.mean(axis=0) if region is None else region.rotation[:, 2]
-    at_pole = region is not None and abs(region.pitch_deg) > 87  # such a box keeps the frame of the pole
-    for _ in range(0 if at_pole else 100):
+    turned = region is not None and region.roll_deg != 0
+    for _ in range(0 if turned else 100):
         yaw = math.degrees(math.atan2(centre[0], centre[2]))
         pitch = math.degrees(math.atan2(centre[1], math.hypot(centre[0], centre[2])))
         rotation = rotation_matrix(yaw, pitch)

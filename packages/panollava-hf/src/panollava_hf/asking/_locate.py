@@ -2,6 +2,7 @@
 
 First all views of a plan are asked at once. Then objects that no view shows whole, or that are far from the axis of
 their view, are asked for again in a view of their own: the box of a rectangle is exact in the centre of a view only.
+Objects near a pole are asked for in turned views of the pole, too.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,19 @@ from panollava_hf.asking._directions import label
 from panollava_hf.asking._families import Labels
 from panollava_hf.asking._messages import view_messages
 from panollava_hf.asking._panorama import Panorama
-from panollava_hf.asking._regions import Region, Sighting, best_of, group, regions, sightings, union, without_parts
+from panollava_hf.asking._regions import (
+    TURN_FROM_DEG,
+    TURNED_YAWS_DEG,
+    Region,
+    Sighting,
+    best_of,
+    exact,
+    group,
+    regions,
+    sightings,
+    union,
+    without_parts,
+)
 
 #: A ring in steps of 45° that are 100° wide, up and down: neighbours share 55°, so most objects are whole in a view.
 LOCATE_PLAN = ViewPlan(
@@ -190,7 +203,7 @@ def locate(search: Search, panorama: Panorama, *, budget: Budget | None = None) 
     left = MAX_AGAIN if search.look_again else 0
     for _ in range(ROUNDS):
         asked = {reply.view for reply in replies}
-        again = dict.fromkeys(own_view(members, len(search.plan)) for members in groups if not best_of(members).settled)
+        again = dict.fromkeys(view for members in groups for view in further_views(members, len(search.plan)))
         views = [view for view in again if view not in asked][:left]
         if not views:
             break
@@ -229,6 +242,23 @@ def locate_cost(search: Search, panorama: Panorama) -> Cost:
     steps = {"find": first, "look again": again} if search.look_again else {"find": first}
     both = sum(steps.values(), Usage())
     return Cost("locate", len(search.plan), (search.size, search.size), (both,), steps)
+
+
+def further_views(members: Sequence[Sighting], first_look: int) -> list[PerspectiveView]:
+    """The views in which an object is looked at again; none if its box is exact.
+
+    Args:
+        members: The sightings of the object.
+        first_look: Number of views of the first look.
+    """
+    best = best_of(members)
+    if exact(best):
+        return []
+    own = [] if best.settled else [own_view(members, first_look)]
+    if best.cut or abs(best.region.pitch_deg) < TURN_FROM_DEG:
+        return own
+    pole = 90.0 if best.region.pitch_deg > 0 else -90.0
+    return [*own, *(PerspectiveView(yaw, pole, hfov_deg=100.0) for yaw in TURNED_YAWS_DEG)]
 
 
 def own_view(members: Sequence[Sighting], first_look: int) -> PerspectiveView:

@@ -32,6 +32,10 @@ _OFF_AXIS_DEG, _TURNED_DEG = 12.0, 4.0
 _NEAR_POLE_DEG, _OFF_AXIS_NEAR_POLE_DEG, _TURNED_NEAR_POLE_DEG = 55.0, 2.5, 0.8
 #: So close to a pole, "up" at the centre of a box would be noise. There, a box keeps the frame of yaw 0 at the pole.
 _AT_POLE_DEG = 3.0
+#: From this pitch on, an object is looked at in views of the pole that are turned by these yaws, too.
+TURN_FROM_DEG, TURNED_YAWS_DEG = 72.0, (22.0, 45.0, 67.0)
+#: From this pitch on, boxes are computed from these views.
+_SHAPE_FROM_DEG = 84.0
 #: Samples per side of a box, to measure what two boxes share.
 _SAMPLES = 32
 
@@ -203,7 +207,7 @@ def regions(groups: Sequence[list[Sighting]], label: str) -> list[Region]:
     placed = []
     for members in groups:
         best = best_of(members)
-        box = union(members) if best.cut else upright(best.region)
+        box = union(members) if best.cut else (None if exact(best) else around_shape(members)) or upright(best.region)
         placed.append((best.doubt if not best.cut else (True, -box.area), members, best, box))
     found: list[Region] = []
     for _, members, best, box in sorted(placed, key=lambda place: place[0]):
@@ -246,6 +250,44 @@ def union(members: Sequence[Sighting]) -> SphericalBox:
     if len(members) == 1:
         return upright(members[0].region)
     return box_around(np.concatenate([member.samples[0] for member in members]))
+
+
+def exact(best: Sighting) -> bool:
+    """Whether the box of one view is the result. Closer to a pole, a box in any view is turned against the result."""
+    return best.settled and abs(best.region.pitch_deg) < _SHAPE_FROM_DEG
+
+
+def around_shape(members: Sequence[Sighting]) -> SphericalBox | None:
+    """The box without roll of an object near a pole, from its boxes in views that are turned against each other.
+
+    Near a pole "up" turns with the centre of a box, so no single view has the sides of the result. What lies in all
+    boxes is nearly the object, and its box can be computed. None if there are too few views, or no box without roll has
+    the object in its middle.
+
+    Args:
+        members: The sightings of the object.
+    """
+    whole = sorted((member for member in members if not member.cut), key=lambda member: member.region.area)
+    if not whole or abs(whole[0].region.pitch_deg) < TURN_FROM_DEG or len(whole) < len(TURNED_YAWS_DEG):
+        return None
+    left, top, right, bottom = whole[0].box
+    x, y = np.meshgrid(np.linspace(left, right, 2 * _SAMPLES), np.linspace(top, bottom, 2 * _SAMPLES))
+    rays = whole[0].camera.pixels_to_rays(np.stack([x.ravel(), y.ravel()], axis=-1), (1, 1))
+    for member in whole[1:]:
+        rays = rays[member.holds(rays)]
+    if len(rays) < 3:
+        return None
+    centre = rays.mean(axis=0)
+    for _ in range(200):
+        yaw, pitch = _angles(centre)
+        frame = SphericalBox(yaw, pitch, 1, 1).rotation
+        right_, up, forward = np.moveaxis(rays @ frame, -1, 0)
+        across, along = np.arctan2(right_, forward), np.arctan2(up, forward)
+        middle = np.array([across.min() + across.max(), along.min() + along.max()]) / 2
+        if np.abs(middle).max() < 1e-4:
+            return SphericalBox(yaw, pitch, *np.degrees([np.ptp(across), np.ptp(along)]).tolist())
+        centre = frame @ np.array([*np.tan(0.3 * middle), 1.0])
+    return None
 
 
 def box_around(rays: NDArray[np.float64]) -> SphericalBox:
