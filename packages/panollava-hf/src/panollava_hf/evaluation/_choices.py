@@ -25,7 +25,10 @@ def lettered(question: str, options: Sequence[str]) -> str:
         >>> lettered("What is behind me?", ["a door", "a window"]).splitlines()
         ['What is behind me?', 'A. a door', 'B. a window', 'Answer with the letter of the correct option only.']
     """
-    lines = (f"{letter}. {' '.join(text.split())}" for letter, text in zip(ascii_uppercase, options, strict=False))
+    lines = (
+        f"{letter}. {' '.join(text.split())}"
+        for letter, text in zip(ascii_uppercase[: len(options)], options, strict=True)
+    )
     return "\n".join([question, *lines, INSTRUCTION])
 
 
@@ -38,7 +41,7 @@ def check_options(options: Sequence[str]) -> None:
     if not 2 <= len(options) <= MAX_OPTIONS:
         raise TableError(f"the question has {len(options)} options; expected 2 to {MAX_OPTIONS}")
     seen: dict[str, str] = {}
-    for letter, option in zip(ascii_uppercase, options, strict=False):
+    for letter, option in zip(ascii_uppercase[: len(options)], options, strict=True):
         if not option.strip():
             raise TableError(f"option {letter} is blank")
         first = seen.setdefault(_exact(option), letter)
