@@ -171,8 +171,16 @@ def test_a_saved_folder_gives_the_same_answer(chat, tmp_path):
     assert (loaded.chat.device, loaded.chat.dtype) == ("cpu", "float32")
     own = Answerer(chat, view_size=SIZE).answer(panorama(64), "Where?", max_new_tokens=3, strategy="erp")
     answer = loaded.answer(panorama(64), "Where?", max_new_tokens=3, strategy="erp")
-    assert (answer.text, answer.image_tokens) == (own.text, own.image_tokens)
+    for saved, read in ((chat.model.state_dict(), loaded.chat.model.state_dict()), buffers(chat, loaded.chat)):
+        assert saved.keys() == read.keys()
+        assert [name for name in saved if not torch.equal(saved[name], read[name])] == []
+    assert (answer.prompt_tokens, answer.image_tokens) == (own.prompt_tokens, own.image_tokens)
+    assert answer.text == own.text
     assert len(loaded.fingerprint()) == 64
+
+
+def buffers(*chats):
+    return [dict(chat.model.named_buffers()) for chat in chats]
 
 
 def image_part(colour="red"):

@@ -1,6 +1,7 @@
 """Tiny vision-language models with random weights: real model and processor classes, tokenizers made here."""
 
 import importlib.util
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,8 +77,12 @@ def vision_config(**more):
     }
 
 
-def tokenizer(named, *, bos=False, padding="right", old_class=None):
-    """A byte-level tokenizer with special tokens; `named` ones are its attributes."""
+def tokenizer(named, *, bos=False, padding="right", old_class=None, new_class=None):
+    """A byte-level tokenizer with special tokens; `named` ones are its attributes.
+
+    `new_class` is for a family whose saved folders transformers 5 reads with a class that splits texts its own way,
+    whatever tokenizer.json says: made so from the start, texts have the same ids before and after.
+    """
     core = Tokenizer(models.BPE())
     core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     special = ["<pad>", "<bos>", "<eos>", "<|im_start|>", "<|im_end|>", *named.values()]
@@ -94,9 +99,15 @@ def tokenizer(named, *, bos=False, padding="right", old_class=None):
         core.post_processor = processors.TemplateProcessing(
             single="<bos> $A", pair="<bos> $A $B", special_tokens=[("<bos>", core.token_to_id("<bos>"))]
         )
-    kind = getattr(transformers, old_class) if old_class and OLD else transformers.PreTrainedTokenizerFast
+    kind, parts = transformers.PreTrainedTokenizerFast, {"tokenizer_object": core}
+    if OLD and old_class:
+        kind = getattr(transformers, old_class)
+    elif not OLD and new_class:
+        model = json.loads(core.to_str())["model"]
+        kind = getattr(transformers, new_class)
+        parts = {"vocab": model["vocab"], "merges": [tuple(pair) for pair in model["merges"]]}
     return kind(
-        tokenizer_object=core,
+        **parts,
         pad_token="<pad>",
         bos_token="<bos>",
         eos_token="<eos>",

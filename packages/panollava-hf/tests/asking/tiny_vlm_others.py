@@ -29,7 +29,9 @@ def _ids(tok, named):
 
 
 def _qwen3(kind, **text):
-    tok = tokenizer(_QWEN, old_class="Qwen2TokenizerFast")
+    tok = tokenizer(
+        _QWEN, old_class="Qwen2TokenizerFast", new_class="Qwen3_5Tokenizer" if kind.startswith("Qwen3_5") else None
+    )
     processor = transformers.Qwen3VLProcessor(
         image_processor=images("Qwen2VLImageProcessor")(
             size={"shortest_edge": 32 * 32, "longest_edge": 32 * 32 * 64}, patch_size=16
