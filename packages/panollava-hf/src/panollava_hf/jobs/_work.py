@@ -1,0 +1,50 @@
+"""The unit of work of both engines: some rows of a source, whose results are one file that appears whole."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows `start` to `stop` (exclusive) of a source.
+
+    Attributes:
+        index: Its place among the parts.
+        start: First row.
+        stop: Row after its last one.
+    """
+
+    index: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class PartReport:
+    """What came of a part.
+
+    Attributes:
+        part: The part.
+        done: Rows with a result, counting those of an earlier run.
+        computed: Rows that this run computed.
+        failed: Number of rows that failed, by kind of error.
+    """
+
+    part: Part
+    done: int
+    computed: int
+    failed: Counter[str] = field(default_factory=Counter)
+
+
+class Work(Protocol):
+    """A job, its source and its sink together; it pickles, and any process can do any part of it."""
+
+    def do(self, part: Part) -> PartReport:
+        """Compute a part and write its file, whole; rows that an earlier run wrote are copied."""
+        ...
+
+    def path_of(self, part: Part) -> Path:
+        """The file of a part."""
+        ...
