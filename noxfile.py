@@ -21,7 +21,10 @@ nox.options.sessions = ["tests", "lint", "types"]
 
 ROOT = Path(__file__).parent
 PACKAGES = ["geometry", "losses", "core", "hf"]
-EXTRAS = {"geometry": "[cli,opencv]", "hf": "[endpoint,eval,train]"}  # extras that a package's tests need
+EXTRAS = {
+    "geometry": "[cli,opencv]",
+    "hf": "[endpoint,eval,jobs,ray,search,train]",
+}  # extras that a package's tests need
 #: A torch without CUDA, if the index has one under this version; otherwise set TORCH=torch and an index of CPU wheels.
 CPU_TORCH = os.environ.get("TORCH", "torch==2.13.0")
 TOOLS = ["import-linter>=2.1", "mypy>=1.15", "onnx>=1.17", "psutil>=6.0", "pyyaml>=6.0", "sybil>=9.0"]
