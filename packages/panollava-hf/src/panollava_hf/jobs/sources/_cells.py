@@ -114,7 +114,7 @@ def broken_row(identity: str, problem: str, columns: Columns | None = None, path
 
 
 def row_of(
-    identity: str, place: str, cells: Mapping[str, Any], columns: Columns, images: ImageFolder
+    identity: str, place: str, cells: Mapping[str, Any], columns: Columns, images: ImageFolder, path: str | None = None
 ) -> dict[str, Any]:
     """A row of a job.
 
@@ -124,6 +124,7 @@ def row_of(
         cells: Its cells, by column.
         columns: The columns of the table.
         images: Finds the images that the table names.
+        path: The name of an image that is stored in the table.
     """
     image = cells.get(columns.image)
     if image is None or (isinstance(image, str) and not image.strip()):
@@ -131,7 +132,6 @@ def row_of(
     if isinstance(image, Nested) or not isinstance(image, str | bytes):
         return broken_row(identity, f"{place}: the image is not a path, a URL or a file", columns)
     fields = {target: cells.get(name) for name, target in columns.fields.items()}
-    path = cells.get("\0path")
     if isinstance(image, str):
         if _is_header(cells):
             return broken_row(identity, f"{place}: {REPEATED_HEADER}", columns)

@@ -13,8 +13,10 @@ from panollava_hf._errors import TableError, UsageError, boundary, reason
 from panollava_hf._shown import listed, shortened
 from panollava_hf.jobs._source import Source
 from panollava_hf.jobs.sources._cells import check_roles
-from panollava_hf.jobs.sources._folder import FolderSource, list_images
+from panollava_hf.jobs.sources._folder import FolderSource, list_images, natural
+from panollava_hf.jobs.sources._hub import HubSource
 from panollava_hf.jobs.sources._names import text_of
+from panollava_hf.jobs.sources._parquet import ParquetSource
 from panollava_hf.jobs.sources._single import SingleSource
 from panollava_hf.jobs.sources._text import TextSource
 
@@ -96,6 +98,8 @@ def _file(path: Path, given: Mapping[str, str], limit: int | None) -> Source:
     suffix = path.suffix.lower()
     if suffix in _TEXT_KINDS:
         return TextSource(path, _TEXT_KINDS[suffix], given, limit)
+    if suffix == ".parquet":
+        return ParquetSource([path], given, limit, text_of(str(path)))
     if suffix in _LIST_SUFFIXES:
         return TextSource(path, "list", {}, limit)
     if suffix in IMAGE_SUFFIXES:
@@ -110,7 +114,10 @@ def _folder(path: Path, split: str, given: Mapping[str, str], limit: int | None)
     listing = list_images(path)
     if listing.images:
         return FolderSource(path, listing, limit)
-    tables = sorted(name for name in os.listdir(path) if Path(name).suffix.lower() in _TEXT_KINDS)
+    stored = _parquet_in(path, split)
+    if stored:
+        return ParquetSource(stored, given, limit, text_of(str(path)))
+    tables = sorted(name for name in os.listdir(path) if Path(name).suffix.lower() in (*_TEXT_KINDS, ".parquet"))
     hint = f"; its tables are {listed(tables, 20)}: name one of them, or choose another split" if tables else ""
     notes = "".join(f"; {note}" for note in listing.notes()) if not tables else ""
     raise TableError(
@@ -125,8 +132,24 @@ def _table_in(folder: Path, split: str) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
+def _parquet_in(folder: Path, split: str) -> list[Path]:
+    """The Parquet files of a folder: those of a split, as the Hub names them, or all, as a job writes them."""
+    for inner in (folder, folder / "data"):
+        names = [name for name in os.listdir(inner) if name.endswith(".parquet")] if inner.is_dir() else []
+        visible = sorted((name for name in names if not name.startswith(".")), key=natural)
+        chosen = [name for name in visible if name.startswith(f"{split}-")]
+        if not chosen and not any(re.search(r"-\d+-of-\d+\.parquet$", name) for name in visible):
+            chosen = [name for name in visible if re.search(r"\d+\.parquet$", name)]
+        if chosen:
+            return [inner / name for name in chosen]
+    return []
+
+
 def _absent(text: str, split: str, given: Mapping[str, str], limit: int | None) -> Source:
     """A source that is not a file or folder of this machine."""
+    is_file = Path(text).suffix.lower() in {*_TEXT_KINDS, *_LIST_SUFFIXES, *IMAGE_SUFFIXES, ".parquet", ".tar"}
+    if _DATASET.fullmatch(text) and not is_file and not os.path.lexists(text.partition("/")[0]):
+        return HubSource(text, split, given, limit)
     raise TableError(f"{text_of(text)}: no such file or folder{near(text)}; {_EXPECTED}")
 
 
