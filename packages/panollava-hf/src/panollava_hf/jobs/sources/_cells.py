@@ -19,7 +19,7 @@ IMAGE_COLUMNS = (
     *("panorama_file", "filepath", "file_path", "uri", "pano"),
 )
 #: Keys of a row that no column of a table can set. `error` is what an earlier job wrote.
-_OWN = ("id", "path", "image", "bytes", "error")
+OWN_KEYS = ("id", "path", "image", "bytes", "error")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,11 @@ def choose_columns(names: Sequence[str], given: Mapping[str, str], source: str) 
     fields: dict[str, str] = {}
     for name in names:
         target = targets.get(name, name)
-        if name not in (image, identity) and target not in _OWN and (name in targets or target not in targets.values()):
+        if (
+            name not in (image, identity)
+            and target not in OWN_KEYS
+            and (name in targets or target not in targets.values())
+        ):
             fields.setdefault(name, target)
     return Columns(image, identity, fields)
 

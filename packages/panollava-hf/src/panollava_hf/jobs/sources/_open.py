@@ -7,7 +7,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from panollava_geometry.addresses import IMAGE_SUFFIXES, is_address, source_name
+from panollava_geometry.addresses import IMAGE_SUFFIXES, is_address, is_hidden, source_name
 
 from panollava_hf._errors import TableError, UsageError, boundary, reason
 from panollava_hf._shown import listed, shortened
@@ -17,12 +17,16 @@ from panollava_hf.jobs.sources._folder import FolderSource, list_images, natural
 from panollava_hf.jobs.sources._hub import HubSource
 from panollava_hf.jobs.sources._names import text_of
 from panollava_hf.jobs.sources._parquet import ParquetSource
+from panollava_hf.jobs.sources._patterns import paths_of
+from panollava_hf.jobs.sources._shards import ShardSource
 from panollava_hf.jobs.sources._single import SingleSource
 from panollava_hf.jobs.sources._text import TextSource
 
 #: What each kind of file is.
 _TEXT_KINDS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
 _LIST_SUFFIXES = (".txt", ".lst")
+_SHARD_SUFFIXES = (".tar", ".tgz", ".tbz2", ".txz", ".tzst")  # compressed ones are refused with advice
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar")
 _EXPECTED = (
     "expected a folder of images, a table (.csv, .tsv, .jsonl, .json, .parquet), a list of paths (.txt, .lst), "
     "WebDataset shards (.tar), an image, a URL, or a dataset of the Hub (owner/name)"
@@ -100,11 +104,16 @@ def _file(path: Path, given: Mapping[str, str], limit: int | None) -> Source:
         return TextSource(path, _TEXT_KINDS[suffix], given, limit)
     if suffix == ".parquet":
         return ParquetSource([path], given, limit, text_of(str(path)))
+    if suffix in _SHARD_SUFFIXES:
+        return ShardSource([path], given, limit, text_of(str(path)))
     if suffix in _LIST_SUFFIXES:
         return TextSource(path, "list", {}, limit)
     if suffix in IMAGE_SUFFIXES:
         return SingleSource(str(path))
-    raise TableError(f"{text_of(str(path))}: unknown kind of file {suffix!r}; {_EXPECTED}")
+    if suffix in _COMPRESSED:
+        raise TableError(f"{text_of(str(path))} is compressed; decompress it, and name the file or folder that results")
+    kind = f"unknown kind of file {suffix!r}" if suffix else "a file without a suffix"
+    raise TableError(f"{text_of(str(path))}: {kind}; {_EXPECTED}")
 
 
 def _folder(path: Path, split: str, given: Mapping[str, str], limit: int | None) -> Source:
@@ -117,6 +126,9 @@ def _folder(path: Path, split: str, given: Mapping[str, str], limit: int | None)
     stored = _parquet_in(path, split)
     if stored:
         return ParquetSource(stored, given, limit, text_of(str(path)))
+    shards = sorted((name for name in os.listdir(path) if _is_shard(name)), key=natural)
+    if shards:
+        return ShardSource([path / name for name in shards], given, limit, text_of(str(path)))
     tables = sorted(name for name in os.listdir(path) if Path(name).suffix.lower() in (*_TEXT_KINDS, ".parquet"))
     hint = f"; its tables are {listed(tables, 20)}: name one of them, or choose another split" if tables else ""
     notes = "".join(f"; {note}" for note in listing.notes()) if not tables else ""
@@ -130,6 +142,10 @@ def _table_in(folder: Path, split: str) -> Path | None:
     names = [f"{split}{suffix}" for suffix in (".csv", ".tsv", ".jsonl", ".json", ".parquet")]
     names += [f"{inner}metadata{suffix}" for inner in ("", f"{split}/") for suffix in (".csv", ".jsonl", ".parquet")]
     return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _is_shard(name: str) -> bool:
+    return name.lower().endswith(".tar") and not is_hidden(name)
 
 
 def _parquet_in(folder: Path, split: str) -> list[Path]:
@@ -147,6 +163,14 @@ def _parquet_in(folder: Path, split: str) -> list[Path]:
 
 def _absent(text: str, split: str, given: Mapping[str, str], limit: int | None) -> Source:
     """A source that is not a file or folder of this machine."""
+    shards = paths_of(text)
+    if shards:
+        suffixes = {path.suffix.lower() for path in shards}
+        if suffixes == {".parquet"}:
+            return ParquetSource(shards, given, limit, text_of(text))
+        if suffixes <= set(_SHARD_SUFFIXES):
+            return ShardSource(shards, given, limit, text_of(text))
+        raise TableError(f"{text_of(text)}: a pattern can name .tar or .parquet files; for images, name their folder")
     is_file = Path(text).suffix.lower() in {*_TEXT_KINDS, *_LIST_SUFFIXES, *IMAGE_SUFFIXES, ".parquet", ".tar"}
     if _DATASET.fullmatch(text) and not is_file and not os.path.lexists(text.partition("/")[0]):
         return HubSource(text, split, given, limit)
