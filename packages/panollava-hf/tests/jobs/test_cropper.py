@@ -17,8 +17,8 @@ from PIL import Image
 HOSTILE = [
     "../../etc/passwd", "/etc/passwd", "..", ".", "", "a/../../b.jpg", "..\\..\\b.jpg", "C:\\pano.jpg", "CON.jpg",
     "nul", "lpt1.png", "a/con/b.jpg", "trailing. ", "a\nb.jpg", "\x1b[31m.jpg", "x" * 400 + ".jpg", "é" * 200 + ".jpg",
-    "a:b.jpg", "https://h/pano.jpg?token=secret", "plan.json", "footprint.jpg.png", "view_00.png/b.jpg", ".hidden", "...",
-    "caf\udce9.jpg",
+    "a:b.jpg", "https://h/pano.jpg?token=secret", "plan.json", "footprint.jpg.png", "view_00.png/b.jpg", ".hidden",
+    "...", "caf\udce9.jpg",
 ]  # fmt: skip
 
 
