@@ -2,15 +2,20 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
-from panollava_hf._errors import ModelError, one_line
+from panollava_hf._errors import ModelError, UsageError, one_line
+from panollava_hf._shown import shown
 from panollava_hf.jobs._job import Item, Job
 
 #: The default model: 22 million parameters, Apache 2.0. Its vectors mean something without training.
 DEFAULT_EMBEDDER = "facebook/dinov2-small"
 
-Pooling = Literal["mean", "max", "first"]
+#: Floating-point types of models.
+DTYPES = ("float32", "bfloat16", "float16")
+
+Pooling = Literal["mean", "max", "first", "cls", "pooler"]
 
 
 class PanoramaEmbedder(Job):
@@ -22,8 +27,11 @@ class PanoramaEmbedder(Job):
         model: Hub id or folder of a vision tower of transformers, of a PanoLLaVA checkpoint or of an embedding export,
             or "embedded". Default: `facebook/dinov2-small`. The environment is not read: vectors can only be compared
             with vectors of the same model.
-        pooling: How tokens become a vector, as in `PanoLLaVaForFeatureExtraction`; default: the model's.
-        strategy: How a panorama is cut, as in `plan_views`. Like the next four, the default is the model's.
+        pooling: How tokens become a vector, as in `PanoLLaVaForFeatureExtraction.from_tower`; default: the model's.
+        pooled_views: Views that the panorama's vector is made of: "tiles", without the global view, or "all"; default:
+            the model's.
+        strategy: How a panorama is cut, as in `plan_views`. Like the next four, the default is the model's. A
+            checkpoint with a connector takes none of them: it was trained with its views.
         num_views: Tiles of the ring.
         fov_deg: Field of view of a tile in degrees.
         overlap_ratio: Overlap of neighbouring tiles, in [0, 1).
@@ -37,7 +45,7 @@ class PanoramaEmbedder(Job):
         whole_sphere: The images show the whole sphere although they are not 2:1.
 
     Raises:
-        ValueError: A setting has an impossible value.
+        UsageError: An argument has an impossible value.
 
     Example:
         >>> import numpy as np
@@ -54,6 +62,7 @@ class PanoramaEmbedder(Job):
         model: str | None = None,
         *,
         pooling: Pooling | None = None,
+        pooled_views: Literal["all", "tiles"] | None = None,
         strategy: str | None = None,
         num_views: int | None = None,
         fov_deg: float | None = None,
@@ -68,11 +77,23 @@ class PanoramaEmbedder(Job):
         whole_sphere: bool = False,
     ) -> None:
         super().__init__()
+        if dtype is not None and dtype not in DTYPES:
+            raise UsageError(f"dtype {shown(dtype)}: expected {', '.join(DTYPES)}")
+        if batch_size < 1:
+            raise UsageError(f"batch_size {batch_size}: expected a number of 1 or more")
+        if model is not None and not str(model).strip():
+            raise ModelError("the name of the model is empty; name one, or leave it out for the default")
         self.name = DEFAULT_EMBEDDER if model is None else str(model)
-        self.pooling = pooling
-        crop = {"crop_strategy": strategy, "num_views": num_views, "fov_deg": fov_deg, "overlap_ratio": overlap_ratio}
-        crop["image_size"] = view_size
-        self.crop = {name: value for name, value in crop.items() if value is not None}
+        options = {
+            "pooling": pooling,
+            "pooled_views": pooled_views,
+            "crop_strategy": strategy,
+            "num_views": num_views,
+            "fov_deg": fov_deg,
+            "overlap_ratio": overlap_ratio,
+            "view_size": view_size,
+        }
+        self.options = {name: value for name, value in options.items() if value is not None}
         self.device, self.dtype, self.batch_size = device, dtype, batch_size
         reading = {"hfov_deg": hfov_deg, "partial": partial, "eye": eye, "whole_sphere": whole_sphere}
         self.reading = {name: value for name, value in reading.items() if value}
@@ -83,9 +104,8 @@ class PanoramaEmbedder(Job):
             "job": "embed",
             "model": self.name,
             "weights": _fingerprint(self.name),
-            "pooling": self.pooling,
-            "crop": dict(self.crop),
-            "reading": dict(self.reading),
+            **self.options,
+            **self.reading,
             "dtype": self.dtype,
         }
 
@@ -95,7 +115,7 @@ class PanoramaEmbedder(Job):
         Raises:
             ModelError: There is no such model, or it has no vision tower.
         """
-        return Embedder(self.name, pooling=self.pooling, device=self.device, dtype=self.dtype, **self.crop)
+        return Embedder(self.name, self.options, self.device, self.dtype)
 
     def read(self, item: Item) -> Any:
         """The views `[V, 3, h, w]` uint8 of a panorama, decoded no finer than they need, and its width and height."""
@@ -103,14 +123,21 @@ class PanoramaEmbedder(Job):
 
     def compute(self, items: Sequence[Item], inputs: Sequence[Any]) -> list[Mapping[str, Any] | Exception]:
         """One forward pass for all panoramas."""
+        import numpy as np
+
         vectors, views = self.model.embed([cut for cut, _ in inputs])
         rows: list[Mapping[str, Any] | Exception] = []
         for vector, of_views, (_, (width, height)) in zip(vectors, views, inputs, strict=True):
-            shown = [
+            listed = [
                 {"yaw_deg": yaw, "pitch_deg": pitch, "vector": of_views[index]}
                 for index, (yaw, pitch) in self.model.directions.items()
             ]
-            rows.append({"width": width, "height": height, "vector": vector, "views": shown})
+            if not (np.isfinite(vector).all() and np.isfinite(of_views).all()):
+                rows.append(
+                    ModelError("the model returned a vector that is not finite; use another dtype, such as float32")
+                )
+                continue
+            rows.append({"width": width, "height": height, "vector": vector, "views": listed})
         return rows
 
     def schema(self) -> Any:
@@ -135,19 +162,23 @@ class PanoramaEmbedder(Job):
 class Embedder:
     """A model that was loaded, with the views it takes."""
 
-    def __init__(self, name: str, *, pooling: Any, device: Any, dtype: Any, **crop: Any) -> None:
+    def __init__(self, name: str, options: Mapping[str, Any], device: str | None, dtype: str | None) -> None:
         import torch
 
-        found = torch.accelerator.current_accelerator(check_available=True)
-        self.device = torch.device(device or found or "cpu")
-        model, self.processor = _load(name, pooling, dtype, crop)
-        self.model = model.to(self.device).eval()
+        from panollava_hf._loading import load_embedder
+        from panollava_hf.asking._default_model import EMBEDDED, default_checkpoint
+
+        source = default_checkpoint() if name == EMBEDDED else name
+        kind = None if dtype is None else getattr(torch, dtype)
+        self.device = torch.device(device or torch.accelerator.current_accelerator(check_available=True) or "cpu")
+        self.model, self.processor = load_embedder(source, settings=options, dtype=kind, device=self.device)
         self.plan = self.processor.view_plan()
         self.size = (self.processor.size["height"], self.processor.size["width"])
         self.max_width = self.plan.required_width(self.size)
-        self.width = int(getattr(model.config, "projection_dim", None) or model.config.latent_dimension)
+        self.width = int(self.model.config.projection_dim)
+        places = {place: direction(view) for place, view in enumerate(self.plan)}
         #: Yaw and pitch of the views that have a direction, by their place in the plan.
-        self.directions = {i: found for i, view in enumerate(self.plan) if (found := direction(view)) is not None}
+        self.directions = {place: found for place, found in places.items() if found is not None}
 
     def read(self, source: Any, reading: Mapping[str, Any]) -> tuple[Any, tuple[int, int]]:
         """Views as the image processor cuts them, without its normalisation."""
@@ -165,7 +196,8 @@ class Embedder:
             pixels = self.processor.normalise(torch.stack(list(views)).to(self.device))
             output = self.model(pixel_values=pixels.to(self.model.dtype))
             vectors, of_views = output.pooler_output, output.view_embeds
-            return tuple(torch.nn.functional.normalize(t.float(), dim=-1).cpu().numpy() for t in (vectors, of_views))
+            normalised = [torch.nn.functional.normalize(found.float(), dim=-1) for found in (vectors, of_views)]
+            return normalised[0].cpu().numpy(), normalised[1].cpu().numpy()
 
 
 def direction(view: Any) -> tuple[float, float] | None:
@@ -200,30 +232,11 @@ def _too_large(batch: int, error: BaseException) -> ModelError:
     )
 
 
-def _load(name: str, pooling: Any, dtype: Any, crop: Mapping[str, Any]) -> tuple[Any, Any]:
-    from panollava_hf import default_checkpoint
-    from panollava_hf._loading import load_model, load_processor
-    from panollava_hf.modeling_panollava_vision import PanoLLaVaForFeatureExtraction
-
-    source = default_checkpoint() if name == "embedded" else name
-    model = load_model(PanoLLaVaForFeatureExtraction, source, dtype=dtype)
-    processor = load_processor(source, needs_text=False)
-    model.forward = _with_views(model.forward)
-    return model, getattr(processor, "image_processor", processor)
-
-
-def _with_views(forward: Any) -> Any:
-    def call(**inputs: Any) -> Any:
-        output = forward(**inputs)
-        output.view_embeds = output.last_hidden_state.mean(2)
-        return output
-
-    return call
-
-
 def _fingerprint(name: str) -> str | None:
-    from types import SimpleNamespace
-
+    """A digest of the files of a folder, or the commit of a Hub model."""
+    from panollava_hf.asking._default_model import EMBEDDED
     from panollava_hf.asking.models._fingerprint import fingerprint
+    from panollava_hf.outside._hub_source import find_source
 
-    return fingerprint(name, SimpleNamespace(_commit_hash=None))
+    folder = None if name == EMBEDDED else find_source(name, "config")
+    return fingerprint(name, None) if folder is None or folder == Path(name) else folder.name
