@@ -129,10 +129,10 @@ def _probed_grid(config_json: str, height: int, width: int) -> Grid:
     return feature_grid(tower, output, (height, width))
 
 
-def run_tower(tower: Any, pixel_values: torch.Tensor, **options: Any) -> ModelOutput:
-    """Run the tower, without timm's pooling."""
+def run_tower(tower: Any, pixel_values: torch.Tensor, *, pool: bool = False, **options: Any) -> ModelOutput:
+    """Run the tower, with timm's pooling only if it is requested."""
     if getattr(tower.config, "model_type", None) == "timm_wrapper":
-        options["do_pooling"] = False
+        options["do_pooling"] = pool
     return tower(pixel_values, return_dict=True, **options)
 
 

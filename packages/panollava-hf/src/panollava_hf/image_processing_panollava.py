@@ -14,6 +14,7 @@ from transformers.image_processing_utils import BaseImageProcessor
 from transformers.processing_utils import ImagesKwargs
 
 from panollava_hf._shown import shown
+from panollava_hf._tower_pixels import tower_pixels
 from panollava_hf.outside._bounds import as_size, require_flag, require_number, require_plan, require_total
 
 __all__ = ["PanoLLaVaImageProcessor"]
@@ -146,6 +147,32 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
             overlap_ratio=config.overlap_ratio,
             token_grid=config.token_grid(),
         )
+
+    @classmethod
+    def from_tower(
+        cls, name: str | Path, *, size: int | Sequence[int] | None = None, hub: Any = None, **settings: Any
+    ) -> "PanoLLaVaImageProcessor":
+        """The image processor for a pretrained vision tower: its mean, standard deviation and usual size.
+
+        Args:
+            name: Vision tower, a folder or Hub id.
+            size: Height and width of a view in pixels; default: what the tower's own image processor makes.
+            hub: `revision`, `token`, `cache_dir` and others for a Hub id, by name.
+            settings: Settings of the constructor (`crop_strategy`, `num_views`, `fov_deg`, `overlap_ratio`, …).
+
+        Raises:
+            ModelError: The tower cannot be found, or does not give mean and standard deviation.
+            ValueError: A setting has an impossible value, or the tower has no usual size.
+
+        Example:
+            >>> PanoLLaVaImageProcessor.from_tower("facebook/dinov2-small").size  # doctest: +SKIP
+            {'height': 224, 'width': 224}
+        """
+        pixels = tower_pixels(str(name), **(hub or {}))
+        chosen = pixels.size if size is None else size
+        if chosen is None:
+            raise ValueError(f"the vision tower {shown(str(name))} does not give the size of its images; pass size")
+        return cls(size=chosen, image_mean=pixels.mean, image_std=pixels.std, **settings)
 
     def view_plan(self) -> ViewPlan:
         """The views a panorama is cut into, global view first."""

@@ -10,7 +10,8 @@ from transformers.processing_utils import MultiModalData, ProcessingKwargs
 from panollava_hf._chat_template import IMAGE_TOKEN, with_images
 from panollava_hf._compat import PROCESSOR_EXPANDS_PLACEHOLDERS
 from panollava_hf._marks import BREAK, TextTokenizer, control_tokens, escape_messages
-from panollava_hf._pretrained import load_tokenizer, tower_normalisation
+from panollava_hf._pretrained import load_tokenizer
+from panollava_hf._tower_pixels import tower_pixels
 from panollava_hf.configuration_panollava import PanoLLaVaConfig, StitchingMode
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor, flatten_images
 
@@ -76,8 +77,8 @@ class PanoLLaVaProcessor(ProcessorMixin):
         Raises:
             ValueError: The vision tower does not give its mean and standard deviation.
         """
-        mean, std = tower_normalisation(vision)
-        return cls.from_config(config, load_tokenizer(text), mean, std)
+        pixels = tower_pixels(vision)
+        return cls.from_config(config, load_tokenizer(text), pixels.mean, pixels.std)
 
     def prompt(self, question: str, answer: str | None = None) -> str:
         """A question about one panorama as the text that the language model reads.

@@ -181,17 +181,18 @@ def _base(folder: Path) -> str:
     return f", or merge it into {base[:SHOWN]} with merge_and_unload of peft and pass the folder that is saved"
 
 
-def check_tower(source: str | Path, part: str) -> None:
+def check_tower(source: str | Path, part: str, **where: Any) -> None:
     """Check quickly whether something is a model that can be joined; of a Hub id, only its config.json is read.
 
     Args:
         source: Folder or Hub id.
         part: `vision` or `text`, what it is to be.
+        where: Arguments of `find_source` for a Hub id.
 
     Raises:
         ModelError: There is no such folder or model, it is of the other kind, or its files are damaged or incomplete.
     """
-    folder = find_source(source, "config")
+    folder = find_source(source, "config", **where)
     if not (folder / "config.json").exists():
         raise ModelError(f"{source}: {without_config(folder)}; expected a {part} model of transformers")
     config = read_object(folder / "config.json")
