@@ -10,7 +10,7 @@ from typing import Any
 from panollava_hf._errors import TableError, boundary
 from panollava_hf.data._row_checks import ImageFolder
 from panollava_hf.jobs.sources._arrow_rows import ArrowRow, ArrowRows, needs
-from panollava_hf.jobs.sources._names import text_of
+from panollava_hf.jobs.sources._names import shown_name
 from panollava_hf.jobs.sources._walk import Walked
 
 #: Rows that are decoded at a time: without images, and with images.
@@ -40,11 +40,14 @@ class ParquetSource(Walked):
         self._paths = [Path(path).absolute() for path in paths]
         digest, counts, schema = hashlib.sha256(), [], None
         for path in self._paths:
-            with boundary(TableError, f"{text_of(str(path))} cannot be read as Parquet", _REMEDY), _open(path) as file:
+            with (
+                boundary(TableError, f"{shown_name(str(path))} cannot be read as Parquet", _REMEDY),
+                _open(path) as file,
+            ):
                 own, count = file.schema_arrow, file.metadata.num_rows
             schema = own if schema is None else schema
             if set(own.names) != set(schema.names):
-                raise TableError(f"{text_of(str(path))} has other columns than {text_of(self._paths[0].name)}")
+                raise TableError(f"{shown_name(str(path))} has other columns than {shown_name(self._paths[0].name)}")
             digest.update(_footer(path))
             counts.append(count)
         assert schema is not None
@@ -110,7 +113,7 @@ def _footer(path: Path) -> bytes:
 
 def _rows_in(path: Path, count: int, skip: int, columns: list[str], most: int) -> Iterator[ArrowRow]:
     """The rows of a file after the first `skip`; those of a damaged group of rows are texts that say so."""
-    name = text_of(str(path))
+    name = shown_name(str(path))
     with boundary(TableError, f"{name} cannot be read as Parquet", _REMEDY):
         file = _open(path)
     with file:

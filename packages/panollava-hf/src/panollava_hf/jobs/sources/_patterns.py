@@ -9,7 +9,7 @@ from pathlib import Path
 from panollava_hf._errors import TableError
 from panollava_hf._shown import listed
 from panollava_hf.jobs.sources._folder import natural
-from panollava_hf.jobs.sources._names import text_of
+from panollava_hf.jobs.sources._names import shown_name
 
 #: Most names that a pattern can have.
 _MAX_NAMES = 100_000
@@ -29,18 +29,18 @@ def paths_of(pattern: str) -> list[Path]:
     missing: list[str] = []
     for count, name in enumerate(expanded(pattern)):
         if count >= _MAX_NAMES:
-            raise TableError(f"{text_of(pattern)} names more than {_MAX_NAMES:,} files")
+            raise TableError(f"{shown_name(pattern)} names more than {_MAX_NAMES:,} files")
         if any(sign in name for sign in "*?["):
             matches = sorted(glob.glob(name), key=natural)
         else:
             matches = [name] if os.path.isfile(name) else []
-        missing.extend([] if matches else [text_of(name)])
+        missing.extend([] if matches else [shown_name(name)])
         found.extend(map(Path, matches))
     if missing:
         if not any(sign in pattern for sign in "{}"):
-            raise TableError(f"{text_of(pattern)}: no such files")
+            raise TableError(f"{shown_name(pattern)}: no such files")
         many = f"{len(missing)} of its names are" if len(missing) > 1 else "one of its names is"
-        raise TableError(f"{text_of(pattern)}: {many} not there: {listed(missing, 3)}")
+        raise TableError(f"{shown_name(pattern)}: {many} not there: {listed(missing, 3)}")
     return found
 
 

@@ -13,7 +13,7 @@ from panollava_hf._shown import listed, shown
 from panollava_hf.data._columns import COLUMNS, find_column
 from panollava_hf.data._json_rows import objects_in
 from panollava_hf.jobs.sources._cells import OWN_KEYS, broken_row
-from panollava_hf.jobs.sources._names import text_of
+from panollava_hf.jobs.sources._names import shown_name, text_of
 from panollava_hf.jobs.sources._tar import Member, Sample, samples_in
 from panollava_hf.jobs.sources._unique import Ids
 from panollava_hf.jobs.sources._walk import Walked
@@ -59,7 +59,7 @@ class ShardSource(Walked):
                 if number % _EVERY == 0:
                     self._places[-1].append(sample.place)
                 if sample.problem:
-                    broken.append(f"{text_of(path)}: {sample.problem}")
+                    broken.append(f"{shown_name(path)}: {sample.problem}")
                 good += not sample.problem
                 ids.add(self._id(shard, sample))
         self._count = ids.count
@@ -76,7 +76,7 @@ class ShardSource(Walked):
 
     def _ids_with_places(self) -> Iterator[tuple[str, str]]:
         for shard, sample in islice(self._walk(0, "ids"), self._count):
-            yield self._id(shard, sample), f"{text_of(self._paths[shard])} at byte {sample.place}"
+            yield self._id(shard, sample), f"{shown_name(self._paths[shard])} at byte {sample.place}"
 
     def _walk(self, start: int, part: str) -> Iterator[tuple[int, Sample]]:
         for shard, path in enumerate(self._paths):
@@ -84,7 +84,7 @@ class ShardSource(Walked):
             if after <= start or not self._places[shard]:
                 continue
             if os.stat(path).st_size != self._sizes[shard]:
-                raise TableError(f"{text_of(path)} was changed while the job ran; start the job again")
+                raise TableError(f"{shown_name(path)} was changed while the job ran; start the job again")
             skip = max(0, start - self._starts[shard])
             place = self._places[shard][skip // _EVERY]
             samples = samples_in(Path(path), place)
@@ -113,7 +113,7 @@ class ShardSource(Walked):
 
 def _row(identity: str, path: str, sample: Sample, given: Mapping[str, str]) -> dict[str, Any]:
     if sample.problem:
-        return broken_row(identity, f"{text_of(path)}: {sample.problem}")
+        return broken_row(identity, f"{shown_name(path)}: {sample.problem}")
     image = _image_of(sample.members, given.get("image"))
     if image is None:
         wanted = f"member with the suffix {shown(given['image'])}" if "image" in given else "image"
@@ -133,7 +133,7 @@ def _row(identity: str, path: str, sample: Sample, given: Mapping[str, str]) -> 
     except TableError as error:
         return broken_row(identity, str(error), path=where)
     except OSError as error:
-        return broken_row(identity, f"{text_of(path)} cannot be read: {error.strerror}", path=where)
+        return broken_row(identity, f"{shown_name(path)} cannot be read: {error.strerror}", path=where)
     return {"id": identity, "path": where, "image": data, **_renamed(fields, given)}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from panollava_hf._errors import TableError, boundary
-from panollava_hf.jobs.sources._names import text_of
+from panollava_hf.jobs.sources._names import shown_name, text_of
 
 #: Most bytes of a header with its extensions (long names), so that a damaged length is not read into memory.
 _MAX_HEADER = 2**20
@@ -111,7 +111,7 @@ def samples_in(path: Path, place: int = 0) -> Iterator[Sample]:
     Raises:
         TableError: The file cannot be opened.
     """
-    with boundary(TableError, f"{text_of(str(path))} cannot be opened", "check the path"):
+    with boundary(TableError, f"{shown_name(str(path))} cannot be opened", "check the path"):
         stream = path.open("rb")
     with stream:
         size = stream.seek(0, 2)
