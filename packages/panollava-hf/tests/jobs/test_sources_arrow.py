@@ -99,6 +99,11 @@ def test_files_of_one_table(tmp_path):
     write(tmp_path / "part-3.parquet", {"id": ["3a"], "url": ["x.jpg"]})
     with pytest.raises(TableError, match="has other columns than"):
         open_source(tmp_path)
+    job = tmp_path / "job"
+    job.mkdir()
+    for part in (1, 0):
+        write(job / f"part-{part:06d}-ab{part}f.parquet", {"id": [f"p{part}"], "path": ["x.jpg"]})
+    assert open_source(job).ids(0, 9) == ["p0", "p1"]
     hub = tmp_path / "snapshot/data"
     hub.mkdir(parents=True)
     for split, name in (("train", "a"), ("train", "b"), ("test", "c")):

@@ -54,7 +54,7 @@ def choose_columns(names: Sequence[str], given: Mapping[str, str], source: str) 
             wanted = given["image"] if "image" in given else ", ".join(IMAGE_COLUMNS[:6])
             raise TableError(
                 f"has the columns {column_names(names)}; expected one of {wanted} for the image (name another column "
-                "with --columns image=NAME)"
+                "with --column image=NAME)"
             )
         chosen = {role: find_column(names, column) for role, column in given.items()}
         missing = next((role for role, column in chosen.items() if column is None), None)

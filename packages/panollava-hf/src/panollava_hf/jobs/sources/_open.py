@@ -156,8 +156,10 @@ def _parquet_in(folder: Path, split: str) -> list[Path]:
         names = [name for name in os.listdir(inner) if name.endswith(".parquet")] if inner.is_dir() else []
         visible = sorted((name for name in names if not name.startswith(".")), key=natural)
         chosen = [name for name in visible if name.startswith(f"{split}-")]
+        if not chosen:
+            chosen = [name for name in visible if re.match(r"part-\d", name)]
         if not chosen and not any(re.search(r"-\d+-of-\d+\.parquet$", name) for name in visible):
-            chosen = [name for name in visible if re.search(r"\d+\.parquet$", name)]
+            chosen = [name for name in visible if re.search(r"\d\.parquet$", name)]
         if chosen:
             return [inner / name for name in chosen]
     return []

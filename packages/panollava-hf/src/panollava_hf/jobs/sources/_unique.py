@@ -9,7 +9,7 @@ import numpy as np
 from panollava_hf._errors import TableError
 from panollava_hf._shown import shown
 
-_REMEDY = "make the ids unique, or choose another column with --columns id=NAME"
+_REMEDY = "make the ids unique, or choose another column with --column id=NAME"
 
 
 class Ids:
