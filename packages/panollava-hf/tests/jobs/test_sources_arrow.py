@@ -88,6 +88,16 @@ def test_images_that_are_stored(tmp_path):
     assert source.rows(17, 19) == found[17:19]
 
 
+def test_a_column_of_images_is_enough(tmp_path):
+    images = [b"image %d" % i for i in range(50)]
+    source = open_source(write(tmp_path / "t.parquet", {"image": images}))
+    assert [row["image"] for row in source.rows(0, 99)] == images
+    assert [row["id"] for row in source.rows(0, 99)] == source.ids(0, 99)
+    assert len(set(source.ids(0, 99))) == 50
+    assert source.ids(7, 9) == source.ids(0, 99)[7:9]
+    assert source.rows(49, 50)[0]["image"] == images[49]
+
+
 def test_files_of_one_table(tmp_path):
     for index in (10, 2, 1):
         write(tmp_path / f"part-{index}.parquet", {"id": [f"{index}a", f"{index}b"], "path": ["x.jpg", "y.jpg"]})
@@ -199,3 +209,20 @@ def test_a_dataset_that_is_not_there(hub):
     (hub.parents[4] / "owner").mkdir()
     with pytest.raises(TableError, match="owner/rooms: no such file or folder"):  # a folder that is here comes first
         open_source("owner/rooms")
+
+
+def test_a_saved_dataset(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    stored = [{"bytes": b"one", "path": "1.jpg"}, {"bytes": b"two", "path": "2.jpg"}]
+    rows = datasets.Dataset.from_dict({"image": stored}, datasets.Features(image=datasets.Image()))
+    rows.save_to_disk(tmp_path / "one")
+    datasets.DatasetDict(train=rows).save_to_disk(tmp_path / "several")
+    for folder in ("one", "several"):
+        source = open_source(tmp_path / folder)
+        assert [(row["path"], row["image"]) for row in source.rows(0, 9)] == [("1.jpg", b"one"), ("2.jpg", b"two")]
+        assert len(pickle.dumps(source)) < 20_000
+    with pytest.raises(TableError, match="has no split 'test'"):
+        open_source(tmp_path / "several", split="test")
+    (tmp_path / "one/state.json").write_text("{")
+    with pytest.raises(TableError, match="cannot be read as a saved dataset"):
+        open_source(tmp_path / "one")

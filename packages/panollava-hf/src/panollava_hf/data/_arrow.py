@@ -118,7 +118,7 @@ def read_parquet(path: Path) -> ArrowRows:
             raise TableError(f"{path} has no rows")
         categories = any(types.is_dictionary(field.type) for field in schema)  # of pandas; `datasets` refuses them
         rows = datasets.Dataset(_decoded_table(path)) if categories else _load_quietly(datasets, path)
-        return ArrowRows(_undecoded(datasets, rows))
+        return ArrowRows(undecoded(datasets, rows))
 
 
 def read_hub(name: str, split: str) -> ArrowRows:
@@ -133,7 +133,7 @@ def read_hub(name: str, split: str) -> ArrowRows:
         # Versions before 4 would otherwise ask on stdin whether to run the repository's code.
         old = "trust_remote_code" in inspect.signature(datasets.load_dataset).parameters
         more = {"trust_remote_code": False} if old else {}
-        return ArrowRows(_undecoded(datasets, datasets.load_dataset(name, split=split, **more)))
+        return ArrowRows(undecoded(datasets, datasets.load_dataset(name, split=split, **more)))
 
 
 def _ask_hub(datasets: Any, name: str) -> None:
@@ -188,7 +188,7 @@ def _decoded_table(path: Path) -> Any:
     return table
 
 
-def _undecoded(datasets: Any, rows: Any) -> Any:
+def undecoded(datasets: Any, rows: Any) -> Any:
     """Images as the bytes of their files; they are decoded when they are needed."""
     for column, feature in rows.features.items():
         if isinstance(feature, datasets.Image):

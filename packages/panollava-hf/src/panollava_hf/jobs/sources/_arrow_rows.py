@@ -30,7 +30,7 @@ class ArrowRows:
     Attributes:
         columns: Its columns.
         read: Columns that are read for rows.
-        light: Columns that are read for ids.
+        light: Columns that are read for ids; there are none if the only column is one of stored images.
         notes: Lines for the user.
     """
 

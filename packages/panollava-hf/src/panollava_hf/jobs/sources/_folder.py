@@ -58,7 +58,7 @@ def list_images(folder: Path) -> Listing:
     """The images in a folder and its subfolders.
 
     Hidden files and folders are ignored. Links to files are images like others, wherever they lead; links to folders
-    are not followed, so that no image is there twice and no loop is walked.
+    are not followed: an image would be there twice, or the search would not end.
 
     Raises:
         TableError: The folder itself cannot be read.

@@ -14,7 +14,7 @@ from panollava_hf._shown import listed
 from panollava_hf.jobs._source import Source
 from panollava_hf.jobs.sources._cells import check_roles
 from panollava_hf.jobs.sources._folder import FolderSource, list_images, natural
-from panollava_hf.jobs.sources._hub import HubSource
+from panollava_hf.jobs.sources._hub import is_saved, open_hub, open_saved
 from panollava_hf.jobs.sources._names import shown_name, text_of
 from panollava_hf.jobs.sources._parquet import ParquetSource
 from panollava_hf.jobs.sources._patterns import paths_of
@@ -122,6 +122,8 @@ def _folder(path: Path, split: str, given: Mapping[str, str], limit: int | None)
     table = _table_in(path, split)
     if table is not None:
         return _file(table, given, limit)
+    if is_saved(path):
+        return open_saved(path, split, given, limit)
     listing = list_images(path)
     if listing.images:
         return FolderSource(path, listing, limit)
@@ -179,7 +181,7 @@ def _absent(text: str, split: str, given: Mapping[str, str], limit: int | None) 
         )
     is_file = Path(text).suffix.lower() in {*_TEXT_KINDS, *_LIST_SUFFIXES, *IMAGE_SUFFIXES, ".parquet", ".tar"}
     if _DATASET.fullmatch(text) and not is_file and not os.path.lexists(text.partition("/")[0]):
-        return HubSource(text, split, given, limit)
+        return open_hub(text, split, given, limit)
     raise TableError(f"{shown_name(text)}: no such file or folder{near(text)}; {_EXPECTED}")
 
 

@@ -81,7 +81,8 @@ class ParquetSource(Walked):
 
     def ids(self, start: int, stop: int) -> list[str]:
         """The ids of some rows."""
-        stretch = self._stretch(start, min(stop, self._count), "ids")
+        stop = min(stop, self._count)
+        stretch = self._stretch(start, stop, "ids") if self._table.light else [{}] * (stop - start)
         return [self._table.id(row, values) for row, values in enumerate(stretch, start)]
 
     def rows(self, start: int, stop: int) -> list[Mapping[str, Any]]:
