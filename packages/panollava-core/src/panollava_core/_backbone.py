@@ -39,7 +39,7 @@ class VisionOutput(BaseModelOutput):
     """
 
     # Declared again: in transformers 4.57 these are torch.FloatTensor, which a tensor in bfloat16 is not.
-    last_hidden_state: Tensor | None = None
+    last_hidden_state: Any = None
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
     cls_token: Tensor | None = None
