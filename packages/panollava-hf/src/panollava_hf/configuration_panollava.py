@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from typing import Any, Literal, get_args
+from typing import Any, Literal, SupportsIndex, get_args
 
 from panollava_core import (
     Interpolation,
@@ -17,6 +17,7 @@ from panollava_core import (
 from panollava_geometry import EquirectangularView, ViewPlan, plan_views
 from transformers import AutoConfig, PretrainedConfig
 
+from panollava_hf._pickling import by_name
 from panollava_hf._pooling import TOKEN_POOLING, TOWER_POOLING, Pooling
 from panollava_hf._pretrained import no_language_model, resolve
 from panollava_hf._shown import shown
@@ -242,6 +243,9 @@ class PanoLLaVaConfig(PretrainedConfig):
                 f"projection_dim must be {self.projection_dim}, as latent_dimension={self.latent_dimension} and "
                 f"pooling={self.pooling!r} give it, got {shown(width)}"
             )
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return by_name(super().__reduce_ex__(2))
 
     def _check(self) -> None:
         for name, (low, high) in COUNTS.items():
