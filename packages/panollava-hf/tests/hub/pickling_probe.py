@@ -5,7 +5,6 @@ Tasks: `sizes`, `datasets_cache`, `workers`, and `write FILE` and `read FILE` fo
 
 import copy
 import functools
-import importlib.util
 import json
 import multiprocessing
 import pickle
@@ -125,8 +124,10 @@ def workers(folder):
     process.start()
     report = {"spawned": queue.get(), "width": found[0].latent_dimension}
     process.join()
-    if importlib.util.find_spec("datasets") is not None:
+    try:
         report["loader"] = [loader(found[1], kind) for kind in ("fork", "spawn")]
+    except ImportError as error:
+        report["skipped"] = str(error)
     return report
 
 

@@ -36,7 +36,7 @@ def test_pickles_hold_the_name_of_the_class(task):
 
 
 def test_hashes_and_maps_are_the_same_in_every_process_and_after_calls(task, monkeypatch, tmp_path):
-    pytest.importorskip("datasets")
+    pytest.importorskip("datasets", exc_type=ImportError)
     found = []
     for seed in ("1", "2"):
         monkeypatch.setenv("PYTHONHASHSEED", seed)
@@ -62,7 +62,8 @@ def test_a_pickle_is_read_where_the_code_is_in_the_cache_and_nowhere_else(task, 
 def test_spawned_processes_and_data_loaders(task):
     report = task("workers")
     assert report["spawned"] == [0.0, report["width"]]
-    assert report.get("loader", [0.0, 0.0]) == [0.0, 0.0]
+    pytest.importorskip("datasets", exc_type=ImportError)
+    assert report["loader"] == [0.0, 0.0]
 
 
 def test_only_classes_of_exported_code_are_made(monkeypatch):
