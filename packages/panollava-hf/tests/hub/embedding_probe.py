@@ -8,6 +8,7 @@ import functools
 import importlib.util
 import json
 import os
+import shutil
 import sys
 import tempfile
 
@@ -140,7 +141,9 @@ class Embedder:
 def ray(folder, wanted):
     import ray as library
 
-    library.init(num_cpus=3, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20)
+    scratch = tempfile.mkdtemp()  # the usual folder is shared with every other cluster of this machine
+    memory = 200 * 2**20
+    library.init(num_cpus=3, include_dashboard=False, object_store_memory=memory, _temp_dir=scratch)
     try:
         library.data.DataContext.get_current().enable_progress_bars = False
         rows = library.data.from_items([{"id": i, "path": path} for i, path in enumerate(wanted["panoramas"])])
@@ -149,6 +152,7 @@ def ray(folder, wanted):
         found = sorted(rows.map_batches(Embedder, num_cpus=0.5, **options).take_all(), key=lambda row: row["id"])
     finally:
         library.shutdown()
+        shutil.rmtree(scratch, ignore_errors=True)
     assert os.getpid() not in {row["worker"] for row in found}
     return {
         "sentence-transformers in actors": difference([row["vector"] for row in found], wanted["files"]),

@@ -58,7 +58,7 @@ def test_files_and_weights_are_those_of_the_vision_side(source, exported):
     config = json.loads((exported / "config.json").read_text())
     model, _ = load_embedder(source)
     assert config["architectures"] == ["PanoLLaVaForFeatureExtraction"]
-    assert config["projection_dim"] == config["latent_dimension"] == model.config.projection_dim
+    assert config["projection_dim"] == model.config.projection_dim
     assert config["text_config"]["vocab_size"] == 1
     assert config["auto_map"] == {
         "AutoConfig": "configuration_panollava.PanoLLaVaConfig",
@@ -90,7 +90,7 @@ def test_card(source, exported):
     assert card.data.library_name == "sentence-transformers"
     assert card.data.pipeline_tag == "image-feature-extraction"
     assert {"custom_code", "panorama", "feature-extraction"} <= set(card.data.tags)
-    assert card.data.license == (None if source == default_checkpoint() else "apache-2.0")
+    assert card.data.license == ("mit" if source == default_checkpoint() else "apache-2.0")
     width = json.loads((exported / "config.json").read_text())["projection_dim"]
     assert f"| vector | {width} numbers" in card.text
     assert "Make the vectors of the index and of the queries in the same way" in card.text
@@ -202,7 +202,7 @@ def test_stated_licence(tmp_path, card, licence):
 def test_the_licence_of_the_embedded_checkpoint_and_a_note_without_one(tower, tmp_path, capsys):
     assert run(["export", str(tmp_path / "embedded"), "--for", "embedding"]) == 0
     assert stated_licence(tmp_path / "embedded") == "mit"
-    assert "licence" not in capsys.readouterr().err
+    assert "Note:" not in capsys.readouterr().err
     card = (tower / "README.md").read_text()
     (tower / "README.md").unlink()
     try:
