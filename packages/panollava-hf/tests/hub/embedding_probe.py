@@ -41,11 +41,13 @@ def decoded(paths):
     return [Image.open(path).convert("RGB") for path in paths]
 
 
-@functools.cache
-def loaded(folder):
+def load(folder):
     from transformers import AutoImageProcessor, AutoModel
 
     return AutoModel.from_pretrained(folder, **TRUST).eval(), AutoImageProcessor.from_pretrained(folder, **TRUST)
+
+
+loaded = functools.cache(load)
 
 
 def unit(model, processor, images):
@@ -128,7 +130,7 @@ class Embedder:
 
         require_absent()
         self.model, self.processor = SentenceTransformer(folder, **TRUST), processor
-        self.bare = loaded(folder)[0]
+        self.bare = load(folder)[0]  # a cached function cannot be pickled
 
     def __call__(self, batch):
         paths = list(batch["path"])
@@ -141,7 +143,8 @@ class Embedder:
 def ray(folder, wanted):
     import ray as library
 
-    scratch = tempfile.mkdtemp()  # the usual folder is shared with every other cluster of this machine
+    # The default folder is shared by all clusters of a machine, and that of a nox session is refused by Ray.
+    scratch = tempfile.mkdtemp(dir="/tmp" if os.path.isdir("/tmp") else None)
     memory = 200 * 2**20
     library.init(num_cpus=3, include_dashboard=False, object_store_memory=memory, _temp_dir=scratch)
     try:
