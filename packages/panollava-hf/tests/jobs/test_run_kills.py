@@ -23,7 +23,15 @@ def environment():
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]), "OMP_NUM_THREADS": "1"}
 
 
-@pytest.mark.parametrize(("output", "before"), [("out.jsonl", "new"), ("out.parquet", "grown"), ("out", "grown")])
+@pytest.mark.parametrize(
+    ("output", "before"),
+    [
+        ("out.jsonl", "grown"),
+        pytest.param("out.jsonl", "new", marks=pytest.mark.slow),
+        pytest.param("out.parquet", "grown", marks=pytest.mark.slow),
+        pytest.param("out", "grown", marks=pytest.mark.slow),
+    ],
+)
 def test_killed_before_each_operation(tmp_path, output, before):
     command = [sys.executable, str(HERE / "kill_everywhere.py"), str(tmp_path), output, before]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
@@ -66,7 +74,7 @@ def test_killed_at_random_moments(tmp_path, workers):
     generator = random.Random(7 + workers)
     for _ in range(3):
         process = script(tmp_path, names, workers)
-        wait_for(tmp_path / "log", min(95, len(computed(tmp_path / "log")) + generator.randrange(1, 30)))
+        wait_for(tmp_path / "log", min(95, len(computed(tmp_path / "log")) + generator.randrange(15, 40)))
         process.kill()
         process.communicate()
     summary = go(tmp_path, names)
