@@ -62,6 +62,9 @@ class Job(ABC):
     #: Rows per call where the engine is not told.
     batch_size: int = 16
 
+    #: GPUs of each worker on a Ray cluster, perhaps a fraction; None for one if the cluster has any.
+    gpus_per_worker: float | None = None
+
     def __init__(self) -> None:
         self._model: Any = None
         self._lock = threading.Lock()
