@@ -55,8 +55,6 @@ def share_out(
     """
     cpus, all_gpus = (sum(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU"))
     gpus = float(all_gpus >= 1) if gpus_per_worker is None else gpus_per_worker
-    if gpus > 0 and gpus_per_worker is None:
-        nodes = [node for node in nodes if node.get("GPU", 0) >= 1]
     wanted = workers or (max(1, int(all_gpus / gpus)) if gpus > 0 else max(1, int(cpus // _CPUS_PER_WORKER)))
     wanted = min(wanted, most or wanted)
     free = 1 if cpus >= 2 else cpus / 2
