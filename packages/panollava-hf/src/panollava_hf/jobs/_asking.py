@@ -8,7 +8,6 @@ import os
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
-from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +32,6 @@ _MAX_WIDTH = 16_384
 Memo = dict[Hashable, Any]
 #: Strategies whose questions share no calls.
 _ALONE = ("views", "erp")
-#: What answers the rows of one image.
-Task = Callable[[], "list[list[Any]] | Exception"]
 
 
 class AskingJob(Job):
@@ -210,27 +207,20 @@ class AskingJob(Job):
         items = items_of(renamed(batch, self._names))
         prepared = Prepared(items, [None] * len(items), [None] * len(items))
         answerer: Answerer = self.model
-        groups: dict[SharedImage, list[tuple[int, str]]] = {}
         for index, item in enumerate(items):
             try:
                 text = self.text(item, answerer)
             except TextError as error:
                 prepared.errors[index] = one_line(error)
-            else:
-                groups.setdefault(self._images.find(item.image), []).append((index, text))
-        for image, rows in groups.items():
-            reader = partial(self.read, items[rows[0][0]])
+                continue
+            image, reader = self._images.find(item.image), partial(self.read, item)
             if self._flow is not None:
-                asked = [text for _, text in rows]
-                future = self._flow.submit(self._task(answerer, image, reader, asked, self._flow.watch))
-                for place, (index, _) in enumerate(rows):
-                    prepared.inputs[index] = (future, place)
+                prepared.inputs[index] = self._flow.submit(self._task(answerer, image, reader, text, self._flow.watch))
                 continue
             panorama = image.read(reader)
-            for index, text in rows:
-                if isinstance(panorama, Exception):
-                    prepared.errors[index] = one_line(panorama)
-                prepared.inputs[index] = (image, panorama, text)
+            if isinstance(panorama, Exception):
+                prepared.errors[index] = one_line(panorama)
+            prepared.inputs[index] = (image, panorama, text)
         return prepared
 
     def compute(self, items: Sequence[Item], inputs: Sequence[Any]) -> list[Mapping[str, Any] | Exception]:
@@ -243,14 +233,10 @@ class AskingJob(Job):
         if self._flow is None:
             found = self._together(answerer, [(panorama, text) for _, panorama, text in inputs], {})
         else:
-            wait({future for future, _ in inputs}, return_when=FIRST_EXCEPTION)
-            for future, _ in inputs:
-                if future.done():
-                    future.result()  # raised at once, although other rows may be in work
-            found = []
-            for future, place in inputs:
-                outcome = future.result()
-                found.append([outcome] if isinstance(outcome, Exception) else outcome[place])
+            done, _ = wait(inputs, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()  # raises at once, although other rows are in work
+            found = [future.result() for future in inputs]
         return [self._result(item, outcomes) for item, outcomes in zip(items, found, strict=True)]
 
     def _result(self, item: Item, found: "list[Any]") -> Mapping[str, Any] | Exception:
@@ -274,39 +260,42 @@ class AskingJob(Job):
         return [[next(found) for _ in each] for each in begins]
 
     def _task(
-        self,
-        answerer: "Answerer",
-        image: SharedImage,
-        reader: "Callable[[], Panorama]",
-        texts: Sequence[str],
-        watch: Watch,
-    ) -> Task:
-        """What answers rows with one image at an endpoint: for each row its answers, or why the image has none.
+        self, answerer: "Answerer", image: SharedImage, reader: "Callable[[], Panorama]", text: str, watch: Watch
+    ) -> "Callable[[], list[Any]]":
+        """What answers a row at an endpoint: its answers, or their errors.
 
         While there is no connection, requests are sent again until there is one or the watch ends the job: that is no
         failure of the row.
         """
 
-        def answer() -> "list[list[Any]] | Exception":
+        def answer() -> list[Any]:
             panorama = image.read(reader)
             if isinstance(panorama, Exception):
-                return panorama
-            rows = [self.begin(answerer, panorama, text) for text in texts]
-            found: list[list[Any]] = [[None] * len(row) for row in rows]
-            waiting = [(number, place) for number, row in enumerate(rows) for place in range(len(row))]
+                return [panorama]
+            begins = self.begin(answerer, panorama, text)
+            found: list[Any] = [None] * len(begins)
+            waiting = list(range(len(begins)))
             while waiting:
                 before = watch.contacts
-                steps = [rows[number][place]() for number, place in waiting]
-                with nullcontext() if name in _ALONE else image.asking:
-                    outcomes = answerer.answers_of(steps, name, memo=image.memo)
+                outcomes = self._asked(answerer, image, [begins[place]() for place in waiting])
                 watch.add(outcomes, before)
-                for (number, place), outcome in zip(waiting, outcomes, strict=True):
-                    found[number][place] = outcome
-                waiting = [(number, place) for number, place in waiting if _is_unreachable(found[number][place])]
+                for place, outcome in zip(waiting, outcomes, strict=True):
+                    found[place] = outcome
+                waiting = [place for place in waiting if _is_unreachable(found[place])]
             return found
 
-        name = self.strategy(answerer)
         return answer
+
+    def _asked(self, answerer: "Answerer", image: SharedImage, steps: "list[Steps]") -> "list[Any]":
+        """Outcomes of strategies; the first question about an image makes the descriptions for all."""
+        name = self.strategy(answerer)
+        if name not in _ALONE and not image.described:
+            with image.asking:
+                if not image.described:
+                    found = answerer.answers_of(steps, name, memo=image.memo)
+                    image.described = not any(isinstance(one, ChatError) for one in found)
+                    return found
+        return answerer.answers_of(steps, name, memo=image.memo)
 
     def _whole_address(self) -> str | None:
         """The address with what is secret in it.
