@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from panollava_core._towers import (
     Grid,
     default_image_size,
+    has_cls_token,
     is_channels_last,
     num_prefix_tokens,
     run_tower,
@@ -22,6 +24,22 @@ from panollava_core._towers import (
     vision_config_of,
     vision_token_grid,
 )
+
+
+@dataclass
+class VisionOutput(BaseModelOutput):
+    """Output of `VisionBackbone.encode`.
+
+    Attributes:
+        last_hidden_state: the tokens of the grid, `[N, H'·W', D_vision]`.
+        hidden_states: one tensor per layer as the tower returns it, including prefix tokens, if requested.
+        attentions: one tensor per layer as the tower returns it, if requested.
+        cls_token: one vector per view, the tower's CLS token, `[N, D_vision]`, if requested and the tower has one.
+        pooler_output: one vector per view from the tower's own pooling, `[N, D]`, if requested and the tower has one.
+    """
+
+    cls_token: Tensor | None = None
+    pooler_output: Tensor | None = None
 
 
 class VisionBackbone(nn.Module):
@@ -156,16 +174,19 @@ class VisionBackbone(nn.Module):
         """
         return self.encode(pixel_values).last_hidden_state
 
-    def encode(self, pixel_values: Float[Tensor, "views 3 height width"], **options: Any) -> BaseModelOutput:
+    def encode(
+        self, pixel_values: Float[Tensor, "views 3 height width"], *, summaries: bool = False, **options: Any
+    ) -> VisionOutput:
         """Encode views and also return the tower's hidden states and attentions.
 
         Args:
             pixel_values: normalised pixels, as for `forward`.
+            summaries: whether to also return what summarises a whole view: `cls_token` and `pooler_output`.
             options: further arguments of the tower (`output_hidden_states`, `output_attentions`).
 
         Returns:
-            `last_hidden_state`: the tokens that `forward` returns. `hidden_states` and `attentions`: one tensor per
-            layer as the tower returns it, including prefix tokens, or None if not requested.
+            `last_hidden_state`: the tokens that `forward` returns. The others as in `VisionOutput`, None if they were
+            not requested or the tower does not have them.
 
         Raises:
             ValueError: the tower returned a different number of tokens than its config says.
@@ -173,14 +194,15 @@ class VisionBackbone(nn.Module):
         frozen = self.is_frozen and not pixel_values.requires_grad
         with torch.no_grad() if frozen else nullcontext():
             if self.view_chunk_size is None or pixel_values.shape[0] <= self.view_chunk_size:
-                output = self._encode(pixel_values, options)
+                output = self._encode(pixel_values, summaries, options)
             else:
-                output = _joined([self._encode(chunk, options) for chunk in pixel_values.split(self.view_chunk_size)])
+                chunks = pixel_values.split(self.view_chunk_size)
+                output = _joined([self._encode(chunk, summaries, options) for chunk in chunks])
         if hasattr(self, "norm"):
             output.last_hidden_state = self.norm(output.last_hidden_state)
         return output
 
-    def _encode(self, pixel_values: Tensor, requested: dict[str, Any]) -> BaseModelOutput:
+    def _encode(self, pixel_values: Tensor, summaries: bool, requested: dict[str, Any]) -> VisionOutput:
         size = (pixel_values.shape[-2], pixel_values.shape[-1])
         options: dict[str, Any] = {}
         if "interpolate_pos_encoding" in self._accepted and size != default_image_size(self.config):
@@ -188,13 +210,20 @@ class VisionBackbone(nn.Module):
         pixel_values = pixel_values.to(self.encoder.dtype)
         if self.config.model_type == "siglip2_vision_model":
             pixel_values, options = _naflex_inputs(pixel_values, self.config.patch_size)
-        output = run_tower(self.encoder, pixel_values, **options, **requested)
-        tokens = self._grid_tokens(output.last_hidden_state, size)
-        return BaseModelOutput(tokens, output.get("hidden_states"), output.get("attentions"))
+        output = run_tower(self.encoder, pixel_values, pool=summaries, **options, **requested)
+        prefix, tokens = self._split_tokens(output.last_hidden_state, size)
+        found = VisionOutput(tokens, output.get("hidden_states"), output.get("attentions"))
+        if summaries:
+            found.cls_token = prefix[:, 0] if prefix is not None and has_cls_token(self.encoder) else None
+            pooled = output.get("pooler_output")
+            found.pooler_output = None if pooled is None else pooled.flatten(1)  # ResNet's is [N, D, 1, 1]
+        return found
 
-    def _grid_tokens(self, tokens: Tensor, size: Grid) -> Tensor:
+    def _split_tokens(self, tokens: Tensor, size: Grid) -> tuple[Tensor | None, Tensor]:
+        """The tokens before the grid, None if there are none, and those of the grid."""
         if tokens.ndim == 4:
-            return tokens.flatten(1, 2) if is_channels_last(self.encoder) else tokens.flatten(2).transpose(1, 2)
+            grid = tokens.flatten(1, 2) if is_channels_last(self.encoder) else tokens.flatten(2).transpose(1, 2)
+            return None, grid
         rows, columns = self.token_grid(size)
         expected = num_prefix_tokens(self.config)
         prefix = tokens.shape[1] - rows * columns
@@ -203,7 +232,7 @@ class VisionBackbone(nn.Module):
                 f"{type(self.encoder).__name__} returned {tokens.shape[1]} tokens for {size[0]}x{size[1]} pixels, "
                 f"expected {expected or 0} + {rows}x{columns}; use an image size that the tower supports"
             )
-        return tokens[:, prefix:]
+        return tokens[:, :prefix] if prefix else None, tokens[:, prefix:]
 
 
 _HUB_ARGUMENTS = frozenset(
@@ -211,16 +240,25 @@ _HUB_ARGUMENTS = frozenset(
 )
 
 
-def _joined(chunks: list[BaseModelOutput]) -> BaseModelOutput:
+def _joined(chunks: list[VisionOutput]) -> VisionOutput:
     """Concatenate the outputs for several chunks of views."""
+
+    def joined(name: str) -> Tensor | None:
+        found = [getattr(chunk, name) for chunk in chunks]
+        return None if found[0] is None else torch.cat(found)
 
     def layers(name: str) -> tuple[Tensor, ...] | None:
         if getattr(chunks[0], name) is None:
             return None
         return tuple(torch.cat(layer) for layer in zip(*(getattr(chunk, name) for chunk in chunks), strict=True))
 
-    tokens = torch.cat([chunk.last_hidden_state for chunk in chunks])
-    return BaseModelOutput(tokens, layers("hidden_states"), layers("attentions"))
+    return VisionOutput(
+        joined("last_hidden_state"),
+        layers("hidden_states"),
+        layers("attentions"),
+        joined("cls_token"),
+        joined("pooler_output"),
+    )
 
 
 def _hidden_size(tower: Any) -> int:

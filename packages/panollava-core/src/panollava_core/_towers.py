@@ -121,6 +121,12 @@ def num_prefix_tokens(config: PretrainedConfig) -> int | None:
     return None if count is None else count + int(getattr(config, "num_register_tokens", 0) or 0)
 
 
+def has_cls_token(tower: Any) -> bool:
+    """Whether the first token before the grid is a CLS token. Some of timm's towers have registers only."""
+    timm_model = getattr(tower, "timm_model", None)
+    return timm_model is None or getattr(timm_model, "cls_token", None) is not None
+
+
 @lru_cache(maxsize=64)
 def _probed_grid(config_json: str, height: int, width: int) -> Grid:
     tower = _on_meta(config_json)
@@ -129,10 +135,10 @@ def _probed_grid(config_json: str, height: int, width: int) -> Grid:
     return feature_grid(tower, output, (height, width))
 
 
-def run_tower(tower: Any, pixel_values: torch.Tensor, **options: Any) -> ModelOutput:
-    """Run the tower, without timm's pooling."""
+def run_tower(tower: Any, pixel_values: torch.Tensor, *, pool: bool = False, **options: Any) -> ModelOutput:
+    """Run the tower, with timm's pooling only if it is requested."""
     if getattr(tower.config, "model_type", None) == "timm_wrapper":
-        options["do_pooling"] = False
+        options["do_pooling"] = pool
     return tower(pixel_values, return_dict=True, **options)
 
 

@@ -13,13 +13,13 @@ from panollava_core import (
     resampler_output_grid,
 )
 
-TYPES = {"mlp", "qformer", "bimamba", "perceiver", "spatial_pool", "c_abstractor"}
+TYPES = {"mlp", "qformer", "bimamba", "perceiver", "spatial_pool", "c_abstractor", "none"}
 
 
 def test_types_of_the_package():
     assert set(RESAMPLERS) == TYPES
     assert {name: cls.resampler_type for name, cls in RESAMPLERS.items()} == {name: name for name in TYPES}
-    assert {name for name, cls in RESAMPLERS.items() if cls.keeps_tokens} == {"mlp", "bimamba"}
+    assert {name for name, cls in RESAMPLERS.items() if cls.keeps_tokens} == {"mlp", "bimamba", "none"}
     assert {name for name, cls in RESAMPLERS.items() if not cls.is_spatial} == {"qformer", "perceiver"}
 
 

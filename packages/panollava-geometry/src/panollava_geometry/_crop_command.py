@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -18,6 +18,9 @@ from panollava_geometry._interrupts import on_interrupt
 from panollava_geometry._load_options import EyeOption, HFovOption, PartialOption, WholeSphereOption, load_options
 from panollava_geometry._output_folder import check_writable
 from panollava_geometry._strategy_names import Strategy
+
+if TYPE_CHECKING:
+    from panollava_geometry._plan import ViewPlan
 
 _T = TypeVar("_T")
 
@@ -38,41 +41,54 @@ def _size(text: str) -> int | None:
     return int(text[:9])
 
 
+SourceArgument = Annotated[str, typer.Argument(help="A panorama (file or http(s) URL), or a folder of panoramas.")]
+OutputOption = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the results, with one folder per panorama."),
+]
+StrategyOption = Annotated[Strategy, typer.Option(help="How to divide the panorama into views.")]
+SizeOption = Annotated[
+    int | None,
+    typer.Option(
+        parser=_size,
+        metavar="auto|PIXELS",
+        help="Height and width of a view in pixels. auto: each view at the panorama's own resolution, so that a "
+        "pixel at its centre is as large as a pixel of the panorama.",
+    ),
+]
+FovOption = Annotated[float, typer.Option(metavar="DEGREES", help="Field of view of a tile in degrees.")]
+OverlapOption = Annotated[
+    float, typer.Option(metavar="RATIO", help="Minimum overlap of neighbouring tiles, in [0, 1).")
+]
+NumViewsOption = Annotated[
+    int | None, typer.Option(metavar="NUMBER", help="Tiles per ring. Takes precedence over --overlap-ratio.")
+]
+NumRingsOption = Annotated[int, typer.Option(metavar="NUMBER", help="Rings of tiles, spread over the pitch range.")]
+PitchRangeOption = Annotated[
+    tuple[float, float],
+    typer.Option(
+        metavar="FLOAT FLOAT",
+        help="Pitch of the lowest and the highest ring in degrees: two numbers, as in --pitch-range-deg -30 30.",
+    ),
+]
+PlanOption = Annotated[
+    Path | None, typer.Option("--plan", metavar="FILE", help="A plan.json file, used instead of a strategy.")
+]
+FormatOption = Annotated[ImageFormat, typer.Option("--format", help="File format of the views.")]
+
+
 def crop(
-    source: Annotated[str, typer.Argument(help="A panorama (file or http(s) URL), or a folder of panoramas.")],
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the results, with one folder per panorama."),
-    ] = Path("views"),
-    strategy: Annotated[Strategy, typer.Option(help="How to divide the panorama into views.")] = Strategy.anyres_e2p,
-    size: Annotated[
-        int | None,
-        typer.Option(
-            parser=_size,
-            metavar="auto|PIXELS",
-            help="Height and width of a view in pixels. auto: each view at the panorama's own resolution, so that a "
-            "pixel at its centre is as large as a pixel of the panorama.",
-        ),
-    ] = "auto",  # type: ignore[assignment]  # parsed by `_size`
-    fov_deg: Annotated[float, typer.Option(metavar="DEGREES", help="Field of view of a tile in degrees.")] = 90.0,
-    overlap_ratio: Annotated[
-        float, typer.Option(metavar="RATIO", help="Minimum overlap of neighbouring tiles, in [0, 1).")
-    ] = 0.3,
-    num_views: Annotated[
-        int | None, typer.Option(metavar="NUMBER", help="Tiles per ring. Takes precedence over --overlap-ratio.")
-    ] = None,
-    num_rings: Annotated[int, typer.Option(metavar="NUMBER", help="Rings of tiles, spread over the pitch range.")] = 1,
-    pitch_range_deg: Annotated[
-        tuple[float, float],
-        typer.Option(
-            metavar="FLOAT FLOAT",
-            help="Pitch of the lowest and the highest ring in degrees: two numbers, as in --pitch-range-deg -30 30.",
-        ),
-    ] = (-45.0, 45.0),
-    plan_file: Annotated[
-        Path | None, typer.Option("--plan", metavar="FILE", help="A plan.json file, used instead of a strategy.")
-    ] = None,
-    image_format: Annotated[ImageFormat, typer.Option("--format", help="File format of the views.")] = ImageFormat.png,
+    source: SourceArgument,
+    output: OutputOption = Path("views"),
+    strategy: StrategyOption = Strategy.anyres_e2p,
+    size: SizeOption = "auto",  # type: ignore[assignment]  # parsed by `_size`
+    fov_deg: FovOption = 90.0,
+    overlap_ratio: OverlapOption = 0.3,
+    num_views: NumViewsOption = None,
+    num_rings: NumRingsOption = 1,
+    pitch_range_deg: PitchRangeOption = (-45.0, 45.0),
+    plan_file: PlanOption = None,
+    image_format: FormatOption = ImageFormat.png,
     workers: Annotated[
         int | None, typer.Option(min=1, metavar="NUMBER", help="Panoramas processed at the same time.")
     ] = None,
@@ -95,24 +111,18 @@ def crop(
     check_writable(output)
     failed, complete = 0, list[str]()
     with on_interrupt(lambda: f"{len(complete)} of {_count(len(folders))} {_are(len(complete))} complete in {output}"):
-        from panollava_geometry._plan import ViewPlan
-        from panollava_geometry._strategies import plan_views
         from panollava_geometry._view_sizes import check_size
 
-        if plan_text is not None:
-            try:
-                plan = ViewPlan.from_json(plan_text)
-            except PanoramaError as invalid:
-                raise PanoramaError(f"{plan_file}: {invalid}") from invalid
-        else:
-            plan = plan_views(
-                strategy,
-                fov_deg=fov_deg,
-                overlap_ratio=overlap_ratio,
-                num_views=num_views,
-                num_rings=num_rings,
-                pitch_range_deg=pitch_range_deg,
-            )
+        plan = crop_plan(
+            plan_file,
+            plan_text,
+            strategy=strategy,
+            fov_deg=fov_deg,
+            overlap_ratio=overlap_ratio,
+            num_views=num_views,
+            num_rings=num_rings,
+            pitch_range_deg=pitch_range_deg,
+        )
         if size is not None:
             check_size(plan, size, image_format.value)
 
@@ -135,6 +145,23 @@ def crop(
         echo(sources.skipped())
     if failed:
         raise typer.Exit(1)
+
+
+def crop_plan(plan_file: Path | None, plan_text: str | None, **options: Any) -> "ViewPlan":
+    """The plan of a file whose text was read, or else that of the options of `plan_views`.
+
+    Raises:
+        PanoramaError: The text is not a view plan, or an option is impossible.
+    """
+    from panollava_geometry._plan import ViewPlan
+    from panollava_geometry._strategies import plan_views
+
+    if plan_text is None:
+        return plan_views(**options)
+    try:
+        return ViewPlan.from_json(plan_text)
+    except PanoramaError as invalid:
+        raise PanoramaError(f"{plan_file}: {invalid}") from invalid
 
 
 def _are(number: int) -> str:

@@ -15,6 +15,16 @@ _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
 _LISTED = 3
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file is hidden, or one that systems put into folders: never a panorama.
+
+    Example:
+        >>> is_hidden("._pano.jpg"), is_hidden("Thumbs.db"), is_hidden("pano.jpg")
+        (True, True, False)
+    """
+    return name.startswith(".") or name.lower() in _SYSTEM_FILES
+
+
 @dataclass(frozen=True)
 class Sources:
     """Panoramas, and what else was in their folder.
@@ -63,7 +73,7 @@ def find_sources(source: str) -> Sources:
         entries = sorted(Path(source).iterdir())
     except OSError as error:
         raise PanoramaError(f"{source}: the folder cannot be read ({error.strerror or error})") from error
-    visible = [path for path in entries if not path.name.startswith(".") and path.name.lower() not in _SYSTEM_FILES]
+    visible = [path for path in entries if not is_hidden(path.name)]
     images = [path for path in visible if path.suffix.lower() in SUFFIXES and path.is_file()]
     folders = [path for path in visible if path.is_dir()]
     others = tuple(path.name for path in visible if path not in {*images, *folders})

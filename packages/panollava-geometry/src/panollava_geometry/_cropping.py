@@ -18,7 +18,7 @@ from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._extraction import extract_views
 from panollava_geometry._layout import Layout
-from panollava_geometry._loading import load_equirectangular, load_panorama, sufficient_width
+from panollava_geometry._loading import Source, load_equirectangular, load_panorama, sufficient_width
 from panollava_geometry._output_folder import FOOTPRINT_NAME, PLAN_NAME, check_views_are_ours, replaced_files
 from panollava_geometry._plan import ViewPlan
 from panollava_geometry._sizes import Size, size_pair
@@ -38,7 +38,7 @@ class Cancelled(Exception):
 
 
 def crop_file(
-    source: str,
+    source: Source,
     folder: Path,
     plan: ViewPlan,
     size: Size | None,
@@ -50,7 +50,7 @@ def crop_file(
     """Write the views, the plan and the footprint image of one panorama into a folder. The source is read once.
 
     Args:
-        source: Path or URL of the panorama.
+        source: The panorama, as in `load_equirectangular`.
         folder: The folder, made if it does not exist. The files of an earlier run are replaced, all others stay.
         plan: The views.
         size: Height and width of every view in pixels, or one number for both. None: the panorama's own resolution.
@@ -128,12 +128,12 @@ def crop_files(
             pool.shutdown(cancel_futures=True)
 
 
-def _decode(source: str, plan: ViewPlan, size: Size | None, options: Mapping[str, Any]) -> Tensor:
+def _decode(source: Source, plan: ViewPlan, size: Size | None, options: Mapping[str, Any]) -> Tensor:
     """The panorama `[3, H, 2H]`, decoded no finer than the views need, as in `load_views`."""
     if size is None:
         erp: Tensor = load_equirectangular(source, max_width=_MAX_WIDTH, **options)
         return erp
-    panorama, _ = load_panorama(source, sufficient_width(plan, size), Layout(**options))
+    panorama, _, _ = load_panorama(source, sufficient_width(plan, size), Layout(**options))
     return torch.from_numpy(panorama).permute(2, 0, 1)
 
 

@@ -21,7 +21,8 @@ from panollava_geometry._rgb import to_rgb
 from panollava_geometry._shape import Extent, is_full_sphere, not_full_sphere, stereo_halves
 from panollava_geometry._source import check_pixels
 
-Decoded = tuple[UInt8[ndarray, "height width 3"], Bool[ndarray, "height width"] | None]
+#: A panorama, its mask, and its width and height before it was reduced.
+Decoded = tuple[UInt8[ndarray, "height width 3"], Bool[ndarray, "height width"] | None, Extent]
 _ORIENTATION_TAG = 274
 
 
@@ -37,7 +38,8 @@ def decode(image: Image.Image, name: str, width: int | None, *, from_file: bool,
         layout: What the user says the image shows.
 
     Returns:
-        The panorama `[H, 2H, 3]`, and a mask that is False where the image shows nothing (None: nowhere).
+        The panorama `[H, 2H, 3]`, a mask that is False where the image shows nothing (None: nowhere), and the width and
+        height of the panorama at the image's own resolution.
 
     Raises:
         PanoramaError: The image is damaged, not a panorama, or has invalid GPano metadata or pixels of unknown range.
@@ -64,11 +66,14 @@ def decode(image: Image.Image, name: str, width: int | None, *, from_file: bool,
     if layout.is_partial and area is None:
         area = _estimated_area(rgb, full_size, focal_length, name)
     if area is not None and not area.is_whole:
-        return place(rgb, mask, area, name, width)
-    panorama, mask = _full(rgb, mask, name, any_shape=layout.whole_sphere and not is_full_sphere(full_size))
+        height = max(1, round(area.full_width * full_size[0] / area.width / 2))
+        return *place(rgb, mask, area, name, width), (2 * height, height)
+    any_shape = layout.whole_sphere and not is_full_sphere(full_size)
+    height = _full_height(full_size if halves is None else _half_size(full_size, halves), any_shape=any_shape)
+    panorama, mask = _full(rgb, mask, name, any_shape=any_shape)
     if from_file and mask is None and not layout.is_given:
         note_appearance(panorama, name, full_size)
-    return panorama, mask
+    return panorama, mask, (2 * height, height)
 
 
 def _decoding(name: str) -> contextlib.AbstractContextManager[None]:
@@ -171,6 +176,11 @@ def _half(rgb: Image.Image, mask: ndarray | None, halves: str, *, second: bool) 
     return rgb.crop(box), None if mask is None else mask[top:bottom, left:right]
 
 
+def _half_size(size: Extent, halves: str) -> Extent:
+    """Width and height of one eye of a stereo image."""
+    return (size[0], size[1] // 2) if halves == "top-bottom" else (size[0] // 2, size[1])
+
+
 def _estimated_area(rgb: Image.Image, size: Extent, focal_length: float | None, name: str) -> CroppedArea:
     """The area of a partial panorama of unknown field of view, with a `PanoramaWarning` that says what is assumed."""
     short_side = short_side_deg(focal_length)
@@ -191,11 +201,17 @@ def _estimated_area(rgb: Image.Image, size: Extent, focal_length: float | None, 
     return centred_area(size, hfov, name)
 
 
-def _full(rgb: Image.Image, mask: ndarray | None, name: str, *, any_shape: bool) -> Decoded:
+def _full_height(size: Extent, *, any_shape: bool) -> int:
+    """Height of the full sphere of an image. One that is not 2:1 keeps the resolution of both sides."""
+    return max(round(size[0] / 2), size[1] if any_shape else 0)
+
+
+def _full(
+    rgb: Image.Image, mask: ndarray | None, name: str, *, any_shape: bool
+) -> tuple[UInt8[ndarray, "height width 3"], Bool[ndarray, "height width"] | None]:
     """The full sphere, exactly 2:1."""
-    height = round(rgb.size[0] / 2)
-    if any_shape:  # keep the resolution of both sides
-        height = max(height, rgb.size[1])
+    height = _full_height(rgb.size, any_shape=any_shape)
+    if any_shape:
         check_pixels(name, 2 * height, height)
     if rgb.size != (2 * height, height):  # a scaled decode rounds the size
         rgb = rgb.resize((2 * height, height), Image.Resampling.BILINEAR)

@@ -103,7 +103,7 @@ def load_equirectangular(
     """
     if max_width is not None and max_width < 2:
         raise PanoramaError(f"max_width must be at least 2, got {max_width}")
-    panorama, mask = load_panorama(source, max_width, Layout(whole_sphere, hfov_deg, partial, eye))
+    panorama, mask, _ = load_panorama(source, max_width, Layout(whole_sphere, hfov_deg, partial, eye))
     panorama, mask = _at_most(panorama, mask, max_width)
     erp = torch.from_numpy(panorama).permute(2, 0, 1)
     if not return_mask:
@@ -179,7 +179,7 @@ def load_views(
     plan, size = as_plan(plan), size_pair(size)
     check_result(len(plan), size, 3, 1)
     width = sufficient_width(plan, size)
-    panorama, mask = load_panorama(source, width, Layout(whole_sphere, hfov_deg, partial, eye))
+    panorama, mask, _ = load_panorama(source, width, Layout(whole_sphere, hfov_deg, partial, eye))
     views = extract_views(torch.from_numpy(panorama).permute(2, 0, 1), plan, size)
     if not return_mask:
         return views
@@ -194,13 +194,55 @@ def sufficient_width(plan: ViewPlan, size: Size) -> int:
     return math.ceil(_ENOUGH * plan.required_width(size))
 
 
+def load_with_size(
+    source: Source,
+    *,
+    max_width: int | None = None,
+    whole_sphere: bool = False,
+    hfov_deg: Degrees | None = None,
+    partial: bool = False,
+    eye: Eye | None = None,
+) -> tuple[Panorama, tuple[int, int]]:
+    """Load a panorama, and say how large it is without `max_width`.
+
+    Args:
+        source: As in `load_equirectangular`, like the following arguments.
+        max_width: Maximum width of the result in pixels.
+        whole_sphere: The image shows the full sphere, whatever its shape.
+        hfov_deg: Horizontal field of view of a partial panorama in degrees.
+        partial: The image is a partial panorama of unknown field of view.
+        eye: Load the "left" or the "right" image of a stereo panorama.
+
+    Returns:
+        The panorama `[3, H, 2H]` that `load_equirectangular` returns, and the width and height in pixels that it has
+        without `max_width`. The source is read once.
+
+    Raises:
+        PanoramaError: As in `load_equirectangular`.
+
+    Example:
+        >>> from panollava_geometry.files import load_with_size
+        >>> panorama, size = load_with_size(np.zeros((64, 128, 3), np.uint8), max_width=32)
+        >>> panorama.shape, size
+        (torch.Size([3, 16, 32]), (128, 64))
+    """
+    if max_width is not None and max_width < 2:
+        raise PanoramaError(f"max_width must be at least 2, got {max_width}")
+    panorama, _, size = load_panorama(source, max_width, Layout(whole_sphere, hfov_deg, partial, eye))
+    panorama, _ = _at_most(panorama, None, max_width)
+    return torch.from_numpy(panorama).permute(2, 0, 1), size
+
+
 def load_panorama(
     source: Source, width: int | None, layout: Layout
-) -> tuple[UInt8[ndarray, "height width 3"], ndarray | None]:
-    """The panorama as an array, at least `width` wide if the source is, and its mask (None: the full sphere)."""
+) -> tuple[UInt8[ndarray, "height width 3"], ndarray | None, tuple[int, int]]:
+    """The panorama as an array, at least `width` wide if the source is, its mask (None: the full sphere), and its size.
+
+    The size is the width and height at the source's own resolution.
+    """
     name = source_name(source)
     if isinstance(source, Tensor):
-        return _from_tensor(source), None
+        return _from_tensor(source), None, (source.shape[2], source.shape[1])
     if isinstance(source, ndarray):
         source = _from_array(source)
     if isinstance(source, Image.Image):

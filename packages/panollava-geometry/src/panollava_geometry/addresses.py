@@ -7,6 +7,8 @@ Example:
 """
 
 from panollava_geometry._address import is_address, untrusted_addresses
+from panollava_geometry._crop_sources import is_hidden
+from panollava_geometry._formats import SUFFIXES as IMAGE_SUFFIXES
 from panollava_geometry._source import source_name
 
-__all__ = ["is_address", "source_name", "untrusted_addresses"]
+__all__ = ["IMAGE_SUFFIXES", "is_address", "is_hidden", "source_name", "untrusted_addresses"]

@@ -14,7 +14,22 @@ if find_spec("typer") is None or find_spec("rich") is None:
     raise SystemExit(2)
 
 from panollava_geometry._command_line import echo, error_line, run_app
-from panollava_geometry._crop_command import app, crop
+from panollava_geometry._crop_command import (
+    FormatOption,
+    FovOption,
+    ImageFormat,
+    NumRingsOption,
+    NumViewsOption,
+    OutputOption,
+    OverlapOption,
+    PitchRangeOption,
+    PlanOption,
+    SizeOption,
+    StrategyOption,
+    app,
+    crop,
+    crop_plan,
+)
 from panollava_geometry._interrupts import Interrupted, exit_program, on_interrupt
 from panollava_geometry._load_options import (
     Eye,
@@ -26,17 +41,31 @@ from panollava_geometry._load_options import (
 )
 from panollava_geometry._output_folder import check_writable
 from panollava_geometry._printable import printable
+from panollava_geometry._strategy_names import Strategy
 
 __all__ = [
     "Eye",
     "EyeOption",
+    "FormatOption",
+    "FovOption",
     "HFovOption",
+    "ImageFormat",
     "Interrupted",
+    "NumRingsOption",
+    "NumViewsOption",
+    "OutputOption",
+    "OverlapOption",
     "PartialOption",
+    "PitchRangeOption",
+    "PlanOption",
+    "SizeOption",
+    "Strategy",
+    "StrategyOption",
     "WholeSphereOption",
     "app",
     "check_writable",
     "crop",
+    "crop_plan",
     "echo",
     "error_line",
     "exit_program",

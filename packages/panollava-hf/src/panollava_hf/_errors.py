@@ -70,6 +70,10 @@ class CheckpointError(PanoLLaVaError, ValueError):
     """A checkpoint of the original code that cannot be converted."""
 
 
+class JobError(PanoLLaVaError, RuntimeError):
+    """A job on many panoramas that cannot start, continue or write its results."""
+
+
 class ExportError(PanoLLaVaError, ValueError):
     """A checkpoint, code or results file that cannot be exported."""
 

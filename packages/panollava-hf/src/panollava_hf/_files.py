@@ -52,10 +52,10 @@ def write_whole(path: Path, content: str | bytes, *, mode: int | None = None, du
         scratch.unlink()
         raise
     if durable:
-        _sync(path.parent)
+        sync(path.parent)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk."""
     if path.is_dir() and os.name == "nt":  # Windows opens no folder
         return
@@ -140,10 +140,10 @@ def staged_folder(output: Path, *, durable: bool = True) -> Iterator[Path]:
         files = [path for path in found if path.is_file()]
         follow_umask(files)
         for path in (*files, *(path for path in found if path.is_dir()), folder) if durable else ():
-            _sync(path)
+            sync(path)
         os.replace(folder, output)
         if durable:
-            _sync(parent)
+            sync(parent)
 
 
 def edit_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:

@@ -19,11 +19,13 @@ from transformers import PreTrainedModel
 
 from panollava_hf._errors import ModelError, boundary
 from panollava_hf._lora import built_plain
+from panollava_hf._pooling import TOWER_POOLING
 from panollava_hf._shown import shown
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
+from panollava_hf.modeling_panollava_vision import PanoLLaVaForFeatureExtraction
 from panollava_hf.outside._bounds import require_count
-from panollava_hf.outside._checkpoint_folder import check_folder
+from panollava_hf.outside._checkpoint_folder import MODEL_TYPE, check_folder, without_config
 from panollava_hf.outside._deadline import limited_memory, within
 from panollava_hf.outside._hub_source import find_source
 from panollava_hf.outside._json_file import read_object
@@ -41,6 +43,9 @@ TEMPLATE_BYTES = 2**30
 #: What no chat template needs, and what takes all memory or time in one step: an operator, and functions or filters.
 REFUSED_OPERATORS = ("**",)
 REFUSED_CALLS = ("center", "ljust", "rjust", "zfill", "expandtabs", "translate", "lipsum", "batch", "slice", "wordwrap")
+
+#: Fields by which config and image processor say how a panorama is cut.
+CUTTING = ("crop_strategy", "num_views", "fov_deg", "overlap_ratio")
 
 #: Settings of generation that are ids or lists of ids, and the largest values of those that are numbers.
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "suppress_tokens", "begin_suppress_tokens")
@@ -131,6 +136,79 @@ def load_processor(
             processor.tokenizer.init_kwargs.pop(name, None)
     _check_prompt(processor, source)
     return processor
+
+
+def load_embedder(
+    source: str | Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    **where: Any,
+) -> tuple[PanoLLaVaForFeatureExtraction, PanoLLaVaImageProcessor]:
+    """Load what makes vectors of panoramas: a vision tower, a PanoLLaVA checkpoint, or an embedding export.
+
+    Args:
+        source: Folder or Hub id.
+        settings: How panoramas are cut and pooled: `pooling`, `pooled_views`, `crop_strategy`, `num_views`, `fov_deg`,
+            `overlap_ratio`, `view_size`; those that are missing or None are the model's own, or the defaults of
+            `PanoLLaVaForFeatureExtraction.from_tower`. A checkpoint with a connector takes `pooling` and `pooled_views`
+            only: it was trained with its views.
+        dtype: Type of all weights; default float32 for a tower, the stored one for a checkpoint.
+        device: Where the model is put; default: the CPU.
+        where: Arguments of `find_source` for a Hub id.
+
+    Returns:
+        The model in evaluation mode, and the image processor that cuts its views.
+
+    Raises:
+        ModelError: It is missing, damaged or incomplete, or a setting does not fit it.
+    """
+    changes = {name: value for name, value in (settings or {}).items() if value is not None}
+    folder = find_source(source, "config", **where)
+    if not (folder / "config.json").exists():
+        raise ModelError(f"{source}: {without_config(folder)}; expected a vision tower or a PanoLLaVA checkpoint")
+    stored = read_object(folder / "config.json")
+    # The settings may be impossible: plan_views, the config and the tower say why.
+    with boundary(ModelError, f"{source} cannot make vectors with these settings", "change them, or use another model"):
+        if stored.get("model_type") == MODEL_TYPE:
+            model, processor = _stored_embedder(source, stored, changes, dtype, where)
+        else:
+            model = PanoLLaVaForFeatureExtraction.from_tower(source, dtype=dtype, **changes, **where)
+            own = {name: getattr(model.config, name) for name in CUTTING}
+            processor = PanoLLaVaImageProcessor.from_tower(source, size=model.config.image_size, hub=where, **own)
+    return (model if device is None else model.to(device)).eval(), processor
+
+
+def _stored_embedder(
+    source: str | Path,
+    stored: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    dtype: torch.dtype | None,
+    where: Mapping[str, Any],
+) -> tuple[PanoLLaVaForFeatureExtraction, PanoLLaVaImageProcessor]:
+    cutting = {name: value for name, value in changes.items() if name in (*CUTTING, "view_size")}
+    if stored.get("resampler_type", "mlp") != "none":
+        if cutting:
+            raise ModelError(
+                f"{source} was trained with its own views, got {', '.join(cutting)}; leave these settings out, or use "
+                "a vision tower"
+            )
+        if changes.get("pooling") in TOWER_POOLING:
+            raise ModelError(
+                f"{source} has a connector, whose tokens have no pooling {changes['pooling']!r}; expected mean, max or "
+                "first"
+            )
+    processor = load_processor(source, needs_text=False, **where)
+    cutter = processor if isinstance(processor, PanoLLaVaImageProcessor) else processor.image_processor
+    model = load_model(
+        PanoLLaVaForFeatureExtraction, source, changes=changes, dtype="auto" if dtype is None else dtype, **where
+    )
+    if not cutting:
+        return model, cutter
+    own = {name: getattr(model.config, name) for name in CUTTING}
+    size = model.config.image_size if "view_size" in cutting else cutter.size
+    return model, PanoLLaVaImageProcessor(size, cutter.image_mean, cutter.image_std, **own)
 
 
 @contextmanager

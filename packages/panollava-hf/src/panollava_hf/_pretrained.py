@@ -1,4 +1,4 @@
-"""The two pretrained towers: their configs, tokenizer and statistics, and a model joined from them.
+"""The two pretrained towers: their configs and tokenizer, and a model joined from them.
 
 A tower is named once, when a config is first built. A saved config holds the full configs of both towers, so that
 loading a saved model never downloads a tower.
@@ -22,7 +22,6 @@ from transformers import (
     Qwen2Config,
     SiglipVisionConfig,
 )
-from transformers.image_processing_base import ImageProcessingMixin
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from panollava_hf._chat_template import IMAGE_TOKEN
@@ -68,6 +67,20 @@ GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")
 
 #: Towers whose full config is built in.
 KNOWN = {DEFAULT_VISION: _default_vision, DEFAULT_TEXT: _default_text}
+
+
+def no_language_model() -> PretrainedConfig:
+    """The config that stands for the language model of a model without one; it is never built."""
+    return Qwen2Config(
+        vocab_size=1,
+        hidden_size=2,
+        intermediate_size=2,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        max_position_embeddings=1,
+        max_window_layers=1,
+    )
 
 
 def load_config(name: str, **kwargs: Any) -> PretrainedConfig:
@@ -148,22 +161,6 @@ def resolve(given: "PretrainedConfig | dict[str, Any] | str | None", part: str) 
         return sub_config(AutoConfig.for_model(given["model_type"], **settings), part)
 
 
-def tower_normalisation(name: str) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation a vision tower was trained with, from its `preprocessor_config.json`.
-
-    Raises:
-        ValueError: The tower's folder or repository has none.
-    """
-    folder = find_source(name, "settings")
-    with boundary(
-        ModelError,
-        f"the vision tower {shown(name)} does not give the mean and std of its pixels",
-        "add a preprocessor_config.json with image_mean and image_std next to its config.json",
-    ):
-        settings, _ = ImageProcessingMixin.get_image_processor_dict(folder)
-        return list(settings["image_mean"]), list(settings["image_std"])
-
-
 def load_tokenizer(name: str) -> Any:
     """A language model's tokenizer as its folder or repository has it.
 
@@ -208,7 +205,16 @@ def _tower(
     auto: Any, name: str, dtype: torch.dtype, config: PretrainedConfig | None = None, fresh: tuple[str, ...] = ()
 ) -> Any:
     """A tower with all of its weights."""
-    folder = find_source(name)
+    model, info = load_tower(auto, name, dtype, config)
+    require_whole(name, info, fresh=fresh, extra=True)
+    return model
+
+
+def load_tower(
+    auto: Any, name: str, dtype: torch.dtype, config: PretrainedConfig | None = None, **where: Any
+) -> tuple[Any, dict[str, Any]]:
+    """A tower, and what transformers reports about its weights, which is to be checked."""
+    folder = find_source(name, **where)
     check_weights(folder)
     options: dict[str, Any] = {}
     if (folder / "custom_generate").exists():  # with settings of its own, transformers 4.57 does not run that code
@@ -223,9 +229,8 @@ def _tower(
             ignore_mismatched_sizes=True,  # they are reported below
             **options,
         )
-    require_whole(name, info, fresh=fresh, extra=True)
     model.config._name_or_path = name
-    return model
+    return model, info
 
 
 def _generation(folder: Path) -> GenerationConfig:

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from typing import Any, Literal, get_args
+from typing import Any, Literal, SupportsIndex, get_args
 
 from panollava_core import (
     Interpolation,
@@ -14,10 +14,12 @@ from panollava_core import (
     vision_token_grid,
     vision_width,
 )
-from panollava_geometry import ViewPlan, plan_views
+from panollava_geometry import EquirectangularView, ViewPlan, plan_views
 from transformers import AutoConfig, PretrainedConfig
 
-from panollava_hf._pretrained import resolve
+from panollava_hf._pickling import by_name
+from panollava_hf._pooling import TOKEN_POOLING, TOWER_POOLING, Pooling
+from panollava_hf._pretrained import no_language_model, resolve
 from panollava_hf._shown import shown
 from panollava_hf.outside._bounds import (
     MAX_LAYERS,
@@ -70,7 +72,8 @@ CHOICES = {
     "stitch_interp": get_args(Interpolation),
     "vicreg_mode": ("pairwise", "batchwise"),
     "vicreg_pairs": ("spherical", "columns"),
-    "pooling": ("mean", "max", "first"),
+    "pooling": (*TOKEN_POOLING, *TOWER_POOLING),
+    "pooled_views": ("all", "tiles"),
 }
 FLAGS = ("stitch_target_to_view_width", "vision_output_norm", "use_lora", "connector_trained", "tie_word_embeddings")
 #: Options of resamplers that count modules.
@@ -85,8 +88,10 @@ class PanoLLaVaConfig(PretrainedConfig):
             `{"model_name": …, "image_size": …, "patch_size": …}`. Default: google/siglip-base-patch16-224.
         text_config: Language model, likewise (`{"model_name": …, "hidden_size": …}`). Default:
             Qwen/Qwen2.5-0.5B-Instruct.
-        resampler_type: Name in `panollava_core.RESAMPLERS`: `mlp`, `qformer`, `bimamba`, `perceiver`, …
-        latent_dimension: Width of the latent tokens.
+        resampler_type: Name in `panollava_core.RESAMPLERS`: `mlp`, `qformer`, `bimamba`, `perceiver`, … With `none`
+            there is no connector: the latent tokens are the vision tower's, and the model makes vectors only. The
+            language model is then never built, and its default is a config of a few numbers.
+        latent_dimension: Width of the latent tokens. With `resampler_type="none"` it must be the vision tower's width.
         num_latent_tokens: Latent tokens per view, for the resamplers that choose their number (`mlp` and `bimamba` keep
             one per cell of the view).
         resampler_config: Further settings of that resampler (`hidden_dim`, `num_layers`, `d_state`, …).
@@ -113,6 +118,10 @@ class PanoLLaVaConfig(PretrainedConfig):
         vicreg_projector_hidden_dim: Width between its layers; None is `vicreg_projector_dim`.
         vicreg_projector_depth: Number of its linear layers; 0 leaves it out.
         pooling: How `PanoLLaVaForFeatureExtraction` makes one vector of the latent tokens: `mean`, `max` or `first`.
+            Without a connector also `cls`, the vision tower's CLS token; `pooler`, the tower's own pooling (such as the
+            attention head of SigLIP); `cls+mean` or `pooler+mean`, with the mean of the patches appended. These four
+            give one vector of unit length per view, and their mean for the panorama.
+        pooled_views: The views that the panorama's vector is made of: `all`, or the `tiles` without the global view.
         use_lora: Whether `PanoLLaVaForConditionalGeneration` carries LoRA adapters on its language model and nothing
             else. Building it, or loading a checkpoint with `from_pretrained(path, use_lora=True)`, adds fresh ones,
             which change no output until they are trained, and freezes all other weights. `save_pretrained` writes the
@@ -170,7 +179,8 @@ class PanoLLaVaConfig(PretrainedConfig):
         vicreg_projector_dim: int | None = None,
         vicreg_projector_hidden_dim: int | None = None,
         vicreg_projector_depth: int = 2,
-        pooling: Literal["mean", "max", "first"] = "mean",
+        pooling: Pooling = "mean",
+        pooled_views: Literal["all", "tiles"] = "all",
         use_lora: bool = False,
         lora_r: int = 16,
         lora_alpha: int = 32,
@@ -182,6 +192,8 @@ class PanoLLaVaConfig(PretrainedConfig):
         **kwargs: Any,
     ) -> None:
         self.vision_config = resolve(vision_config, "vision_config")
+        if text_config is None and resampler_type == "none":
+            text_config = no_language_model()
         self.text_config = resolve(text_config, "text_config")
         self.resampler_type = resampler_type
         self.latent_dimension = latent_dimension
@@ -211,6 +223,7 @@ class PanoLLaVaConfig(PretrainedConfig):
         self.vicreg_projector_hidden_dim = vicreg_projector_hidden_dim
         self.vicreg_projector_depth = vicreg_projector_depth
         self.pooling = pooling
+        self.pooled_views = pooled_views
         self.use_lora = use_lora
         self.lora_r = lora_r
         self.lora_alpha = lora_alpha
@@ -222,8 +235,17 @@ class PanoLLaVaConfig(PretrainedConfig):
         if tie_word_embeddings is None:
             tie_word_embeddings = bool(getattr(self.text_config, "tie_word_embeddings", False))
         self.text_config.tie_word_embeddings = tie_word_embeddings
+        width = kwargs.pop("projection_dim", None)  # an export states it for readers of its config.json
         super().__init__(tie_word_embeddings=tie_word_embeddings, **kwargs)
         self._check()
+        if width not in (None, self.projection_dim):
+            raise ValueError(
+                f"projection_dim must be {self.projection_dim}, as latent_dimension={self.latent_dimension} and "
+                f"pooling={self.pooling!r} give it, got {shown(width)}"
+            )
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return by_name(super().__reduce_ex__(2))
 
     def _check(self) -> None:
         for name, (low, high) in COUNTS.items():
@@ -249,6 +271,12 @@ class PanoLLaVaConfig(PretrainedConfig):
             size = as_size("image_size of vision_config" if self.view_size is None else "view_size", given)
             require_total(len(self.view_plan()), size)
         self.view_plan()  # raises if the plan is impossible
+        self.pooled_indices()
+        if self.pooling in TOWER_POOLING and self.resampler_type != "none":
+            raise ValueError(
+                f"pooling={self.pooling!r} needs resampler_type='none', got {self.resampler_type!r}: the latent tokens "
+                "of a connector have no CLS token; use mean, max or first"
+            )
         # With the original's fixed columns, overlap_ratio is independent of the views.
         if self.num_views is not None and self.crop_strategy in RINGS and self.vicreg_pairs != "columns":
             self._compare_overlap(self.num_views)
@@ -268,6 +296,26 @@ class PanoLLaVaConfig(PretrainedConfig):
             self.crop_strategy, fov_deg=self.fov_deg, overlap_ratio=self.overlap_ratio, num_views=self.num_views
         )
 
+    def tiles(self) -> list[int]:
+        """Places in `view_plan()` of all views but the global one."""
+        plan = PanoLLaVaConfig.view_plan(self)  # from a local export, another class may be the instance's
+        return [index for index, view in enumerate(plan) if not isinstance(view, EquirectangularView)]
+
+    def pooled_indices(self) -> list[int]:
+        """Places in `view_plan()` of the views that the panorama's vector is made of.
+
+        Raises:
+            ValueError: `pooled_views` is `tiles`, but the plan has only a global view.
+        """
+        if self.pooled_views == "all":
+            return list(range(len(PanoLLaVaConfig.view_plan(self))))
+        if not (tiles := PanoLLaVaConfig.tiles(self)):
+            raise ValueError(
+                f"pooled_views='tiles' needs tiles, but crop_strategy={self.crop_strategy!r} has a global view only; "
+                "use pooled_views='all'"
+            )
+        return tiles
+
     def resampler_settings(self) -> dict[str, Any]:
         """The argument of `panollava_core.build_resampler`."""
         keeps_tokens = resampler_class(self.resampler_type).keeps_tokens
@@ -278,6 +326,11 @@ class PanoLLaVaConfig(PretrainedConfig):
             "num_latent_tokens": None if keeps_tokens else self.num_latent_tokens,
             **self.resampler_config,
         }
+
+    @property
+    def projection_dim(self) -> int:
+        """Width of the vectors of `PanoLLaVaForFeatureExtraction`, under CLIP's name."""
+        return self.latent_dimension * (2 if self.pooling.endswith("+mean") else 1)
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from panollava_geometry import ViewPlan, extract_views, load_equirectangular, plan_views, view_rays
@@ -13,7 +13,9 @@ from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.processing_utils import ImagesKwargs
 
+from panollava_hf._pickling import by_name
 from panollava_hf._shown import shown
+from panollava_hf._tower_pixels import tower_pixels
 from panollava_hf.outside._bounds import as_size, require_flag, require_number, require_plan, require_total
 
 __all__ = ["PanoLLaVaImageProcessor"]
@@ -130,6 +132,9 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         # Impossible settings are reported here, not at the first image.
         require_total(len(self.view_plan()), (height, width), self.token_grid)
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return by_name(super().__reduce_ex__(2))
+
     @classmethod
     def from_config(
         cls, config: Any, image_mean: Sequence[float], image_std: Sequence[float]
@@ -146,6 +151,32 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
             overlap_ratio=config.overlap_ratio,
             token_grid=config.token_grid(),
         )
+
+    @classmethod
+    def from_tower(
+        cls, name: str | Path, *, size: int | Sequence[int] | None = None, hub: Any = None, **settings: Any
+    ) -> "PanoLLaVaImageProcessor":
+        """The image processor for a pretrained vision tower: its mean, standard deviation and usual size.
+
+        Args:
+            name: Vision tower, a folder or Hub id.
+            size: Height and width of a view in pixels; default: what the tower's own image processor makes.
+            hub: `revision`, `token`, `cache_dir` and others for a Hub id, by name.
+            settings: Settings of the constructor (`crop_strategy`, `num_views`, `fov_deg`, `overlap_ratio`, …).
+
+        Raises:
+            ModelError: The tower cannot be found, or does not give mean and standard deviation.
+            ValueError: A setting has an impossible value, or the tower has no usual size.
+
+        Example:
+            >>> PanoLLaVaImageProcessor.from_tower("facebook/dinov2-small").size  # doctest: +SKIP
+            {'height': 224, 'width': 224}
+        """
+        pixels = tower_pixels(str(name), **(hub or {}))
+        chosen = pixels.size if size is None else size
+        if chosen is None:
+            raise ValueError(f"the vision tower {shown(str(name))} does not give the size of its images; pass size")
+        return cls(size=chosen, image_mean=pixels.mean, image_std=pixels.std, **settings)
 
     def view_plan(self) -> ViewPlan:
         """The views a panorama is cut into, global view first."""

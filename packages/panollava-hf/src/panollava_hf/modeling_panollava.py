@@ -112,6 +112,11 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
         self._no_split_modules = self.resampler.no_split_modules
         self.token_grid = config.token_grid()
         if add_language_model:
+            if config.resampler_type == "none":
+                raise ValueError(
+                    "this model has no connector and no language model (resampler_type='none'): it makes vectors and "
+                    "cannot read text or answer questions; load it with PanoLLaVaForFeatureExtraction"
+                )
             self.projector = PanoramaProjector(
                 config.latent_dimension,
                 config.text_config.hidden_size,
@@ -152,7 +157,8 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
 
         Args:
             pixel_values: Normalised views, `[panoramas, views, 3, h, w]`.
-            options: Further arguments of the vision tower (`output_hidden_states`, `output_attentions`).
+            options: Further arguments of `VisionBackbone.encode` (`summaries`) and of the vision tower
+                (`output_hidden_states`, `output_attentions`).
 
         Returns:
             The vision tower's output, its `last_hidden_state` `[panoramas · views, H'·W', D_vision]`, and latents

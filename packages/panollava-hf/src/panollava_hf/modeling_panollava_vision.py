@@ -1,6 +1,8 @@
 """The vision side of PanoLLaVA: trained with VICReg on overlapping views, used to turn panoramas into vectors."""
 
-from typing import Any, Literal
+import copy
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import torch
 from panollava_geometry import find_correspondences
@@ -14,12 +16,12 @@ from panollava_losses import (
 from torch import Tensor, nn
 
 from panollava_hf._outputs import PanoLLaVaFeatureOutput, PanoLLaVaVICRegOutput, as_requested, tower_options
+from panollava_hf._pooling import TOKEN_POOLING, TOWER_POOLING, Pooling, pool_tokens, pool_tower
+from panollava_hf._wrapped_tower import wrap_tower
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.modeling_panollava import PanoLLaVaModel, PanoLLaVaPreTrainedModel
 
 __all__ = ["PanoLLaVaForFeatureExtraction", "PanoLLaVaForVICReg"]
-
-Pooling = Literal["mean", "max", "first"]
 
 #: Parts of a full checkpoint that the vision side does not load.
 LANGUAGE_SIDE = [r"^lm_head\.", r"^(panollava\.)?(language_model|projector)\."]
@@ -153,14 +155,25 @@ class PanoLLaVaForVICReg(PanoLLaVaPreTrainedModel):
 
 
 class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
-    """Panoramas → vectors.
+    """Panoramas → vectors, one per panorama and one per view.
 
     Args:
         config: The model's configuration.
-        pooling: `mean`, `max` or `first` over all latent tokens; default: the config's.
+        pooling: `mean`, `max` or `first` over all latent tokens; without a connector also `cls`, `pooler`, `cls+mean`
+            or `pooler+mean`; default: the config's.
 
     Raises:
-        ValueError: `pooling` has another value.
+        ValueError: `pooling` has another value, or does not fit the config.
+
+    Example:
+        >>> from transformers import Dinov2Config
+        >>> from panollava_hf import PanoLLaVaConfig, PanoLLaVaForFeatureExtraction
+        >>> tower = Dinov2Config(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=28)
+        >>> config = PanoLLaVaConfig(tower, resampler_type="none", latent_dimension=32, pooling="cls")
+        >>> model = PanoLLaVaForFeatureExtraction(config).eval()
+        >>> output = model(torch.zeros(2, 7, 3, 28, 28))  # 2 panoramas of 7 views
+        >>> output.pooler_output.shape, output.view_embeds.shape
+        (torch.Size([2, 32]), torch.Size([2, 7, 32]))
     """
 
     main_input_name = "pixel_values"
@@ -168,12 +181,94 @@ class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
     _keys_to_ignore_on_load_unexpected = [*LANGUAGE_SIDE, r"^vicreg_projector\."]  # noqa: RUF012 - transformers adds lists
 
     def __init__(self, config: PanoLLaVaConfig, pooling: Pooling | None = None) -> None:
+        if pooling is not None and pooling != config.pooling:
+            config = copy.deepcopy(config)  # it may be another model's
+            config.pooling = pooling
         super().__init__(config)
-        self.pooling = config.pooling if pooling is None else pooling
-        if self.pooling not in ("mean", "max", "first"):
-            raise ValueError(f"expected pooling 'mean', 'max' or 'first', got {self.pooling!r}")
+        self.pooling = config.pooling
+        if self.pooling not in (*TOKEN_POOLING, *(TOWER_POOLING if config.resampler_type == "none" else ())):
+            raise ValueError(
+                f"expected pooling 'mean', 'max' or 'first', got {self.pooling!r}; the others are for models without a "
+                "connector (resampler_type='none')"
+            )
         self.panollava = PanoLLaVaModel(config, add_language_model=False)
+        self._pooled = PanoLLaVaConfig.pooled_indices(config)
         self.post_init()
+
+    @classmethod
+    def from_tower(
+        cls,
+        name: str | Path,
+        *,
+        pooling: Pooling | None = None,
+        pooled_views: Literal["all", "tiles"] | None = None,
+        crop_strategy: str = "anyres_e2p",
+        num_views: int | None = None,
+        fov_deg: float = 90.0,
+        overlap_ratio: float = 0.3,
+        view_size: int | tuple[int, int] | None = None,
+        dtype: torch.dtype | None = None,
+        device: str | torch.device | None = None,
+        **where: Any,
+    ) -> Self:
+        """Vectors of a pretrained vision tower: no connector, no language model, no training.
+
+        `PanoLLaVaImageProcessor.from_tower` with the same settings cuts the views.
+
+        Args:
+            name: Vision tower, a folder or Hub id, of any kind that `panollava_core.VisionBackbone` takes (DINOv2,
+                DINOv3, SigLIP, SigLIP 2, CLIP, ViT, Swin, ConvNeXt, timm, …). Of a two-tower model (CLIP, SigLIP) the
+                vision part is used.
+            pooling: How the vector of a view is made: `cls`, `pooler` (the tower's own pooling), either with the mean
+                of the patches appended (`cls+mean`, `pooler+mean`), or `mean`, `max` or `first` of the patches.
+                Default: `pooler` if the tower has a pooling that was trained with it and is not its CLS token
+                (SigLIP, CLIP, ConvNeXt), otherwise `cls+mean` if it has a CLS token (DINOv2, DINOv3, ViT), otherwise
+                `mean`.
+            pooled_views: Views that the panorama's vector is made of: `all`, or the `tiles` without the global view.
+                Default: `all`.
+            crop_strategy: How a panorama is cut into views (see `panollava_geometry.plan_views`).
+            num_views: Tiles of the ring; None derives them.
+            fov_deg: Horizontal field of view of a tile, in degrees.
+            overlap_ratio: Overlap of neighbouring tiles, in [0, 1).
+            view_size: Height and width of a view in pixels; default: what the tower's own image processor makes.
+            dtype: Type of all weights; default float32.
+            device: Where the model is put; default: the CPU.
+            where: `revision`, `token`, `cache_dir`, `local_files_only`, `force_download`, `subfolder`.
+
+        Returns:
+            The model in evaluation mode; its config has `resampler_type="none"` and the resolved `pooling`.
+
+        Raises:
+            ModelError: The tower cannot be found or loaded, or weights of it that are used are missing.
+            ValueError: A setting has an impossible value, or the tower has no such pooling.
+
+        Example:
+            >>> model = PanoLLaVaForFeatureExtraction.from_tower("facebook/dinov2-small")  # doctest: +SKIP
+            >>> processor = PanoLLaVaImageProcessor.from_tower("facebook/dinov2-small")  # doctest: +SKIP
+            >>> model(**processor("panorama.jpg")).pooler_output.shape  # doctest: +SKIP
+            torch.Size([1, 768])
+        """
+        settings = {
+            "pooling": pooling,
+            "pooled_views": pooled_views,
+            "crop_strategy": crop_strategy,
+            "num_views": num_views,
+            "fov_deg": fov_deg,
+            "overlap_ratio": overlap_ratio,
+            "view_size": view_size,
+        }
+        model = wrap_tower(cls, str(name), settings=settings, dtype=dtype, where=where)
+        return model if device is None else model.to(device)
+
+    def get_image_features(self, pixel_values: Tensor, **kwargs: Any) -> PanoLLaVaFeatureOutput | tuple[Any, ...]:
+        """Panoramas → vectors under CLIP's name: `pooler_output` `[panoramas, config.projection_dim]`.
+
+        Args:
+            pixel_values: Normalised views, `[panoramas, views, 3, h, w]`.
+            kwargs: As for `forward`.
+        """
+        output: PanoLLaVaFeatureOutput | tuple[Any, ...] = self(pixel_values=pixel_values, **kwargs)
+        return output
 
     def forward(
         self,
@@ -183,7 +278,7 @@ class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
         return_dict: bool | None = None,
         **kwargs: Any,
     ) -> PanoLLaVaFeatureOutput | tuple[Any, ...]:
-        """One vector per panorama.
+        """One vector per panorama, and one per view.
 
         Args:
             pixel_values: Normalised views, `[panoramas, views, 3, h, w]`.
@@ -191,19 +286,39 @@ class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
             output_attentions: Whether to return the vision tower's attentions.
             return_dict: Whether to return an output object or a tuple; default: the config's setting.
             kwargs: Ignored; a processor may pass more than the model needs.
+
+        Raises:
+            ValueError: The vector is made of the tiles alone, and the number of views differs from the plan's.
         """
+        options: dict[str, Any] = tower_options(output_hidden_states, output_attentions)
+        summaries = self.pooling in TOWER_POOLING
+        features, latents = self.panollava.encode_views(pixel_values, summaries=summaries, **options)
         panoramas, views = pixel_values.shape[:2]
-        options = tower_options(output_hidden_states, output_attentions)
-        features, latents = self.panollava.encode_views(pixel_values, **options)
         tokens = latents.unflatten(0, (panoramas, views))
-        flat = tokens.flatten(1, 2)
-        pooled = {"mean": lambda: flat.mean(1), "max": lambda: flat.amax(1), "first": lambda: flat[:, 0]}[
-            self.pooling
-        ]()
+        if summaries:
+            tower = type(self.panollava.vision_backbone.encoder).__name__
+            view_embeds = pool_tower(self.pooling, features, tower).unflatten(0, (panoramas, views))
+            pooled = view_embeds[:, self._counted(views)].mean(1)
+        else:
+            view_embeds = pool_tokens(self.pooling, tokens)
+            pooled = pool_tokens(self.pooling, tokens[:, self._counted(views)].flatten(1, 2))
         output = PanoLLaVaFeatureOutput(
             pooler_output=pooled,
             last_hidden_state=tokens,
             hidden_states=features.hidden_states,
             attentions=features.attentions,
+            view_embeds=view_embeds,
         )
         return as_requested(output, return_dict, self.config)
+
+    def _counted(self, views: int) -> slice | list[int]:
+        """Places of the views that the panorama's vector is made of."""
+        if self.config.pooled_views == "all":
+            return slice(None)
+        expected = len(PanoLLaVaConfig.view_plan(self.config))
+        if views != expected:
+            raise ValueError(
+                f"pixel_values hold {views} views, but the config's plan has {expected}; cut the panorama with the "
+                "model's own image processor"
+            )
+        return self._pooled

@@ -15,6 +15,7 @@ from panollava_core.resamplers._registry import (
 from panollava_core.resamplers.bimamba import BiMambaResampler
 from panollava_core.resamplers.c_abstractor import CAbstractorResampler
 from panollava_core.resamplers.mlp import MLPResampler
+from panollava_core.resamplers.no_resampler import NoResampler
 from panollava_core.resamplers.perceiver import PerceiverResampler
 from panollava_core.resamplers.qformer import QFormerResampler
 from panollava_core.resamplers.spatial_pool import SpatialPoolResampler
@@ -25,6 +26,7 @@ __all__ = [
     "CAbstractorResampler",
     "CheckpointedLayer",
     "MLPResampler",
+    "NoResampler",
     "PerceiverResampler",
     "QFormerResampler",
     "Resampler",

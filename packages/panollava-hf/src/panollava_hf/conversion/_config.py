@@ -16,8 +16,9 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from panollava_hf._chat_template import IMAGE_TOKEN
 from panollava_hf._errors import CheckpointError, ModelError, boundary, one_line
-from panollava_hf._pretrained import load_config, load_tokenizer, sub_config, tower_normalisation
+from panollava_hf._pretrained import load_config, load_tokenizer, sub_config
 from panollava_hf._shown import shown
+from panollava_hf._tower_pixels import tower_pixels
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.conversion._parts import ModelType, Parts
 from panollava_hf.conversion._settings import STITCHING, VICREG_WEIGHTS, RunSettings
@@ -195,7 +196,8 @@ def _normalisation(source: str) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of a vision tower's pixels, one or three numbers each."""
     remedy = "correct its preprocessor_config.json"
     with _reading(f"the pixel statistics of {source} cannot be read", remedy):
-        mean, std = tower_normalisation(source)
+        pixels = tower_pixels(source)
+        mean, std = pixels.mean, pixels.std
     numbers = all(isinstance(n, int | float) and math.isfinite(n) for n in (*mean, *std))
     if not numbers or len(mean) != len(std) or len(mean) not in (1, 3) or not all(n > 0 for n in std):
         raise CheckpointError(

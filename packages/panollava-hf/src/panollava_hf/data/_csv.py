@@ -50,6 +50,7 @@ class CsvTable:
     Args:
         path: The file.
         given: Columns that the user named, by role.
+        lines: The lines of the file, if they are read elsewhere.
 
     Attributes:
         names: The columns, from left to right.
@@ -61,8 +62,8 @@ class CsvTable:
         TableError: The file cannot be read, or is empty. Also raised while rows are read.
     """
 
-    def __init__(self, path: Path, given: Mapping[str, str] | None = None) -> None:
-        self._lines = read_lines(path)
+    def __init__(self, path: Path, given: Mapping[str, str] | None = None, lines: Iterator[str] | None = None) -> None:
+        self._lines = read_lines(path) if lines is None else lines
         self._waiting: deque[str] = deque()
         self._number = 0
         self.is_layout = self.has_references = False
@@ -85,6 +86,21 @@ class CsvTable:
             self.has_references = (
                 self._image is not None and self._image < len(fields) and is_reference(fields[self._image])
             )
+
+    @property
+    def line(self) -> int | None:
+        """How many lines the rows so far have taken; None while a line after them was already read."""
+        return None if self._waiting else self._number
+
+    def jump(self, lines: Iterator[str], line: int) -> None:
+        """Continue at another row.
+
+        Args:
+            lines: The lines from that row on.
+            line: How many lines are before them.
+        """
+        self._lines, self._number = lines, line
+        self._waiting.clear()
 
     def __iter__(self) -> Iterator[Record]:
         while (line := self._next_filled()) is not None:

@@ -47,23 +47,23 @@ def read_json(path: Path) -> Iterator[JsonRow]:
         if _BLANK.fullmatch(line):
             continue
         line = line.removeprefix("\ufeff")
-        if is_first and not _is_whole(line):
+        if is_first and not is_whole(line):
             whole = "".join(chain([line], lines))
             if line.startswith("["):
                 yield from _array(whole, number)
                 return
-            if _is_whole(whole):
-                yield from _objects(whole, number)
+            if is_whole(whole):
+                yield from objects_in(whole, number)
                 return
             lines = iter(re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z", whole[len(line) :]))
             for later, one in enumerate([line, *lines], number):  # the first line is damaged
-                yield from _objects(one, later)
+                yield from objects_in(one, later)
             return
         is_first = False
-        yield from _objects(line, number)
+        yield from objects_in(line, number)
 
 
-def _is_whole(text: str) -> bool:
+def is_whole(text: str) -> bool:
     """Whether a text begins with a complete object, or with something that is not a part of one."""
     try:
         value, _ = _DECODER.raw_decode(text, _start(text, 0))
@@ -77,7 +77,7 @@ def _start(text: str, place: int) -> int:
     return place if found is None else found.end()
 
 
-def _objects(text: str, line: int) -> Iterator[JsonRow]:
+def objects_in(text: str, line: int) -> Iterator[JsonRow]:
     """Objects that follow each other; after one that cannot be read, the rest of the text is skipped."""
     place = seen = 0
     while (place := _start(text, place)) < len(text):

@@ -33,7 +33,7 @@ def read_lines(path: Path, longest: int = MAX_LINE) -> Iterator[str]:
     encoding = "utf-8"
     try:
         with path.open("rb") as stream:
-            encoding = _encoding(stream.read(4))
+            encoding = encoding_of(stream.read(4))
         with path.open(encoding=encoding, newline="") as lines:
             number = 0
             while line := lines.readline(longest):
@@ -42,12 +42,13 @@ def read_lines(path: Path, longest: int = MAX_LINE) -> Iterator[str]:
                     raise TableError(f"{path}, line {number} has more than {longest:,} characters; is it a table?")
                 yield line
     except UnicodeError as error:
-        raise _undecodable(path, encoding, error) from error
+        raise undecodable(path, encoding, error) from error
     except OSError as error:
         raise TableError(f"{path} cannot be read: {reason(error)}") from error
 
 
-def _encoding(start: bytes) -> str:
+def encoding_of(start: bytes) -> str:
+    """The encoding of a text file that begins with these four bytes."""
     for mark, encoding in _MARKS:
         if start.startswith(mark):
             return encoding
@@ -58,7 +59,7 @@ def _encoding(start: bytes) -> str:
     return "utf-8"
 
 
-def _undecodable(path: Path, encoding: str, error: UnicodeError) -> TableError:
+def undecodable(path: Path, encoding: str, error: UnicodeError) -> TableError:
     """The error for a file whose bytes are not text, with line and byte."""
     if encoding.startswith("utf-8"):
         with path.open("rb") as lines:  # a line end is never part of another character in UTF-8

@@ -109,7 +109,9 @@ class AskingJob(Job):
         if batch_size is not None:
             self.batch_size = batch_size
         elif concurrency is not None:
-            self.batch_size = max(self.batch_size, 4 * concurrency)
+            self.batch_size = max(self.batch_size, 2 * concurrency)
+        if base_url is not None:
+            self.part_rows = 1  # files of one batch, so that a run that was killed asks few rows again
         self.max_new_tokens = max_new_tokens
         self._read_options, self._names = dict(read_options or {}), dict(columns or {})
         self._flow: Flow | None = None
@@ -207,7 +209,11 @@ class AskingJob(Job):
         items = items_of(renamed(batch, self._names))
         prepared = Prepared(items, [None] * len(items), [None] * len(items))
         answerer: Answerer = self.model
+        given = batch.get("error", [None] * len(items))
         for index, item in enumerate(items):
+            if isinstance(given[index], str) and given[index]:  # a row that its source could not read
+                prepared.errors[index] = given[index]
+                continue
             try:
                 text = self.text(item, answerer)
             except TextError as error:

@@ -1,1 +1,242 @@
 """`PanoramaEmbedder`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from panollava_hf._errors import ModelError, UsageError, one_line
+from panollava_hf._shown import shown
+from panollava_hf.jobs._job import Item, Job
+
+#: The default model: 22 million parameters, Apache 2.0. Its vectors mean something without training.
+DEFAULT_EMBEDDER = "facebook/dinov2-small"
+
+#: Floating-point types of models.
+DTYPES = ("float32", "bfloat16", "float16")
+
+Pooling = Literal["mean", "max", "first", "cls", "pooler"]
+
+
+class PanoramaEmbedder(Job):
+    """Panoramas → vectors: one per panorama, and one per view with its direction. Vectors have unit length.
+
+    A batch is cut into views in the threads of the caller, and the model runs once per batch.
+
+    Args:
+        model: Hub id or folder of a vision tower of transformers, of a PanoLLaVA checkpoint or of an embedding export,
+            or "embedded". Default: `facebook/dinov2-small`. The environment is not read: vectors can only be compared
+            with vectors of the same model.
+        pooling: How tokens become a vector, as in `PanoLLaVaForFeatureExtraction.from_tower`; default: the model's.
+        pooled_views: Views that the panorama's vector is made of: "tiles", without the global view, or "all"; default:
+            the model's.
+        strategy: How a panorama is cut, as in `plan_views`. Like the next four, the default is the model's. A
+            checkpoint with a connector takes none of them: it was trained with its views.
+        num_views: Tiles of the ring.
+        fov_deg: Field of view of a tile in degrees.
+        overlap_ratio: Overlap of neighbouring tiles, in [0, 1).
+        view_size: Height and width of a view in pixels.
+        device: Device of the model; default: the accelerator of this machine, else the CPU.
+        dtype: Floating-point type of the model, such as "bfloat16"; default: as stored.
+        batch_size: Panoramas per forward pass.
+        hfov_deg: Horizontal field of view of partial panoramas in degrees.
+        partial: The images are partial panoramas of unknown field of view.
+        eye: The images are stereo panoramas; read the "left" or the "right" one.
+        whole_sphere: The images show the whole sphere although they are not 2:1.
+
+    Raises:
+        UsageError: An argument has an impossible value.
+
+    Example:
+        >>> import numpy as np
+        >>> embed = PanoramaEmbedder("embedded")
+        >>> rows = embed({"image": [np.zeros((64, 128, 3), np.uint8)]})
+        >>> len(rows["vector"][0]), rows["width"], len(rows["views"][0]), rows["error"]
+        (128, [128], 6, [None])
+    """
+
+    columns = ("width", "height", "vector", "views")
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        pooling: Pooling | None = None,
+        pooled_views: Literal["all", "tiles"] | None = None,
+        strategy: str | None = None,
+        num_views: int | None = None,
+        fov_deg: float | None = None,
+        overlap_ratio: float | None = None,
+        view_size: int | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        batch_size: int = 16,
+        hfov_deg: float | None = None,
+        partial: bool = False,
+        eye: Literal["left", "right"] | None = None,
+        whole_sphere: bool = False,
+    ) -> None:
+        super().__init__()
+        if dtype is not None and dtype not in DTYPES:
+            raise UsageError(f"dtype {shown(dtype)}: expected {', '.join(DTYPES)}")
+        if batch_size < 1:
+            raise UsageError(f"batch_size {batch_size}: expected a number of 1 or more")
+        if model is not None and not str(model).strip():
+            raise ModelError("the name of the model is empty; name one, or leave it out for the default")
+        self.name = DEFAULT_EMBEDDER if model is None else str(model)
+        options = {
+            "pooling": pooling,
+            "pooled_views": pooled_views,
+            "crop_strategy": strategy,
+            "num_views": num_views,
+            "fov_deg": fov_deg,
+            "overlap_ratio": overlap_ratio,
+            "view_size": view_size,
+        }
+        self.options = {name: value for name, value in options.items() if value is not None}
+        self.device, self.dtype, self.batch_size = device, dtype, batch_size
+        reading = {"hfov_deg": hfov_deg, "partial": partial, "eye": eye, "whole_sphere": whole_sphere}
+        self.reading = {name: value for name, value in reading.items() if value}
+
+    def settings(self) -> dict[str, Any]:
+        """The model with a digest of its weights, and how panoramas are read, cut and pooled."""
+        return {
+            "job": "embed",
+            "model": self.name,
+            "weights": _fingerprint(self.name),
+            **self.options,
+            **self.reading,
+            "dtype": self.dtype,
+        }
+
+    def load(self) -> "Embedder":
+        """Load the model and its image processor.
+
+        Raises:
+            ModelError: There is no such model, or it has no vision tower.
+        """
+        return Embedder(self.name, self.options, self.device, self.dtype)
+
+    def read(self, item: Item) -> Any:
+        """The views `[V, 3, h, w]` uint8 of a panorama, decoded no finer than they need, and its width and height."""
+        return self.model.read(item.image, self.reading)
+
+    def compute(self, items: Sequence[Item], inputs: Sequence[Any]) -> list[Mapping[str, Any] | Exception]:
+        """One forward pass for all panoramas."""
+        import numpy as np
+
+        vectors, views = self.model.embed([cut for cut, _ in inputs])
+        rows: list[Mapping[str, Any] | Exception] = []
+        for vector, of_views, (_, (width, height)) in zip(vectors, views, inputs, strict=True):
+            listed = [
+                {"yaw_deg": yaw, "pitch_deg": pitch, "vector": of_views[index]}
+                for index, (yaw, pitch) in self.model.directions.items()
+            ]
+            if not (np.isfinite(vector).all() and np.isfinite(of_views).all()):
+                rows.append(
+                    ModelError("the model returned a vector that is not finite; use another dtype, such as float32")
+                )
+                continue
+            rows.append({"width": width, "height": height, "vector": vector, "views": listed})
+        return rows
+
+    def schema(self) -> Any:
+        """The `pyarrow.Schema` of the results, with the width of the model's vectors."""
+        import pyarrow as pa
+
+        vector = pa.list_(pa.float32(), self.model.width)
+        view = pa.struct([("yaw_deg", pa.float32()), ("pitch_deg", pa.float32()), ("vector", vector)])
+        return pa.schema(
+            [
+                ("id", pa.string()),
+                ("path", pa.string()),
+                ("width", pa.int32()),
+                ("height", pa.int32()),
+                ("vector", vector),
+                ("views", pa.list_(view)),
+                ("error", pa.string()),
+            ]
+        )
+
+
+class Embedder:
+    """A model that was loaded, with the views it takes."""
+
+    def __init__(self, name: str, options: Mapping[str, Any], device: str | None, dtype: str | None) -> None:
+        import torch
+
+        from panollava_hf._loading import load_embedder
+        from panollava_hf.asking._default_model import EMBEDDED, default_checkpoint
+
+        source = default_checkpoint() if name == EMBEDDED else name
+        kind = None if dtype is None else getattr(torch, dtype)
+        self.device = torch.device(device or torch.accelerator.current_accelerator(check_available=True) or "cpu")
+        self.model, self.processor = load_embedder(source, settings=options, dtype=kind, device=self.device)
+        self.plan = self.processor.view_plan()
+        self.size = (self.processor.size["height"], self.processor.size["width"])
+        self.max_width = self.plan.required_width(self.size)
+        self.width = int(self.model.config.projection_dim)
+        places = {place: direction(view) for place, view in enumerate(self.plan)}
+        #: Yaw and pitch of the views that have a direction, by their place in the plan.
+        self.directions = {place: found for place, found in places.items() if found is not None}
+
+    def read(self, source: Any, reading: Mapping[str, Any]) -> tuple[Any, tuple[int, int]]:
+        """Views as the image processor cuts them, without its normalisation."""
+        from panollava_geometry import extract_views
+        from panollava_geometry.files import load_with_size
+
+        panorama, size = load_with_size(source, max_width=self.max_width, **reading)
+        return extract_views(panorama, self.plan, self.size, antialias=self.processor.antialias), size
+
+    def embed(self, views: Sequence[Any]) -> tuple[Any, Any]:
+        """Vectors `[B, D]` and those of views `[B, V, D]`, float32 arrays of unit length."""
+        import torch
+
+        with torch.inference_mode(), memory_errors(len(views)):
+            pixels = self.processor.normalise(torch.stack(list(views)).to(self.device))
+            output = self.model(pixel_values=pixels.to(self.model.dtype))
+            vectors, of_views = output.pooler_output, output.view_embeds
+            normalised = [torch.nn.functional.normalize(found.float(), dim=-1) for found in (vectors, of_views)]
+            return normalised[0].cpu().numpy(), normalised[1].cpu().numpy()
+
+
+def direction(view: Any) -> tuple[float, float] | None:
+    """Yaw and pitch of the centre of a view; None for one that goes around the whole horizon."""
+    if hasattr(view, "yaw_deg"):
+        return float(view.yaw_deg), float(view.pitch_deg)
+    (left, right), (low, high) = view.longitude_range_deg, view.latitude_range_deg
+    if right - left >= 360:
+        return None
+    return 180 - (180 - (left + right) / 2) % 360, (low + high) / 2
+
+
+@contextmanager
+def memory_errors(batch: int) -> Iterator[None]:
+    """What torch raises when memory is too small for a batch, as one line."""
+    import torch
+
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _too_large(batch, error) from error
+    except RuntimeError as error:  # of the CPU's allocator
+        if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
+            raise
+        raise _too_large(batch, error) from error
+
+
+def _too_large(batch: int, error: BaseException) -> ModelError:
+    return ModelError(
+        f"there is not enough memory for {batch} panorama{'s' * (batch != 1)} in one forward pass ({one_line(error)}); "
+        "use a smaller batch_size (--batch-size), fewer workers, or another device"
+    )
+
+
+def _fingerprint(name: str) -> str | None:
+    """A digest of the files of a folder, or the commit of a Hub model."""
+    from panollava_hf.asking._default_model import EMBEDDED
+    from panollava_hf.asking.models._fingerprint import fingerprint
+    from panollava_hf.outside._hub_source import find_source
+
+    folder = None if name == EMBEDDED else find_source(name, "config")
+    return fingerprint(name, None) if folder is None or folder == Path(name) else folder.name

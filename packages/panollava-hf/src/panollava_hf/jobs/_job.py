@@ -59,8 +59,10 @@ class Job(ABC):
 
     #: Columns of the results between `path` and `error`.
     columns: tuple[str, ...] = ()
-    #: Rows per call where the engine is not told.
+    #: Rows that the model works on together, unless the caller of the engine sets it.
     batch_size: int = 16
+    #: Rows whose results are one file. A killed run repeats the parts in work only.
+    part_rows: int = 256
 
     def __init__(self) -> None:
         self._model: Any = None
@@ -112,7 +114,10 @@ class Job(ABC):
         return pa.schema([(name, pa.string()) for name in ("id", "path", *self.columns, "error")])
 
     def prepare(self, batch: Batch) -> Prepared:
-        """Read the images of a batch, one after another; engines call this in threads."""
+        """Read the images of a batch, one after another; engines call this in threads.
+
+        A row that has a text in `error`, such as a line of a table that could not be read, fails with it unread.
+        """
         from panollava_geometry import PanoramaError
 
         from panollava_hf._errors import PanoLLaVaError, one_line
@@ -120,7 +125,11 @@ class Job(ABC):
         items = items_of(batch)
         prepared = Prepared(items, [None] * len(items), [None] * len(items))
         _ = self.model
+        given = batch.get("error", [None] * len(items))
         for index, item in enumerate(items):
+            if isinstance(given[index], str) and given[index]:
+                prepared.errors[index] = given[index]
+                continue
             try:
                 prepared.inputs[index] = self.read(item)
             except (PanoramaError, PanoLLaVaError, OSError, ValueError) as error:
@@ -170,7 +179,7 @@ def items_of(batch: Batch) -> list[Item]:
             f"a batch with the columns {', '.join(map(str, batch)) or '(none)'} has no panoramas; expected one of the "
             f"columns {', '.join(IMAGE_COLUMNS)}"
         )
-    names = [name for name in batch if name not in ("id", "path", column)]
+    names = [name for name in batch if name not in ("id", "path", "error", column)]
     items = []
     for row, cell in enumerate(batch[column]):
         image, path = _image_of(cell)

@@ -1,0 +1,14 @@
+"""For programs that work through many panoramas: load one with its size, and cut one into a folder of views.
+
+Example:
+    >>> from panollava_geometry import plan_views
+    >>> from panollava_geometry.files import crop_file
+    >>> crop_file("pano.jpg", Path("views"), plan_views("cubemap"), 512)  # doctest: +SKIP
+"""
+
+from panollava_geometry._crop_sources import read_plan_file
+from panollava_geometry._cropping import crop_file
+from panollava_geometry._loading import load_with_size
+from panollava_geometry._view_sizes import check_size
+
+__all__ = ["check_size", "crop_file", "load_with_size", "read_plan_file"]

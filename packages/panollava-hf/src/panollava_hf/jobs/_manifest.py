@@ -1,0 +1,134 @@
+"""What determines the results of an output: its job and source; written with the parts, and kept with the results."""
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from panollava_hf._errors import JobError
+from panollava_hf._files import write_whole
+from panollava_hf._shown import shown
+from panollava_hf.jobs._job import Job
+from panollava_hf.jobs._source import Source
+from panollava_hf.jobs._work import Part
+
+FORMAT = "panollava results 1"
+REMEDY = "use the same settings, choose another output, or start again with --no-resume"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The job, the source and the parts of an output.
+
+    Attributes:
+        job: The class of the job.
+        settings: What determines its results.
+        columns: The columns of its results.
+        source: The source as messages name it.
+        fingerprint: A hash of the source's ids in order.
+        rows: Rows of the source.
+        part_rows: Rows per part.
+        keep: Whether rows of the existing output are kept. False after `--no-resume`.
+        retries: How many times rows with errors were computed again.
+        retrying: Whether this run began as a retry of rows with errors.
+        bytes: Size of the finished file; None for folders and unfinished outputs.
+        summary: The figures of the finished output.
+        version: The version of the package.
+    """
+
+    job: str
+    settings: dict[str, Any]
+    columns: list[str]
+    source: str
+    fingerprint: str
+    rows: int
+    part_rows: int
+    keep: bool = True
+    retries: int = 0
+    retrying: bool = False
+    bytes: int | None = None
+    summary: dict[str, Any] | None = None
+    version: str = field(default_factory=lambda: version("panollava-hf"))
+    format: str = FORMAT
+
+    @classmethod
+    def of(cls, job: Job, source: Source, part_rows: int) -> "Manifest":
+        """The manifest of a run that begins."""
+        settings = json.loads(json.dumps(job.settings(), allow_nan=False))
+        kind = type(job).__name__
+        return cls(kind, settings, list(job.columns), source.name, source.fingerprint(), len(source), part_rows)
+
+    @classmethod
+    def read(cls, path: Path) -> "Manifest | None":
+        """The manifest in a file; None if there is no such file.
+
+        Raises:
+            JobError: It cannot be read, or is damaged.
+        """
+        try:
+            content = json.loads(path.read_bytes())
+            if content["format"] != FORMAT:
+                raise ValueError(f"its format is {shown(content['format'])}, expected {FORMAT!r}")
+            return cls(**content)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise JobError(
+                f"{path} cannot be read, or is damaged ({type(error).__name__}); restore it, or start again with "
+                "--no-resume"
+            ) from error
+
+    def write(self, path: Path) -> None:
+        """Write the manifest, whole or not at all."""
+        write_whole(path, json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def parts(self) -> list[Part]:
+        """The parts of the source in order."""
+        starts = range(0, self.rows, self.part_rows)
+        return [Part(index, start, min(start + self.part_rows, self.rows)) for index, start in enumerate(starts)]
+
+    def same_rows(self, other: "Manifest") -> bool:
+        """Whether both have the same rows in the same order."""
+        return (self.fingerprint, self.rows) == (other.fingerprint, other.rows)
+
+    def tag(self) -> str:
+        """A short name of the parts, so that those of another source or retry are not mistaken for them."""
+        names = (self.job, self.settings, self.columns, self.fingerprint, self.rows, self.part_rows, self.retries)
+        return hashlib.sha256(json.dumps(names, sort_keys=True).encode()).hexdigest()[:8]
+
+    def check_same_job(self, wanted: "Manifest", output: Path) -> None:
+        """Check that the wanted results belong to this output.
+
+        Raises:
+            JobError: They are of another job or source. The message says what differs.
+        """
+        mine, theirs = ({"job": m.job, **m.settings, "columns": m.columns} for m in (self, wanted))
+        for name in [*mine, *(name for name in theirs if name not in mine)]:
+            if mine.get(name) != theirs.get(name) or (name in mine) != (name in theirs):
+                raise JobError(
+                    f"{output} has results with {name} {_shown(mine, name)}, but {_shown(theirs, name)} was asked for; "
+                    f"{REMEDY}"
+                )
+        if self.source != wanted.source:
+            raise JobError(
+                f"{output} has results of the source {shown(self.source)}, but {shown(wanted.source)} was asked for; "
+                "choose another output, or start again with --no-resume"
+            )
+
+    def complete(self, figures: dict[str, Any], size: int | None) -> "Manifest":
+        """The manifest of the finished output."""
+        return replace(self, keep=True, retries=0, retrying=False, summary=figures, bytes=size)
+
+    def kinds(self) -> Counter[str]:
+        """Errors by kind, of a finished output."""
+        return Counter((self.summary or {}).get("kinds", {}))
+
+
+def _shown(settings: dict[str, Any], name: str) -> str:
+    if name not in settings:
+        return "(none)"
+    value = settings[name]
+    return shown(value) if not isinstance(value, list | dict) else shown(json.dumps(value))

@@ -1,0 +1,113 @@
+"""What came of a job: rows done, rows that failed by kind of error, and how long it took."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from panollava_hf._shown import shortened
+
+#: Kinds of errors that are told apart; further ones are counted together.
+MAX_KINDS = 200
+#: Kinds that a summary lists.
+SHOWN_KINDS = 8
+OTHER_KINDS = "other errors"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came of a job.
+
+    Attributes:
+        output: The file or folder of results.
+        total: Rows of the source.
+        done: Rows with a result.
+        failed: Rows with an error.
+        kinds: Number of rows that failed, by kind of error: its text without the name of the image, and with N for
+            each number.
+        seconds: How long this run took.
+        computed: Rows that this run computed, including those that failed.
+        resumed: Rows that an earlier run had computed.
+        complete_before: Whether the output was complete already, so that nothing was computed.
+    """
+
+    output: Path
+    total: int
+    done: int
+    failed: int
+    kinds: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    computed: int = 0
+    resumed: int = 0
+    complete_before: bool = False
+
+    @property
+    def seconds_per_1000(self) -> float | None:
+        """Seconds per 1,000 rows that were computed; None if none was."""
+        return 1000 * self.seconds / self.computed if self.computed else None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a command: 1 if rows failed, else 0."""
+        return 1 if self.failed else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as JSON values."""
+        return {
+            "total": self.total,
+            "done": self.done,
+            "failed": self.failed,
+            "kinds": dict(self.kinds.most_common()),
+            "seconds": round(self.seconds, 3),
+            "seconds_per_1000": self.seconds_per_1000 and round(self.seconds_per_1000, 3),
+            "computed": self.computed,
+            "resumed": self.resumed,
+        }
+
+    def lines(self) -> list[str]:
+        """The summary as lines of text."""
+        if self.complete_before:
+            lines = [f"{self.output} is already complete: {self.done:,} of {self.total:,} rows have a result."]
+        else:
+            lines = [f"Wrote {self.output}: {self.done:,} of {self.total:,} rows have a result."]
+            earlier = f", {self.resumed:,} by an earlier run" if self.resumed else ""
+            rate = "" if self.seconds_per_1000 is None else f" ({self.seconds_per_1000:,.1f} s per 1,000)"
+            lines.append(f"{self.computed:,} rows were computed in {self.seconds:,.1f} s{rate}{earlier}.")
+        if self.failed:
+            lines.append(f"{self.failed:,} failed:")
+            kinds = self.kinds.most_common()
+            lines += [f"  {number:>6,}  {kind}" for kind, number in kinds[:SHOWN_KINDS]]
+            if len(kinds) > SHOWN_KINDS:
+                rest = sum(number for _, number in kinds[SHOWN_KINDS:])
+                lines.append(f"  {rest:>6,}  … ({len(kinds) - SHOWN_KINDS} more kinds of errors)")
+            lines.append("Their rows have the reason in `error`. To compute them again, add --retry-errors.")
+        return lines
+
+
+def kind_of(error: str, *names: str | None) -> str:
+    """The kind of an error: its text without the name of the image at its start, and with N for each number.
+
+    Args:
+        error: The text.
+        names: Names of the image that the text may start with, such as its path.
+
+    Example:
+        >>> kind_of("photos/a 1.jpg: 641 x 480 pixels, expected 2:1", "photos/a 1.jpg")
+        'N x N pixels, expected N:N'
+    """
+    text = " ".join(error.split())
+    known = {name for given in names if given for name in (given, given.rpartition("/")[2])}
+    for name in sorted(known, key=len, reverse=True):
+        if text.startswith(f"{name}:"):
+            text = text.removeprefix(f"{name}:").lstrip()
+            break
+    else:
+        text = re.sub(r"^(?:https?://|[\w.~-]*[/\\])\S*: +|^\S+\.[A-Za-z]\w{1,4}: +", "", text)
+    return shortened(re.sub(r"\d+(?:[.,]\d+)*", "N", text), 120) or "an error without a text"
+
+
+def add_kinds(total: Counter[str], more: Counter[str]) -> None:
+    """Count further errors; their number of kinds stays bounded."""
+    for kind, number in more.items():
+        total[kind if kind in total or len(total) < MAX_KINDS else OTHER_KINDS] += number
