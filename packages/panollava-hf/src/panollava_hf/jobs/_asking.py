@@ -8,8 +8,9 @@ import os
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from panollava_hf._errors import ChatError, TextError, UsageError, one_line
 from panollava_hf.jobs._asking_columns import renamed
@@ -18,7 +19,7 @@ from panollava_hf.jobs._job import Batch, Item, Job, Prepared, items_of
 from panollava_hf.jobs._shared import SharedImage, SharedImages
 
 if TYPE_CHECKING:
-    from panollava_hf.asking import Answer, Answerer
+    from panollava_hf.asking import Answer, Answerer, Cost
     from panollava_hf.asking._families import Labels
     from panollava_hf.asking._panorama import Panorama
     from panollava_hf.asking.strategies import Steps
@@ -54,8 +55,10 @@ class AskingJob(Job):
         concurrency: Requests to an endpoint at the same time; None: 6.
         timeout: Timeout of a request to an endpoint in seconds; None: 180.
         max_retries: How often such a request is repeated after a failure that may pass; None: 4.
-        read_options: Arguments of `load_equirectangular` for images that do not say what they show, such as
-            `{"hfov_deg": 100}`.
+        hfov_deg: Horizontal field of view of partial panoramas in degrees.
+        partial: Whether the images show a part of the sphere.
+        eye: The images are stereo panoramas; read the "left" or the "right" one.
+        whole_sphere: The images show the whole sphere although they are not 2:1.
         columns: Column of each field, where it has another name, such as `{"image": "photo", "question": "text"}`.
 
     Raises:
@@ -79,7 +82,10 @@ class AskingJob(Job):
         concurrency: int | None = None,
         timeout: float | None = None,
         max_retries: int | None = None,
-        read_options: Mapping[str, Any] | None = None,
+        hfov_deg: float | None = None,
+        partial: bool | None = None,
+        eye: Literal["left", "right"] | None = None,
+        whole_sphere: bool = False,
         columns: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
@@ -96,12 +102,12 @@ class AskingJob(Job):
         from panollava_hf.asking._default_model import named_model
 
         self.model_name, self.base_url, self._address = named_model(model), base_url, base_url
-        self._private = False
+        self.private = False
         if base_url is not None:
             from panollava_hf.asking.models.endpoint._address import read_address
 
             found = read_address(base_url)
-            self.base_url, self._private = found.url, bool(found.query or found.authorization or found.secrets)
+            self.base_url, self.private = found.url, bool(found.query or found.authorization or found.secrets)
         self._shown: dict[str, Any] = {"strategy": strategy, "view_size": view_size, "labels": labels, "system": system}
         self._options: dict[str, Any] = {name: value for name, value in (local | remote).items() if value is not None}
         if base_url is None and batch_size is not None:
@@ -113,27 +119,35 @@ class AskingJob(Job):
         if base_url is not None:
             self.part_rows = 1  # files of one batch, so that a run that was killed asks few rows again
         self.max_new_tokens = max_new_tokens
-        self._read_options, self._names = dict(read_options or {}), dict(columns or {})
+        reading: dict[str, Any] = {
+            "hfov_deg": hfov_deg,
+            "partial": partial,
+            "eye": eye,
+            "whole_sphere": whole_sphere or None,
+        }
+        self._reading: dict[str, Any] = {name: value for name, value in reading.items() if value is not None}
+        self._names = dict(columns or {})
         self._flow: Flow | None = None
         self._images: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
         """All settings but those that are of this process: the model, rows in work, and an address with a password."""
         return super().__getstate__() | {
-            "_address": None if self._private else self._address,
+            "_address": None if self.private else self._address,
             "_flow": None,
             "_images": None,
         }
 
     def settings(self) -> dict[str, Any]:
-        """What determines the results; no key is in it."""
+        """What determines the results: the model with a digest of its weights, and how it is asked; no key is in it."""
         return {
             "job": type(self).__name__,
             "model": self.model_name,
+            "weights": None if self.base_url is not None else _weights(self.model_name),
             "base_url": self.base_url,
             **self._shown,
             "max_new_tokens": self.max_new_tokens,
-            "read_options": self._read_options,
+            **self._reading,
             "columns": self._names,
         }
 
@@ -184,18 +198,25 @@ class AskingJob(Job):
         function = strategy_for(answerer.strategy, look)
         return [lambda: function(panorama, text, look)]
 
+    def cost(self, answerer: "Answerer", panorama: "Panorama", texts: Sequence[str]) -> "Cost":
+        """What rows with one image cost."""
+        return answerer.cost(panorama, texts, max_new_tokens=self.max_new_tokens)
+
     def read(self, item: Item) -> "Panorama":
         """Decode one panorama, and cut what the model needs.
 
         Raises:
             PanoramaError: It cannot be read.
         """
-        answerer: Answerer = self.model
+        return self.read_with(self.model, item)
+
+    def read_with(self, answerer: "Answerer", item: Item) -> "Panorama":
+        """`read` for a model that is not that of the job, such as one without weights."""
         image = item.image
-        if self._read_options:
+        if self._reading:
             from panollava_geometry import load_equirectangular
 
-            image = load_equirectangular(image, max_width=_MAX_WIDTH, **self._read_options)
+            image = load_equirectangular(image, max_width=_MAX_WIDTH, **self._reading)
         panorama = answerer.prepare(image)
         if not answerer.chat.family.reads_panoramas:  # cut here, in a thread
             if self.strategy(answerer) == "erp":
@@ -324,6 +345,18 @@ class AskingJob(Job):
 
 def _is_unreachable(found: Any) -> bool:
     return isinstance(found, ChatError) and found.scope == "unreachable"
+
+
+@cache
+def _weights(name: str | None) -> str | None:
+    """A digest of the files of a local model, or its commit on the Hub."""
+    from panollava_hf.asking._default_model import EMBEDDED, chosen_model
+    from panollava_hf.asking.models._fingerprint import fingerprint
+    from panollava_hf.outside._hub_source import find_source
+
+    chosen = chosen_model(name)
+    folder = None if chosen == EMBEDDED else find_source(chosen, "config")
+    return fingerprint(chosen, None) if folder is None or folder == Path(chosen) else folder.name
 
 
 def _accelerator() -> str:
