@@ -6,8 +6,9 @@ same time, whatever the batches are.
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -163,7 +164,8 @@ class AskingJob(Job):
         options = dict(self._options)
         if self.base_url is None:
             options.setdefault("device", _accelerator())
-        answerer = Answerer.load(self.model_name, base_url=self._whole_address(), **self._shown, **options)
+        with _without_progress_bar(self.model_name if self.base_url is None else None):
+            answerer = Answerer.load(self.model_name, base_url=self._whole_address(), **self._shown, **options)
         if not answerer.trained:
             from panollava_hf._console import note
 
@@ -345,6 +347,25 @@ class AskingJob(Job):
 
 def _is_unreachable(found: Any) -> bool:
     return isinstance(found, ChatError) and found.scope == "unreachable"
+
+
+@contextmanager
+def _without_progress_bar(model: str | None) -> Iterator[None]:
+    """Load a model without the progress bar of transformers, unless it is downloaded."""
+    from panollava_hf.asking._default_model import needs_download
+
+    if model is None or needs_download(model):
+        yield
+        return
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 @cache

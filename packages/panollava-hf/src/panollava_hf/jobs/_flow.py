@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 UNREACHABLE_IN_A_ROW = 5
 #: So many questions in a row end a job if the server was overloaded, failing or too slow for each, also after waiting.
 UNAVAILABLE_IN_A_ROW = 24
-GO_ON = "finished results are kept; run the same command again to go on"
+GO_ON = "results are kept; run the same command again to go on"
 
 
 class Watch:
@@ -71,7 +71,8 @@ class Watch:
 
     def _stop(self, error: ChatError, head: str = "") -> None:
         if self._stopped is None:
-            self._stopped = ChatError(f"{head}{str(error).rstrip('.')}; {GO_ON}")
+            text = f"{head}{str(error).rstrip('.')}"
+            self._stopped = ChatError(f"{text} Finished {GO_ON}" if text.endswith("?") else f"{text}; finished {GO_ON}")
 
 
 class Flow:
