@@ -9,6 +9,7 @@ from panollava_geometry import PanoramaError
 from panollava_geometry.cli import exit_program, run_app
 
 from panollava_hf._errors import PanoLLaVaError
+from panollava_hf.cli._answer import answer
 from panollava_hf.cli._ask import ask
 from panollava_hf.cli._caption import caption
 from panollava_hf.cli._convert import convert
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command()(ask)
 app.command()(caption)
+app.command()(answer)
 app.command()(locate)
 app.command()(crop)
 app.command()(embed)
