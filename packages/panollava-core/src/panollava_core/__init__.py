@@ -1,6 +1,6 @@
 """Parts of a panoramic vision-language model: vision backbones, resamplers, projector and fusion."""
 
-from panollava_core._backbone import VisionBackbone
+from panollava_core._backbone import VisionBackbone, VisionOutput
 from panollava_core._fusion import LanguageFusion
 from panollava_core._projector import PanoramaProjector, PositionalEncoding
 from panollava_core._selective_scan import selective_scan
@@ -28,6 +28,7 @@ __all__ = [
     "ResamplerOptions",
     "StitchingMode",
     "VisionBackbone",
+    "VisionOutput",
     "build_resampler",
     "near_square_grid",
     "num_image_tokens",

@@ -16,6 +16,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from panollava_core._towers import (
     Grid,
     default_image_size,
+    has_cls_token,
     is_channels_last,
     num_prefix_tokens,
     run_tower,
@@ -33,12 +34,11 @@ class VisionOutput(BaseModelOutput):
         last_hidden_state: the tokens of the grid, `[N, H'·W', D_vision]`.
         hidden_states: one tensor per layer as the tower returns it, including prefix tokens, if requested.
         attentions: one tensor per layer as the tower returns it, if requested.
-        prefix_tokens: CLS, distillation and register tokens in the tower's order, `[N, P, D_vision]`, if requested and
-            the tower has tokens before its grid.
+        cls_token: one vector per view, the tower's CLS token, `[N, D_vision]`, if requested and the tower has one.
         pooler_output: one vector per view from the tower's own pooling, `[N, D]`, if requested and the tower has one.
     """
 
-    prefix_tokens: Tensor | None = None
+    cls_token: Tensor | None = None
     pooler_output: Tensor | None = None
 
 
@@ -181,7 +181,7 @@ class VisionBackbone(nn.Module):
 
         Args:
             pixel_values: normalised pixels, as for `forward`.
-            summaries: whether to also return what summarises a whole view: `prefix_tokens` and `pooler_output`.
+            summaries: whether to also return what summarises a whole view: `cls_token` and `pooler_output`.
             options: further arguments of the tower (`output_hidden_states`, `output_attentions`).
 
         Returns:
@@ -214,7 +214,7 @@ class VisionBackbone(nn.Module):
         prefix, tokens = self._split_tokens(output.last_hidden_state, size)
         found = VisionOutput(tokens, output.get("hidden_states"), output.get("attentions"))
         if summaries:
-            found.prefix_tokens = prefix
+            found.cls_token = prefix[:, 0] if prefix is not None and has_cls_token(self.encoder) else None
             pooled = output.get("pooler_output")
             found.pooler_output = None if pooled is None else pooled.flatten(1)  # ResNet's is [N, D, 1, 1]
         return found
@@ -256,7 +256,7 @@ def _joined(chunks: list[VisionOutput]) -> VisionOutput:
         joined("last_hidden_state"),
         layers("hidden_states"),
         layers("attentions"),
-        joined("prefix_tokens"),
+        joined("cls_token"),
         joined("pooler_output"),
     )
 

@@ -121,6 +121,12 @@ def num_prefix_tokens(config: PretrainedConfig) -> int | None:
     return None if count is None else count + int(getattr(config, "num_register_tokens", 0) or 0)
 
 
+def has_cls_token(tower: Any) -> bool:
+    """Whether the first token before the grid is a CLS token. Some of timm's towers have registers only."""
+    timm_model = getattr(tower, "timm_model", None)
+    return timm_model is None or getattr(timm_model, "cls_token", None) is not None
+
+
 @lru_cache(maxsize=64)
 def _probed_grid(config_json: str, height: int, width: int) -> Grid:
     tower = _on_meta(config_json)

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 #: Longest text of another library's exception that becomes part of a message.
 _MAX_CAUSE = 200
@@ -51,7 +52,14 @@ class ModelError(PanoLLaVaError, OSError, ValueError):
 
 
 class ChatError(PanoLLaVaError, RuntimeError):
-    """A model or endpoint that did not answer: unreachable, refused, cut off, or without images. No key is in it."""
+    """A model or endpoint that did not answer: unreachable, refused, cut off, or without images. No key is in it.
+
+    Attributes:
+        scope: What failed: "request", this request only; "unavailable", the server is overloaded or failing, also after
+            waiting; "unreachable", no connection to the server; "endpoint", every request, such as a refused key.
+    """
+
+    scope: Literal["request", "unavailable", "unreachable", "endpoint"] = "request"
 
 
 class ViewSettingError(PanoLLaVaError, ValueError):

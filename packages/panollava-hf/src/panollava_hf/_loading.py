@@ -19,8 +19,9 @@ from transformers import PreTrainedModel
 
 from panollava_hf._errors import ModelError, boundary
 from panollava_hf._lora import built_plain
+from panollava_hf._pooling import TOWER_POOLING
 from panollava_hf._shown import shown
-from panollava_hf.configuration_panollava import TOWER_POOLING, PanoLLaVaConfig
+from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
 from panollava_hf.modeling_panollava_vision import PanoLLaVaForFeatureExtraction
 from panollava_hf.outside._bounds import require_count

@@ -80,11 +80,11 @@ class PanoLLaVaFeatureOutput(ModelOutput):
     """Output of `PanoLLaVaForFeatureExtraction`.
 
     Attributes:
-        pooler_output: One vector per panorama, `[panoramas, D_latent]`.
+        pooler_output: One vector per panorama, `[panoramas, D]`; D is `config.projection_dim`.
         last_hidden_state: Latent tokens, `[panoramas, views, N, D_latent]`.
         hidden_states: Those of the vision tower, one tensor per layer, if requested.
         attentions: Those of the vision tower, one tensor per layer, if requested.
-        view_embeds: One vector per view, `[panoramas, views, D_latent]`, in the order of the plan's views.
+        view_embeds: One vector per view, `[panoramas, views, D]`, in the order of the plan's views.
     """
 
     pooler_output: torch.Tensor | None = None
@@ -95,7 +95,7 @@ class PanoLLaVaFeatureOutput(ModelOutput):
 
     @property
     def features(self) -> torch.Tensor | None:
-        """The vectors, `[panoramas, D_latent]`."""
+        """The vectors, `[panoramas, D]`."""
         return self.pooler_output
 
 

@@ -7,6 +7,7 @@ from panollava_core import VisionBackbone
 from transformers import AutoModel, PreTrainedModel
 
 from panollava_hf._errors import ModelError, boundary
+from panollava_hf._pooling import TOKEN_POOLING
 from panollava_hf._pretrained import UNUSED, load_config, load_tower, sub_config
 from panollava_hf._tower_pixels import tower_pixels
 from panollava_hf.outside._bounds import as_size
@@ -51,9 +52,10 @@ def wrap_tower(
     require_whole(name, info, fresh=UNUSED, extra=True)
     backbone = VisionBackbone(encoder.config, _encoder=encoder.eval()).to(dtype)
     settings["pooling"] = _pooling(backbone, settings["view_size"], settings.get("pooling"))
-    if settings["pooling"] == "pooler":
+    if settings["pooling"].startswith("pooler"):
         require_whole(name, info, extra=True)
-    views = settings.pop("pooled_views", None)
+    if settings.get("pooled_views") is None:
+        settings["pooled_views"] = "all"
     built = model_class.config_class(
         vision_config=encoder.config,
         resampler_type="none",
@@ -61,7 +63,6 @@ def wrap_tower(
         dtype=dtype,
         **settings,
     )
-    built.pooled_views = views or ("tiles" if built.tiles() else "all")
     with torch.device("meta"):
         model = model_class(built)
     for part, module in backbone.named_children():
@@ -81,12 +82,22 @@ def _pooling(backbone: VisionBackbone, view_size: Any, wanted: str | None) -> st
     with boundary(ModelError, f"{tower} cannot read views of {size[0]}x{size[1]} pixels", "use another view_size"):
         with torch.no_grad():
             output = backbone.encode(torch.zeros(1, 3, *size), summaries=True)
-    has_cls = output.prefix_tokens is not None
-    has_pooler = output.pooler_output is not None and output.pooler_output.shape[-1] == backbone.hidden_size
-    trained = not any(UNTRAINED_POOLING in key for key, _ in encoder.named_parameters())
+    cls, pooler = output.cls_token, output.pooler_output
+    if pooler is not None and pooler.shape[-1] != backbone.hidden_size:
+        pooler = None
     if wanted is None:
-        return "pooler" if has_pooler and trained else "cls" if has_cls else "mean"
-    if (wanted == "cls" and not has_cls) or (wanted == "pooler" and not has_pooler):
-        known = ["mean", "max", *(["cls"] if has_cls else []), *(["pooler"] if has_pooler else [])]
+        return _default_pooling(encoder, cls, pooler)
+    part = wanted.partition("+")[0]
+    if (part == "cls" and cls is None) or (part == "pooler" and pooler is None):
+        known = [*TOKEN_POOLING, *(kind for kind in ("cls", "cls+mean") if cls is not None)]
+        known += [kind for kind in ("pooler", "pooler+mean") if pooler is not None]
         raise ValueError(f"{tower} has no pooling {wanted!r}; expected one of {', '.join(known)}")
     return wanted
+
+
+def _default_pooling(encoder: Any, cls: torch.Tensor | None, pooler: torch.Tensor | None) -> str:
+    """What a tower was trained to summarise an image with; a CLS token is better together with the mean."""
+    trained = not any(UNTRAINED_POOLING in name for name, _ in encoder.named_parameters())
+    if pooler is not None and trained and (cls is None or not torch.equal(cls, pooler)):
+        return "pooler"
+    return "mean" if cls is None else "cls+mean"

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from typing import Any, Literal, get_args
+from typing import Any, Literal, SupportsIndex, get_args
 
 from panollava_core import (
     Interpolation,
@@ -17,6 +17,8 @@ from panollava_core import (
 from panollava_geometry import EquirectangularView, ViewPlan, plan_views
 from transformers import AutoConfig, PretrainedConfig
 
+from panollava_hf._pickling import by_name
+from panollava_hf._pooling import TOKEN_POOLING, TOWER_POOLING, Pooling
 from panollava_hf._pretrained import no_language_model, resolve
 from panollava_hf._shown import shown
 from panollava_hf.outside._bounds import (
@@ -70,11 +72,9 @@ CHOICES = {
     "stitch_interp": get_args(Interpolation),
     "vicreg_mode": ("pairwise", "batchwise"),
     "vicreg_pairs": ("spherical", "columns"),
-    "pooling": ("mean", "max", "first", "cls", "pooler"),
+    "pooling": (*TOKEN_POOLING, *TOWER_POOLING),
     "pooled_views": ("all", "tiles"),
 }
-#: Values of `pooling` that need the vision tower's own tokens, not those of a connector.
-TOWER_POOLING = ("cls", "pooler")
 FLAGS = ("stitch_target_to_view_width", "vision_output_norm", "use_lora", "connector_trained", "tie_word_embeddings")
 #: Options of resamplers that count modules.
 LIMITED = {"num_layers": MAX_LAYERS}
@@ -118,8 +118,9 @@ class PanoLLaVaConfig(PretrainedConfig):
         vicreg_projector_hidden_dim: Width between its layers; None is `vicreg_projector_dim`.
         vicreg_projector_depth: Number of its linear layers; 0 leaves it out.
         pooling: How `PanoLLaVaForFeatureExtraction` makes one vector of the latent tokens: `mean`, `max` or `first`.
-            Without a connector also `cls`, the vision tower's CLS token, or `pooler`, the tower's own pooling (such as
-            the attention head of SigLIP): one vector per view, and their mean for the panorama.
+            Without a connector also `cls`, the vision tower's CLS token; `pooler`, the tower's own pooling (such as the
+            attention head of SigLIP); `cls+mean` or `pooler+mean`, with the mean of the patches appended. These four
+            give one vector of unit length per view, and their mean for the panorama.
         pooled_views: The views that the panorama's vector is made of: `all`, or the `tiles` without the global view.
         use_lora: Whether `PanoLLaVaForConditionalGeneration` carries LoRA adapters on its language model and nothing
             else. Building it, or loading a checkpoint with `from_pretrained(path, use_lora=True)`, adds fresh ones,
@@ -146,7 +147,6 @@ class PanoLLaVaConfig(PretrainedConfig):
 
     model_type = "panollava"
     is_composition = True
-    attribute_map = {"projection_dim": "latent_dimension"}  # noqa: RUF012 - CLIP's name for the width of the vectors
     sub_configs = {"vision_config": AutoConfig, "text_config": AutoConfig}  # noqa: RUF012 - transformers reads a plain dict
     keys_to_ignore_at_inference = ["past_key_values", "cache"]  # noqa: RUF012 - as above
 
@@ -179,7 +179,7 @@ class PanoLLaVaConfig(PretrainedConfig):
         vicreg_projector_dim: int | None = None,
         vicreg_projector_hidden_dim: int | None = None,
         vicreg_projector_depth: int = 2,
-        pooling: Literal["mean", "max", "first", "cls", "pooler"] = "mean",
+        pooling: Pooling = "mean",
         pooled_views: Literal["all", "tiles"] = "all",
         use_lora: bool = False,
         lora_r: int = 16,
@@ -235,11 +235,17 @@ class PanoLLaVaConfig(PretrainedConfig):
         if tie_word_embeddings is None:
             tie_word_embeddings = bool(getattr(self.text_config, "tie_word_embeddings", False))
         self.text_config.tie_word_embeddings = tie_word_embeddings
-        width = kwargs.pop("projection_dim", latent_dimension)
-        if width != latent_dimension:
-            raise ValueError(f"projection_dim={shown(width)} must be latent_dimension={shown(latent_dimension)}")
+        width = kwargs.pop("projection_dim", None)  # an export states it for readers of its config.json
         super().__init__(tie_word_embeddings=tie_word_embeddings, **kwargs)
         self._check()
+        if width not in (None, self.projection_dim):
+            raise ValueError(
+                f"projection_dim must be {self.projection_dim}, as latent_dimension={self.latent_dimension} and "
+                f"pooling={self.pooling!r} give it, got {shown(width)}"
+            )
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return by_name(super().__reduce_ex__(2))
 
     def _check(self) -> None:
         for name, (low, high) in COUNTS.items():
@@ -320,6 +326,11 @@ class PanoLLaVaConfig(PretrainedConfig):
             "num_latent_tokens": None if keeps_tokens else self.num_latent_tokens,
             **self.resampler_config,
         }
+
+    @property
+    def projection_dim(self) -> int:
+        """Width of the vectors of `PanoLLaVaForFeatureExtraction`, under CLIP's name."""
+        return self.latent_dimension * (2 if self.pooling.endswith("+mean") else 1)
 
     @property
     def image_size(self) -> tuple[int, int]:

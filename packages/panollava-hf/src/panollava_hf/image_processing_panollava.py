@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from panollava_geometry import ViewPlan, extract_views, load_equirectangular, plan_views, view_rays
@@ -13,6 +13,7 @@ from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.processing_utils import ImagesKwargs
 
+from panollava_hf._pickling import by_name
 from panollava_hf._shown import shown
 from panollava_hf._tower_pixels import tower_pixels
 from panollava_hf.outside._bounds import as_size, require_flag, require_number, require_plan, require_total
@@ -130,6 +131,9 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         self.antialias = antialias
         # Impossible settings are reported here, not at the first image.
         require_total(len(self.view_plan()), (height, width), self.token_grid)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return by_name(super().__reduce_ex__(2))
 
     @classmethod
     def from_config(

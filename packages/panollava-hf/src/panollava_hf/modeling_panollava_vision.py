@@ -1,5 +1,6 @@
 """The vision side of PanoLLaVA: trained with VICReg on overlapping views, used to turn panoramas into vectors."""
 
+import copy
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,13 +16,12 @@ from panollava_losses import (
 from torch import Tensor, nn
 
 from panollava_hf._outputs import PanoLLaVaFeatureOutput, PanoLLaVaVICRegOutput, as_requested, tower_options
+from panollava_hf._pooling import TOKEN_POOLING, TOWER_POOLING, Pooling, pool_tokens, pool_tower
 from panollava_hf._wrapped_tower import wrap_tower
-from panollava_hf.configuration_panollava import TOWER_POOLING, PanoLLaVaConfig
+from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.modeling_panollava import PanoLLaVaModel, PanoLLaVaPreTrainedModel
 
 __all__ = ["PanoLLaVaForFeatureExtraction", "PanoLLaVaForVICReg"]
-
-Pooling = Literal["mean", "max", "first", "cls", "pooler"]
 
 #: Parts of a full checkpoint that the vision side does not load.
 LANGUAGE_SIDE = [r"^lm_head\.", r"^(panollava\.)?(language_model|projector)\."]
@@ -159,8 +159,8 @@ class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
 
     Args:
         config: The model's configuration.
-        pooling: `mean`, `max` or `first` over all latent tokens; without a connector also `cls` or `pooler`; default:
-            the config's.
+        pooling: `mean`, `max` or `first` over all latent tokens; without a connector also `cls`, `pooler`, `cls+mean`
+            or `pooler+mean`; default: the config's.
 
     Raises:
         ValueError: `pooling` has another value, or does not fit the config.
@@ -181,13 +181,15 @@ class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
     _keys_to_ignore_on_load_unexpected = [*LANGUAGE_SIDE, r"^vicreg_projector\."]  # noqa: RUF012 - transformers adds lists
 
     def __init__(self, config: PanoLLaVaConfig, pooling: Pooling | None = None) -> None:
+        if pooling is not None and pooling != config.pooling:
+            config = copy.deepcopy(config)  # it may be another model's
+            config.pooling = pooling
         super().__init__(config)
-        self.pooling = config.pooling if pooling is None else pooling
-        if self.pooling not in ("mean", "max", "first", *TOWER_POOLING):
-            raise ValueError(f"expected pooling 'mean', 'max' or 'first', got {self.pooling!r}")
-        if self.pooling in TOWER_POOLING and config.resampler_type != "none":
+        self.pooling = config.pooling
+        if self.pooling not in (*TOKEN_POOLING, *(TOWER_POOLING if config.resampler_type == "none" else ())):
             raise ValueError(
-                f"pooling {self.pooling!r} is for models without a connector; expected 'mean', 'max' or 'first'"
+                f"expected pooling 'mean', 'max' or 'first', got {self.pooling!r}; the others are for models without a "
+                "connector (resampler_type='none')"
             )
         self.panollava = PanoLLaVaModel(config, add_language_model=False)
         self._pooled = PanoLLaVaConfig.pooled_indices(config)
@@ -217,11 +219,13 @@ class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
             name: Vision tower, a folder or Hub id, of any kind that `panollava_core.VisionBackbone` takes (DINOv2,
                 DINOv3, SigLIP, SigLIP 2, CLIP, ViT, Swin, ConvNeXt, timm, …). Of a two-tower model (CLIP, SigLIP) the
                 vision part is used.
-            pooling: How the vector of a view is made: `cls`, `pooler` (the tower's own pooling), or `mean`, `max` or
-                `first` of its patches. Default: `pooler` if the tower has a pooling that was trained with it,
-                otherwise `cls` if it has a CLS token, otherwise `mean`.
-            pooled_views: Views that the panorama's vector is made of: `tiles`, without the global view, or `all`.
-                Default: `tiles` if the plan has any.
+            pooling: How the vector of a view is made: `cls`, `pooler` (the tower's own pooling), either with the mean
+                of the patches appended (`cls+mean`, `pooler+mean`), or `mean`, `max` or `first` of the patches.
+                Default: `pooler` if the tower has a pooling that was trained with it and is not its CLS token
+                (SigLIP, CLIP, ConvNeXt), otherwise `cls+mean` if it has a CLS token (DINOv2, DINOv3, ViT), otherwise
+                `mean`.
+            pooled_views: Views that the panorama's vector is made of: `all`, or the `tiles` without the global view.
+                Default: `all`.
             crop_strategy: How a panorama is cut into views (see `panollava_geometry.plan_views`).
             num_views: Tiles of the ring; None derives them.
             fov_deg: Horizontal field of view of a tile, in degrees.
@@ -242,7 +246,7 @@ class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
             >>> model = PanoLLaVaForFeatureExtraction.from_tower("facebook/dinov2-small")  # doctest: +SKIP
             >>> processor = PanoLLaVaImageProcessor.from_tower("facebook/dinov2-small")  # doctest: +SKIP
             >>> model(**processor("panorama.jpg")).pooler_output.shape  # doctest: +SKIP
-            torch.Size([1, 384])
+            torch.Size([1, 768])
         """
         settings = {
             "pooling": pooling,
@@ -292,11 +296,12 @@ class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
         panoramas, views = pixel_values.shape[:2]
         tokens = latents.unflatten(0, (panoramas, views))
         if summaries:
-            view_embeds = self._summary(features).unflatten(0, (panoramas, views))
+            tower = type(self.panollava.vision_backbone.encoder).__name__
+            view_embeds = pool_tower(self.pooling, features, tower).unflatten(0, (panoramas, views))
             pooled = view_embeds[:, self._counted(views)].mean(1)
         else:
-            view_embeds = _pooled(self.pooling, tokens)
-            pooled = _pooled(self.pooling, tokens[:, self._counted(views)].flatten(1, 2))
+            view_embeds = pool_tokens(self.pooling, tokens)
+            pooled = pool_tokens(self.pooling, tokens[:, self._counted(views)].flatten(1, 2))
         output = PanoLLaVaFeatureOutput(
             pooler_output=pooled,
             last_hidden_state=tokens,
@@ -317,20 +322,3 @@ class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
                 "model's own image processor"
             )
         return self._pooled
-
-    def _summary(self, features: Any) -> Tensor:
-        """The vector of each view that the tower itself makes, `[panoramas · views, D]`."""
-        found = features.pooler_output if self.pooling == "pooler" else features.prefix_tokens
-        if found is None:
-            tower = type(self.panollava.vision_backbone.encoder).__name__
-            what = "pooling of its own" if self.pooling == "pooler" else "CLS token"
-            raise ValueError(f"pooling={self.pooling!r}, but {tower} has no {what}; use mean or max")
-        summary: Tensor = found if self.pooling == "pooler" else found[:, 0]
-        return summary
-
-
-def _pooled(pooling: str, tokens: Tensor) -> Tensor:
-    """Pool tokens over their second last axis."""
-    if pooling == "mean":
-        return tokens.mean(-2)
-    return tokens.amax(-2) if pooling == "max" else tokens[..., 0, :]

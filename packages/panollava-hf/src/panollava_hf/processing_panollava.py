@@ -1,7 +1,7 @@
 """Panoramas and text → model inputs, with one placeholder per image token."""
 
 import copy
-from typing import Any, Self
+from typing import Any, Self, SupportsIndex
 
 from panollava_core import num_image_tokens
 from transformers import AddedToken, BatchFeature, ProcessorMixin
@@ -10,6 +10,7 @@ from transformers.processing_utils import MultiModalData, ProcessingKwargs
 from panollava_hf._chat_template import IMAGE_TOKEN, with_images
 from panollava_hf._compat import PROCESSOR_EXPANDS_PLACEHOLDERS
 from panollava_hf._marks import BREAK, TextTokenizer, control_tokens, escape_messages
+from panollava_hf._pickling import by_name
 from panollava_hf._pretrained import load_tokenizer
 from panollava_hf._tower_pixels import tower_pixels
 from panollava_hf.configuration_panollava import PanoLLaVaConfig, StitchingMode
@@ -59,6 +60,14 @@ class PanoLLaVaProcessor(ProcessorMixin):
         if chat_template is None:
             chat_template = with_images(tokenizer.chat_template, image_token)
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return by_name(super().__reduce_ex__(2))
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(vars(self))
+        state.pop("_known_tokens", None)  # its key is an address, which would give another hash in each process
+        return state
 
     @classmethod
     def from_config(cls, config: PanoLLaVaConfig, tokenizer: Any, image_mean: Any, image_std: Any) -> Self:

@@ -1,36 +1,8 @@
 """A job on all rows of a source, by the engine of one machine."""
 
-import json
-import sys
-from pathlib import Path
-
-import pyarrow.parquet as pq
 import pytest
-from panollava_hf.jobs import run_job
-
-sys.path.insert(0, str(Path(__file__).parent))
-from counting import CountingJob, ListSource, computed, result
-
-NAMES = [f"p{i}" for i in range(34)]
-
-
-def read(path):
-    if path.suffix == ".jsonl":
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return pq.read_table(path).to_pylist()
-
-
-def expected(name):
-    found = {"id": name, "path": f"dir/{name}.jpg", "text": None, "vector": None, "error": None}
-    if "bad" in name:
-        return found | {"error": f"dir/{name}.jpg: {len(name)} is bad"}
-    values = result(name)
-    return found | {"text": values["text"], "vector": values["vector"].tolist()}
-
-
-def go(tmp_path, names=NAMES, output="out.parquet", job=None, **options):
-    job = job or CountingJob(tmp_path / "log")
-    return run_job(job, ListSource(list(names)), tmp_path / output, progress=False, **options)
+from counting import computed
+from runs import NAMES, expected, go, read
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -65,6 +65,27 @@ def check_panollava(model: str, revision: str | None = None) -> None:
         raise UsageError(f"--model {error}") from error
 
 
+def check_embedder(model: str, revision: str | None = None) -> str:
+    """As `check_model`, for commands that make vectors.
+
+    Args:
+        model: Folder or Hub id of a PanoLLaVA checkpoint, an embedding export or a vision tower.
+        revision: Branch, tag or commit of a model on the Hub.
+
+    Returns:
+        The `model_type` in its config.
+
+    Raises:
+        UsageError: There is no such folder or model, it reads no images, or its files are damaged or incomplete.
+    """
+    from panollava_hf.outside import _checkpoint_folder
+
+    try:
+        return _checkpoint_folder.check_embedder(model, revision=revision)
+    except ModelError as error:
+        raise UsageError(f"--model {error}") from error
+
+
 def check_tower(part: str, name: str) -> None:
     """Report what is wrong with a tower before torch is imported.
 

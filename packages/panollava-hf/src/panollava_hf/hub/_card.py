@@ -12,6 +12,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from panollava_hf._errors import ExportError, boundary
 from panollava_hf._shown import shown
+from panollava_hf.hub._embedding import is_embedding_export
 from panollava_hf.outside._json_file import parse_json
 
 if TYPE_CHECKING:
@@ -115,6 +116,17 @@ def _number(value: Any, name: str, path: Path) -> float:
 
 
 TEMPLATE = "card_template.md.jinja"
+EMBEDDING_TEMPLATE = "embedding_card_template.md.jinja"
+
+#: How the vector of a panorama is made, by `pooling` of the config, for its `pooled_views`.
+POOLING = {
+    "mean": "mean over the tokens of {views}",
+    "max": "largest value over the tokens of {views}",
+    "first": "first token of {views}",
+    "cls": "CLS token of each view, mean over {views}",
+    "pooler": "the vision tower's own pooling of each view, mean over {views}",
+}
+POOLED_VIEWS = {"all": "all views", "tiles": "the tiles of the ring, without the view of the whole panorama"}
 
 #: The Hub's name for the task of each model class.
 PIPELINES = {
@@ -151,7 +163,8 @@ def write_card(folder: Path, config: "PretrainedConfig", facts: CardFacts) -> No
     """Write the model card `README.md` of a saved model.
 
     The card follows the folder. With exported code, its example needs transformers alone; otherwise it needs
-    panollava-hf. An adapter in `adapter/` is mentioned. So the card is written after the other files.
+    panollava-hf. An adapter in `adapter/` is mentioned. A folder with the files of sentence-transformers gets the card
+    of an embedding model. So the card is written after the other files.
 
     Args:
         folder: The saved model.
@@ -176,26 +189,31 @@ def write_card(folder: Path, config: "PretrainedConfig", facts: CardFacts) -> No
         stage=facts.stage and _inline(facts.stage),
     )
     name = facts.model_id.split("/")[-1]
-    has_code = (folder / "modeling_panollava.py").is_file()
+    has_code, embeds = (folder / "modeling_panollava.py").is_file(), is_embedding_export(folder)
     towers = {"vision": config.vision_config, "text": config.text_config}
     if PIPELINES[architecture] == "image-feature-extraction":
         del towers["text"]
     bases = [base for base in (hub_id(tower.name_or_path) for tower in towers.values()) if base]
     data = ModelCardData(
-        library_name="transformers",
+        library_name="sentence-transformers" if embeds else "transformers",
         pipeline_tag=PIPELINES[architecture],
         license=facts.license,
-        language=list(facts.language),
+        language=None if embeds else list(facts.language),
         base_model=bases or None,
         base_model_relation="finetune" if bases else None,
         datasets=list(facts.datasets) or None,
-        tags=["panollava", *(["custom_code"] if has_code else []), "panorama", "360", "equirectangular"],
+        tags=[
+            *("panollava", *(["custom_code"] if has_code else []), "panorama", "360", "equirectangular"),
+            *(["feature-extraction", "image-retrieval", "place-recognition"] if embeds else []),
+        ],
         model_name=name if facts.results else None,
         eval_results=list(facts.results) or None,
     )
     card = ModelCard.from_template(
         data,
-        template_str=files("panollava_hf.hub").joinpath(TEMPLATE).read_text(encoding="utf-8"),
+        template_str=files("panollava_hf.hub")
+        .joinpath(EMBEDDING_TEMPLATE if embeds else TEMPLATE)
+        .read_text(encoding="utf-8"),
         name=name,
         facts=facts,
         architecture=architecture,
@@ -203,6 +221,9 @@ def write_card(folder: Path, config: "PretrainedConfig", facts: CardFacts) -> No
         has_code=has_code,
         has_adapter=(folder / "adapter").is_dir(),
         trained=config.connector_trained,
+        has_connector=config.resampler_type != "none",
+        width=config.latent_dimension,
+        pooling=POOLING[config.pooling].format(views=POOLED_VIEWS[config.pooled_views]),
         model_line=model_line(facts.model_id, "main"),
         views=_views(config),
         towers={kind: _tower(tower) for kind, tower in towers.items()},
@@ -255,7 +276,7 @@ def point_card(text: str, model_id: str, revision: str) -> str:
         revision: Branch, tag or commit.
     """
     text = re.sub(r'^model_id, revision = ".*", ".*"$', lambda _: model_line(model_id, revision), text, flags=re.M)
-    return re.sub(r"^(\$ panollava ask .* --model )\S+$", lambda found: found[1] + model_id, text, flags=re.M)
+    return re.sub(r"^(\$ panollava (?:ask|embed) .* --model )\S+$", lambda found: found[1] + model_id, text, flags=re.M)
 
 
 def _inline(text: str) -> str:

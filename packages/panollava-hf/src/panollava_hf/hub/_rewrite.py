@@ -12,6 +12,8 @@ from panollava_hf.hub._library import Library, Source, absolute_module, is_type_
 ALLOWED = frozenset({"torch", "numpy", "PIL", "transformers", "huggingface_hub", "safetensors", "tokenizers"})
 #: Standard modules that look for files next to the code, or for installed packages; an export has neither.
 NEEDS_INSTALLATION = ("importlib.resources", "importlib.metadata", "pkgutil")
+#: Own modules that may import a module by a computed name: of a class that is already loaded, see there.
+IMPORT_BY_NAME = frozenset({"panollava_hf._pickling"})
 LINE = 120
 
 
@@ -238,7 +240,8 @@ class _Rewriter(ast.NodeVisitor):
                 raise self.source.error(at, "transformers would read this line of text as an import: reword it")
 
     def visit_Call(self, node: ast.Call) -> None:
-        if ast.unparse(node.func) in ("importlib.import_module", "import_module", "__import__"):
+        importers = ("importlib.import_module", "import_module", "__import__")
+        if ast.unparse(node.func) in importers and self.source.name not in IMPORT_BY_NAME:
             argument = node.args[0] if node.args else None
             name = argument.value if isinstance(argument, ast.Constant) else None
             if not isinstance(name, str) or self.library.owns(name) or name.startswith("."):

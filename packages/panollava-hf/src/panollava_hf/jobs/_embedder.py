@@ -171,7 +171,9 @@ class Embedder:
         source = default_checkpoint() if name == EMBEDDED else name
         kind = None if dtype is None else getattr(torch, dtype)
         self.device = torch.device(device or torch.accelerator.current_accelerator(check_available=True) or "cpu")
-        self.model, self.processor = load_embedder(source, settings=options, dtype=kind, device=self.device)
+        check_device(self.device)
+        with without_bars(), memory_errors(0):
+            self.model, self.processor = load_embedder(source, settings=options, dtype=kind, device=self.device)
         self.plan = self.processor.view_plan()
         self.size = (self.processor.size["height"], self.processor.size["width"])
         self.max_width = self.plan.required_width(self.size)
@@ -200,6 +202,36 @@ class Embedder:
             return normalised[0].cpu().numpy(), normalised[1].cpu().numpy()
 
 
+def check_device(device: Any) -> None:
+    """Check that torch can use a device.
+
+    Raises:
+        ModelError: It cannot.
+    """
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # NotImplementedError is a RuntimeError
+        raise ModelError(
+            f"device {device} (--device) cannot be used ({one_line(error)}); use another, such as cpu"
+        ) from error
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Keep transformers from showing the progress of a load, which takes a moment only."""
+    from transformers.utils import logging
+
+    shown_before = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown_before:
+            logging.enable_progress_bar()
+
+
 def direction(view: Any) -> tuple[float, float] | None:
     """Yaw and pitch of the centre of a view; None for one that goes around the whole horizon."""
     if hasattr(view, "yaw_deg"):
@@ -212,7 +244,7 @@ def direction(view: Any) -> tuple[float, float] | None:
 
 @contextmanager
 def memory_errors(batch: int) -> Iterator[None]:
-    """What torch raises when memory is too small for a batch, as one line."""
+    """What torch raises when memory is too small for so many panoramas, or for the model (0), as one line."""
     import torch
 
     try:
@@ -226,6 +258,11 @@ def memory_errors(batch: int) -> Iterator[None]:
 
 
 def _too_large(batch: int, error: BaseException) -> ModelError:
+    if not batch:
+        return ModelError(
+            f"there is not enough memory for the model ({one_line(error)}); use a smaller model, dtype='bfloat16' "
+            "(--dtype), fewer workers, or another device"
+        )
     return ModelError(
         f"there is not enough memory for {batch} panorama{'s' * (batch != 1)} in one forward pass ({one_line(error)}); "
         "use a smaller batch_size (--batch-size), fewer workers, or another device"

@@ -4,7 +4,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +32,7 @@ class Chunk:
 
 def computed(
     job: Job, chunks: Iterable[Chunk], readers: int, threads: int | None = None
-) -> Iterator[tuple[Chunk, dict[str, list[Any]]]]:
+) -> Generator[tuple[Chunk, dict[str, list[Any]]]]:
     """The results of chunks, in order. `chunks` is iterated in a thread, a few chunks ahead of the model.
 
     Args:

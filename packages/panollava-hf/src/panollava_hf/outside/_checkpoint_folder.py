@@ -85,6 +85,29 @@ def check_answering_model(source: str | Path, **where: Any) -> str:
     return kind
 
 
+def check_embedder(source: str | Path, **where: Any) -> str:
+    """Check quickly whether something can make vectors of panoramas; of a Hub id, only its config.json is read.
+
+    Args:
+        source: Folder or Hub id of a PanoLLaVA checkpoint, an embedding export, or a vision tower of transformers.
+        where: Arguments of `find_source` for a Hub id.
+
+    Returns:
+        The `model_type` in its config; empty for a tower of timm, whose config has none.
+
+    Raises:
+        ModelError: There is no such folder or model, it reads no images, or its files are damaged or incomplete.
+    """
+    folder = find_source(source, "config", **where)
+    if not (folder / "config.json").exists():
+        raise ModelError(f"{source}: {without_config(folder)}; expected a PanoLLaVA checkpoint or a vision tower")
+    if read_object(folder / "config.json").get("model_type") == MODEL_TYPE:
+        check_checkpoint(source, **where)
+        return MODEL_TYPE
+    check_tower(source, "vision", **where)
+    return str(read_object(folder / "config.json").get("model_type") or "")[:SHOWN]
+
+
 def check_folder(folder: Path, name: str | None = None) -> dict[str, Any]:
     """Check the files of a checkpoint folder: kind, settings, weights and adapter.
 

@@ -8,6 +8,7 @@ import hashlib
 import math
 import os
 import random
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,6 +35,8 @@ CONCURRENCY = 6
 _REASONING_TOKENS = 2048
 #: Failures that concern all requests, also after others were answered: key, credit, proxy.
 _WHOLE = (401, 402, 407)
+#: Statuses of a server that is overloaded, or of a proxy whose server is down.
+_UNAVAILABLE = (429, 502, 503, 504)
 _FILTERED = ("content_filter", "safety", "prohibited_content", "blocklist", "recitation")
 
 
@@ -47,8 +50,8 @@ class EndpointChat(ChatDefaults):
         api_key: The key; default: the environment's `OPENAI_API_KEY`. Local servers need none.
         timeout: Timeout of a request in seconds.
         max_retries: How often a request is repeated after a failure that may pass.
-        concurrency: Number of requests at the same time. The first request of all is sent alone, so that a wrong key
-            or name is noticed once.
+        concurrency: Number of requests at the same time, of all threads together. The first request of all is sent
+            alone, so that a wrong key or name is noticed once.
         others: Options of local models, such as `device`; only None.
 
     Raises:
@@ -85,6 +88,7 @@ class EndpointChat(ChatDefaults):
         self.concurrency = self.batch_size = int(concurrency)
         self.family = family_named(model)
         self.device, self.dtype, self.trained = self._address.url, "unknown", True
+        self._free = threading.BoundedSemaphore(self.concurrency)
         self._answers = 0
         self._stopped: Fault | None = None
         #: What this endpoint turned out not to take.
@@ -154,14 +158,15 @@ class EndpointChat(ChatDefaults):
 
     def _once(self, request: Request, arguments: Mapping[str, Any], shown: "_Shown") -> Reply | Fault:
         """One request."""
-        pieces = body(self._client, arguments, self._clean)
-        try:
-            gathered = read(pieces, timeout=self.timeout, clean=self._clean, on_text=shown.add)
-            return self._judged(gathered, request, shown)
-        except Fault as fault:
-            return fault
-        finally:
-            pieces.close()
+        with self._free:
+            pieces = body(self._client, arguments, self._clean)
+            try:
+                gathered = read(pieces, timeout=self.timeout, clean=self._clean, on_text=shown.add)
+                return self._judged(gathered, request, shown)
+            except Fault as fault:
+                return fault
+            finally:
+                pieces.close()
 
     def _judged(self, found: Gathered, request: Request, shown: "_Shown") -> Reply:
         """The reply; a refusal, a reply that was filtered and one without text are faults."""
@@ -201,7 +206,14 @@ class EndpointChat(ChatDefaults):
         return request.max_new_tokens + (_REASONING_TOKENS if self._reasons and not request.final else 0)
 
     def _error(self, fault: Fault) -> ChatError:
-        return ChatError(f"{self.name[:80]} at {self._address.url[:120]}: {fault.text}")
+        error = ChatError(f"{self.name[:80]} at {self._address.url[:120]}: {fault.text}")
+        if fault.whole and fault.status is None:
+            error.scope = "unreachable"
+        elif fault.whole and (fault.status in _WHOLE or not self._answers):
+            error.scope = "endpoint"
+        elif fault.timed_out or fault.status in _UNAVAILABLE or (fault.again and fault.status is None):
+            error.scope = "unavailable"
+        return error
 
     def _clean(self, text: str) -> str:
         return words(text, self._secrets)
