@@ -108,6 +108,32 @@ class QueryEmbedder:
         directions = tuple((wrapped(yaw + turn), pitch) for turn in turns_deg for yaw, pitch in self.directions)
         return Query(unit(vectors.mean(0)), views.reshape(-1, views.shape[-1]), directions)
 
+    def embed_view(self, panorama: "Tensor", yaw_deg: float, pitch_deg: float) -> tuple[Query, int]:
+        """The vectors of one panorama whose first tile looks in a direction, and the place of that tile in `views`.
+
+        Args:
+            panorama: From `read`.
+            yaw_deg: Yaw of the direction.
+            pitch_deg: Its pitch.
+
+        Raises:
+            TableError: The model cuts no tiles that look in single directions.
+        """
+        from panollava_geometry import ViewPlan, extract_views
+
+        model = self.job.model
+        tiles = [place for place in model.directions if hasattr(model.plan[place], "yaw_deg")]
+        if not tiles:
+            raise TableError("the views of this model do not look in single directions; search without a view")
+        views = list(model.plan)
+        views[tiles[0]] = replace(views[tiles[0]], yaw_deg=wrapped(yaw_deg), pitch_deg=float(pitch_deg))
+        cut = extract_views(panorama, ViewPlan(views), model.size, antialias=model.processor.antialias)
+        vectors, found = self.embed_cuts([cut])
+        place = list(model.directions).index(tiles[0])
+        directions = list(self.directions)
+        directions[place] = (wrapped(yaw_deg), float(pitch_deg))
+        return Query(vectors[0], found[0], tuple(directions)), place
+
     def embed_cuts(self, cuts: Sequence["Tensor"]) -> tuple[Vectors, Vectors]:
         """Vectors of views that were cut: of panoramas `[N, D]`, and of the views with a direction `[N, V, D]`."""
         each = max(1, CHUNK // len(cuts[0]))
@@ -191,7 +217,9 @@ def embedder_of(
 
     given = dict(settings)
     if given.pop("job", None) != "embed":
-        raise TableError("the vectors were not made by 'panollava embed', so a query cannot be embedded in the same way")
+        raise TableError(
+            "the vectors were not made by 'panollava embed', so a query cannot be embedded in the same way"
+        )
     name, weights = given.pop("model"), given.pop("weights", None)
     if "crop_strategy" in given:
         given["strategy"] = given.pop("crop_strategy")

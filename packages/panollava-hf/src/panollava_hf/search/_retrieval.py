@@ -151,26 +151,35 @@ def evaluate_retrieval(
         raise EvaluationError(f"queries {queries}, headings {headings}: expected numbers of 1 or more")
     if baselines:
         check_baselines(embedder)
-    labels = list(names) if names is not None else [_name(one, i) for i, one in enumerate(panoramas)]
+    labels = list(names) if names is not None else [_name(panoramas[i], i) for i in range(len(panoramas))]
     report = progress or (lambda step, done, total: None)
     database, failed = _database(embedder, panoramas, labels, baselines, report)
     if len(database) < 2:
         first = next(iter(failed.values()), "")
-        raise EvaluationError(f"{len(database)} panoramas can be read, expected at least 2 {f'({first})' if first else ''}")
+        raise EvaluationError(
+            f"{len(database)} panoramas can be read, expected at least 2 {f'({first})' if first else ''}"
+        )
     places = [entry.place for entry in database]
     compared = _Compared(database)
-    asked, records, ranks = [], [], []
-    for number in range(queries):
-        n = number % len(places)
-        drawn = changes.draw(np.random.default_rng([seed, number]))
-        image = drawn.apply(embedder.read(panoramas[places[n]]))
-        query = embedder.embed(image, headings=headings)
-        record, rank = compared.ask(query, n, drawn, [labels[place] for place in places])
-        records.append(record)
-        ranks.append(rank)
-        asked.append(_Entry(n, query, *(baseline_queries(embedder, image) if baselines else (None, None))))
-        report("queries", number + 1, queries)
-    recalls = [Recall.of("search", ranks), *_plain_recalls(asked, database, baselines)]
+    asked: dict[int, _Entry] = {}
+    answers: dict[int, tuple[dict[str, Any], int]] = {}
+    for n, place in enumerate(places[:queries]):  # the queries of one panorama together: it is read once
+        panorama = embedder.read(panoramas[place])
+        for number in range(n, queries, len(places)):
+            drawn = changes.draw(np.random.default_rng([seed, number]))
+            image = drawn.apply(panorama)
+            query = embedder.embed(image, headings=headings)
+            answers[number] = compared.ask(query, n, drawn, [labels[place] for place in places])
+            asked[number] = _Entry(n, query, *(baseline_queries(embedder, image) if baselines else (None, None)))
+            report("queries", len(answers), queries)
+    records, ranks = (
+        [answers[number][0] for number in range(queries)],
+        [answers[number][1] for number in range(queries)],
+    )
+    recalls = [
+        Recall.of("search", ranks),
+        *_plain_recalls([asked[number] for number in range(queries)], database, baselines),
+    ]
     found = _self_similarity(embedder, panoramas, database, seed, self_similarity, report)
     settings = {
         "model": embedder.job.settings(),
@@ -230,9 +239,9 @@ def _database(
     from panollava_geometry import PanoramaError
 
     entries, failed = [], {}
-    for place, panorama in enumerate(panoramas):
+    for place in range(len(panoramas)):
         try:
-            image = embedder.read(panorama)
+            image = embedder.read(panoramas[place])
         except (PanoramaError, PanoLLaVaError, OSError, ValueError) as error:
             failed[labels[place]] = one_line(error)
         else:
@@ -253,7 +262,12 @@ def _plain_recalls(asked: Sequence[_Entry], database: Sequence[_Entry], baseline
 
 
 def _self_similarity(
-    embedder: QueryEmbedder, panoramas: Sequence[Any], database: Sequence[_Entry], seed: int, most: int, report: Progress
+    embedder: QueryEmbedder,
+    panoramas: Sequence[Any],
+    database: Sequence[_Entry],
+    seed: int,
+    most: int,
+    report: Progress,
 ) -> dict[str, float] | None:
     """Similarity of panoramas with their own rotations, at the heading where it is largest."""
     step = embedder.step_deg
