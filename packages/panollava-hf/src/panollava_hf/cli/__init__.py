@@ -17,10 +17,12 @@ from panollava_hf.cli._crop import crop
 from panollava_hf.cli._data import data
 from panollava_hf.cli._embed import embed
 from panollava_hf.cli._eval import eval_
+from panollava_hf.cli._eval_retrieval import eval_retrieval
 from panollava_hf.cli._export import export
 from panollava_hf.cli._join import join
 from panollava_hf.cli._locate import locate
 from panollava_hf.cli._push import push
+from panollava_hf.cli._search import search
 from panollava_hf.cli._train import train
 
 __all__ = ["main", "run"]
@@ -41,8 +43,10 @@ app.command()(join)
 app.command()(convert)
 app.add_typer(data, name="data")
 app.command("eval")(eval_)
+app.command("eval-retrieval")(eval_retrieval)
 app.command()(export)
 app.command()(push)
+app.command()(search)
 app.command()(train)
 
 

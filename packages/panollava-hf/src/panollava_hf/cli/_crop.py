@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -145,11 +146,14 @@ def crop(
     place = Place.of(output / TABLE)
     if resume and not _goes_on(place, job, rows):
         options = replace(options, resume=False)
+    leftovers = _leftovers(job, rows) if place.parts.exists() else []
     code = 0
     try:
         run_command(job, rows, output / TABLE, options)
     except typer.Exit as stop:
         code = stop.exit_code
+    for folder in leftovers:
+        shutil.rmtree(folder)
     figures = (Manifest.read(place.manifest) or Manifest.of(job, rows, 1)).summary or {}
     done, failed = figures.get("done", 0), figures.get("failed", 0)
     _print_errors(place.output, failed, alone=len(rows) == 1)
@@ -207,6 +211,12 @@ def _is_fresh(row: dict[str, Any], output: Path, since: int) -> bool:
         return row["path"] is None or os.stat(row["path"]).st_mtime_ns <= since
     except (OSError, ValueError):  # a URL, or an image in a shard
         return True
+
+
+def _leftovers(job: "PanoramaCropper", rows: "Source") -> list[Path]:
+    """Folders of panoramas that a killed run did not complete."""
+    parents = {(job.output / job.folder_of(id)).parent for id in rows.ids(0, len(rows))}
+    return [path for parent in parents if parent.is_dir() for path in parent.glob(".crop-*") if path.is_dir()]
 
 
 def _read(table: Path) -> Iterator[dict[str, Any]]:

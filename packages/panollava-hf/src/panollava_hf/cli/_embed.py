@@ -37,8 +37,8 @@ from panollava_hf.jobs._embedder import DEFAULT_EMBEDDER, PanoramaEmbedder
 if TYPE_CHECKING:
     from panollava_hf.jobs._source import Source
 
-POOLINGS = ("mean", "max", "first", "cls", "pooler")
-POOLED_VIEWS = ("tiles", "all")
+POOLINGS = ("mean", "max", "first", "cls", "pooler", "cls+mean", "pooler+mean")
+POOLED_VIEWS = ("all", "tiles")
 #: Rows on which a dry run measures the time.
 MEASURED = 8
 
@@ -73,7 +73,7 @@ def embed(
         str | None,
         typer.Option(
             metavar="|".join(POOLED_VIEWS),
-            help="Views that the panorama's vector is made of: without the global view, or all. Default: the model's.",
+            help="Views that the panorama's vector is made of: all, or without the global view. Default: the model's.",
         ),
     ] = None,
     strategy: Annotated[

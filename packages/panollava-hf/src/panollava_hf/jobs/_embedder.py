@@ -1,5 +1,6 @@
 """`PanoramaEmbedder`."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ DEFAULT_EMBEDDER = "facebook/dinov2-small"
 #: Floating-point types of models.
 DTYPES = ("float32", "bfloat16", "float16")
 
-Pooling = Literal["mean", "max", "first", "cls", "pooler"]
+Pooling = Literal["mean", "max", "first", "cls", "pooler", "cls+mean", "pooler+mean"]
 
 
 class PanoramaEmbedder(Job):
@@ -46,6 +47,7 @@ class PanoramaEmbedder(Job):
 
     Raises:
         UsageError: An argument has an impossible value.
+        PanoramaError: The options of reading exclude each other.
 
     Example:
         >>> import numpy as np
@@ -96,7 +98,11 @@ class PanoramaEmbedder(Job):
         self.options = {name: value for name, value in options.items() if value is not None}
         self.device, self.dtype, self.batch_size = device, dtype, batch_size
         reading = {"hfov_deg": hfov_deg, "partial": partial, "eye": eye, "whole_sphere": whole_sphere}
-        self.reading = {name: value for name, value in reading.items() if value}
+        self.reading = {name: value for name, value in reading.items() if value not in (None, False)}
+        if self.reading:  # geometry is imported only for them
+            from panollava_geometry.files import check_options
+
+            check_options(**self.reading)
 
     def settings(self) -> dict[str, Any]:
         """The model with a digest of its weights, and how panoramas are read, cut and pooled."""
@@ -172,7 +178,9 @@ class Embedder:
         kind = None if dtype is None else getattr(torch, dtype)
         self.device = torch.device(device or torch.accelerator.current_accelerator(check_available=True) or "cpu")
         check_device(self.device)
-        with without_bars(), memory_errors(0):
+        with without_bars(), memory_errors(0), warnings.catch_warnings():
+            if "overlap_ratio" not in options:  # the number of tiles takes precedence
+                warnings.filterwarnings("ignore", "num_views=.* tiles of", UserWarning)
             self.model, self.processor = load_embedder(source, settings=options, dtype=kind, device=self.device)
         self.plan = self.processor.view_plan()
         self.size = (self.processor.size["height"], self.processor.size["width"])
