@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from panollava_hf.asking._panorama import Panorama
     from panollava_hf.asking.strategies import Steps
 
-#: Widest panorama that is decoded if its reader is told what the image shows.
+#: Widest panorama that is decoded where options say what the image shows.
 _MAX_WIDTH = 16_384
 
 #: Replies of descriptions that several questions share, by the keys of their requests.
