@@ -26,17 +26,27 @@ class Endpoint:
     def __init__(self, together=1):
         self.asked, self.together, self.active, self.most = Counter(), together, 0, 0
         self.changed = threading.Condition()
+        #: Whether rows of `ONCE` and `FOREVER` fail.
+        self.healthy = False
+        #: After so many requests each is refused with 401, or waits until `released`; None: never.
+        self.refuse_after = self.hold_after = None
+        self.released = threading.Event()
 
     def __call__(self, request):
         number = int(re.search(r"room (\d+)\?", question(request))[1])
         with self.changed:
+            if self.refuse_after is not None and self.asked.total() >= self.refuse_after:
+                return failed(401, "the key has expired")
             self.asked[number] += 1
+            held = self.hold_after is not None and self.asked.total() > self.hold_after
             tries = self.asked[number]
             self.active += 1
             self.most = max(self.most, self.active)
             self.changed.notify_all()
-            if sum(self.asked.values()) > 1:  # the first request of all is sent alone
-                self.changed.wait_for(lambda: self.most >= self.together, timeout=5)
+            if self.asked.total() > 1:  # the first request of all is sent alone
+                self.changed.wait_for(lambda: self.most >= self.together, timeout=30)
+        if held:
+            self.released.wait(30)
         try:
             return self.answer(number, tries)
         finally:
@@ -44,6 +54,8 @@ class Endpoint:
                 self.active -= 1
 
     def answer(self, number, tries):
+        if self.healthy:
+            return fine(f"room {number}")
         how = ONCE.get(number % 40) if tries == 1 else None
         if fails(number) or how == "500":
             return failed(500, "out of memory")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from panollava_geometry import PanoramaError
 from panollava_hf import Answerer
 from panollava_hf._errors import ChatError, ModelError, TableError, TextError, UsageError
 from panollava_hf.jobs import PanoramaAnswerer, PanoramaCaptioner, _asking
@@ -209,5 +210,7 @@ def test_options_that_cannot_be_used(photos):
         PanoramaAnswerer("embedded", question="Why?", strategy="describe")({"image": photos[:1]})
     with pytest.raises(ModelError, match="missing-folder"):
         PanoramaAnswerer("./missing-folder", question="Why?")({"image": photos[:1]})
+    with pytest.raises(PanoramaError, match="400"):
+        PanoramaAnswerer("embedded", hfov_deg=400.0)
     with pytest.raises(UsageError, match="must be at least 1"):
         PanoramaAnswerer("embedded", max_new_tokens=0)

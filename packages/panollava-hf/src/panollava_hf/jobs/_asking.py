@@ -4,17 +4,15 @@ A model in this process answers the rows of a batch together. An endpoint gets t
 same time, whatever the batches are.
 """
 
-import os
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
-from contextlib import contextmanager
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from panollava_hf._errors import ChatError, TextError, UsageError, one_line
 from panollava_hf.jobs._asking_columns import renamed
+from panollava_hf.jobs._asking_model import accelerator, weights_of, whole_address, without_progress_bar
 from panollava_hf.jobs._flow import Flow, Watch
 from panollava_hf.jobs._job import Batch, Item, Job, Prepared, items_of
 from panollava_hf.jobs._shared import SharedImage, SharedImages
@@ -25,9 +23,7 @@ if TYPE_CHECKING:
     from panollava_hf.asking._panorama import Panorama
     from panollava_hf.asking.strategies import Steps
 
-#: The environment's address of the endpoint, for an address that contains a password.
-ADDRESS_VARIABLE = "OPENAI_BASE_URL"
-#: Widest panorama that is decoded if its reader is told what the image shows.
+#: Widest panorama that is decoded where options say what the image shows.
 _MAX_WIDTH = 16_384
 
 #: Replies of descriptions that several questions share, by the keys of their requests.
@@ -43,7 +39,8 @@ class AskingJob(Job):
         model: "embedded", a folder, a Hub id, or with `base_url` the name of a model at that endpoint; None is the
             environment's `PANOLLAVA_MODEL`, else the default model.
         base_url: Address of an OpenAI-compatible endpoint. Its key is read from `OPENAI_API_KEY` in the environment of
-            the process that sends the requests. User, password and query of the address do not leave this process:
+            the process that sends the requests; on a cluster, set it there (`ray.init(runtime_env={"env_vars": …})`,
+            or the machines' own environment). User, password and query of the address do not leave this process:
             another one reads the address from its `OPENAI_BASE_URL`.
         strategy: Name of the strategy; None: that of the model's family.
         view_size: Height and width of a view in pixels; None: that of the family.
@@ -65,6 +62,7 @@ class AskingJob(Job):
     Raises:
         UsageError: Options of endpoints are given without `base_url`, or those of local models with it.
         ChatError: The address is not http(s).
+        ModelError: The name of the model is empty.
     """
 
     def __init__(
@@ -127,6 +125,10 @@ class AskingJob(Job):
             "whole_sphere": whole_sphere or None,
         }
         self._reading: dict[str, Any] = {name: value for name, value in reading.items() if value is not None}
+        if self._reading:  # geometry is imported only for them
+            from panollava_geometry.files import check_options
+
+            check_options(**self._reading)
         self._names = dict(columns or {})
         self._flow: Flow | None = None
         self._images: Any = None
@@ -144,7 +146,7 @@ class AskingJob(Job):
         return {
             "job": type(self).__name__,
             "model": self.model_name,
-            "weights": None if self.base_url is not None else _weights(self.model_name),
+            "weights": None if self.base_url is not None else weights_of(self.model_name),
             "base_url": self.base_url,
             **self._shown,
             "max_new_tokens": self.max_new_tokens,
@@ -163,9 +165,11 @@ class AskingJob(Job):
 
         options = dict(self._options)
         if self.base_url is None:
-            options.setdefault("device", _accelerator())
-        with _without_progress_bar(self.model_name if self.base_url is None else None):
-            answerer = Answerer.load(self.model_name, base_url=self._whole_address(), **self._shown, **options)
+            options.setdefault("device", accelerator())
+        with without_progress_bar(self.model_name if self.base_url is None else None):
+            answerer = Answerer.load(
+                self.model_name, base_url=whole_address(self.base_url, self._address), **self._shown, **options
+            )
         if not answerer.trained:
             from panollava_hf._console import note
 
@@ -326,63 +330,6 @@ class AskingJob(Job):
                     return found
         return answerer.answers_of(steps, name, memo=image.memo)
 
-    def _whole_address(self) -> str | None:
-        """The address with what is secret in it.
-
-        Raises:
-            ChatError: This process does not have it.
-        """
-        if self.base_url is None or self._address is not None:
-            return self._address
-        from panollava_hf.asking.models.endpoint._address import read_address
-
-        given = os.environ.get(ADDRESS_VARIABLE, "").strip()
-        if given and read_address(given).url == self.base_url:
-            return given
-        raise ChatError(
-            f"{self.base_url[:120]}: the user, password or query of this address is not passed to other processes; "
-            f"set {ADDRESS_VARIABLE} to the whole address in the environment of the workers"
-        )
-
 
 def _is_unreachable(found: Any) -> bool:
     return isinstance(found, ChatError) and found.scope == "unreachable"
-
-
-@contextmanager
-def _without_progress_bar(model: str | None) -> Iterator[None]:
-    """Load a model without the progress bar of transformers, unless it is downloaded."""
-    from panollava_hf.asking._default_model import needs_download
-
-    if model is None or needs_download(model):
-        yield
-        return
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
-@cache
-def _weights(name: str | None) -> str | None:
-    """A digest of the files of a local model, or its commit on the Hub."""
-    from panollava_hf.asking._default_model import EMBEDDED, chosen_model
-    from panollava_hf.asking.models._fingerprint import fingerprint
-    from panollava_hf.outside._hub_source import find_source
-
-    chosen = chosen_model(name)
-    folder = None if chosen == EMBEDDED else find_source(chosen, "config")
-    return fingerprint(chosen, None) if folder is None or folder == Path(chosen) else folder.name
-
-
-def _accelerator() -> str:
-    """The accelerator of this process, else the CPU."""
-    import torch
-
-    found = torch.accelerator.current_accelerator(check_available=True)
-    return "cpu" if found is None else found.type

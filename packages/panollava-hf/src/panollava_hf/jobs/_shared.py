@@ -16,7 +16,7 @@ class SharedImage:
     """The image of one or several rows.
 
     Args:
-        source: The image as the rows have it. It is kept, so that no other image gets its identity.
+        source: The image as the rows have it. It is kept: its identity would go to another image.
 
     Attributes:
         memo: Descriptions of its views that the questions about it share.
