@@ -5,7 +5,7 @@ import sys
 
 from tools.bench.harness import machine, write_section
 
-SECTIONS = ("geometry", "losses", "core", "hf", "training")
+SECTIONS = ("geometry", "losses", "core", "hf", "training", "embed")
 
 
 def main(names: list[str]) -> None:

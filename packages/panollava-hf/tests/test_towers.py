@@ -25,6 +25,7 @@ from transformers import (
     DINOv3ViTConfig,
     SiglipVisionConfig,
     SwinConfig,
+    TimmWrapperConfig,
     ViTConfig,
 )
 
@@ -285,3 +286,26 @@ def test_type_and_device(tmp_path):
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
     assert model.config.dtype in (torch.bfloat16, "bfloat16")
     assert model(torch.randn(1, 7, 3, 32, 32)).pooler_output.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("architecture", "pooling"), [("vit_tiny_patch16_224", "cls+mean"), ("vit_medium_patch16_reg4_gap_256", "pooler")]
+)
+def test_towers_of_timm(tmp_path, architecture, pooling):
+    """They have no preprocessor_config.json; the second has registers, but no CLS token."""
+    config = TimmWrapperConfig.from_dict({"architecture": architecture, "num_classes": 0, "label_names": []})
+    config.pretrained_cfg = {"input_size": [3, 64, 64], "mean": MEAN, "std": STD}
+    config.model_args = {"img_size": 64, "depth": 2, "embed_dim": 32, "num_heads": 4, "dynamic_img_size": True}
+    tower = AutoModel.from_config(config).eval()
+    tower.save_pretrained(tmp_path)
+    model, processor = load_embedder(tmp_path)
+    assert (model.config.pooling, processor.image_mean) == (pooling, MEAN)
+    assert processor.size == {"height": 64, "width": 64}
+    views = torch.randn(1, 7, 3, 64, 64)
+    with torch.no_grad():
+        own = normalize(tower(views[0], do_pooling=True).pooler_output, dim=-1)
+        found = normalize(model(views).view_embeds[0, :, :32], dim=-1)
+    torch.testing.assert_close(found, own, rtol=1e-4, atol=1e-5)
+    if pooling == "pooler":
+        with pytest.raises(ModelError, match="has no pooling 'cls'"):
+            load_embedder(tmp_path, settings={"pooling": "cls"})
