@@ -160,6 +160,8 @@ def embedding_compat(session):
     for name in ["embedded", *(Path(tower).name for tower in session.posargs)]:
         export, vectors = str(made / name), str(made / f"{name}.json")
         session.run("python", str(here / "embedding_probe.py"), export, vectors, env=offline)
+    served = [str(made / "embedded"), str(here / "embedding_probe.py"), "owner/export", str(made / "embedded.json")]
+    session.run("python", str(here / "loopback.py"), *served, "sentence_transformers", env={"PYTHONPATH": ""})
 
 
 @nox.session

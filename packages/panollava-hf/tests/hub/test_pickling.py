@@ -52,7 +52,7 @@ def test_a_pickle_is_read_where_the_code_is_in_the_cache_and_nowhere_else(task, 
     written = task("write", file, home=tmp_path / "home")
     # New processes, as workers of Ray, do not have the cache on their path.
     assert task("read", file, home=tmp_path / "home") == [written, written]
-    # The folder of the export exists, but a pickle is no reason to run its code.
+    # The folder of the export exists, but reading a pickle does not run its code.
     (missing, loaded), (message, also_loaded) = task("read", file, home=tmp_path / "other")
     assert missing.startswith("No module named 'transformers_modules")
     assert "load the exported folder or repository once on this machine with trust_remote_code=True" in message
