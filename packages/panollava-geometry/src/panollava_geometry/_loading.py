@@ -233,6 +233,17 @@ def load_with_size(
     return torch.from_numpy(panorama).permute(2, 0, 1), size
 
 
+def check_options(
+    *, whole_sphere: bool = False, hfov_deg: Degrees | None = None, partial: bool = False, eye: Eye | None = None
+) -> None:
+    """Check the options of `load_equirectangular` that say what images show, before the first is loaded.
+
+    Raises:
+        PanoramaError: A value is impossible, or two options exclude each other.
+    """
+    Layout(whole_sphere, hfov_deg, partial, eye)
+
+
 def load_panorama(
     source: Source, width: int | None, layout: Layout
 ) -> tuple[UInt8[ndarray, "height width 3"], ndarray | None, tuple[int, int]]:

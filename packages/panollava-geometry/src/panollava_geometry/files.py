@@ -8,7 +8,7 @@ Example:
 
 from panollava_geometry._crop_sources import read_plan_file
 from panollava_geometry._cropping import crop_file
-from panollava_geometry._loading import load_with_size
+from panollava_geometry._loading import check_options, load_with_size
 from panollava_geometry._view_sizes import check_size
 
-__all__ = ["check_size", "crop_file", "load_with_size", "read_plan_file"]
+__all__ = ["check_options", "check_size", "crop_file", "load_with_size", "read_plan_file"]

@@ -15,43 +15,13 @@ from panollava_hf._errors import ModelError
 from panollava_hf.jobs._embedder import PanoramaEmbedder, direction
 from panollava_hf.modeling_panollava_vision import PanoLLaVaForFeatureExtraction
 from PIL import Image
-
-MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-SIDE = 28
-
-
-def save_tower(folder, seed=0, width=16):
-    """A small random DINOv2 as transformers saves it."""
-    from transformers import Dinov2Config, Dinov2Model
-
-    torch.manual_seed(seed)
-    config = Dinov2Config(
-        hidden_size=width, num_hidden_layers=2, num_attention_heads=2, image_size=SIDE, patch_size=14, mlp_ratio=2
-    )
-    model = Dinov2Model(config).eval()
-    for parameter in model.parameters():  # as after training: vectors of different images differ
-        torch.nn.init.normal_(parameter, std=0.5)
-    model.save_pretrained(folder)
-    settings = {
-        "image_processor_type": "BitImageProcessor", "image_mean": MEAN, "image_std": STD, "do_center_crop": True,
-        "crop_size": {"height": SIDE, "width": SIDE}, "size": {"shortest_edge": 32},
-    }  # fmt: skip
-    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
-    return model
+from towers import MEAN, SIDE, STD, save_tower, seamless, write_eight
 
 
 @pytest.fixture(scope="module")
 def tower(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tower")
     return folder, save_tower(folder)
-
-
-def seamless(seed, width=256):
-    """A smooth panorama, different for every seed, whose left and right edges meet."""
-    generator = np.random.default_rng(seed)
-    x, y = np.arange(width) / width * 2 * np.pi, np.linspace(-1, 1, width // 2)[:, None]
-    planes = [np.sin(generator.integers(1, 5) * x + generator.uniform(0, 6) + 3 * y) for _ in range(3)]
-    return ((np.stack(planes, -1) + 1) * 127).astype(np.uint8)
 
 
 def unit(values):
@@ -78,11 +48,27 @@ def files(tmp_path, panorama):
     ]  # fmt: skip
 
 
+def job(tower, **options):
+    """The embedder of the CLS token and the tiles alone, which `by_hand` computes too."""
+    return PanoramaEmbedder(str(tower[0]), pooling="cls", pooled_views="tiles", device="cpu", **options)
+
+
+def test_the_default_joins_cls_and_patches_of_all_views(tower, panorama):
+    plan = plan_views()
+    views = extract_views(load_equirectangular(panorama, max_width=plan.required_width(SIDE)), plan, SIDE)
+    pixels = torch.stack([(views[:, c] / 255 - MEAN[c]) / STD[c] for c in range(3)], dim=1)
+    with torch.no_grad():
+        tokens = tower[1](pixel_values=pixels).last_hidden_state.numpy()
+    expected = np.concatenate([unit(tokens[:, 0]), unit(tokens[:, 1:].mean(1))], axis=1)
+    rows = PanoramaEmbedder(str(tower[0]), device="cpu")({"image": [panorama]})
+    np.testing.assert_allclose([view["vector"] for view in rows["views"][0]], unit(expected[1:]), atol=2e-5)
+    np.testing.assert_allclose(rows["vector"][0], unit(expected.mean(0)), atol=2e-5)
+
+
 def test_vectors_are_those_of_the_tower(tower, tmp_path, panorama):
-    folder, model = tower
-    plan = plan_views("anyres_e2p")
+    model, plan = tower[1], plan_views("anyres_e2p")
     images = files(tmp_path, panorama)
-    rows = PanoramaEmbedder(str(folder), device="cpu")({"image": images})
+    rows = job(tower)({"image": images})
     assert rows["error"] == [None] * len(images)
     expected = by_hand(model, panorama, plan)
     for row in range(len(images)):
@@ -92,16 +78,16 @@ def test_vectors_are_those_of_the_tower(tower, tmp_path, panorama):
             (view.yaw_deg, view.pitch_deg) for view in list(plan)[1:]
         ]
         np.testing.assert_allclose([view["vector"] for view in views], unit(expected[1:]), atol=2e-5)
-        np.testing.assert_allclose(rows["vector"][row], unit(expected[1:].mean(0)), atol=2e-5)
+        np.testing.assert_allclose(rows["vector"][row], unit(unit(expected[1:]).mean(0)), atol=2e-5)
         assert rows["vector"][row].dtype == np.float32
     assert np.ptp(unit(expected), axis=0).max() > 0.05, "the views of this tower differ"
 
 
 def test_views_resemble_those_of_py360convert(tower, shared):
     e2p = pytest.importorskip("py360convert").e2p
-    folder, model = tower
+    model = tower[1]
     paths = sorted((shared / "panoramas").glob("*.jpg"))
-    rows = PanoramaEmbedder(str(folder), device="cpu", strategy="cubemap")({"path": list(map(str, paths))})
+    rows = job(tower, strategy="cubemap")({"path": list(map(str, paths))})
     for path, views in zip(paths, rows["views"], strict=True):
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB").resize((512, 256), Image.Resampling.BOX))
@@ -116,7 +102,7 @@ def test_views_resemble_those_of_py360convert(tower, shared):
 
 @pytest.mark.parametrize("strategy", ["cubemap", "sliding_window", "resize", "anyres_max"])
 def test_every_view_with_a_direction_has_a_vector(tower, panorama, strategy):
-    embed = PanoramaEmbedder(str(tower[0]), strategy=strategy, device="cpu")
+    embed = PanoramaEmbedder(str(tower[0]), strategy=strategy, pooling="cls", device="cpu")
     rows = embed({"image": [panorama]})
     plan = plan_views(strategy)
     expected = by_hand(tower[1], panorama, plan)
@@ -147,20 +133,6 @@ def test_vectors_of_the_embedded_checkpoint(checkpoint, panorama, tmp_path):
         rows = PanoramaEmbedder(name, device="cpu")({"path": [str(tmp_path / "a.png")]})
         assert rows["error"] == [None]
         np.testing.assert_allclose(rows["vector"], unit(pooled), atol=2e-6)
-
-
-def write_eight(folder):
-    """Four good panoramas and four that cannot be read."""
-    folder.mkdir()
-    for seed in range(4):
-        Image.fromarray(seamless(seed)).save(folder / f"good{seed}.png")
-    (folder / "bad0.jpg").write_bytes(b"")
-    (folder / "bad1.jpg").write_bytes(b"hello")
-    Image.new("RGB", (64, 64)).save(folder / "bad2.png")
-    file = io.BytesIO()
-    Image.fromarray(np.random.default_rng(9).integers(0, 255, (64, 128, 3), np.uint8)).save(file, "jpeg")
-    (folder / "bad3.jpg").write_bytes(file.getvalue()[:700])
-    return sorted(folder.iterdir())
 
 
 def test_rows_that_fail_do_not_change_the_others(tower, tmp_path):
@@ -210,14 +182,14 @@ def test_the_options_of_reading_change_the_vector(tower, panorama):
     strip = panorama[32:96]
 
     def embed(**options):
-        rows = PanoramaEmbedder(str(tower[0]), device="cpu", **options)({"image": [strip]})
+        rows = job(tower, **options)({"image": [strip]})
         return rows["vector"][0], rows["error"][0]
 
     assert "pass" in embed()[1]
     vectors = [embed(**options)[0] for options in ({"hfov_deg": 360}, {"hfov_deg": 180}, {"whole_sphere": True})]
     for options, vector in zip(({"hfov_deg": 360}, {"hfov_deg": 180}), vectors, strict=False):
         expected = by_hand(tower[1], strip, plan_views(), **options)
-        np.testing.assert_allclose(vector, unit(expected[1:].mean(0)), atol=2e-5)
+        np.testing.assert_allclose(vector, unit(unit(expected[1:]).mean(0)), atol=2e-5)
     assert np.abs(vectors[0] - vectors[1]).max() > 1e-3
 
 
@@ -292,8 +264,8 @@ def test_rows_fit_the_schema(tower, panorama):
     table = pa.table(embed({"id": ["a", "b"], "image": [panorama, "gone.jpg"]}), schema=schema)
     first, second = table.to_pylist()
     assert schema.names == ["id", "path", "width", "height", "vector", "views", "error"]
-    assert schema.field("vector").type == pa.list_(pa.float32(), 16)
-    assert (len(first["vector"]), len(first["views"]), first["error"]) == (16, 6, None)
+    assert schema.field("vector").type == pa.list_(pa.float32(), 32)
+    assert (len(first["vector"]), len(first["views"]), first["error"]) == (32, 6, None)
     assert second == {**dict.fromkeys(schema.names), "id": "b", "path": "gone.jpg", "error": second["error"]}
 
 

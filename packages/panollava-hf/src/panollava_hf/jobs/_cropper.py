@@ -28,7 +28,7 @@ class PanoramaCropper(Job):
         options: Arguments of `plan_views`, such as `strategy="cubemap"`.
 
     Raises:
-        PanoramaError: The plan is impossible, or its views are too large.
+        PanoramaError: The plan is impossible, its views are too large, or the options of reading exclude each other.
 
     Example:
         >>> import tempfile
@@ -57,7 +57,7 @@ class PanoramaCropper(Job):
         **options: Any,
     ) -> None:
         from panollava_geometry import ViewPlan, plan_views
-        from panollava_geometry.files import check_size
+        from panollava_geometry.files import check_options, check_size
 
         super().__init__()
         if plan is not None and options:
@@ -72,7 +72,8 @@ class PanoramaCropper(Job):
         self.size, self.image_format = size, image_format
         self.names = None if names is None else dict(names)
         reading = {"hfov_deg": hfov_deg, "partial": partial, "eye": eye, "whole_sphere": whole_sphere}
-        self.reading = {name: value for name, value in reading.items() if value}
+        self.reading = {name: value for name, value in reading.items() if value not in (None, False)}
+        check_options(**self.reading)
 
     def settings(self) -> dict[str, Any]:
         """The plan, the size and format of views, and how panoramas are read."""

@@ -1,5 +1,6 @@
 """`PanoramaEmbedder`."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ DEFAULT_EMBEDDER = "facebook/dinov2-small"
 #: Floating-point types of models.
 DTYPES = ("float32", "bfloat16", "float16")
 
-Pooling = Literal["mean", "max", "first", "cls", "pooler"]
+Pooling = Literal["mean", "max", "first", "cls", "pooler", "cls+mean", "pooler+mean"]
 
 
 class PanoramaEmbedder(Job):
@@ -46,6 +47,7 @@ class PanoramaEmbedder(Job):
 
     Raises:
         UsageError: An argument has an impossible value.
+        PanoramaError: The options of reading exclude each other.
 
     Example:
         >>> import numpy as np
@@ -96,7 +98,11 @@ class PanoramaEmbedder(Job):
         self.options = {name: value for name, value in options.items() if value is not None}
         self.device, self.dtype, self.batch_size = device, dtype, batch_size
         reading = {"hfov_deg": hfov_deg, "partial": partial, "eye": eye, "whole_sphere": whole_sphere}
-        self.reading = {name: value for name, value in reading.items() if value}
+        self.reading = {name: value for name, value in reading.items() if value not in (None, False)}
+        if self.reading:  # geometry is imported only for them
+            from panollava_geometry.files import check_options
+
+            check_options(**self.reading)
 
     def settings(self) -> dict[str, Any]:
         """The model with a digest of its weights, and how panoramas are read, cut and pooled."""
@@ -171,7 +177,11 @@ class Embedder:
         source = default_checkpoint() if name == EMBEDDED else name
         kind = None if dtype is None else getattr(torch, dtype)
         self.device = torch.device(device or torch.accelerator.current_accelerator(check_available=True) or "cpu")
-        self.model, self.processor = load_embedder(source, settings=options, dtype=kind, device=self.device)
+        check_device(self.device)
+        with without_bars(), memory_errors(0), warnings.catch_warnings():
+            if "overlap_ratio" not in options:  # the number of tiles takes precedence
+                warnings.filterwarnings("ignore", "num_views=.* tiles of", UserWarning)
+            self.model, self.processor = load_embedder(source, settings=options, dtype=kind, device=self.device)
         self.plan = self.processor.view_plan()
         self.size = (self.processor.size["height"], self.processor.size["width"])
         self.max_width = self.plan.required_width(self.size)
@@ -200,6 +210,36 @@ class Embedder:
             return normalised[0].cpu().numpy(), normalised[1].cpu().numpy()
 
 
+def check_device(device: Any) -> None:
+    """Check that torch can use a device.
+
+    Raises:
+        ModelError: It cannot.
+    """
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # NotImplementedError is a RuntimeError
+        raise ModelError(
+            f"device {device} (--device) cannot be used ({one_line(error)}); use another, such as cpu"
+        ) from error
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Keep transformers from showing the progress of a load, which takes a moment only."""
+    from transformers.utils import logging
+
+    shown_before = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown_before:
+            logging.enable_progress_bar()
+
+
 def direction(view: Any) -> tuple[float, float] | None:
     """Yaw and pitch of the centre of a view; None for one that goes around the whole horizon."""
     if hasattr(view, "yaw_deg"):
@@ -212,7 +252,7 @@ def direction(view: Any) -> tuple[float, float] | None:
 
 @contextmanager
 def memory_errors(batch: int) -> Iterator[None]:
-    """What torch raises when memory is too small for a batch, as one line."""
+    """What torch raises when memory is too small for so many panoramas, or for the model (0), as one line."""
     import torch
 
     try:
@@ -226,6 +266,11 @@ def memory_errors(batch: int) -> Iterator[None]:
 
 
 def _too_large(batch: int, error: BaseException) -> ModelError:
+    if not batch:
+        return ModelError(
+            f"there is not enough memory for the model ({one_line(error)}); use a smaller model, dtype='bfloat16' "
+            "(--dtype), fewer workers, or another device"
+        )
     return ModelError(
         f"there is not enough memory for {batch} panorama{'s' * (batch != 1)} in one forward pass ({one_line(error)}); "
         "use a smaller batch_size (--batch-size), fewer workers, or another device"

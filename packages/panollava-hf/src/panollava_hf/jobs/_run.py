@@ -85,7 +85,7 @@ def run_job(
     if limit is not None and limit < len(source):
         source = _First(source, limit)
     rows = batch_size or job.batch_size
-    wanted = Manifest.of(job, source, max(job.part_rows, rows))
+    wanted = Manifest.of(job, source, _part_rows(job, len(source), rows, workers or 1))
     try:
         place.output.parent.mkdir(parents=True, exist_ok=True)
         lock = lock_file(place.lock, place.shown)
@@ -99,6 +99,13 @@ def run_job(
         if isinstance(run, Summary):
             return run
         return _compute(place, run, job, source, engine, workers, rows, progress, started)
+
+
+def _part_rows(job: Job, total: int, batch_size: int, workers: int) -> int:
+    """Rows per part: whole batches, and several parts for each worker."""
+    share = -(-total // (4 * workers)) if workers > 1 else total
+    batches = max(1, -(-min(job.part_rows, share) // batch_size))
+    return batches * batch_size
 
 
 def _begin(place: Place, wanted: Manifest, *, resume: bool, retry_errors: bool) -> Manifest | Summary:
