@@ -87,7 +87,7 @@ def test_killed_at_random_moments(tmp_path, workers):
 
 def test_a_dead_worker_is_one_line(tmp_path):
     names = [f"p{i}" for i in range(30)] + ["kill"] + [f"p{i}" for i in range(31, 60)]
-    with pytest.raises(JobError, match=r"worker \d was ended by SIGKILL while it worked on rows 31 to 40 \(part 3\)"):
+    with pytest.raises(JobError, match=r"worker \d was ended by SIGKILL while it worked on rows 25 to 32 \(part 3\)"):
         go(tmp_path, names, workers=2)
     assert len(list((tmp_path / "out.parquet.parts").glob("part-*"))) >= 1
 

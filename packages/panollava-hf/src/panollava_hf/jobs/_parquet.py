@@ -12,7 +12,6 @@ from panollava_hf._errors import JobError
 from panollava_hf._files import write_whole
 from panollava_hf.jobs._sink import Columns, Found, clean
 
-
 #: Rows per row group of a merged file.
 GROUP = 1024
 
