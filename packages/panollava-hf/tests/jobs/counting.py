@@ -15,7 +15,7 @@ class CountingJob(Job):
 
     columns = ("text", "vector")
     batch_size = 4
-    part_rows = 10
+    part_rows = 8
 
     def __init__(self, log, setting="a", seconds=0.0):
         super().__init__()

@@ -1,7 +1,9 @@
 """A job on all rows of a source, by the engine of one machine."""
 
+import pyarrow.parquet as pq
 import pytest
 from counting import computed
+from panollava_hf.jobs._local import _Process
 from runs import NAMES, expected, go, read
 
 
@@ -20,3 +22,29 @@ def test_results_are_in_the_order_of_the_source(tmp_path, output, workers):
         "out.jsonl": {"out.jsonl", "out.jsonl.manifest.json"},
     }
     assert {path.name for path in tmp_path.iterdir()} - {"log", "log.loads"} == kept.get(output, {"out"})
+
+
+@pytest.mark.parametrize("output", ["out.parquet", "out.jsonl"])
+def test_all_workers_work_and_the_file_is_the_same(tmp_path, monkeypatch, output):
+    monkeypatch.setattr("panollava_hf.jobs._parquet.GROUP", 7)
+    (tmp_path / "one").mkdir()
+    go(tmp_path / "one", NAMES[:20], output)
+    begun = []
+    monkeypatch.setattr("panollava_hf.jobs._local._Process.__init__", counted(begun))
+    go(tmp_path, NAMES[:20], output, workers=2)
+    assert len(begun) == 2
+    assert (tmp_path / output).read_bytes() == (tmp_path / "one" / output).read_bytes()
+    if output == "out.parquet":
+        file = pq.ParquetFile(tmp_path / output)
+        assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [7, 7, 6]
+
+
+def counted(begun):
+    """The constructor of a process, which is counted."""
+    original = _Process.__init__
+
+    def begin(self, work, number):
+        begun.append(number)
+        original(self, work, number)
+
+    return begin

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -86,7 +87,7 @@ def test_killed_at_random_moments(tmp_path, workers):
 
 def test_a_dead_worker_is_one_line(tmp_path):
     names = [f"p{i}" for i in range(30)] + ["kill"] + [f"p{i}" for i in range(31, 60)]
-    with pytest.raises(JobError, match=r"worker \d was ended by SIGKILL while it worked on rows 31 to 40 \(part 3\)"):
+    with pytest.raises(JobError, match=r"worker \d was ended by SIGKILL while it worked on rows 25 to 32 \(part 3\)"):
         go(tmp_path, names, workers=2)
     assert len(list((tmp_path / "out.parquet.parts").glob("part-*"))) >= 1
 
@@ -141,3 +142,65 @@ def test_rows_that_the_source_could_not_read(tmp_path):
     assert read(tmp_path / "out.jsonl")[1]["error"] == "line 2 has no image"
     assert read(tmp_path / "out.jsonl")[2] == expected("p2")
     assert summary.failed == 1
+
+
+def command(tmp_path, names):
+    """The source of a program with one command, which runs the job."""
+    return (
+        "import sys\nfrom pathlib import Path\nimport typer\n"
+        "from counting import CountingJob, ListSource\n"
+        "from panollava_geometry.cli import exit_program, run_app\n"
+        "from panollava_hf._errors import PanoLLaVaError\n"
+        "from panollava_hf.cli._job_options import JobOptions, run_command\n"
+        "app = typer.Typer(add_completion=False)\n"
+        "@app.command()\n"
+        "def embed():\n"
+        f"    job = CountingJob({str(tmp_path / 'log')!r}, seconds=0.05)\n"
+        f"    run_command(job, ListSource({names!r}), Path('out.jsonl'), JobOptions())\n"
+        "if __name__ == '__main__':\n"
+        "    exit_program(run_app(app, [], program='panollava', errors=(PanoLLaVaError,)))\n"
+    )
+
+
+def test_ctrl_c_of_a_command_is_one_line(tmp_path):
+    names = [f"p{i}" for i in range(100)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", command(tmp_path, names)],
+        env=environment(),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(tmp_path / "log", 14)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert stderr == "panollava: interrupted; finished parts of out.jsonl are kept; the same command goes on\n"
+    assert process.returncode == 130
+    assert go(tmp_path, names, "out.jsonl").resumed >= 8
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_a_terminal_shows_a_bar(tmp_path):
+    import pty
+
+    leader, follower = pty.openpty()
+    names = [f"p{i}" for i in range(20)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", command(tmp_path, names)],
+        env=environment() | {"TERM": "xterm", "COLUMNS": "120"},
+        cwd=tmp_path,
+        stderr=follower,
+    )
+    os.close(follower)
+    shown = b""
+    while process.poll() is None or select.select([leader], [], [], 0)[0]:
+        if select.select([leader], [], [], 0.5)[0]:
+            try:
+                shown += os.read(leader, 65536)
+            except OSError:  # the program has ended
+                break
+    os.close(leader)
+    assert process.wait() == 0
+    assert b"rows" in shown
+    assert b"/s" in shown
+    assert b"Wrote out.jsonl: 20 of 20 rows have a result." in shown

@@ -29,7 +29,7 @@ class Known:
         return None if row is None else self.sink.schema(Path(row[0]))
 
     def _database(self) -> sqlite3.Connection:
-        return sqlite3.connect(f"{self.index.absolute().as_uri()}?mode=ro", uri=True)
+        return sqlite3.connect(f"{self.index.absolute().as_uri()}?immutable=1", uri=True)
 
     def find(self, ids: Sequence[str]) -> dict[int, Mapping[str, Any]]:
         """The known rows among some ids.

@@ -45,7 +45,7 @@ def _file(place: Place, work: PartWork, files: Sequence[Path]) -> None:
 
 
 def _folder(place: Place, files: Sequence[Path], manifest: Manifest) -> None:
-    """The parts under names without a tag; they are links, so that nothing is lost if this is killed."""
+    """The parts under names without a tag; they are links, because the originals are needed again if this is killed."""
     place.staged.mkdir()
     for index, path in enumerate(files):
         target = place.staged / f"part-{index:06d}{place.sink.suffix}"

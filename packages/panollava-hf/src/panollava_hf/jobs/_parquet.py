@@ -1,4 +1,4 @@
-"""Results as Parquet, one row group per part."""
+"""Results as Parquet."""
 
 import io
 import os
@@ -11,6 +11,9 @@ from typing import Any
 from panollava_hf._errors import JobError
 from panollava_hf._files import write_whole
 from panollava_hf.jobs._sink import Columns, Found, clean
+
+#: Rows per row group of a merged file.
+GROUP = 1024
 
 
 class ParquetSink:
@@ -51,21 +54,35 @@ class ParquetSink:
         return _opened(path).schema_arrow
 
     def merge(self, parts: Iterable[Path], target: Path, schema: Callable[[], Any]) -> None:
-        """Copy the row groups."""
+        """Copy the rows into row groups of one size, so that the file does not depend on the sizes of the parts."""
         _, pq = _pyarrow()
         writer = None
         with open(target, "wb") as stream:
             try:
-                for part in parts:
-                    table = pq.ParquetFile(part).read()
+                for table in _groups(parts):
                     writer = writer or pq.ParquetWriter(stream, table.schema, use_dictionary=False)
-                    writer.write_table(table, row_group_size=max(1, len(table)))
+                    writer.write_table(table, row_group_size=len(table))
                 writer = writer or pq.ParquetWriter(stream, schema(), use_dictionary=False)
             finally:
                 if writer is not None:
                     writer.close()
             stream.flush()
             os.fsync(stream.fileno())
+
+
+def _groups(parts: Iterable[Path]) -> Iterator[Any]:
+    """The rows of parts as tables of `GROUP` rows; the last one has the rest."""
+    pa, pq = _pyarrow()
+    waiting: list[Any] = []
+    for part in parts:
+        waiting.append(pq.ParquetFile(part).read())
+        while sum(map(len, waiting)) >= GROUP:
+            # Pages end where chunks end: the rows are copied into one chunk.
+            table = pa.concat_tables(waiting).combine_chunks()
+            yield table.slice(0, GROUP)
+            waiting = [table.slice(GROUP)]
+    if sum(map(len, waiting)):
+        yield pa.concat_tables(waiting).combine_chunks()
 
 
 def _opened(path: Path) -> Any:

@@ -155,7 +155,7 @@ class PartWork:
         return PartReport(part, part.stop - part.start - len(failed), number, kinds)
 
     def _schema(self) -> Any:
-        """The schema of the results: that of an earlier run, so that no model is needed for its rows, or the job's."""
+        """The schema of the results: that of an earlier run, which needs no model, or the job's."""
         return (self.known and self.known.schema()) or self.job.schema()
 
 

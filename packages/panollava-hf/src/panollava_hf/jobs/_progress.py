@@ -34,7 +34,7 @@ class Progress:
 
             self._bar = _console.progress()
             self._bar.columns = (*self._bar.columns, TextColumn("{task.fields[rate]}", markup=False))
-            self._task = self._bar.add_task("panoramas", total=self._total, completed=self._before, rate="")
+            self._task = self._bar.add_task("rows", total=self._total, completed=self._before, rate="")
             self._bar.start()
         return self
 
@@ -67,7 +67,7 @@ class Progress:
             self._shown = now
             left = f", about {_duration((self._total - self._done) / rate)} left" if rate else ""
             failed = f", {self._failed:,} failed" if self._failed else ""
-            _console.say(f"{self._done:,} of {self._total:,} panoramas, {_rate(rate)}{left}{failed}")
+            _console.say(f"{self._done:,} of {self._total:,} rows, {_rate(rate)}{left}{failed}")
 
 
 def _rate(rate: float) -> str:

@@ -23,13 +23,14 @@ from panollava_hf.jobs._progress import Progress
 from panollava_hf.jobs._source import Source
 from panollava_hf.jobs._summary import Summary, add_kinds
 from panollava_hf.jobs._work import Part, PartReport
+from panollava_hf.jobs.sources import open_source
 
 ENGINES = ("local", "ray")
 
 
 def run_job(
     job: Job,
-    source: Source,
+    source: Source | str | Path,
     output: str | Path,
     *,
     engine: str = "local",
@@ -48,7 +49,7 @@ def run_job(
 
     Args:
         job: The job.
-        source: Its rows.
+        source: Its rows, or what `open_source` opens.
         output: A file that ends in `.parquet` or `.jsonl`, or a folder for Parquet files. While the job runs, finished
             parts are in a folder next to it.
         engine: "local", or "ray" for the cluster of Ray Data.
@@ -69,7 +70,7 @@ def run_job(
 
     Example:
         >>> from panollava_hf import PanoramaEmbedder  # doctest: +SKIP
-        >>> run_job(PanoramaEmbedder(), open_source("photos"), "vectors.parquet").done  # doctest: +SKIP
+        >>> run_job(PanoramaEmbedder(), "photos", "vectors.parquet").done  # doctest: +SKIP
         16
     """
     if engine not in ENGINES:
@@ -79,10 +80,12 @@ def run_job(
             raise UsageError(f"{name} {value}: expected a number of 1 or more")
     started = time.monotonic()
     place = Place.of(Path(output))
+    if isinstance(source, str | Path):
+        source = open_source(source)
     if limit is not None and limit < len(source):
         source = _First(source, limit)
     rows = batch_size or job.batch_size
-    wanted = Manifest.of(job, source, max(job.part_rows, rows))
+    wanted = Manifest.of(job, source, _part_rows(job, len(source), rows, workers or 1))
     try:
         place.output.parent.mkdir(parents=True, exist_ok=True)
         lock = lock_file(place.lock, place.shown)
@@ -96,6 +99,13 @@ def run_job(
         if isinstance(run, Summary):
             return run
         return _compute(place, run, job, source, engine, workers, rows, progress, started)
+
+
+def _part_rows(job: Job, total: int, batch_size: int, workers: int) -> int:
+    """Rows per part: whole batches, and several parts for each worker."""
+    share = -(-total // (4 * workers)) if workers > 1 else total
+    batches = max(1, -(-min(job.part_rows, share) // batch_size))
+    return batches * batch_size
 
 
 def _begin(place: Place, wanted: Manifest, *, resume: bool, retry_errors: bool) -> Manifest | Summary:

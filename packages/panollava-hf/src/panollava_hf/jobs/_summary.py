@@ -8,7 +8,7 @@ from typing import Any
 
 from panollava_hf._shown import shortened
 
-#: Kinds of errors that are told apart; further ones are counted together.
+#: Kinds of errors that are counted one by one; further ones are counted together.
 MAX_KINDS = 200
 #: Kinds that a summary lists.
 SHOWN_KINDS = 8
@@ -29,7 +29,7 @@ class Summary:
         seconds: How long this run took.
         computed: Rows that this run computed, including those that failed.
         resumed: Rows that an earlier run had computed.
-        complete_before: Whether the output was complete already, so that nothing was computed.
+        complete_before: Whether the output was complete already. Nothing was computed then.
     """
 
     output: Path
