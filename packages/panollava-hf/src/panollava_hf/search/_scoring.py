@@ -35,7 +35,10 @@ class Centre:
             rows: Number of panoramas in the table.
         """
         share, zero = (rows - 1) / max(rows, 1), np.zeros(vectors.shape[1:], np.float32)
-        means = (x.mean(0, dtype=np.float64).astype(np.float32) * np.float32(share) if len(x) else zero for x in (vectors, views))
+        means = (
+            x.mean(0, dtype=np.float64).astype(np.float32) * np.float32(share) if len(x) else zero
+            for x in (vectors, views)
+        )
         return cls(*means)
 
     def query(self, query: Query) -> Query:

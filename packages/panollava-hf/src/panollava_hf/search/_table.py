@@ -228,14 +228,19 @@ def _check(file: Path, parquet: Any, width: int) -> tuple[int, int]:
         )
     views = schema.field("views").type
     if not _is_list(views) or not pa.types.is_struct(views.value_type):
-        raise TableError(f"{file}: the column views is {shortened(str(views), 80)}, expected lists of structs; {REMEDY}")
+        raise TableError(
+            f"{file}: the column views is {shortened(str(views), 80)}, expected lists of structs; {REMEDY}"
+        )
     names = {field.name for field in views.value_type}
     if not {"yaw_deg", "pitch_deg", "vector"} <= names:
         raise TableError(
             f"{file}: the views have the fields {shortened(listed(sorted(names), 8), 120)}, expected yaw_deg, pitch_deg "
             f"and vector; {REMEDY}"
         )
-    for name, kind in (("vector", schema.field("vector").type), ("views.vector", views.value_type.field("vector").type)):
+    for name, kind in (
+        ("vector", schema.field("vector").type),
+        ("views.vector", views.value_type.field("vector").type),
+    ):
         if not _is_list(kind) or not pa.types.is_floating(kind.value_type):
             raise TableError(f"{file}: {name} is {shortened(str(kind), 80)}, expected lists of float32; {REMEDY}")
     kind = schema.field("vector").type
