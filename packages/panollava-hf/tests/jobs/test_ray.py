@@ -176,3 +176,52 @@ def test_a_cluster_that_is_not_there(tmp_path):
     line = errors.strip().splitlines()[-1]
     assert "cannot connect to the Ray cluster at RAY_ADDRESS=127.0.0.1:1" in line
     assert "unset RAY_ADDRESS" in line
+
+
+def test_a_job_in_plain_ray_data(cluster, tmp_path):
+    import numpy as np
+    import pyarrow.parquet as pq
+    from panollava_hf.jobs import PanoramaEmbedder
+    from PIL import Image
+
+    for grey in (0, 60, 120):
+        Image.fromarray(np.full((64, 128, 3), grey, np.uint8)).save(tmp_path / f"{grey}.png")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    paths = sorted(map(str, tmp_path.glob("*.png")))
+    rows = ray.data.read_binary_files(paths, include_paths=True).map_batches(
+        PanoramaEmbedder,
+        fn_constructor_kwargs={"model": "embedded"},
+        compute=ray.data.ActorPoolStrategy(size=1),
+        num_cpus=0.5,
+        batch_size=1,
+        batch_format="pyarrow",
+    )
+    rows.write_parquet(str(tmp_path / "vectors"))
+    found = pq.read_table(tmp_path / "vectors").sort_by("path")
+    assert found.schema.remove_metadata() == PanoramaEmbedder("embedded").schema()
+    assert found["path"].to_pylist() == paths
+    assert [error is None for error in found["error"].to_pylist()] == [True, True, True, False]
+    expected = PanoramaEmbedder("embedded")({"path": paths})
+    np.testing.assert_allclose(found["vector"].to_pylist()[:3], expected["vector"][:3], rtol=1e-4, atol=1e-6)
+    # without a batch format Ray Data passes dicts of arrays
+    plain = ray.data.read_binary_files(paths, include_paths=True).map_batches(
+        PanoramaEmbedder("embedded"), num_cpus=0.5
+    )
+    assert sum(row["vector"] is None for row in plain.take_all()) == 1
+
+
+def test_both_engines_write_the_same_file(cluster, tmp_path):
+    import counting
+    from counting import CountingJob, ListSource
+    from panollava_hf.jobs import run_job
+
+    ray.cloudpickle.register_pickle_by_value(counting)
+    names = [f"p{i}" for i in range(34)] + ["bad1"]
+    for engine in ("local", "ray"):
+        job = CountingJob(tmp_path / f"{engine}.log")
+        summary = run_job(
+            job, ListSource(names), tmp_path / f"{engine}.parquet", engine=engine, workers=2, progress=False
+        )
+        assert (summary.done, summary.failed) == (34, 1)
+        assert sorted(counting.computed(tmp_path / f"{engine}.log")) == sorted(names[:-1])
+    assert (tmp_path / "local.parquet").read_bytes() == (tmp_path / "ray.parquet").read_bytes()

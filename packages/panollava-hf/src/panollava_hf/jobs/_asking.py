@@ -105,6 +105,7 @@ class AskingJob(Job):
         if base_url is not None:
             from panollava_hf.asking.models.endpoint._address import read_address
 
+            self.gpus_per_worker = 0
             found = read_address(base_url)
             self.base_url, self.private = found.url, bool(found.query or found.authorization or found.secrets)
         self._shown: dict[str, Any] = {"strategy": strategy, "view_size": view_size, "labels": labels, "system": system}

@@ -41,6 +41,7 @@ class PanoramaCropper(Job):
 
     columns = ("folder", "views")
     batch_size = 8
+    gpus_per_worker = 0
 
     def __init__(
         self,

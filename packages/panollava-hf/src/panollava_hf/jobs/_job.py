@@ -4,6 +4,8 @@
 same object. The model is loaded in the process that uses it, at the first batch.
 """
 
+import os
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,6 +16,9 @@ from panollava_hf._errors import TableError
 
 #: Columns that may hold the panorama, in the order in which they are looked for.
 IMAGE_COLUMNS = ("image", "bytes", "path")
+
+#: The process that imported this module; a forked one has another id.
+_IMPORTED_IN = os.getpid()
 
 Batch = Mapping[str, Sequence[Any]]
 
@@ -63,7 +68,6 @@ class Job(ABC):
     batch_size: int = 16
     #: Rows whose results are one file. A killed run repeats the parts in work only.
     part_rows: int = 256
-
     #: GPUs of each worker on a Ray cluster, perhaps a fraction; None for one if the cluster has any.
     gpus_per_worker: float | None = None
 
@@ -81,6 +85,7 @@ class Job(ABC):
     @property
     def model(self) -> Any:
         """What `load` returned, loaded once per process."""
+        _allow_forks()
         with self._lock:
             if self._model is None:
                 self._model = self.load()
@@ -157,17 +162,36 @@ class Job(ABC):
         batch["error"] = list(prepared.errors)
         return batch
 
-    def __call__(self, batch: Batch) -> dict[str, list[Any]]:
+    def __call__(self, batch: Any) -> Any:
         """A batch of results.
 
         Args:
             batch: Columns of equal length: the panorama in `image`, `bytes` or `path` (a path, a URL, the bytes of a
                 file, an image, or the `{"bytes", "path"}` of `datasets`), perhaps an `id`, and what else the job reads.
+                A dict of lists or arrays, a pandas DataFrame, or a `pyarrow.Table`.
 
         Returns:
-            `id`, `path`, the columns of the job, and `error`.
+            `id`, `path`, the columns of the job, and `error`: lists, or for a `pyarrow.Table` another one.
         """
-        return self.finish(self.prepare(batch))
+        from panollava_hf.jobs._typed_column import typed_columns
+
+        if hasattr(batch, "to_pydict"):
+            import pyarrow as pa
+
+            return pa.Table.from_pydict(self.finish(self.prepare(batch.to_pydict())), schema=self.schema())
+        rows = self.finish(self.prepare(batch))
+        # `datasets` imports pyarrow; a plain loop does not need it.
+        return typed_columns(rows, self.schema()) if "pyarrow" in sys.modules else rows
+
+
+def _allow_forks() -> None:
+    """Let torch use one thread in a forked process, as its DataLoader does; its parent's threads do not exist there.
+
+    `datasets.map(num_proc=2)` forks. Without this, torch waits forever for those threads if the parent has used them.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and os.getpid() != _IMPORTED_IN and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
 
 
 def items_of(batch: Batch) -> list[Item]:

@@ -74,7 +74,7 @@ def _outcomes(work: Work, parts: Sequence[Part], share: Share) -> Iterator[Outco
         rows = [{"part": pickle.dumps(part)} for part in parts]
         results = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             PartWorker,
-            # One part at a time and none waiting: the last parts go to whoever is free.
+            # One part at a time and none waiting: the last parts go to the workers that are free.
             compute=ray.data.ActorPoolStrategy(size=share.workers, max_tasks_in_flight_per_actor=1),
             batch_size=1,
             batch_format="pyarrow",
