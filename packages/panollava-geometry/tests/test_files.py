@@ -64,9 +64,7 @@ def test_the_size_of_an_estimated_part(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::panollava_geometry.PanoramaWarning")
-@pytest.mark.parametrize(
-    "name", ["gpano_element_datatype.jpg", "gpano_two_packets.jpg", "gpano_zeros.jpg"]
-)
+@pytest.mark.parametrize("name", ["gpano_element_datatype.jpg", "gpano_two_packets.jpg", "gpano_zeros.jpg"])
 def test_the_size_of_parts_that_the_file_describes(shared, name):
     path = shared / "cases" / name
     whole = load_equirectangular(path)

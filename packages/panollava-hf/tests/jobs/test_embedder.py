@@ -281,3 +281,20 @@ def test_odd_inputs_have_a_vector_or_an_error(tower, shared, name):
         assert rows["width"][0] == load_equirectangular(path).shape[2]
     else:
         assert name in rows["error"][0]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_redirects_to_private_addresses_must_be_allowed(tower, panorama, monkeypatch, allowed):
+    from panollava_geometry import files
+    from panollava_geometry._address import private_redirect_option
+
+    seen = []
+    load = files.load_with_size
+    monkeypatch.setattr(
+        files,
+        "load_with_size",
+        lambda *given, **options: (seen.append(private_redirect_option()), load(*given, **options))[1],
+    )
+    job(tower, private_redirects=allowed)({"image": [panorama]})
+    assert seen == [None if allowed else "private_redirects=True (--private-redirects)"]
+    assert private_redirect_option() is None
