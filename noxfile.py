@@ -146,6 +146,22 @@ def hub_compat(session):
             session.run("python", str(here / "loopback.py"), export, probe, "owner/export", *reference)
 
 
+@nox.session(name="embedding-compat")
+def embedding_compat(session):
+    """An embedding export in sentence-transformers, datasets and Ray Data, without our packages; prints differences.
+
+    The embedded checkpoint is exported, and the vision towers that the arguments name (folders or Hub ids).
+    """
+    made, here = Path(session.create_tmp()).resolve() / "made", folder("hf") / "tests" / "hub"
+    shutil.rmtree(made, ignore_errors=True)
+    session.run(dev(session), str(here / "embedding_material.py"), str(made), *session.posargs, external=True)
+    session.install("torch", "torchvision", "pillow", "sentence-transformers>=6.2", "datasets>=4.0", "ray[data]>=2.50")
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(made / "home"), "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": ""}
+    for name in ["embedded", *(Path(tower).name for tower in session.posargs)]:
+        export, vectors = str(made / name), str(made / f"{name}.json")
+        session.run("python", str(here / "embedding_probe.py"), export, vectors, env=offline)
+
+
 @nox.session
 def lint(session):
     """Format, lint, spelling and terminology, import contracts, and the workflows."""

@@ -11,7 +11,7 @@ import yaml
 from tools.check_release import PACKAGES, ROOT, VERSION, check_siblings, project
 
 FOLDERS = [ROOT / "packages" / f"panollava-{package}" for package in PACKAGES]
-SESSIONS = {"tests", "tests-isolated", "minimums", "compat", "hub-compat"}
+SESSIONS = {"tests", "tests-isolated", "minimums", "compat", "hub-compat", "embedding-compat"}
 SESSIONS |= {"lint", "types", "docs", "build", "demo", "bench", "fuzz", "audit"}
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 

@@ -38,6 +38,10 @@ class VisionOutput(BaseModelOutput):
         pooler_output: one vector per view from the tower's own pooling, `[N, D]`, if requested and the tower has one.
     """
 
+    # Declared again: in transformers 4.57 these are torch.FloatTensor, which a tensor in bfloat16 is not.
+    last_hidden_state: Any = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
     cls_token: Tensor | None = None
     pooler_output: Tensor | None = None
 

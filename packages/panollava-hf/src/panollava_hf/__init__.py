@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from panollava_hf.configuration_panollava import PanoLLaVaConfig
     from panollava_hf.conversion import convert_lightning_checkpoint
     from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
+    from panollava_hf.jobs import PanoramaAnswerer, PanoramaCaptioner, PanoramaCropper, PanoramaEmbedder
     from panollava_hf.modeling_panollava import (
         PanoLLaVaForConditionalGeneration,
         PanoLLaVaModel,
@@ -41,6 +42,10 @@ _HOMES = {
     "PanoLLaVaPreTrainedModel": "modeling_panollava",
     "PanoLLaVaProcessor": "processing_panollava",
     "PanoLLaVaVICRegOutput": "_outputs",
+    "PanoramaAnswerer": "jobs",
+    "PanoramaCaptioner": "jobs",
+    "PanoramaCropper": "jobs",
+    "PanoramaEmbedder": "jobs",
     "add_lora": "_lora",
     "convert_lightning_checkpoint": "conversion",
     "default_checkpoint": "asking",
@@ -63,6 +68,10 @@ __all__ = [
     "PanoLLaVaPreTrainedModel",
     "PanoLLaVaProcessor",
     "PanoLLaVaVICRegOutput",
+    "PanoramaAnswerer",
+    "PanoramaCaptioner",
+    "PanoramaCropper",
+    "PanoramaEmbedder",
     "add_lora",
     "convert_lightning_checkpoint",
     "default_checkpoint",

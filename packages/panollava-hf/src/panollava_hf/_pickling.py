@@ -5,9 +5,11 @@ cloudpickle by value, and dill, which datasets uses, also takes such classes alo
 methods refer to. This needs the torch library operators, which cannot be pickled, and it gives another hash in each
 process. With the functions below a pickle holds the name of the class and the object's state, whatever the pickler.
 
-They refer to nothing else in this module, so a pickler that takes functions along takes these alone.
+`blank` refers to nothing else in this module, so a pickler that takes functions along takes it alone.
 """
 
+import operator
+from collections.abc import Callable
 from typing import Any
 
 __all__ = ["blank", "by_name"]
@@ -36,7 +38,7 @@ def blank(module: str, name: str) -> Any:
         raise pickle.UnpicklingError(
             f"{shown!r} is not a class of exported code, whose modules begin with transformers_modules"
         )
-    init_hf_modules()  # a new process does not have the cache on its path
+    init_hf_modules()  # a pickle that holds this function itself does not need the cache to find it
     importlib.invalidate_caches()
     try:
         found = getattr(importlib.import_module(module), name, None)
@@ -65,10 +67,28 @@ def by_name(reduced: Any) -> Any:
         >>> by_name(reduced) is reduced  # an installed class is pickled as usual
         True
         >>> Thing.__module__ = "transformers_modules.folder.code"
-        >>> by_name(reduced)[1]
+        >>> by_name(reduced)[1][1:]
         ('transformers_modules.folder.code', 'Thing')
     """
     _, (kind, *_), *rest = reduced
     if kind.__module__.split(".")[0] != "transformers_modules":
         return reduced
-    return blank, (kind.__module__, kind.__qualname__), *rest
+    from transformers.dynamic_module_utils import init_hf_modules
+
+    # A worker of Ray does not have the cache on its path, and then it cannot find the module of `blank` either. What a
+    # pickle holds is made in order: first the call that adds the cache, then `blank`, which is entry 1 of the pair.
+    found = _Later(operator.getitem, (_Later(init_hf_modules), blank), 1)
+    return operator.call, (found, kind.__module__, kind.__qualname__), *rest
+
+
+class _Later:
+    """A call that is made where a pickle is read, or when a copy calls its result."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.function, self.arguments = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.function, self.arguments
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*self.arguments)(*arguments)

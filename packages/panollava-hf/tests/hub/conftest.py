@@ -25,6 +25,11 @@ def material():
 
 
 @pytest.fixture(scope="session")
+def embedding_material():
+    return load("embedding_material")
+
+
+@pytest.fixture(scope="session")
 def panorama_jpeg(tmp_path_factory, material):
     return material.write_panorama(tmp_path_factory.mktemp("panorama") / "panorama.png")
 

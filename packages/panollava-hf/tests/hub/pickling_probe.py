@@ -5,7 +5,6 @@ Tasks: `sizes`, `datasets_cache`, `workers`, and `write FILE` and `read FILE` fo
 
 import copy
 import functools
-import importlib.util
 import json
 import multiprocessing
 import pickle
@@ -88,21 +87,29 @@ def datasets_cache(folder):
 
 
 def write(folder, file):
+    """Two pickles: by the name of the function that makes the objects, and with that function itself."""
     import cloudpickle
 
     found = parts(folder)
     import transformers_modules
 
+    texts = [pickle.dumps(found)]
     cloudpickle.register_pickle_by_value(transformers_modules)
-    Path(file).write_bytes(cloudpickle.dumps(found))
+    texts.append(cloudpickle.dumps(found))
+    Path(file).write_bytes(pickle.dumps(texts))
     return [part.to_dict() for part in found[:2]]
 
 
 def read(folder, file):
-    try:
-        return [part.to_dict() for part in pickle.loads(Path(file).read_bytes())[:2]]
-    except pickle.UnpicklingError as error:
-        return [str(error), "transformers_modules.configuration_panollava" in sys.modules]
+    """What the two pickles hold, or the error and whether code was loaded."""
+    answers = []
+    for text in pickle.loads(Path(file).read_bytes()):
+        assert not any(path.endswith("modules") for path in sys.path) or answers
+        try:
+            answers.append([part.to_dict() for part in pickle.loads(text)[:2]])
+        except (pickle.UnpicklingError, ModuleNotFoundError) as error:
+            answers.append([str(error), any(name.startswith("transformers_modules.") for name in sys.modules)])
+    return answers
 
 
 def child(queue, found, wanted):
@@ -125,8 +132,10 @@ def workers(folder):
     process.start()
     report = {"spawned": queue.get(), "width": found[0].latent_dimension}
     process.join()
-    if importlib.util.find_spec("datasets") is not None:
+    try:
         report["loader"] = [loader(found[1], kind) for kind in ("fork", "spawn")]
+    except ImportError as error:
+        report["skipped"] = str(error)
     return report
 
 

@@ -207,3 +207,11 @@ def test_a_damaged_training_history_is_reported(make_checkpoint, tmp_path, histo
     with pytest.raises(ExportError, match=r"training_history of the config holds .*; expected objects") as error:
         write_card(source, config, CardFacts("owner/name"))
     assert len(str(error.value)) < 500
+
+
+def test_every_pooling_has_its_words():
+    from panollava_hf.configuration_panollava import CHOICES
+    from panollava_hf.hub._card import POOLED_VIEWS, POOLING
+
+    assert set(POOLING) == set(CHOICES["pooling"])
+    assert set(POOLED_VIEWS) == set(CHOICES["pooled_views"])

@@ -8,7 +8,7 @@ import types
 from pathlib import Path
 
 import pytest
-from panollava_hf._pickling import blank, by_name
+from panollava_hf._pickling import blank
 
 PROBE = Path(__file__).parent / "pickling_probe.py"
 KINDS = ["PanoLLaVaConfig", "PanoLLaVaImageProcessor", "PanoLLaVaProcessor"]
@@ -36,7 +36,7 @@ def test_pickles_hold_the_name_of_the_class(task):
 
 
 def test_hashes_and_maps_are_the_same_in_every_process_and_after_calls(task, monkeypatch, tmp_path):
-    pytest.importorskip("datasets")
+    pytest.importorskip("datasets", exc_type=ImportError)
     found = []
     for seed in ("1", "2"):
         monkeypatch.setenv("PYTHONHASHSEED", seed)
@@ -50,19 +50,23 @@ def test_a_pickle_is_read_where_the_code_is_in_the_cache_and_nowhere_else(task, 
     pytest.importorskip("cloudpickle")
     file = tmp_path / "parts.pickle"
     written = task("write", file, home=tmp_path / "home")
-    assert task("read", file, home=tmp_path / "home") == written
+    # New processes, as workers of Ray, do not have the cache on their path.
+    assert task("read", file, home=tmp_path / "home") == [written, written]
     # The folder of the export exists, but a pickle is no reason to run its code.
-    message, loaded = task("read", file, home=tmp_path / "other")
+    (missing, loaded), (message, also_loaded) = task("read", file, home=tmp_path / "other")
+    assert missing.startswith("No module named 'transformers_modules")
     assert "load the exported folder or repository once on this machine with trust_remote_code=True" in message
     assert "\n" not in message
     assert not loaded
+    assert not also_loaded
     assert not list((tmp_path / "other").rglob("*panollava*"))
 
 
 def test_spawned_processes_and_data_loaders(task):
     report = task("workers")
     assert report["spawned"] == [0.0, report["width"]]
-    assert report.get("loader", [0.0, 0.0]) == [0.0, 0.0]
+    pytest.importorskip("datasets", exc_type=ImportError)
+    assert report["loader"] == [0.0, 0.0]
 
 
 def test_only_classes_of_exported_code_are_made(monkeypatch):
@@ -80,10 +84,9 @@ def test_only_classes_of_exported_code_are_made(monkeypatch):
             blank("transformers_modules.toy", name)
 
 
-def test_functions_of_pickles_refer_to_nothing_else():
+def test_the_function_in_pickles_refers_to_nothing_else():
     """A pickler that takes functions by value takes along what they refer to."""
-    for function, allowed in ((blank, set()), (by_name, {"blank"})):
-        assert {name for name in function.__code__.co_names if name in function.__globals__} == allowed
+    assert not [name for name in blank.__code__.co_names if name in blank.__globals__]
 
 
 def test_installed_classes_are_pickled_as_usual():

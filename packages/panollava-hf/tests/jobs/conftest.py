@@ -1,5 +1,5 @@
 import sys
 from pathlib import Path
 
-# `import counting` in the tests of this folder: pytest's import mode does not find modules next to a test.
-sys.path.append(str(Path(__file__).parent))
+# `import counting` and `import loopback`: pytest's import mode finds no modules next to a test.
+sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "asking")]

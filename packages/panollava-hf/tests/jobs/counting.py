@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from panollava_hf._errors import JobError
 from panollava_hf.jobs._job import Job
 
 
@@ -45,6 +46,13 @@ class CountingJob(Job):
 
         text, vector = pa.string(), pa.list_(pa.float32(), 3)
         return pa.schema([("id", text), ("path", text), ("text", text), ("vector", vector), ("error", text)])
+
+
+class FailingJob(CountingJob):
+    """Its model does not exist."""
+
+    def load(self):
+        raise JobError("no such model")
 
 
 def result(name):

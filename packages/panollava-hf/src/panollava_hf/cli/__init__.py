@@ -9,6 +9,7 @@ from panollava_geometry import PanoramaError
 from panollava_geometry.cli import exit_program, run_app
 
 from panollava_hf._errors import PanoLLaVaError
+from panollava_hf.cli._answer import answer
 from panollava_hf.cli._ask import ask
 from panollava_hf.cli._caption import caption
 from panollava_hf.cli._convert import convert
@@ -16,10 +17,12 @@ from panollava_hf.cli._crop import crop
 from panollava_hf.cli._data import data
 from panollava_hf.cli._embed import embed
 from panollava_hf.cli._eval import eval_
+from panollava_hf.cli._eval_retrieval import eval_retrieval
 from panollava_hf.cli._export import export
 from panollava_hf.cli._join import join
 from panollava_hf.cli._locate import locate
 from panollava_hf.cli._push import push
+from panollava_hf.cli._search import search
 from panollava_hf.cli._train import train
 
 __all__ = ["main", "run"]
@@ -32,6 +35,7 @@ app = typer.Typer(
 )
 app.command()(ask)
 app.command()(caption)
+app.command()(answer)
 app.command()(locate)
 app.command()(crop)
 app.command()(embed)
@@ -39,8 +43,10 @@ app.command()(join)
 app.command()(convert)
 app.add_typer(data, name="data")
 app.command("eval")(eval_)
+app.command("eval-retrieval")(eval_retrieval)
 app.command()(export)
 app.command()(push)
+app.command()(search)
 app.command()(train)
 
 

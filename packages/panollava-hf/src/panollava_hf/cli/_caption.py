@@ -2,6 +2,7 @@
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +22,19 @@ from panollava_hf._errors import PanoLLaVaError, UsageError
 from panollava_hf._shown import shortened
 from panollava_hf.cli import _model_options
 from panollava_hf.cli._ask import MAX_WIDTH, check_file
+from panollava_hf.cli._asking_jobs import AskingOptions, ConcurrencyOption, run_asking
+from panollava_hf.cli._job_options import (
+    BatchSizeOption,
+    ColumnsOption,
+    EngineOption,
+    JobOptions,
+    LimitOption,
+    ResumeOption,
+    RetryErrorsOption,
+    SplitOption,
+    WorkersOption,
+)
+from panollava_hf.cli._job_source import open_rows
 from panollava_hf.cli._model_options import (
     PANOLLAVA,
     BaseUrlOption,
@@ -57,8 +71,23 @@ Caption = tuple[str, "Answer | Exception"]
 
 def caption(
     panoramas: Annotated[
-        list[str], typer.Argument(metavar="PANORAMA", help="Panoramas: image files, or http(s) URLs.")
+        list[str],
+        typer.Argument(
+            metavar="PANORAMA",
+            help="Panoramas: image files, or http(s) URLs. With --output: a folder, table (CSV, JSONL, Parquet), list "
+            "of paths, WebDataset shards (.tar) or dataset of the Hub (owner/name).",
+        ),
     ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Describe many panoramas, with the captions in a file .jsonl or .parquet, or a folder for Parquet "
+            "files.",
+        ),
+    ] = None,
     per_view: Annotated[
         bool, typer.Option("--per-view", help="One caption for each view, with the direction it looks in.")
     ] = False,
@@ -76,6 +105,15 @@ def caption(
     device: DeviceOption = None,
     dtype: DTypeOption = None,
     timeout: TimeoutOption = None,
+    concurrency: ConcurrencyOption = None,
+    engine: EngineOption = "local",
+    workers: WorkersOption = None,
+    batch_size: BatchSizeOption = None,
+    limit: LimitOption = None,
+    resume: ResumeOption = True,
+    retry_errors: RetryErrorsOption = False,
+    split: SplitOption = None,
+    columns: ColumnsOption = None,
     hfov: HFovOption = None,
     partial: PartialOption = False,
     eye: EyeOption = None,
@@ -85,21 +123,42 @@ def caption(
 
     If there are several, each caption follows the name of its file. If one fails, the others are described and the exit
     code is 2. With --json, each caption has one line.
+
+    With --output, the panoramas of a source are described into a file. A panorama without a caption has the reason in
+    the column `error`; the exit code is then 1. A command that was stopped goes on if it is run again.
     """
     if prompt is not None and not prompt.strip():
         raise UsageError("--prompt is empty; write what the caption should say, or leave it out")
+    of_jobs = {
+        "--concurrency": concurrency is not None,
+        "--engine": engine != "local",
+        "--workers": workers is not None,
+        "--batch-size": batch_size is not None,
+        "--limit": limit is not None,
+        "--no-resume": not resume,
+        "--retry-errors": retry_errors,
+        "--split": split is not None,
+        "--column": bool(columns),
+    }
+    if output is not None:
+        jobs = JobOptions(engine, workers, batch_size, limit, resume, retry_errors)
+        chosen = ModelChoice(model, base_url, strategy, view_size, labels, device, dtype, system, timeout)
+        reading = load_options(hfov, partial, eye, whole_sphere)
+        many = AskingOptions(
+            output, chosen, jobs, max_new_tokens, concurrency, budget, dry_run, as_json, reading
+        ).check()
+        _check_per_view(many.choice, per_view)
+        _caption_many(panoramas, many, split, columns, per_view=per_view, prompt=prompt)
+        return
+    needless = [option for option, given in of_jobs.items() if given]
+    if needless:
+        raise UsageError(f"{needless[0]} is for many panoramas; name the file of captions with --output")
     for panorama in panoramas:
         check_file(panorama)
     choice = _model_options.check(
         ModelChoice(model, base_url, strategy, view_size, labels, device, dtype, system, timeout)
     )
-    if per_view and choice.strategy not in (None, "views"):
-        raise UsageError(f"--strategy {choice.strategy}: with --per-view each view is shown alone; remove --strategy")
-    if per_view and choice.kind == PANOLLAVA:
-        raise UsageError(
-            f"--per-view does not work with {shortened(str(choice.model), 200)}: a PanoLLaVA checkpoint sees all views "
-            "at once; remove --per-view, or use another model"
-        )
+    _check_per_view(choice, per_view)
     most = _model_options.read_budget(budget)
     from panollava_geometry import load_equirectangular
 
@@ -137,6 +196,40 @@ def caption(
     if errors:
         first = f"; the first error: {errors[0]}" if as_json else ""  # without --json, each error is printed
         raise UsageError(f"{len(errors)} caption{' is' if len(errors) == 1 else 's are'} missing{first}")
+
+
+def _check_per_view(choice: ModelChoice, per_view: bool) -> None:
+    """Check that a model can be shown each view alone, if that is wanted.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if per_view and choice.strategy not in (None, "views"):
+        raise UsageError(f"--strategy {choice.strategy}: with --per-view each view is shown alone; remove --strategy")
+    if per_view and choice.kind == PANOLLAVA:
+        raise UsageError(
+            f"--per-view does not work with {shortened(str(choice.model), 200)}: a PanoLLaVA checkpoint sees all views "
+            "at once; remove --per-view, or use another model"
+        )
+
+
+def _caption_many(
+    sources: list[str], options: AskingOptions, split: str | None, columns: list[str] | None, **request: Any
+) -> None:
+    """Captions of the panoramas of a source, in a file.
+
+    Raises:
+        UsageError: There are several sources.
+    """
+    if len(sources) > 1:
+        raise UsageError(
+            f"--output describes the panoramas of one source, got {len(sources)}; name their folder, or a list of "
+            "their paths in a file .txt"
+        )
+    rows = open_rows(sources[0], split, columns, options.job.limit)
+    from panollava_hf.jobs import PanoramaCaptioner
+
+    run_asking(PanoramaCaptioner(options.choice.model, **request, **options.of_job()), rows, options)
 
 
 def _captions(

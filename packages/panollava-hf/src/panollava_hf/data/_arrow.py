@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ class ArrowRows:
     def cells(self, column: str) -> Iterator[Any]:
         """All cells of a column; of embedded images only whether they are there."""
         part = self.rows.select_columns([column])
-        if part._indices is None and _holds_images(part.features.arrow_schema.field(column).type):
+        if part._indices is None and holds_images(part.features.arrow_schema.field(column).type):
             yield from _embedded(part.data.column(column))
             return
         for start in range(0, len(part), _BATCH):
@@ -56,20 +56,30 @@ class ArrowRows:
 
     def _cell(self, value: Any, column: str) -> Any:
         feature = self.rows.features[column]
-        if isinstance(value, int) and hasattr(feature, "int2str"):  # a ClassLabel; -1 is a missing label
-            return feature.int2str(value) if value >= 0 else None
-        if isinstance(value, dict) and set(value) <= {"bytes", "path"}:  # an undecoded image of `datasets`
-            return value["bytes"] if value.get("bytes") is not None else value.get("path")
-        if isinstance(value, bool):
-            return str(value).lower()
-        if isinstance(value, (list, dict)):
-            return Nested(json.dumps(value, default=str))
-        if value is None or value != value:  # NaN stands for a missing value in tables of pandas
-            return None
-        return value if isinstance(value, (str, bytes)) else str(value)
+        return plain_cell(value, feature.int2str if hasattr(feature, "int2str") else None)
 
 
-def _holds_images(kind: Any) -> bool:
+def plain_cell(value: Any, label: Callable[[int], str] | None = None) -> Any:
+    """A value of Arrow as a cell: a text, None, a `Nested` text, or the bytes of an image.
+
+    Args:
+        value: The value.
+        label: Gives the text of an integer that stands for one; None for other columns.
+    """
+    if isinstance(value, int) and label is not None:  # a ClassLabel; -1 is a missing label
+        return label(value) if value >= 0 else None
+    if isinstance(value, dict) and set(value) <= {"bytes", "path"}:  # an undecoded image of `datasets`
+        return value["bytes"] if value.get("bytes") is not None else value.get("path")
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, dict)):
+        return Nested(json.dumps(value, default=str))
+    if value is None or value != value:  # NaN stands for a missing value in tables of pandas
+        return None
+    return value if isinstance(value, (str, bytes)) else str(value)
+
+
+def holds_images(kind: Any) -> bool:
     """Whether an Arrow type is bytes, or the images of `datasets`."""
     from pyarrow import types
 

@@ -125,6 +125,8 @@ POOLING = {
     "first": "first token of {views}",
     "cls": "CLS token of each view, mean over {views}",
     "pooler": "the vision tower's own pooling of each view, mean over {views}",
+    "cls+mean": "CLS token and mean of the patches of each view, mean over {views}",
+    "pooler+mean": "the vision tower's own pooling and the mean of the patches of each view, mean over {views}",
 }
 POOLED_VIEWS = {"all": "all views", "tiles": "the tiles of the ring, without the view of the whole panorama"}
 
@@ -222,7 +224,7 @@ def write_card(folder: Path, config: "PretrainedConfig", facts: CardFacts) -> No
         has_adapter=(folder / "adapter").is_dir(),
         trained=config.connector_trained,
         has_connector=config.resampler_type != "none",
-        width=config.latent_dimension,
+        width=config.projection_dim,
         pooling=POOLING[config.pooling].format(views=POOLED_VIEWS[config.pooled_views]),
         model_line=model_line(facts.model_id, "main"),
         views=_views(config),

@@ -24,9 +24,9 @@ class PanoramaAnswerer(AskingJob):
         model: As in `Answerer.load`: "embedded", a folder, a Hub id, or with `base_url` the name of a model there.
         question: The question of all rows, if the batches have no column `question`.
         options: `base_url`, `strategy`, `view_size`, `labels`, `system`, `max_new_tokens` (default 256), `device`,
-            `dtype`, `batch_size`, `concurrency` (default 6), `timeout`, `max_retries`, `read_options` (arguments of
-            `load_equirectangular`) and `columns` (the names of columns, such as `{"question": "text"}`). The key of an
-            endpoint is read from `OPENAI_API_KEY` in the process that sends the requests, and never stored.
+            `dtype`, `batch_size`, `concurrency` (default 6), `timeout`, `max_retries`, how images are read (`hfov_deg`,
+            `partial`, `eye`, `whole_sphere`) and `columns` (the names of columns, such as `{"question": "text"}`). The
+            key of an endpoint is read from `OPENAI_API_KEY` in the process that sends the requests, and never stored.
 
     Raises:
         UsageError: An option cannot be used with this kind of model.

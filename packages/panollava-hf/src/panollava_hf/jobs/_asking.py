@@ -6,11 +6,12 @@ same time, whatever the batches are.
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
-from contextlib import nullcontext
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from panollava_hf._errors import ChatError, TextError, UsageError, one_line
 from panollava_hf.jobs._asking_columns import renamed
@@ -19,7 +20,7 @@ from panollava_hf.jobs._job import Batch, Item, Job, Prepared, items_of
 from panollava_hf.jobs._shared import SharedImage, SharedImages
 
 if TYPE_CHECKING:
-    from panollava_hf.asking import Answer, Answerer
+    from panollava_hf.asking import Answer, Answerer, Cost
     from panollava_hf.asking._families import Labels
     from panollava_hf.asking._panorama import Panorama
     from panollava_hf.asking.strategies import Steps
@@ -33,8 +34,6 @@ _MAX_WIDTH = 16_384
 Memo = dict[Hashable, Any]
 #: Strategies whose questions share no calls.
 _ALONE = ("views", "erp")
-#: What answers the rows of one image.
-Task = Callable[[], "list[list[Any]] | Exception"]
 
 
 class AskingJob(Job):
@@ -57,8 +56,10 @@ class AskingJob(Job):
         concurrency: Requests to an endpoint at the same time; None: 6.
         timeout: Timeout of a request to an endpoint in seconds; None: 180.
         max_retries: How often such a request is repeated after a failure that may pass; None: 4.
-        read_options: Arguments of `load_equirectangular` for images that do not say what they show, such as
-            `{"hfov_deg": 100}`.
+        hfov_deg: Horizontal field of view of partial panoramas in degrees.
+        partial: Whether the images show a part of the sphere.
+        eye: The images are stereo panoramas; read the "left" or the "right" one.
+        whole_sphere: The images show the whole sphere although they are not 2:1.
         columns: Column of each field, where it has another name, such as `{"image": "photo", "question": "text"}`.
 
     Raises:
@@ -82,7 +83,10 @@ class AskingJob(Job):
         concurrency: int | None = None,
         timeout: float | None = None,
         max_retries: int | None = None,
-        read_options: Mapping[str, Any] | None = None,
+        hfov_deg: float | None = None,
+        partial: bool | None = None,
+        eye: Literal["left", "right"] | None = None,
+        whole_sphere: bool = False,
         columns: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
@@ -99,12 +103,12 @@ class AskingJob(Job):
         from panollava_hf.asking._default_model import named_model
 
         self.model_name, self.base_url, self._address = named_model(model), base_url, base_url
-        self._private = False
+        self.private = False
         if base_url is not None:
             from panollava_hf.asking.models.endpoint._address import read_address
 
             found = read_address(base_url)
-            self.base_url, self._private = found.url, bool(found.query or found.authorization or found.secrets)
+            self.base_url, self.private = found.url, bool(found.query or found.authorization or found.secrets)
         self._shown: dict[str, Any] = {"strategy": strategy, "view_size": view_size, "labels": labels, "system": system}
         self._options: dict[str, Any] = {name: value for name, value in (local | remote).items() if value is not None}
         if base_url is None and batch_size is not None:
@@ -112,29 +116,39 @@ class AskingJob(Job):
         if batch_size is not None:
             self.batch_size = batch_size
         elif concurrency is not None:
-            self.batch_size = max(self.batch_size, 4 * concurrency)
+            self.batch_size = max(self.batch_size, 2 * concurrency)
+        if base_url is not None:
+            self.part_rows = 1  # files of one batch, so that a run that was killed asks few rows again
         self.max_new_tokens = max_new_tokens
-        self._read_options, self._names = dict(read_options or {}), dict(columns or {})
+        reading: dict[str, Any] = {
+            "hfov_deg": hfov_deg,
+            "partial": partial,
+            "eye": eye,
+            "whole_sphere": whole_sphere or None,
+        }
+        self._reading: dict[str, Any] = {name: value for name, value in reading.items() if value is not None}
+        self._names = dict(columns or {})
         self._flow: Flow | None = None
         self._images: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
         """All settings but those that are of this process: the model, rows in work, and an address with a password."""
         return super().__getstate__() | {
-            "_address": None if self._private else self._address,
+            "_address": None if self.private else self._address,
             "_flow": None,
             "_images": None,
         }
 
     def settings(self) -> dict[str, Any]:
-        """What determines the results; no key is in it."""
+        """What determines the results: the model with a digest of its weights, and how it is asked; no key is in it."""
         return {
             "job": type(self).__name__,
             "model": self.model_name,
+            "weights": None if self.base_url is not None else _weights(self.model_name),
             "base_url": self.base_url,
             **self._shown,
             "max_new_tokens": self.max_new_tokens,
-            "read_options": self._read_options,
+            **self._reading,
             "columns": self._names,
         }
 
@@ -150,7 +164,8 @@ class AskingJob(Job):
         options = dict(self._options)
         if self.base_url is None:
             options.setdefault("device", _accelerator())
-        answerer = Answerer.load(self.model_name, base_url=self._whole_address(), **self._shown, **options)
+        with _without_progress_bar(self.model_name if self.base_url is None else None):
+            answerer = Answerer.load(self.model_name, base_url=self._whole_address(), **self._shown, **options)
         if not answerer.trained:
             from panollava_hf._console import note
 
@@ -185,18 +200,25 @@ class AskingJob(Job):
         function = strategy_for(answerer.strategy, look)
         return [lambda: function(panorama, text, look)]
 
+    def cost(self, answerer: "Answerer", panorama: "Panorama", texts: Sequence[str]) -> "Cost":
+        """What rows with one image cost."""
+        return answerer.cost(panorama, texts, max_new_tokens=self.max_new_tokens)
+
     def read(self, item: Item) -> "Panorama":
         """Decode one panorama, and cut what the model needs.
 
         Raises:
             PanoramaError: It cannot be read.
         """
-        answerer: Answerer = self.model
+        return self.read_with(self.model, item)
+
+    def read_with(self, answerer: "Answerer", item: Item) -> "Panorama":
+        """`read` for a model that is not that of the job, such as one without weights."""
         image = item.image
-        if self._read_options:
+        if self._reading:
             from panollava_geometry import load_equirectangular
 
-            image = load_equirectangular(image, max_width=_MAX_WIDTH, **self._read_options)
+            image = load_equirectangular(image, max_width=_MAX_WIDTH, **self._reading)
         panorama = answerer.prepare(image)
         if not answerer.chat.family.reads_panoramas:  # cut here, in a thread
             if self.strategy(answerer) == "erp":
@@ -210,27 +232,24 @@ class AskingJob(Job):
         items = items_of(renamed(batch, self._names))
         prepared = Prepared(items, [None] * len(items), [None] * len(items))
         answerer: Answerer = self.model
-        groups: dict[SharedImage, list[tuple[int, str]]] = {}
+        given = batch.get("error", [None] * len(items))
         for index, item in enumerate(items):
+            if isinstance(given[index], str) and given[index]:  # a row that its source could not read
+                prepared.errors[index] = given[index]
+                continue
             try:
                 text = self.text(item, answerer)
             except TextError as error:
                 prepared.errors[index] = one_line(error)
-            else:
-                groups.setdefault(self._images.find(item.image), []).append((index, text))
-        for image, rows in groups.items():
-            reader = partial(self.read, items[rows[0][0]])
+                continue
+            image, reader = self._images.find(item.image), partial(self.read, item)
             if self._flow is not None:
-                asked = [text for _, text in rows]
-                future = self._flow.submit(self._task(answerer, image, reader, asked, self._flow.watch))
-                for place, (index, _) in enumerate(rows):
-                    prepared.inputs[index] = (future, place)
+                prepared.inputs[index] = self._flow.submit(self._task(answerer, image, reader, text, self._flow.watch))
                 continue
             panorama = image.read(reader)
-            for index, text in rows:
-                if isinstance(panorama, Exception):
-                    prepared.errors[index] = one_line(panorama)
-                prepared.inputs[index] = (image, panorama, text)
+            if isinstance(panorama, Exception):
+                prepared.errors[index] = one_line(panorama)
+            prepared.inputs[index] = (image, panorama, text)
         return prepared
 
     def compute(self, items: Sequence[Item], inputs: Sequence[Any]) -> list[Mapping[str, Any] | Exception]:
@@ -243,14 +262,10 @@ class AskingJob(Job):
         if self._flow is None:
             found = self._together(answerer, [(panorama, text) for _, panorama, text in inputs], {})
         else:
-            wait({future for future, _ in inputs}, return_when=FIRST_EXCEPTION)
-            for future, _ in inputs:
-                if future.done():
-                    future.result()  # raised at once, although other rows may be in work
-            found = []
-            for future, place in inputs:
-                outcome = future.result()
-                found.append([outcome] if isinstance(outcome, Exception) else outcome[place])
+            done, _ = wait(inputs, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()  # raises at once, although other rows are in work
+            found = [future.result() for future in inputs]
         return [self._result(item, outcomes) for item, outcomes in zip(items, found, strict=True)]
 
     def _result(self, item: Item, found: "list[Any]") -> Mapping[str, Any] | Exception:
@@ -274,39 +289,42 @@ class AskingJob(Job):
         return [[next(found) for _ in each] for each in begins]
 
     def _task(
-        self,
-        answerer: "Answerer",
-        image: SharedImage,
-        reader: "Callable[[], Panorama]",
-        texts: Sequence[str],
-        watch: Watch,
-    ) -> Task:
-        """What answers rows with one image at an endpoint: for each row its answers, or why the image has none.
+        self, answerer: "Answerer", image: SharedImage, reader: "Callable[[], Panorama]", text: str, watch: Watch
+    ) -> "Callable[[], list[Any]]":
+        """What answers a row at an endpoint: its answers, or their errors.
 
         While there is no connection, requests are sent again until there is one or the watch ends the job: that is no
         failure of the row.
         """
 
-        def answer() -> "list[list[Any]] | Exception":
+        def answer() -> list[Any]:
             panorama = image.read(reader)
             if isinstance(panorama, Exception):
-                return panorama
-            rows = [self.begin(answerer, panorama, text) for text in texts]
-            found: list[list[Any]] = [[None] * len(row) for row in rows]
-            waiting = [(number, place) for number, row in enumerate(rows) for place in range(len(row))]
+                return [panorama]
+            begins = self.begin(answerer, panorama, text)
+            found: list[Any] = [None] * len(begins)
+            waiting = list(range(len(begins)))
             while waiting:
                 before = watch.contacts
-                steps = [rows[number][place]() for number, place in waiting]
-                with nullcontext() if name in _ALONE else image.asking:
-                    outcomes = answerer.answers_of(steps, name, memo=image.memo)
+                outcomes = self._asked(answerer, image, [begins[place]() for place in waiting])
                 watch.add(outcomes, before)
-                for (number, place), outcome in zip(waiting, outcomes, strict=True):
-                    found[number][place] = outcome
-                waiting = [(number, place) for number, place in waiting if _is_unreachable(found[number][place])]
+                for place, outcome in zip(waiting, outcomes, strict=True):
+                    found[place] = outcome
+                waiting = [place for place in waiting if _is_unreachable(found[place])]
             return found
 
-        name = self.strategy(answerer)
         return answer
+
+    def _asked(self, answerer: "Answerer", image: SharedImage, steps: "list[Steps]") -> "list[Any]":
+        """Outcomes of strategies; the first question about an image makes the descriptions for all."""
+        name = self.strategy(answerer)
+        if name not in _ALONE and not image.described:
+            with image.asking:
+                if not image.described:
+                    found = answerer.answers_of(steps, name, memo=image.memo)
+                    image.described = not any(isinstance(one, ChatError) for one in found)
+                    return found
+        return answerer.answers_of(steps, name, memo=image.memo)
 
     def _whole_address(self) -> str | None:
         """The address with what is secret in it.
@@ -329,6 +347,37 @@ class AskingJob(Job):
 
 def _is_unreachable(found: Any) -> bool:
     return isinstance(found, ChatError) and found.scope == "unreachable"
+
+
+@contextmanager
+def _without_progress_bar(model: str | None) -> Iterator[None]:
+    """Load a model without the progress bar of transformers, unless it is downloaded."""
+    from panollava_hf.asking._default_model import needs_download
+
+    if model is None or needs_download(model):
+        yield
+        return
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+@cache
+def _weights(name: str | None) -> str | None:
+    """A digest of the files of a local model, or its commit on the Hub."""
+    from panollava_hf.asking._default_model import EMBEDDED, chosen_model
+    from panollava_hf.asking.models._fingerprint import fingerprint
+    from panollava_hf.outside._hub_source import find_source
+
+    chosen = chosen_model(name)
+    folder = None if chosen == EMBEDDED else find_source(chosen, "config")
+    return fingerprint(chosen, None) if folder is None or folder == Path(chosen) else folder.name
 
 
 def _accelerator() -> str:

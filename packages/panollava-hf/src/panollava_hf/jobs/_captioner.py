@@ -1,6 +1,7 @@
 """`PanoramaCaptioner`: a caption of each panorama, or of each of its views."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from panollava_hf.jobs._asking_columns import figure_types, figures, schema_of
 from panollava_hf.jobs._job import Item
 
 if TYPE_CHECKING:
-    from panollava_hf.asking import Answer, Answerer
+    from panollava_hf.asking import Answer, Answerer, Cost
     from panollava_hf.asking._panorama import Panorama
     from panollava_hf.asking.strategies import Steps
 
@@ -99,6 +100,14 @@ class PanoramaCaptioner(AskingJob):
             return view_steps(panorama, text, look)[place]
 
         return [partial(begin, place) for place in range(len(look.plan))]
+
+    def cost(self, answerer: "Answerer", panorama: "Panorama", texts: Sequence[str]) -> "Cost":
+        """What captions of one image cost."""
+        if not self.per_view:
+            return super().cost(answerer, panorama, texts)
+        options: dict[str, Any] = {"prompt": self.prompt, "max_new_tokens": self.max_new_tokens}
+        costs = [answerer.caption_cost(panorama, per_view=True, **options) for _ in texts]
+        return replace(sum(costs[1:], costs[0]), views=costs[0].views)
 
     def row(self, item: Item, found: "list[Answer]") -> Mapping[str, Any]:
         """The captions of a panorama, and what they cost."""

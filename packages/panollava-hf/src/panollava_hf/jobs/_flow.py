@@ -16,9 +16,9 @@ Result = TypeVar("Result")
 
 #: So many attempts in a row without a connection end a job in which others were answered; otherwise the first does.
 UNREACHABLE_IN_A_ROW = 5
-#: So many rows in a row end a job if the server was overloaded, failing or too slow for each, also after waiting.
+#: So many questions in a row end a job if the server was overloaded, failing or too slow for each, also after waiting.
 UNAVAILABLE_IN_A_ROW = 24
-GO_ON = "finished results are kept; run the same command again to go on"
+GO_ON = "results are kept; run the same command again to go on"
 
 
 class Watch:
@@ -31,7 +31,7 @@ class Watch:
 
     @property
     def contacts(self) -> int:
-        """Rows that the server answered or refused so far."""
+        """How often the server answered or refused a row so far."""
         return self._contacts
 
     def check(self) -> None:
@@ -64,18 +64,19 @@ class Watch:
                 if self._unreachable >= (UNREACHABLE_IN_A_ROW if self._contacts else 1):
                     self._stop(scopes["unreachable"])
             elif "unavailable" in scopes and self._contacts == before:
-                self._unavailable += 1
+                self._unavailable += sum(isinstance(one, ChatError) for one in found)
                 if self._unavailable >= UNAVAILABLE_IN_A_ROW:
-                    self._stop(scopes["unavailable"], f"none of {self._unavailable} rows in a row was answered: ")
+                    self._stop(scopes["unavailable"], f"none of the last {self._unavailable} questions was answered: ")
         self.check()
 
     def _stop(self, error: ChatError, head: str = "") -> None:
         if self._stopped is None:
-            self._stopped = ChatError(f"{head}{str(error).rstrip('.')}; {GO_ON}")
+            text = f"{head}{str(error).rstrip('.')}"
+            self._stopped = ChatError(f"{text} Finished {GO_ON}" if text.endswith("?") else f"{text}; finished {GO_ON}")
 
 
 class Flow:
-    """Threads that work on rows. The first row of all is worked on alone, so that a wrong key is noticed once.
+    """Threads that work on rows.
 
     The threads are daemons: Ctrl-C ends the program at once instead of after the timeout of the requests under way.
 
@@ -87,7 +88,7 @@ class Flow:
         self.watch = Watch()
         self._threads, self._started = threads, 0
         self._tasks: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
-        self._lock, self._first = threading.Lock(), threading.Lock()
+        self._lock = threading.Lock()
 
     def submit(self, task: Callable[[], Result]) -> "Future[Result]":
         """Work on a row as soon as a thread is free."""
@@ -103,15 +104,7 @@ class Flow:
         while True:
             task, future = self._tasks.get()
             try:
-                future.set_result(self._done(task))
+                self.watch.check()
+                future.set_result(task())
             except BaseException as error:  # raised again by who waits for the result
                 future.set_exception(error)
-
-    def _done(self, task: Callable[[], Result]) -> Result:
-        self.watch.check()
-        if not self.watch.contacts:
-            with self._first:
-                self.watch.check()
-                if not self.watch.contacts:
-                    return task()
-        return task()

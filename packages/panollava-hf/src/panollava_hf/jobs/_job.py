@@ -64,6 +64,9 @@ class Job(ABC):
     #: Rows whose results are one file. A killed run repeats the parts in work only.
     part_rows: int = 256
 
+    #: GPUs of each worker on a Ray cluster, perhaps a fraction; None for one if the cluster has any.
+    gpus_per_worker: float | None = None
+
     def __init__(self) -> None:
         self._model: Any = None
         self._lock = threading.Lock()

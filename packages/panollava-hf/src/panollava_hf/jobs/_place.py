@@ -1,5 +1,6 @@
 """Where an output, its manifest, its parts and its lock are."""
 
+import glob
 import os
 import shutil
 from contextlib import suppress
@@ -140,7 +141,8 @@ class Place:
 
     def clear_staged(self) -> None:
         """Remove what a killed run left while it wrote the output."""
-        for path in (self.staged, *((self.replaced,) if self.output.exists() else ())):
+        unfinished = self.output.parent.glob(f".{glob.escape(self.manifest.name)}.????????")
+        for path in (self.staged, *unfinished, *((self.replaced,) if self.output.exists() else ())):
             if path.is_dir():
                 shutil.rmtree(path)
             else:

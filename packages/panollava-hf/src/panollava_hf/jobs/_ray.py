@@ -3,7 +3,7 @@
 import os
 import pickle
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class RemoteTraceback(Exception):
 
 def run_ray(
     work: Work, parts: Sequence[Part], workers: int | None = None, *, gpus_per_worker: float | None = None
-) -> Iterator[PartReport]:
+) -> Generator[PartReport]:
     """Do parts on a Ray cluster, and report each one as it is finished.
 
     The cluster is the one that the caller or `RAY_ADDRESS` named, else one on this machine, which is stopped at the
@@ -40,7 +40,8 @@ def run_ray(
         work: Does a part; pickled to each worker.
         parts: The parts to do.
         workers: Number of processes; None for one per GPU, or without GPUs one per four CPUs.
-        gpus_per_worker: GPUs per worker, perhaps a fraction, 0 for none; None for one if the cluster has any.
+        gpus_per_worker: GPUs per worker, perhaps a fraction, 0 for none; None for what the job sets, else one if the
+            cluster has any.
 
     Yields:
         Reports in the order in which parts are finished.
@@ -53,7 +54,9 @@ def run_ray(
     with ExitStack() as stack:
         ours = stack.enter_context(ray_cluster())
         stack.enter_context(quiet_ray_data())
-        share = share_out(machines(), min(workers, len(parts)) if workers else None, gpus_per_worker)
+        if gpus_per_worker is None:
+            gpus_per_worker = getattr(getattr(work, "job", None), "gpus_per_worker", None)
+        share = share_out(machines(), workers, gpus_per_worker, len(parts))
         _console.note(share.note)
         for outcome in _outcomes(work, parts, share):
             report = _report(outcome, alone=ours)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from panollava_hf._errors import JobError, boundary
 
 #: Enough for the reports; the results do not go through Ray.
 _STORE_BYTES = 256 * 2**20
+#: How long a cluster may take to answer, in seconds.
+_CONNECT_S = 10
 
 
 @contextmanager
@@ -39,17 +42,27 @@ def ray_cluster() -> Iterator[bool]:
         options |= {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
         problem, remedy = "Ray cannot start on this machine", "use --engine local"
     else:
-        problem, remedy = (
-            f"there is no Ray cluster at RAY_ADDRESS={address}",
-            "start it, or unset RAY_ADDRESS to run on this machine",
-        )
+        problem = f"cannot connect to the Ray cluster at RAY_ADDRESS={address[:100]}"
+        remedy = "start the cluster, or unset RAY_ADDRESS to run on this machine"
     with boundary(JobError, problem, remedy), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of its own plans
+        warnings.simplefilter("ignore", FutureWarning)  # about plans of Ray
+        _check_port(address)
         ray.init(address=address or "local", **options)
     try:
         yield address in ("", "local")
     finally:
         ray.shutdown()
+
+
+def _check_port(address: str) -> None:
+    """Check that something answers at `host:port`; Ray itself tries for minutes.
+
+    Raises:
+        OSError: Nothing does.
+    """
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
 
 
 @contextmanager

@@ -30,7 +30,10 @@ class Share:
 
 
 def share_out(
-    nodes: Sequence[Mapping[str, float]], workers: int | None = None, gpus_per_worker: float | None = None
+    nodes: Sequence[Mapping[str, float]],
+    workers: int | None = None,
+    gpus_per_worker: float | None = None,
+    most: int | None = None,
 ) -> Share:
     """Share the CPUs and GPUs of a cluster between workers.
 
@@ -41,6 +44,7 @@ def share_out(
         nodes: `CPU` and `GPU` of each machine.
         workers: Number of workers; None for one per GPU, or without GPUs one per four CPUs.
         gpus_per_worker: GPUs per worker, perhaps a fraction; None for one if the cluster has any.
+        most: The number of workers that have something to do.
 
     Returns:
         The share of each worker. There are fewer workers than asked for if not all find a place.
@@ -51,9 +55,8 @@ def share_out(
     """
     cpus, all_gpus = (sum(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU"))
     gpus = float(all_gpus >= 1) if gpus_per_worker is None else gpus_per_worker
-    if gpus > 0 and gpus_per_worker is None:
-        nodes = [node for node in nodes if node.get("GPU", 0) >= 1]
     wanted = workers or (max(1, int(all_gpus / gpus)) if gpus > 0 else max(1, int(cpus // _CPUS_PER_WORKER)))
+    wanted = min(wanted, most or wanted)
     free = 1 if cpus >= 2 else cpus / 2
     share = 1.0
     while share > _SMALLEST and (wanted * share > cpus - free or _places(nodes, share, gpus) < wanted):

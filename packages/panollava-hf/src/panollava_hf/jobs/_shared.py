@@ -20,12 +20,13 @@ class SharedImage:
 
     Attributes:
         memo: Descriptions of its views that the questions about it share.
-        asking: Held while questions are asked that share descriptions.
+        described: Whether all of these are there.
+        asking: Held while they are made.
     """
 
     def __init__(self, source: Any) -> None:
         self.source, self.memo, self.asking = source, dict[Hashable, Any](), threading.Lock()
-        self._reading = threading.Lock()
+        self.described, self._reading = False, threading.Lock()
         self._found: Panorama | Exception | None = None
 
     def read(self, reader: "Callable[[], Panorama]") -> "Panorama | Exception":

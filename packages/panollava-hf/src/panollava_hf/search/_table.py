@@ -234,7 +234,7 @@ def _check(file: Path, parquet: Any, width: int) -> tuple[int, int]:
     names = {field.name for field in views.value_type}
     if not {"yaw_deg", "pitch_deg", "vector"} <= names:
         raise TableError(
-            f"{file}: the views have the fields {shortened(listed(sorted(names), 8), 120)}, expected yaw_deg, pitch_deg "
+            f"{file}: views have the fields {shortened(listed(sorted(names), 8), 120)}, expected yaw_deg, pitch_deg "
             f"and vector; {REMEDY}"
         )
     for name, kind in (

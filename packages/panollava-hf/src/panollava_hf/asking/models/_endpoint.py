@@ -89,6 +89,7 @@ class EndpointChat(ChatDefaults):
         self.family = family_named(model)
         self.device, self.dtype, self.trained = self._address.url, "unknown", True
         self._free = threading.BoundedSemaphore(self.concurrency)
+        self._beginning, self._begun = threading.Lock(), False
         self._answers = 0
         self._stopped: Fault | None = None
         #: What this endpoint turned out not to take.
@@ -116,9 +117,7 @@ class EndpointChat(ChatDefaults):
             self._stopped = None
         if on_text is not None:
             return [self._outcome(requests[0], on_text)]
-        first = 0 if self._answers else 1
-        alone = [self._outcome(request) for request in requests[:first]]
-        return alone + in_order(self._outcome, requests[first:], self.concurrency)
+        return in_order(self._first_alone, requests, self.concurrency)
 
     def count(self, request: Request) -> PromptTokens:
         """Tokens of the images by the family's formula. The text is counted by the server only, so `prompt` is None."""
@@ -128,6 +127,16 @@ class EndpointChat(ChatDefaults):
     def fingerprint(self) -> str | None:
         """Digest of the address without secrets and the name of the model; the weights are not known."""
         return hashlib.sha256(f"{self._address.url}\n{self.name}".encode()).hexdigest()
+
+    def _first_alone(self, request: Request) -> Reply | ChatError:
+        """The outcome of a request; as long as the first request of all is under way, the others wait for it."""
+        if not self._begun:
+            with self._beginning:
+                if not self._begun:
+                    outcome = self._outcome(request)
+                    self._begun = True
+                    return outcome
+        return self._outcome(request)
 
     def _outcome(self, request: Request, on_text: OnText | None = None) -> Reply | ChatError:
         """A reply, after repeating the request as often as it makes sense, or the error."""

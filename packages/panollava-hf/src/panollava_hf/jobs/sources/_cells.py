@@ -19,7 +19,7 @@ IMAGE_COLUMNS = (
     *("panorama_file", "filepath", "file_path", "uri", "pano"),
 )
 #: Keys of a row that no column of a table can set. `error` is what an earlier job wrote.
-_OWN = ("id", "path", "image", "bytes", "error")
+OWN_KEYS = ("id", "path", "image", "bytes", "error")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,11 @@ def choose_columns(names: Sequence[str], given: Mapping[str, str], source: str) 
     fields: dict[str, str] = {}
     for name in names:
         target = targets.get(name, name)
-        if name not in (image, identity) and target not in _OWN and (name in targets or target not in targets.values()):
+        if (
+            name not in (image, identity)
+            and target not in OWN_KEYS
+            and (name in targets or target not in targets.values())
+        ):
             fields.setdefault(name, target)
     return Columns(image, identity, fields)
 
@@ -114,7 +118,7 @@ def broken_row(identity: str, problem: str, columns: Columns | None = None, path
 
 
 def row_of(
-    identity: str, place: str, cells: Mapping[str, Any], columns: Columns, images: ImageFolder
+    identity: str, place: str, cells: Mapping[str, Any], columns: Columns, images: ImageFolder, path: str | None = None
 ) -> dict[str, Any]:
     """A row of a job.
 
@@ -124,6 +128,7 @@ def row_of(
         cells: Its cells, by column.
         columns: The columns of the table.
         images: Finds the images that the table names.
+        path: The name of an image that is stored in the table.
     """
     image = cells.get(columns.image)
     if image is None or (isinstance(image, str) and not image.strip()):
@@ -131,7 +136,6 @@ def row_of(
     if isinstance(image, Nested) or not isinstance(image, str | bytes):
         return broken_row(identity, f"{place}: the image is not a path, a URL or a file", columns)
     fields = {target: cells.get(name) for name, target in columns.fields.items()}
-    path = cells.get("\0path")
     if isinstance(image, str):
         if _is_header(cells):
             return broken_row(identity, f"{place}: {REPEATED_HEADER}", columns)

@@ -13,7 +13,7 @@ from panollava_geometry.addresses import IMAGE_SUFFIXES, is_hidden
 
 from panollava_hf._errors import TableError, reason
 from panollava_hf._shown import listed
-from panollava_hf.jobs.sources._names import Names, text_of
+from panollava_hf.jobs.sources._names import Names, shown_name, text_of
 
 #: Folders that systems put into folders; the images in them are thumbnails or companions.
 _SYSTEM_FOLDERS = frozenset({"@eadir", "__macosx", "$recycle.bin", "system volume information", "lost+found"})
@@ -72,7 +72,7 @@ def list_images(folder: Path) -> Listing:
                 waiting.extend(_sort(entries, inner, found))
         except OSError as error:
             if not inner:
-                raise TableError(f"{folder}: the folder cannot be read ({reason(error)})") from error
+                raise TableError(f"{shown_name(str(folder))}: the folder cannot be read ({reason(error)})") from error
             found.unreadable.append(text_of(inner.rstrip("/")))
     found.images.sort(key=natural)
     found.others.sort(key=natural)
@@ -130,7 +130,7 @@ class FolderSource:
     """
 
     def __init__(self, folder: Path, listing: Listing, limit: int | None = None) -> None:
-        self.name = text_of(str(folder))
+        self.name = shown_name(str(folder))
         self.notes = listing.notes()
         self._folder = os.path.abspath(folder)
         self._names = Names(listing.images[:limit])

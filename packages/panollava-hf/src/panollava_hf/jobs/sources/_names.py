@@ -6,6 +6,9 @@ from array import array
 from collections.abc import Iterable
 from typing import Any
 
+#: Longest name in a message, in characters.
+_MAX_SHOWN = 200
+
 
 class Names:
     """File names in order; one million of 20 characters take 28 MB, and about 3 MB as a pickle.
@@ -51,3 +54,14 @@ def text_of(name: str) -> str:
         'caf\\xe9.jpg'
     """
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def shown_name(name: str) -> str:
+    r"""A file name as messages show it: on one line, of bounded length.
+
+    Example:
+        >>> shown_name("new\nline.jpg"), len(shown_name("x" * 5000))
+        ('new�line.jpg', 200)
+    """
+    text = "".join(character if character.isprintable() else "\ufffd" for character in text_of(name[:1000]))
+    return text if len(text) <= _MAX_SHOWN and len(name) <= 1000 else f"{text[: _MAX_SHOWN - 61]}…{text_of(name[-60:])}"

@@ -7,20 +7,26 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from panollava_geometry.addresses import IMAGE_SUFFIXES, is_address, source_name
+from panollava_geometry.addresses import IMAGE_SUFFIXES, is_address, is_hidden, source_name
 
 from panollava_hf._errors import TableError, UsageError, boundary, reason
-from panollava_hf._shown import listed, shortened
+from panollava_hf._shown import listed
 from panollava_hf.jobs._source import Source
 from panollava_hf.jobs.sources._cells import check_roles
-from panollava_hf.jobs.sources._folder import FolderSource, list_images
-from panollava_hf.jobs.sources._names import text_of
+from panollava_hf.jobs.sources._folder import FolderSource, list_images, natural
+from panollava_hf.jobs.sources._hub import HubSource
+from panollava_hf.jobs.sources._names import shown_name, text_of
+from panollava_hf.jobs.sources._parquet import ParquetSource
+from panollava_hf.jobs.sources._patterns import paths_of
+from panollava_hf.jobs.sources._shards import ShardSource
 from panollava_hf.jobs.sources._single import SingleSource
 from panollava_hf.jobs.sources._text import TextSource
 
 #: What each kind of file is.
 _TEXT_KINDS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
 _LIST_SUFFIXES = (".txt", ".lst")
+_SHARD_SUFFIXES = (".tar", ".tgz", ".tbz2", ".txz", ".tzst")  # compressed ones are refused with advice
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar")
 _EXPECTED = (
     "expected a folder of images, a table (.csv, .tsv, .jsonl, .json, .parquet), a list of paths (.txt, .lst), "
     "WebDataset shards (.tar), an image, a URL, or a dataset of the Hub (owner/name)"
@@ -71,7 +77,7 @@ def open_source(
     if is_address(text):
         return _address(text)
     text = os.path.expanduser(text)
-    with boundary(TableError, f"{text_of(shortened(text))}: the path cannot be used", "check it"):
+    with boundary(TableError, f"{shown_name(text)}: the path cannot be used", "check it"):
         there = os.path.lexists(text)
         mode = os.stat(text).st_mode if there else 0
     if not there:
@@ -79,7 +85,7 @@ def open_source(
     if stat.S_ISDIR(mode):
         return _folder(Path(text), split, given, limit)
     if not stat.S_ISREG(mode):
-        raise TableError(f"{text_of(text)} is not a file; {_EXPECTED}")
+        raise TableError(f"{shown_name(text)} is not a file; {_EXPECTED}")
     return _file(Path(text), given, limit)
 
 
@@ -96,11 +102,20 @@ def _file(path: Path, given: Mapping[str, str], limit: int | None) -> Source:
     suffix = path.suffix.lower()
     if suffix in _TEXT_KINDS:
         return TextSource(path, _TEXT_KINDS[suffix], given, limit)
+    if suffix == ".parquet":
+        return ParquetSource([path], given, limit, shown_name(str(path)))
+    if suffix in _SHARD_SUFFIXES:
+        return ShardSource([path], given, limit, shown_name(str(path)))
     if suffix in _LIST_SUFFIXES:
         return TextSource(path, "list", {}, limit)
     if suffix in IMAGE_SUFFIXES:
         return SingleSource(str(path))
-    raise TableError(f"{text_of(str(path))}: unknown kind of file {suffix!r}; {_EXPECTED}")
+    if suffix in _COMPRESSED:
+        raise TableError(
+            f"{shown_name(str(path))} is compressed; decompress it, and name the file or folder that results"
+        )
+    kind = f"unknown kind of file {suffix!r}" if suffix else "a file without a suffix"
+    raise TableError(f"{shown_name(str(path))}: {kind}; {_EXPECTED}")
 
 
 def _folder(path: Path, split: str, given: Mapping[str, str], limit: int | None) -> Source:
@@ -110,11 +125,17 @@ def _folder(path: Path, split: str, given: Mapping[str, str], limit: int | None)
     listing = list_images(path)
     if listing.images:
         return FolderSource(path, listing, limit)
-    tables = sorted(name for name in os.listdir(path) if Path(name).suffix.lower() in _TEXT_KINDS)
+    stored = _parquet_in(path, split)
+    if stored:
+        return ParquetSource(stored, given, limit, shown_name(str(path)))
+    shards = sorted((name for name in os.listdir(path) if _is_shard(name)), key=natural)
+    if shards:
+        return ShardSource([path / name for name in shards], given, limit, shown_name(str(path)))
+    tables = sorted(name for name in os.listdir(path) if Path(name).suffix.lower() in (*_TEXT_KINDS, ".parquet"))
     hint = f"; its tables are {listed(tables, 20)}: name one of them, or choose another split" if tables else ""
     notes = "".join(f"; {note}" for note in listing.notes()) if not tables else ""
     raise TableError(
-        f"{text_of(str(path))}: the folder contains no images and no {split}.csv, .jsonl or .parquet{hint}{notes}"
+        f"{shown_name(str(path))}: the folder contains no images and no {split}.csv, .jsonl or .parquet{hint}{notes}"
     )
 
 
@@ -125,9 +146,39 @@ def _table_in(folder: Path, split: str) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
+def _is_shard(name: str) -> bool:
+    return name.lower().endswith(".tar") and not is_hidden(name)
+
+
+def _parquet_in(folder: Path, split: str) -> list[Path]:
+    """The Parquet files of a folder: those of a split, as the Hub names them, or all, as a job writes them."""
+    for inner in (folder, folder / "data"):
+        names = [name for name in os.listdir(inner) if name.endswith(".parquet")] if inner.is_dir() else []
+        visible = sorted((name for name in names if not name.startswith(".")), key=natural)
+        chosen = [name for name in visible if name.startswith(f"{split}-")]
+        if not chosen and not any(re.search(r"-\d+-of-\d+\.parquet$", name) for name in visible):
+            chosen = [name for name in visible if re.search(r"\d+\.parquet$", name)]
+        if chosen:
+            return [inner / name for name in chosen]
+    return []
+
+
 def _absent(text: str, split: str, given: Mapping[str, str], limit: int | None) -> Source:
     """A source that is not a file or folder of this machine."""
-    raise TableError(f"{text_of(text)}: no such file or folder{near(text)}; {_EXPECTED}")
+    shards = paths_of(text)
+    if shards:
+        suffixes = {path.suffix.lower() for path in shards}
+        if suffixes == {".parquet"}:
+            return ParquetSource(shards, given, limit, shown_name(text))
+        if suffixes <= set(_SHARD_SUFFIXES):
+            return ShardSource(shards, given, limit, shown_name(text))
+        raise TableError(
+            f"{shown_name(text)}: a pattern can name .tar or .parquet files; for images, name their folder"
+        )
+    is_file = Path(text).suffix.lower() in {*_TEXT_KINDS, *_LIST_SUFFIXES, *IMAGE_SUFFIXES, ".parquet", ".tar"}
+    if _DATASET.fullmatch(text) and not is_file and not os.path.lexists(text.partition("/")[0]):
+        return HubSource(text, split, given, limit)
+    raise TableError(f"{shown_name(text)}: no such file or folder{near(text)}; {_EXPECTED}")
 
 
 def near(text: str) -> str:
@@ -136,7 +187,7 @@ def near(text: str) -> str:
     try:
         names = os.listdir(folder or ".")
     except OSError as error:
-        return "" if isinstance(error, FileNotFoundError) else f" ({text_of(folder)}: {reason(error)})"
+        return "" if isinstance(error, FileNotFoundError) else f" ({shown_name(folder)}: {reason(error)})"
     by_fold = {text_of(name).casefold(): text_of(name) for name in names[:10_000] if not name.startswith(".")}
     found = [by_fold[fold] for fold in difflib.get_close_matches(text_of(name).casefold(), by_fold, _NEAR, 0.75)]
-    return f"; did you mean {' or '.join(os.path.join(text_of(folder), one) for one in found)}?" if found else ""
+    return f"; did you mean {' or '.join(shown_name(os.path.join(folder, one)) for one in found)}?" if found else ""

@@ -7,7 +7,7 @@ from typing import Any
 
 from panollava_geometry.addresses import is_address, source_name
 
-from panollava_hf.jobs.sources._names import text_of
+from panollava_hf.jobs.sources._names import shown_name, text_of
 
 
 class SingleSource:
@@ -24,7 +24,7 @@ class SingleSource:
             self.name = self._id = source_name(source)
             self._image = source
         else:
-            self.name, self._id = text_of(source), text_of(os.path.basename(source))
+            self.name, self._id = shown_name(source), text_of(os.path.basename(source))
             self._image = os.path.abspath(source)
 
     def __len__(self) -> int:

@@ -15,7 +15,7 @@ from panollava_hf.data._columns import find_column
 from panollava_hf.data._row_checks import ImageFolder
 from panollava_hf.jobs.sources._cells import Columns, broken_row, choose_columns, id_of, row_of
 from panollava_hf.jobs.sources._cursors import CsvCursor, Place, TextRow, open_cursor
-from panollava_hf.jobs.sources._names import text_of
+from panollava_hf.jobs.sources._names import shown_name
 from panollava_hf.jobs.sources._unique import Ids
 from panollava_hf.jobs.sources._walk import Walked
 
@@ -40,7 +40,7 @@ class TextSource(Walked):
 
     def __init__(self, path: Path, kind: str, given: Mapping[str, str], limit: int | None = None) -> None:
         super().__init__()
-        self.name = text_of(str(path))
+        self.name = shown_name(str(path))
         self._path, self._kind, self._given = Path(path).absolute(), kind, dict(given)
         self._size = self._path.stat().st_size
         self._places: list[tuple[int, Place]] = []

@@ -9,6 +9,8 @@ import numpy as np
 from panollava_hf._errors import TableError
 from panollava_hf._shown import shown
 
+_REMEDY = "make the ids unique, or choose another column with --columns id=NAME"
+
 
 class Ids:
     """Takes ids in order.
@@ -35,12 +37,13 @@ class Ids:
         """A hash of all of them in order."""
         return self._digest.hexdigest()
 
-    def check(self, source: str, again: Callable[[], Iterable[tuple[str, str]]]) -> None:
+    def check(self, source: str, again: Callable[[], Iterable[tuple[str, str]]], remedy: str = _REMEDY) -> None:
         """Check that none occurs twice.
 
         Args:
             source: The table, for the message.
             again: Gives all ids once more, each with the place of its row. Called only if two hashes are equal.
+            remedy: What the user can do, for the message.
 
         Raises:
             TableError: Two rows have the same id; the message names the first two.
@@ -55,7 +58,6 @@ class Ids:
                 continue
             if identity in seen:
                 raise TableError(
-                    f"{source}: the id {shown(identity)} is there twice, in {seen[identity]} and {place}; make the ids "
-                    "unique, or choose another column with --columns id=NAME"
+                    f"{source}: the id {shown(identity)} is there twice, in {seen[identity]} and {place}; {remedy}"
                 )
             seen[identity] = place

@@ -1,0 +1,305 @@
+"""How well a search finds the same place again: Recall@k under random yaw, tilt, roll, noise and brightness."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from panollava_hf._errors import EvaluationError, PanoLLaVaError, one_line
+from panollava_hf._files import write_whole
+from panollava_hf.search._baselines import BASELINES, baseline_queries, check_baselines, recall_ranks
+from panollava_hf.search._distortion import Distortion, Drawn
+from panollava_hf.search._embedding import HEADINGS, QueryEmbedder
+from panollava_hf.search._query import Query, wrapped
+from panollava_hf.search._scoring import Centre, score
+
+#: The k of Recall@k.
+AT = (1, 5, 10)
+#: Panoramas whose similarity with their own rotation is measured.
+SELF = 16
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Share of queries whose place was among the first k.
+
+    Attributes:
+        method: How panoramas were compared.
+        recall: Recall@k by k.
+        interval: Its 95 % Wilson score interval by k, over the queries: what another seed would give with the same
+            panoramas, not what other panoramas would.
+    """
+
+    method: str
+    recall: dict[int, float]
+    interval: dict[int, tuple[float, float]]
+
+    @classmethod
+    def of(cls, method: str, ranks: Sequence[int]) -> "Recall":
+        """From the place of the right panorama for each query, counted from 0."""
+        counts = {k: sum(rank < k for rank in ranks) for k in AT}
+        return cls(
+            method,
+            {k: count / len(ranks) for k, count in counts.items()},
+            {k: wilson(count, len(ranks)) for k, count in counts.items()},
+        )
+
+
+@dataclass(frozen=True)
+class RetrievalResults:
+    """What an evaluation found.
+
+    Attributes:
+        settings: Everything that determines the results.
+        panoramas: Number of panoramas.
+        queries: One record per query: its panorama, how it was changed, the rank of the right panorama from 1, what was
+            found first, and the error of the heading in degrees.
+        recalls: Recall of the search, of the panoramas' vectors alone, and of the baselines.
+        self_similarity: Mean and minimum over panoramas of the similarity with their own rotation by a random yaw, at
+            the heading where it is largest; None without a ring of views.
+        heading_error_deg: Median and 90th percentile where the right panorama was found first; None without a ring.
+        failed: Panoramas that could not be read, with the reason.
+        seconds: How long it took.
+    """
+
+    settings: dict[str, Any]
+    panoramas: int
+    queries: list[dict[str, Any]]
+    recalls: list[Recall]
+    self_similarity: dict[str, float] | None
+    heading_error_deg: dict[str, float] | None
+    failed: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The results as JSON values."""
+        return asdict(self)
+
+    def write(self, folder: Path) -> Path:
+        """Write `results.json`, whole or not at all."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "results.json"
+        write_whole(path, json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        return path
+
+    def table(self) -> str:
+        """The results as a Markdown table and a few lines."""
+        lines = [
+            "| method | " + " | ".join(f"R@{k}" for k in AT) + " | 95 % interval of R@1 |",
+            "|---|" + "---|" * (len(AT) + 1),
+        ]
+        for one in self.recalls:
+            low, high = one.interval[1]
+            values = " | ".join(f"{one.recall[k]:.3f}" for k in AT)
+            lines.append(f"| {one.method} | {values} | {low:.3f} – {high:.3f} |")
+        lines += ["", f"{len(self.queries)} queries, {self.panoramas} panoramas, seed {self.settings['seed']}."]
+        if self.self_similarity is not None:
+            lines.append(
+                f"Similarity of a panorama with its own rotation: {self.self_similarity['mean']:.5f} on average, "
+                f"{self.self_similarity['minimum']:.5f} at least ({self.self_similarity['panoramas']:.0f} panoramas)."
+            )
+        if self.heading_error_deg is not None:
+            lines.append(
+                f"Error of the heading: {self.heading_error_deg['median']:.1f}° (median), "
+                f"{self.heading_error_deg['p90']:.1f}° (90th percentile)."
+            )
+        return "\n".join(lines)
+
+
+def evaluate_retrieval(
+    embedder: QueryEmbedder,
+    panoramas: Sequence[Any],
+    *,
+    queries: int = 512,
+    distortion: Distortion | None = None,
+    seed: int = 0,
+    headings: int = HEADINGS,
+    baselines: bool = False,
+    self_similarity: int = SELF,
+    names: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> RetrievalResults:
+    """Look for panoramas after they were turned, tilted or changed, among all of them.
+
+    Query i is panorama i modulo their number, with a distortion drawn from the seed and i alone: a longer run begins
+    with the queries of a shorter one.
+
+    Args:
+        embedder: The model.
+        panoramas: Paths, URLs, bytes or images; one per place.
+        queries: Number of queries.
+        distortion: How they differ from the panoramas; default: a random yaw.
+        seed: Seed of all random numbers.
+        headings: How many times the ring of a query is embedded, evenly turned between two tiles.
+        baselines: Also compute `BASELINES`.
+        self_similarity: Number of panoramas whose similarity with their own rotation is measured; 0 for none.
+        names: Names of the panoramas in the results; default: their paths, or numbers.
+        progress: Called with the step, and how many of how many are done.
+
+    Raises:
+        EvaluationError: Fewer than two panoramas can be read, or an argument is impossible.
+    """
+    started = time.perf_counter()
+    changes = distortion or Distortion()
+    if queries < 1 or headings < 1 or self_similarity < 0:
+        raise EvaluationError(f"queries {queries}, headings {headings}: expected numbers of 1 or more")
+    if baselines:
+        check_baselines(embedder)
+    labels = list(names) if names is not None else [_name(panoramas[i], i) for i in range(len(panoramas))]
+    report = progress or (lambda step, done, total: None)
+    database, failed = _database(embedder, panoramas, labels, baselines, report)
+    if len(database) < 2:
+        first = next(iter(failed.values()), "")
+        raise EvaluationError(
+            f"{len(database)} panoramas can be read, expected at least 2 {f'({first})' if first else ''}"
+        )
+    places = [entry.place for entry in database]
+    compared = _Compared(database)
+    asked: dict[int, _Entry] = {}
+    answers: dict[int, tuple[dict[str, Any], int]] = {}
+    for n, place in enumerate(places[:queries]):  # the queries of one panorama together: it is read once
+        panorama = embedder.read(panoramas[place])
+        for number in range(n, queries, len(places)):
+            drawn = changes.draw(np.random.default_rng([seed, number]))
+            image = drawn.apply(panorama)
+            query = embedder.embed(image, headings=headings)
+            answers[number] = compared.ask(query, n, drawn, [labels[place] for place in places])
+            asked[number] = _Entry(n, query, *(baseline_queries(embedder, image) if baselines else (None, None)))
+            report("queries", len(answers), queries)
+    records, ranks = (
+        [answers[number][0] for number in range(queries)],
+        [answers[number][1] for number in range(queries)],
+    )
+    recalls = [
+        Recall.of("search", ranks),
+        *_plain_recalls([asked[number] for number in range(queries)], database, baselines),
+    ]
+    found = _self_similarity(embedder, panoramas, database, seed, self_similarity, report)
+    settings = {
+        "model": embedder.job.settings(),
+        "queries": queries,
+        "headings": headings,
+        "seed": seed,
+        "distortion": changes.to_dict(),
+        "baselines": dict(BASELINES) if baselines else {},
+    }
+    errors = [one["heading_error_deg"] for one in records if one["rank"] == 1 and one["heading_error_deg"] is not None]
+    heading = None
+    if errors:
+        heading = {"median": float(np.median(errors)), "p90": float(np.quantile(errors, 0.9))}
+    seconds = round(time.perf_counter() - started, 3)
+    return RetrievalResults(settings, len(database), records, recalls, found, heading, failed, seconds)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    place: int
+    query: Query
+    whole: Query | None = None
+    py360convert: Query | None = None
+
+
+class _Compared:
+    """The database as `score` takes it."""
+
+    def __init__(self, database: Sequence[_Entry]) -> None:
+        self.vectors = np.stack([entry.query.vector for entry in database])
+        self.views = np.stack([entry.query.views for entry in database])
+        self.directions = database[0].query.directions
+        flat = self.views.reshape(-1, self.views.shape[-1])
+        self.centre = Centre.of(self.vectors, flat, len(database))
+
+    def ask(self, query: Query, truth: int, drawn: Drawn, labels: Sequence[str]) -> tuple[dict[str, Any], int]:
+        """The record of a query, and the rank of the right panorama from 0."""
+        found = score(query, self.vectors, self.views, self.directions, self.centre)
+        rank = int((found.scores > found.scores[truth]).sum())
+        heading = found.headings_deg[truth]
+        known = not math.isnan(heading)
+        record = {
+            "panorama": labels[truth],
+            **{name: value for name, value in asdict(drawn).items() if name != "seed"},
+            "rank": rank + 1,
+            "first": labels[int(found.scores.argmax())],
+            "score": round(float(found.scores[truth]), 6),
+            "heading_deg": round(float(heading), 3) if known else None,
+            "heading_error_deg": round(abs(wrapped(heading - drawn.yaw_deg)), 3) if known else None,
+        }
+        return record, rank
+
+
+def _database(
+    embedder: QueryEmbedder, panoramas: Sequence[Any], labels: Sequence[str], baselines: bool, report: Progress
+) -> tuple[list[_Entry], dict[str, str]]:
+    from panollava_geometry import PanoramaError
+
+    entries, failed = [], {}
+    for place in range(len(panoramas)):
+        try:
+            image = embedder.read(panoramas[place])
+        except (PanoramaError, PanoLLaVaError, OSError, ValueError) as error:
+            failed[labels[place]] = one_line(error)
+        else:
+            more = baseline_queries(embedder, image) if baselines else (None, None)
+            entries.append(_Entry(place, embedder.embed(image, headings=1), *more))
+        report("panoramas", place + 1, len(panoramas))
+    return entries, failed
+
+
+def _plain_recalls(asked: Sequence[_Entry], database: Sequence[_Entry], baselines: bool) -> list[Recall]:
+    truth = [entry.place for entry in asked]
+    vectors = ([entry.query for entry in entries] for entries in (asked, database))
+    recalls = [Recall.of("the panoramas' vectors alone, cosine", recall_ranks(*vectors, truth))]
+    for name in BASELINES if baselines else ():
+        sides = ([getattr(entry, name) for entry in entries] for entries in (asked, database))
+        recalls.append(Recall.of(BASELINES[name], recall_ranks(*sides, truth)))
+    return recalls
+
+
+def _self_similarity(
+    embedder: QueryEmbedder,
+    panoramas: Sequence[Any],
+    database: Sequence[_Entry],
+    seed: int,
+    most: int,
+    report: Progress,
+) -> dict[str, float] | None:
+    """Similarity of panoramas with their own rotations, at the heading where it is largest."""
+    step = embedder.step_deg
+    if step is None or not most:
+        return None
+    compared, values = _Compared(database), []
+    for number, entry in enumerate(database[:most]):
+        generator = np.random.default_rng([seed, number, 1])
+        drawn = Distortion().draw(generator)
+        image = drawn.apply(embedder.read(panoramas[entry.place]))
+        query = embedder.embed(image, headings=HEADINGS)
+        span = slice(number, number + 1)
+        found = score(query, compared.vectors[span], compared.views[span], compared.directions, compared.centre)
+        near = float(found.headings_deg[0])
+        values.append(embedder.refine(image, entry.query.views, near, step / HEADINGS / 2)[1])
+        report("rotations", number + 1, min(most, len(database)))
+    return {"mean": float(np.mean(values)), "minimum": float(np.min(values)), "panoramas": float(len(values))}
+
+
+def wilson(count: int, total: int) -> tuple[float, float]:
+    """The 95 % score interval of a share (Wilson 1927).
+
+    Example:
+        >>> [round(bound, 4) for bound in wilson(10, 10)]
+        [0.7225, 1.0]
+    """
+    z = 1.959963984540054
+    share, scale = count / total, 1 + z * z / total
+    middle = (share + z * z / (2 * total)) / scale
+    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / scale
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _name(panorama: Any, place: int) -> str:
+    return str(panorama) if isinstance(panorama, str | Path) else str(place)

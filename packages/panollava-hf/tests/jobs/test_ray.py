@@ -1,0 +1,178 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+import ray_work
+from panollava_hf._errors import JobError
+from panollava_hf.jobs._ray import run_ray
+from ray_work import LoggedWork, parts
+
+ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'panollava-hf[ray]'")
+
+# Ray leaves sockets and files to the garbage collector, and warns of its own plans.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A cluster of the caller with two CPUs."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.cloudpickle.register_pickle_by_value(ray_work)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=10**8)
+    yield
+    ray.shutdown()
+    ray.cloudpickle.unregister_pickle_by_value(ray_work)
+
+
+def numbers(reports):
+    return [report.part.index for report in reports]
+
+
+def test_parts_are_done_once_by_several_processes_and_reported_as_they_end(cluster, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    work = LoggedWork(Path("out"), seconds=0.1, waits_for=4)  # a relative path, as on the command line
+    reports = run_ray(work, parts(12), 4)  # more than CPUs
+    first = next(reports)
+    assert len(list((tmp_path / "out").glob("*.json"))) < 12
+    rest = list(reports)
+    assert sorted(numbers([first, *rest])) == list(range(12))
+    assert all(report.done == report.computed == 10 for report in rest)
+    begun = [words for words in work.begun() if words[0] == "begin"]
+    assert sorted(int(index) for _, index, _ in begun) == list(range(12))
+    assert len({process for *_, process in begun}) == 4
+    for part in parts(12):
+        written = json.loads(work.path_of(part).read_text())
+        assert written == {"rows": [part.start, part.stop], "threads": 1, "cwd": str(tmp_path)}
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert "4 workers with 0.25 CPU each; the Ray cluster has 2 CPUs" in shown.err
+    assert not any(word in shown.err for word in ("Dataset", "it/s", "Tip", "Traceback"))
+
+
+def test_the_cluster_and_the_settings_of_the_caller_stay(cluster, tmp_path):
+    context = ray.data.DataContext.get_current()
+    before = context.enable_progress_bars, context.enable_operator_progress_bars
+    node = ray.get_runtime_context().get_node_id()
+    assert len(list(run_ray(LoggedWork(tmp_path), parts(1), 1))) == 1
+    assert ray.is_initialized()
+    assert ray.get_runtime_context().get_node_id() == node
+    assert (context.enable_progress_bars, context.enable_operator_progress_bars) == before
+
+
+def test_a_part_that_raises_stops_the_job_with_one_line(cluster, tmp_path, capfd):
+    work, done = LoggedWork(tmp_path, broken=3), []
+    with pytest.raises(JobError) as caught:
+        done += run_ray(work, parts(40), 1)
+    message = str(caught.value)
+    assert "part 3 (rows 30 to 39) failed" in message
+    assert "OSError: no model 'x' at all" in message
+    assert "\n" not in message
+    assert len(message) < 400
+    assert "ray_work" in str(caught.value.__cause__)  # where it failed, for the developer
+    assert all(work.path_of(part).exists() for part in parts(3))
+    assert not work.path_of(parts(40)[39]).exists()
+    assert capfd.readouterr().out == ""
+
+
+def test_a_part_whose_process_dies_is_done_again(cluster, tmp_path):
+    work = LoggedWork(tmp_path, deadly=1, deaths=1)
+    assert sorted(numbers(run_ray(work, parts(4), 2))) == [0, 1, 2, 3]
+    assert [words[:2] for words in work.begun()].count(["begin", "1"]) == 2
+
+
+def test_a_part_whose_process_always_dies_stops_the_job(cluster, tmp_path):
+    work, done = LoggedWork(tmp_path, deadly=1), []
+    with pytest.raises(JobError, match=r"part 1 \(rows 10 to 19\) failed.*its process died 3 times.*memory") as caught:
+        done.extend(run_ray(work, parts(4), 2))
+    assert "\n" not in str(caught.value)
+    assert set(numbers(done)) <= {0, 2, 3}
+    assert [words[:2] for words in work.begun()].count(["begin", "1"]) == 3
+
+
+def test_no_parts_need_no_cluster(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert list(run_ray(LoggedWork(Path("nowhere")), [], 2)) == []
+
+
+def test_a_missing_extra_is_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(JobError, match=r"pip install 'panollava-hf\[ray\]'"):
+        next(run_ray(LoggedWork(tmp_path), parts(1), 1))
+
+
+def own_job(folder, **variables):
+    """The program of `ray_work`, which starts a cluster of its own; its processes are known by a variable."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+        "RAY_JOB_OF_TEST": str(folder),
+    }
+    environment |= variables
+    return subprocess.Popen(
+        [sys.executable, ray_work.__file__, str(folder)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def processes_of(folder):
+    """Command lines of the processes that a job has started."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if f"RAY_JOB_OF_TEST={folder}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip())
+        except (OSError, ValueError):
+            continue
+    return [line for line in found if line]
+
+
+def wait_until(condition, seconds):
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        threading.Event().wait(0.1)
+    return condition()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
+def test_a_job_that_is_killed_leaves_whole_parts_and_no_workers(tmp_path, name):
+    with own_job(tmp_path, RAY_ADDRESS="") as job:
+        assert job.stdout.readline().strip().isdigit(), job.stderr.read()
+        job.send_signal(getattr(signal, name))
+        assert job.wait(60) != 0
+    # Two helpers of Ray without any work end by themselves within a minute after a SIGKILL.
+    helpers = ("ray::DashboardAgent", "ray::RuntimeEnvAgent") if name == "SIGKILL" else ()
+    assert wait_until(lambda: not [p for p in processes_of(tmp_path) if not p.startswith(helpers)], 20), processes_of(
+        tmp_path
+    )
+    log = LoggedWork(tmp_path).begun()
+    begun = [words[1] for words in log if words[0] == "begin"]
+    assert 0 < len(begun) == len(set(begun)) < 200
+    for path in tmp_path.glob("*.json"):
+        assert json.loads(path.read_text())["rows"][0] == 10 * int(path.stem)
+
+
+def test_a_cluster_that_is_not_there(tmp_path):
+    with own_job(tmp_path, RAY_ADDRESS="127.0.0.1:1") as job:
+        _, errors = job.communicate(timeout=60)
+    line = errors.strip().splitlines()[-1]
+    assert "cannot connect to the Ray cluster at RAY_ADDRESS=127.0.0.1:1" in line
+    assert "unset RAY_ADDRESS" in line
