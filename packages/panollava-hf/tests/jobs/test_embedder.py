@@ -298,3 +298,14 @@ def test_redirects_to_private_addresses_must_be_allowed(tower, panorama, monkeyp
     job(tower, private_redirects=allowed)({"image": [panorama]})
     assert seen == [None if allowed else "private_redirects=True (--private-redirects)"]
     assert private_redirect_option() is None
+
+
+def test_an_embedding_export_gives_the_vectors_of_its_checkpoint(tmp_path, panorama):
+    from panollava_hf.cli import run
+
+    assert run(["export", str(tmp_path / "export"), "--model", "embedded", "--for", "embedding"]) == 0
+    exported, stored = (
+        PanoramaEmbedder(name, device="cpu")({"image": [panorama]}) for name in (str(tmp_path / "export"), "embedded")
+    )
+    assert exported["error"] == [None]
+    np.testing.assert_allclose(exported["vector"], stored["vector"], atol=1e-6)
