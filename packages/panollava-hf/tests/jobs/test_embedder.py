@@ -281,3 +281,31 @@ def test_odd_inputs_have_a_vector_or_an_error(tower, shared, name):
         assert rows["width"][0] == load_equirectangular(path).shape[2]
     else:
         assert name in rows["error"][0]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_redirects_to_private_addresses_must_be_allowed(tower, panorama, monkeypatch, allowed):
+    from panollava_geometry import files
+    from panollava_geometry._address import private_redirect_option
+
+    seen = []
+    load = files.load_with_size
+    monkeypatch.setattr(
+        files,
+        "load_with_size",
+        lambda *given, **options: (seen.append(private_redirect_option()), load(*given, **options))[1],
+    )
+    job(tower, private_redirects=allowed)({"image": [panorama]})
+    assert seen == [None if allowed else "private_redirects=True (--private-redirects)"]
+    assert private_redirect_option() is None
+
+
+def test_an_embedding_export_gives_the_vectors_of_its_checkpoint(tmp_path, panorama):
+    from panollava_hf.cli import run
+
+    assert run(["export", str(tmp_path / "export"), "--model", "embedded", "--for", "embedding"]) == 0
+    exported, stored = (
+        PanoramaEmbedder(name, device="cpu")({"image": [panorama]}) for name in (str(tmp_path / "export"), "embedded")
+    )
+    assert exported["error"] == [None]
+    np.testing.assert_allclose(exported["vector"], stored["vector"], atol=1e-6)

@@ -50,7 +50,7 @@ from panollava_hf.cli._job_options import (
     SplitOption,
     run_command,
 )
-from panollava_hf.cli._job_source import SourceArgument, duration, file_size, open_rows
+from panollava_hf.cli._job_source import PrivateRedirectsOption, SourceArgument, duration, file_size, open_rows
 
 if TYPE_CHECKING:
     from panollava_hf.jobs._cropper import PanoramaCropper
@@ -101,6 +101,7 @@ def crop(
     partial: PartialOption = False,
     eye: EyeOption = None,
     whole_sphere: WholeSphereOption = False,
+    private_redirects: PrivateRedirectsOption = False,
 ) -> None:
     """Cut panoramas into views.
 
@@ -135,7 +136,13 @@ def crop(
     plan = crop_plan(plan_file, plan_text, **views)
     names = exceptional_names(rows.ids(0, len(rows)), reserved=[TABLE])
     job = PanoramaCropper(
-        output, plan, size=size, image_format=image_format.value, names=names, **load_options(**reading)
+        output,
+        plan,
+        size=size,
+        image_format=image_format.value,
+        names=names,
+        private_redirects=private_redirects,
+        **load_options(**reading),
     )
     if dry_run:
         _print_cost(job, rows, len(plan))

@@ -29,7 +29,7 @@ from panollava_hf.cli._job_options import (
     WorkersOption,
     run_command,
 )
-from panollava_hf.cli._job_source import SourceArgument, duration, file_size, open_rows
+from panollava_hf.cli._job_source import PrivateRedirectsOption, SourceArgument, duration, file_size, open_rows
 from panollava_hf.cli._model_options import DTYPES, OTHER_DTYPES, DeviceOption, DTypeOption, check_name
 from panollava_hf.cli._usage import check_device
 from panollava_hf.jobs._embedder import DEFAULT_EMBEDDER, PanoramaEmbedder
@@ -115,6 +115,7 @@ def embed(
     partial: PartialOption = False,
     eye: EyeOption = None,
     whole_sphere: WholeSphereOption = False,
+    private_redirects: PrivateRedirectsOption = False,
 ) -> None:
     """Turn panoramas into vectors: one per panorama, and one per view with its direction.
 
@@ -145,6 +146,7 @@ def embed(
         device=device,
         dtype=dtype,
         batch_size=batch_size or PanoramaEmbedder.batch_size,
+        private_redirects=private_redirects,
         **load_options(hfov, partial, eye, whole_sphere),
     )
     if dry_run:

@@ -20,6 +20,11 @@ SourceArgument = Annotated[
     ),
 ]
 
+PrivateRedirectsOption = Annotated[
+    bool,
+    typer.Option("--private-redirects", help="Follow redirects of image URLs from public to private addresses."),
+]
+
 
 def open_rows(source: str, split: str | None, columns: Sequence[str] | None, limit: int | None = None) -> "Source":
     """Open a source with the options of a command.

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from panollava_hf._errors import UsageError
 from panollava_hf.jobs._folder_names import folder_name
 from panollava_hf.jobs._job import Item, Job
+from panollava_hf.jobs._reading import reading_options, redirects
 
 
 class PanoramaCropper(Job):
@@ -25,6 +26,7 @@ class PanoramaCropper(Job):
         partial: The images are partial panoramas of unknown field of view.
         eye: The images are stereo panoramas; read the "left" or the "right" one.
         whole_sphere: The images show the whole sphere although they are not 2:1.
+        private_redirects: Whether URLs of images may redirect from a public address to a private one.
         options: Arguments of `plan_views`, such as `strategy="cubemap"`.
 
     Raises:
@@ -55,10 +57,11 @@ class PanoramaCropper(Job):
         partial: bool = False,
         eye: Literal["left", "right"] | None = None,
         whole_sphere: bool = False,
+        private_redirects: bool = False,
         **options: Any,
     ) -> None:
         from panollava_geometry import ViewPlan, plan_views
-        from panollava_geometry.files import check_options, check_size
+        from panollava_geometry.files import check_size
 
         super().__init__()
         if plan is not None and options:
@@ -72,9 +75,8 @@ class PanoramaCropper(Job):
         self.plan_text = found.to_json(indent=None)
         self.size, self.image_format = size, image_format
         self.names = None if names is None else dict(names)
-        reading = {"hfov_deg": hfov_deg, "partial": partial, "eye": eye, "whole_sphere": whole_sphere}
-        self.reading = {name: value for name, value in reading.items() if value not in (None, False)}
-        check_options(**self.reading)
+        self.reading = reading_options(hfov_deg, partial, eye, whole_sphere)
+        self.private_redirects = private_redirects
 
     def settings(self) -> dict[str, Any]:
         """The plan, the size and format of views, and how panoramas are read."""
@@ -103,9 +105,9 @@ class PanoramaCropper(Job):
         from panollava_geometry.files import crop_file
 
         folder = self.folder_of(item.id)
-        written = crop_file(
-            item.image, self.output / folder, self.model, self.size, self.image_format, options=self.reading
-        )
+        place = self.output / folder
+        with redirects(self.private_redirects):
+            written = crop_file(item.image, place, self.model, self.size, self.image_format, options=self.reading)
         return folder, [path.name for path in written if path.name.startswith("view_")]
 
     def compute(self, items: Sequence[Item], inputs: Sequence[Any]) -> list[Mapping[str, Any] | Exception]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from panollava_hf._errors import ModelError, UsageError, one_line
 from panollava_hf._shown import shown
 from panollava_hf.jobs._job import Item, Job
+from panollava_hf.jobs._reading import reading_options, redirects
 
 #: The default model: 22 million parameters, Apache 2.0. Its vectors mean something without training.
 DEFAULT_EMBEDDER = "facebook/dinov2-small"
@@ -44,6 +45,7 @@ class PanoramaEmbedder(Job):
         partial: The images are partial panoramas of unknown field of view.
         eye: The images are stereo panoramas; read the "left" or the "right" one.
         whole_sphere: The images show the whole sphere although they are not 2:1.
+        private_redirects: Whether URLs of images may redirect from a public address to a private one.
 
     Raises:
         UsageError: An argument has an impossible value.
@@ -77,6 +79,7 @@ class PanoramaEmbedder(Job):
         partial: bool = False,
         eye: Literal["left", "right"] | None = None,
         whole_sphere: bool = False,
+        private_redirects: bool = False,
     ) -> None:
         super().__init__()
         if dtype is not None and dtype not in DTYPES:
@@ -97,12 +100,8 @@ class PanoramaEmbedder(Job):
         }
         self.options = {name: value for name, value in options.items() if value is not None}
         self.device, self.dtype, self.batch_size = device, dtype, batch_size
-        reading = {"hfov_deg": hfov_deg, "partial": partial, "eye": eye, "whole_sphere": whole_sphere}
-        self.reading = {name: value for name, value in reading.items() if value not in (None, False)}
-        if self.reading:  # geometry is imported only for them
-            from panollava_geometry.files import check_options
-
-            check_options(**self.reading)
+        self.reading = reading_options(hfov_deg, partial, eye, whole_sphere)
+        self.private_redirects = private_redirects
 
     def settings(self) -> dict[str, Any]:
         """The model with a digest of its weights, and how panoramas are read, cut and pooled."""
@@ -125,7 +124,8 @@ class PanoramaEmbedder(Job):
 
     def read(self, item: Item) -> Any:
         """The views `[V, 3, h, w]` uint8 of a panorama, decoded no finer than they need, and its width and height."""
-        return self.model.read(item.image, self.reading)
+        with redirects(self.private_redirects):
+            return self.model.read(item.image, self.reading)
 
     def compute(self, items: Sequence[Item], inputs: Sequence[Any]) -> list[Mapping[str, Any] | Exception]:
         """One forward pass for all panoramas."""

@@ -25,7 +25,7 @@ def folder_name(id: str, *, digest: bool = True, suffix: bool = False) -> str:
 
     Args:
         id: The panorama's id.
-        digest: Whether the name ends in a digest of the id, so that no other id has it. It always does if a part of the
+        digest: Whether the name ends in a digest of the id; then no other id has it. It always does if a part of the
             id could not stay as it is.
         suffix: Whether the name keeps the suffix of the file.
 
