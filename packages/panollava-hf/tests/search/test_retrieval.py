@@ -175,7 +175,9 @@ def test_the_command_prints_hits_and_draws_them(vectors, folder, tmp_path, capsy
     query = str(folder.parent / "query.png")
     assert cli.run(["search", str(vectors), query, "-k", "2", "--device", "cpu", "--contact-sheet", str(sheet)]) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert "4.png" in first and "yaw" in first and "turned by +9" in first
+    assert "4.png" in first
+    assert "yaw" in first
+    assert "turned by +9" in first
     assert float(first.split()[0]) > float(second.split()[0])
     with Image.open(sheet) as image:
         assert image.height > image.width / 2
@@ -187,7 +189,9 @@ def test_the_command_prints_hits_and_draws_them(vectors, folder, tmp_path, capsy
 def test_a_row_of_the_table_is_kept_or_left_out(vectors, capsys):
     assert cli.run(["search", str(vectors), "3.png", "-k", "9"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 6 and "3.png" in lines[0] and lines[0].split()[0] == "1.000"
+    assert len(lines) == 6
+    assert "3.png" in lines[0]
+    assert lines[0].split()[0] == "1.000"
     assert cli.run(["search", str(vectors), "3.png", "-k", "9", "--exclude-self"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 5
 
@@ -204,7 +208,8 @@ def test_a_row_of_the_table_is_kept_or_left_out(vectors, capsys):
 def test_errors_of_the_command_are_one_line(vectors, capsys, arguments, message):
     assert cli.run(["search", str(vectors), *arguments]) == 2
     error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
+    assert message in error
+    assert error.count("\n") == 1
 
 
 def test_without_a_manifest_only_ids_can_be_searched(vectors, folder, tmp_path):

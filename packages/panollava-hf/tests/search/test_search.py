@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -204,7 +206,8 @@ def test_files_that_are_not_vectors_are_one_line(tmp_path, make, message):
     make(path)
     with pytest.raises(TableError, match=message) as caught:
         read_vectors(path)
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
 
 
 def test_vectors_of_another_width_are_refused(stored):
@@ -228,3 +231,20 @@ def test_the_peak_of_a_roof_is_found_between_headings():
         found, _ = peak(headings, (1 - apart / 180).astype(np.float32))
         assert abs((found - true + 180) % 360 - 180) < 0.01
     assert math.isclose(peak(np.array([30.0]), np.array([0.5], np.float32))[0], 30.0)
+
+
+def test_the_lancedb_snippet_of_the_docs_runs(stored, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("lancedb")
+    docs = Path(__file__).parents[4] / "docs" / "search.md"
+    if not docs.exists():
+        pytest.skip("docs are not part of the source distribution")
+    snippet = next(
+        code for code in re.findall(r"```python\n(.*?)```", docs.read_text(), re.S) if "import lancedb" in code
+    )
+    (tmp_path / "vectors.parquet").write_bytes(stored[0].read_bytes())
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet, str(docs), "exec"), {})
+    cosines = stored[2] @ stored[2][0]
+    lines = [line.rsplit(" ", 1) for line in capsys.readouterr().out.splitlines()]
+    assert [name for name, _ in lines] == [f"place {n}" for n in np.argsort(-cosines)[:5]]
+    np.testing.assert_allclose([float(value) for _, value in lines], np.sort(cosines)[::-1][:5], atol=1e-3)
