@@ -61,6 +61,7 @@ FOLDERS = {
     "panoshapes": "COLOURS DIRECTIONS Place Question SHAPES Scene answer questions read_scenes render_scene "
     "rotate_question sample_scene scene_rotation write_panoshapes",
     "panoshapes.families": "Family family_named family_names register_family unregister_family",
+    "search": "Hit Query QueryEmbedder RetrievalResults VectorTable evaluate_retrieval read_vectors search",
     "training": "Recipe RecipeError TrainingError load_recipe shipped_recipes train",
 }
 

@@ -47,9 +47,13 @@ def search(
     headings: Annotated[
         int,
         typer.Option(
-            min=1, max=16, metavar="NUMBER", help="How many times the views of the query are cut between two tiles."
+            min=1,
+            max=16,
+            metavar="NUMBER",
+            help="How often the views of the query are cut between two tiles: more is slower, and the heading more "
+            "exact.",
         ),
-    ] = 2,
+    ] = 8,
     index: Annotated[
         Path | None,
         typer.Option(

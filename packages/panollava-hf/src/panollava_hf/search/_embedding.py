@@ -80,7 +80,8 @@ class QueryEmbedder:
         """
         from panollava_geometry import load_equirectangular
 
-        return load_equirectangular(panorama, max_width=self.job.model.max_width, **self.job.reading)
+        reading: dict[str, Any] = dict(self.job.reading)
+        return load_equirectangular(panorama, max_width=self.job.model.max_width, **reading)
 
     def embed(self, panorama: Any, *, headings: int = HEADINGS) -> Query:
         """The vectors of one panorama.

@@ -34,9 +34,9 @@ def unit(vectors: Any) -> Vectors:
         >>> unit([[3.0, 4.0], [0.0, 0.0]]).tolist()
         [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
-    array = np.asarray(vectors, np.float32)
-    length = np.linalg.norm(array, axis=-1, keepdims=True)
-    scaled: Vectors = array / np.where(length > 0, length, 1)
+    array: Vectors = np.asarray(vectors, np.float32)
+    length: Vectors = np.linalg.norm(array, axis=-1, keepdims=True)
+    scaled: Vectors = np.divide(array, length, out=np.zeros_like(array), where=length > 0)
     return scaled
 
 

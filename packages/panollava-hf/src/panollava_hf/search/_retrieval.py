@@ -253,11 +253,11 @@ def _database(
 
 def _plain_recalls(asked: Sequence[_Entry], database: Sequence[_Entry], baselines: bool) -> list[Recall]:
     truth = [entry.place for entry in asked]
-    vectors = ([entry.query for entry in entries] for entries in (asked, database))
-    recalls = [Recall.of("the panoramas' vectors alone, cosine", recall_ranks(*vectors, truth))]
+    plain = recall_ranks([entry.query for entry in asked], [entry.query for entry in database], truth)
+    recalls = [Recall.of("the panoramas' vectors alone, cosine", plain)]
     for name in BASELINES if baselines else ():
-        sides = ([getattr(entry, name) for entry in entries] for entries in (asked, database))
-        recalls.append(Recall.of(BASELINES[name], recall_ranks(*sides, truth)))
+        queries, rows = ([getattr(entry, name) for entry in entries] for entries in (asked, database))
+        recalls.append(Recall.of(BASELINES[name], recall_ranks(queries, rows, truth)))
     return recalls
 
 

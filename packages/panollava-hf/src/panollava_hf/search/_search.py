@@ -1,6 +1,5 @@
 """Find the panoramas that show the same place as a query, and where to look in them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -173,9 +172,11 @@ def _search_views(
     return [hit for _, _, hit in best]
 
 
-def _hit(name: str, path: str | None, value: float, cosine: float, seen: tuple, heading: float | None) -> Hit:  # type: ignore[type-arg]
+_Angles = tuple[float | None, float | None]
+
+
+def _hit(
+    name: str, path: str | None, value: float, cosine: float, seen: tuple[_Angles, _Angles], heading: float | None
+) -> Hit:
     (query_yaw, query_pitch), (yaw, pitch) = seen
     return Hit(name, path, round(float(value), 6), round(float(cosine), 6), yaw, pitch, query_yaw, query_pitch, heading)
-
-
-Progress = Callable[[int, int], None]

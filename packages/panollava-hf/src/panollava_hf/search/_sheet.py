@@ -42,16 +42,35 @@ def hits_sheet(query: "Tensor | None", name: str, hits: Sequence[Hit], *, fov_de
     first = hits[0].query_yaw_deg if hits and hits[0].query_yaw_deg is not None else 0.0
     pitch = hits[0].query_pitch_deg if hits and hits[0].query_pitch_deg is not None else 0.0
     _row(sheet, EDGE, f"Query: {name}", "", [(query, first, pitch)], query, first, 0.0, fov_deg)
+    draw, small = ImageDraw.Draw(sheet), ImageFont.load_default(size=12)
+    for column, text in enumerate(("view of the query", "", "whole panorama")):
+        draw.text((EDGE + column * (VIEW + GAP), EDGE + 19), text, fill=GREY, font=small)
+    text = "Below: where to look in each hit,\nand the hit at the heading of the query"
+    draw.multiline_text((EDGE + VIEW + GAP, EDGE + TITLE + VIEW - 36), text, fill=GREY, font=small)
     for number, hit in enumerate(hits, 1):
         panorama, problem = read_image(hit.path)
         title = f"{number}. {Path(hit.path).name if hit.path else hit.id}"
-        where = "" if hit.yaw_deg is None else f", look at yaw {hit.yaw_deg:+.0f}°, pitch {hit.pitch_deg:+.0f}°"
-        heading = "" if hit.heading_deg is None else f", turned by {hit.heading_deg:+.0f}°"
+        where = (
+            ""
+            if hit.yaw_deg is None
+            else f", look at yaw {degrees(hit.yaw_deg)}, pitch {degrees(hit.pitch_deg or 0.0)}"
+        )
+        heading = "" if hit.heading_deg is None else f", turned by {degrees(hit.heading_deg)}"
         views = [(query, hit.query_yaw_deg, hit.query_pitch_deg), (panorama, hit.yaw_deg, hit.pitch_deg)]
         top = EDGE + number * (TITLE + VIEW + EDGE)
         text = f"score {hit.score:.3f}{where}{heading}" + (f"; {problem}" if problem else "")
         _row(sheet, top, title, text, views, panorama, hit.yaw_deg, hit.heading_deg or 0.0, fov_deg)
     return sheet
+
+
+def degrees(angle: float) -> str:
+    """An angle in whole degrees.
+
+    Example:
+        >>> degrees(-119.7), degrees(0.3), degrees(45.0)
+        ('-120°', '0°', '+45°')
+    """
+    return f"{round(angle):+d}°" if round(angle) else "0°"
 
 
 def _row(

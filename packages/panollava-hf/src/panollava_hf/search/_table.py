@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,11 @@ class VectorTable:
                 start += len(batch)
         return None
 
+    @cached_property
+    def _firsts(self) -> list[int]:
+        """The first place of each group of rows."""
+        return [first for _, first, _ in self._bounds()]
+
     def _bounds(self) -> Iterator[tuple[int, int, int]]:
         """File, first place and number of rows of each group of rows."""
         first = 0
@@ -121,17 +127,20 @@ class VectorTable:
             first += count
 
     def _batches(self, group: int, columns: list[str]) -> Iterator[Any]:
-        import pyarrow.parquet as pq
-
         file, number, _ = self._groups[group]
         path = self.files[file]
-        with boundary(TableError, f"{path}: cannot be read", REMEDY), pq.ParquetFile(path, memory_map=True) as parquet:
+        with boundary(TableError, f"{path}: cannot be read", REMEDY):
+            parquet = _opened(path, path.stat().st_mtime_ns)
             batches = parquet.iter_batches(BATCH, row_groups=[number], columns=columns, use_threads=False)
-            while (batch := _next(batches)) is not None:
-                yield batch
+        while True:
+            with boundary(TableError, f"{path}: cannot be read", REMEDY):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
     def _vectors_of(self, group: int) -> Iterator[tuple[npt.NDArray[np.int64], Vectors]]:
-        _, first, _ = list(self._bounds())[group]
+        first = self._firsts[group]
         for batch in self._batches(group, ["vector"]):
             column = batch.column("vector")
             good = _good(column)
@@ -139,7 +148,7 @@ class VectorTable:
             first += len(batch)
 
     def _rows_of(self, group: int, places: npt.NDArray[np.int64] | None) -> Iterator[Rows]:
-        _, first, _ = list(self._bounds())[group]
+        first = self._firsts[group]
         for batch in self._batches(group, list(NEEDED)):
             numbers = np.arange(first, first + len(batch))
             first += len(batch)
@@ -316,8 +325,12 @@ def _settings(path: Path, stored: bytes | None) -> Mapping[str, Any] | None:
     return None
 
 
-def _next(batches: Any) -> Any:
-    return next(batches, None)
+@lru_cache(maxsize=4)
+def _opened(path: Path, changed: int) -> Any:
+    """A file with its footer read; a file that has changed is read again."""
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(path, memory_map=True)
 
 
 def _require_pyarrow() -> None:
