@@ -5,8 +5,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -56,7 +57,7 @@ def write_panoramas(folder: Path, count: int, width: int) -> list[Path]:
     return paths
 
 
-def plain_loop(paths: Sequence[Path], tower: "torch.nn.Module", processor: object, plan: Sequence[object]) -> None:
+def plain_loop(paths: Sequence[Path], tower: Any, processor: Any, plan: Sequence[Any]) -> None:
     """What one writes without this package: py360convert per tile, one panorama at a time."""
     for path in paths:
         panorama = np.asarray(Image.open(path).convert("RGB"))
@@ -95,7 +96,7 @@ def costs(folder: Path) -> str:
         if (summary.done, summary.failed) != (PANORAMAS, 0):
             raise RuntimeError(f"{summary.done} of {PANORAMAS} panoramas have a vector")
 
-    candidates = {
+    candidates: dict[str, Callable[[], object]] = {
         "the model's forward alone, views cut beforehand": model_alone,
         "**`panollava embed`**": ours,
         "loop: py360convert, transformers' image processor, one panorama at a time": lambda: plain_loop(
