@@ -55,7 +55,8 @@ FOLDERS = {
     "evaluation": "EvaluationError Options Question Questions evaluate normalise read_questions",
     "evaluation.metrics": "CAPTION_SCORES CaptionScore METRICS MetricResult",
     "hub": "CardFacts PushPlan export_checkpoint plan_push push read_results write_card",
-    "jobs": "Job JobError PanoramaAnswerer PanoramaCaptioner PanoramaCropper PanoramaEmbedder Summary open_source run_job",
+    "jobs": "Job JobError PanoramaAnswerer PanoramaCaptioner PanoramaCropper PanoramaEmbedder Summary open_source "
+    "run_job",
     "jobs.sources": "open_source",
     "outside": "",
     "panoshapes": "COLOURS DIRECTIONS Place Question SHAPES Scene answer questions read_scenes render_scene "
@@ -101,10 +102,11 @@ def public_names(path):
 
 
 def test_the_surface_stays_small():
-    """At most 90 names can be reached without an underscore, in at most 186 modules.
+    """At most 110 names can be reached without an underscore, in at most 265 modules.
 
     Fifty modules ask models: nine for endpoints, eleven for the other kinds, ten for strategies, and twenty for
-    messages, answers, costs and boxes. Before there were any models but PanoLLaVA, there were 121 modules in all.
+    messages, answers, costs and boxes. Fifty more are jobs on many panoramas: fifteen kinds of sources, five for Ray,
+    twenty for parts, files and resuming, ten for the four jobs; ten search. Before these, there were 121 in all.
     """
     found = {
         f"{name}:{public}"
@@ -112,8 +114,8 @@ def test_the_surface_stays_small():
         if not any(part.startswith("_") for part in name.split("."))
         for public in public_names(path)
     }
-    assert len(modules()) <= 186
-    assert len({entry.partition(":")[2] for entry in found}) <= 90, sorted(found)
+    assert len(modules()) <= 265
+    assert len({entry.partition(":")[2] for entry in found}) <= 110, sorted(found)
 
 
 def test_every_folder_has_a_face():

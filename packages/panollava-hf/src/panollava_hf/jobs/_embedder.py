@@ -147,10 +147,11 @@ class PanoramaEmbedder(Job):
         return rows
 
     def schema(self) -> Any:
-        """The `pyarrow.Schema` of the results, with the width of the model's vectors."""
+        """The `pyarrow.Schema` of the results."""
         import pyarrow as pa
 
-        vector = pa.list_(pa.float32(), self.model.width)
+        # Lists of fixed size would say the width, too, but pyarrow before 26 cannot read one that is null from Parquet.
+        vector = pa.list_(pa.float32())
         view = pa.struct([("yaw_deg", pa.float32()), ("pitch_deg", pa.float32()), ("vector", vector)])
         return pa.schema(
             [
