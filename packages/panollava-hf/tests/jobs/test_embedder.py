@@ -242,7 +242,7 @@ def test_too_little_memory_is_one_line(tower, panorama, monkeypatch):
             raise error
 
         monkeypatch.setattr(embed.model.model, "forward", fail)
-        with pytest.raises(ModelError, match=r"not enough memory for 2 panoramas .*--batch-size") as caught:
+        with pytest.raises(ModelError, match=r"not enough memory for 1 panorama .*--view-size") as caught:
             embed.finish(prepared)
         assert "\n" not in str(caught.value)
     monkeypatch.setattr(embed.model.model, "forward", lambda **options: 1 / 0)

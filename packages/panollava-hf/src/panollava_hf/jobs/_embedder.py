@@ -128,7 +128,7 @@ class PanoramaEmbedder(Job):
             return self.model.read(item.image, self.reading)
 
     def compute(self, items: Sequence[Item], inputs: Sequence[Any]) -> list[Mapping[str, Any] | Exception]:
-        """One forward pass for all panoramas."""
+        """One forward pass for all panoramas; on the CPU a few views at a time, which is faster there."""
         import numpy as np
 
         vectors, views = self.model.embed([cut for cut, _ in inputs])
@@ -166,6 +166,10 @@ class PanoramaEmbedder(Job):
         )
 
 
+#: Views in one forward pass on the CPU: the activations of more do not fit its caches.
+CPU_VIEWS = 8
+
+
 class Embedder:
     """A model that was loaded, with the views it takes."""
 
@@ -201,14 +205,27 @@ class Embedder:
 
     def embed(self, views: Sequence[Any]) -> tuple[Any, Any]:
         """Vectors `[B, D]` and those of views `[B, V, D]`, float32 arrays of unit length."""
+        import numpy as np
+
+        step = max(1, CPU_VIEWS // len(self.plan)) if self.device.type == "cpu" else len(views)
+        with memory_errors(step):
+            parts = [self._forward(views[start : start + step]) for start in range(0, len(views), step)]
+        vectors, of_views = zip(*parts, strict=True)
+        return np.concatenate(vectors), np.concatenate(of_views)
+
+    def _forward(self, views: Sequence[Any]) -> tuple[Any, Any]:
+        """`embed` in one forward pass."""
         import torch
 
-        with torch.inference_mode(), memory_errors(len(views)):
+        from panollava_hf.jobs._cpu_linear import fast_linear
+
+        with torch.inference_mode(), fast_linear(self.device):
             pixels = self.processor.normalise(torch.stack(list(views)).to(self.device))
             output = self.model(pixel_values=pixels.to(self.model.dtype))
-            vectors, of_views = output.pooler_output, output.view_embeds
-            normalised = [torch.nn.functional.normalize(found.float(), dim=-1) for found in (vectors, of_views)]
-            return normalised[0].cpu().numpy(), normalised[1].cpu().numpy()
+            found = [
+                torch.nn.functional.normalize(f.float(), dim=-1) for f in (output.pooler_output, output.view_embeds)
+            ]
+            return found[0].cpu().numpy(), found[1].cpu().numpy()
 
 
 def check_device(device: Any) -> None:
@@ -274,7 +291,8 @@ def _too_large(batch: int, error: BaseException) -> ModelError:
         )
     return ModelError(
         f"there is not enough memory for {batch} panorama{'s' * (batch != 1)} in one forward pass ({one_line(error)}); "
-        "use a smaller batch_size (--batch-size), fewer workers, or another device"
+        f"use {'a smaller batch_size (--batch-size)' if batch > 1 else 'smaller views (--view-size)'}, fewer workers, "
+        "or another device"
     )
 
 
