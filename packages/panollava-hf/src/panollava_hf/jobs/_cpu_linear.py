@@ -1,7 +1,7 @@
 """Linear layers through oneDNN on the CPU.
 
-torch multiplies float32 matrices with MKL, which does not use all instructions of processors that are not Intel's; there
-oneDNN, which torch contains, too, takes two thirds of the time. The results differ by rounding.
+torch multiplies float32 matrices with MKL, which does not use all instructions of processors that are not Intel's.
+There, oneDNN, which is a part of torch too, takes two thirds of the time. The results differ by rounding.
 """
 
 from collections.abc import Callable, Mapping, Sequence
