@@ -27,7 +27,7 @@ EXTRAS = {
 }  # extras that a package's tests need
 #: A torch without CUDA, if the index has one under this version; otherwise set TORCH=torch and an index of CPU wheels.
 CPU_TORCH = os.environ.get("TORCH", "torch==2.13.0")
-TOOLS = ["import-linter>=2.1", "mypy>=1.15", "onnx>=1.17", "psutil>=6.0", "pyyaml>=6.0", "sybil>=9.0"]
+TOOLS = ["import-linter>=2.1", "lancedb>=0.20", "mypy>=1.15", "onnx>=1.17", "psutil>=6.0", "pyyaml>=6.0", "sybil>=9.0"]
 
 
 def folder(package):
