@@ -12,7 +12,8 @@ import torch
 from panollava_geometry import extract_views, load_equirectangular, plan_views
 from panollava_hf import PanoLLaVaImageProcessor
 from panollava_hf._errors import ModelError
-from panollava_hf.jobs._embedder import PanoramaEmbedder, direction
+from panollava_hf.jobs._embedder import PanoramaEmbedder
+from panollava_hf.jobs._embedder_model import direction
 from panollava_hf.modeling_panollava_vision import PanoLLaVaForFeatureExtraction
 from PIL import Image
 from towers import MEAN, SIDE, STD, save_tower, seamless, write_eight

@@ -11,7 +11,7 @@ from panollava_hf._errors import EvaluationError, TableError
 from panollava_hf.jobs._embedder import PanoramaEmbedder
 from panollava_hf.search import QueryEmbedder, evaluate_retrieval, read_vectors, search
 from panollava_hf.search._distortion import Distortion, tilted
-from panollava_hf.search._retrieval import Recall, wilson
+from panollava_hf.search._retrieval_results import Recall, wilson
 from PIL import Image
 
 SIDE = 28

@@ -216,7 +216,9 @@ def load(choice: ModelChoice, *, weights: bool = True) -> "Answerer":
         return Answerer.load(choice.model, base_url=choice.base_url, **shown, **options)
     from transformers.utils import logging
 
-    device = choice.device or default_device()
+    from panollava_hf.jobs._device import accelerator
+
+    device = choice.device or accelerator()
     given = {"device": device, "dtype": choice.dtype}
     options = {name: value for name, value in given.items() if value is not None}
     if not weights and choice.kind != PANOLLAVA:
@@ -253,14 +255,6 @@ def read_budget(text: str | None) -> "Budget | None":
     from panollava_hf.asking import Budget
 
     return Budget.parse(text)
-
-
-def default_device() -> str:
-    """The accelerator that torch finds on this machine, else cpu."""
-    import torch
-
-    found = torch.accelerator.current_accelerator(check_available=True)
-    return "cpu" if found is None else found.type
 
 
 def _local(choice: ModelChoice) -> ModelChoice:

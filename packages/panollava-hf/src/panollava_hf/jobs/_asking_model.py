@@ -1,12 +1,12 @@
-"""What a process needs to load the model of a job: its address or device, and a digest of its weights."""
+"""What a process needs to load the model of a job: its address, and a digest of its weights."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 
 from panollava_hf._errors import ChatError
+from panollava_hf.jobs._model_source import weights_digest, without_bars
 
 #: The environment's address of the endpoint, for an address that contains a password.
 ADDRESS_VARIABLE = "OPENAI_BASE_URL"
@@ -20,35 +20,16 @@ def without_progress_bar(model: str | None) -> Iterator[None]:
     if model is None or needs_download(model):
         yield
         return
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
+    with without_bars():
         yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 @cache
 def weights_of(name: str | None) -> str | None:
     """A digest of the files of a local model, or its commit on the Hub."""
-    from panollava_hf.asking._default_model import EMBEDDED, chosen_model
-    from panollava_hf.asking.models._fingerprint import fingerprint
-    from panollava_hf.outside._hub_source import find_source
+    from panollava_hf.asking._default_model import chosen_model
 
-    chosen = chosen_model(name)
-    folder = None if chosen == EMBEDDED else find_source(chosen, "config")
-    return fingerprint(chosen, None) if folder is None or folder == Path(chosen) else folder.name
-
-
-def accelerator() -> str:
-    """The accelerator of this process, else the CPU."""
-    import torch
-
-    found = torch.accelerator.current_accelerator(check_available=True)
-    return "cpu" if found is None else found.type
+    return weights_digest(chosen_model(name))
 
 
 def whole_address(base_url: str | None, address: str | None) -> str | None:

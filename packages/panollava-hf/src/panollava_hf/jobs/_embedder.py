@@ -1,15 +1,16 @@
 """`PanoramaEmbedder`."""
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
-from panollava_hf._errors import ModelError, UsageError, one_line
+from panollava_hf._errors import ModelError, UsageError
 from panollava_hf._shown import shown
 from panollava_hf.jobs._job import Item, Job
+from panollava_hf.jobs._model_source import weights_digest
 from panollava_hf.jobs._reading import reading_options, redirects
+
+if TYPE_CHECKING:
+    from panollava_hf.jobs._embedder_model import Embedder
 
 #: The default model: 22 million parameters, Apache 2.0. Its vectors mean something without training.
 DEFAULT_EMBEDDER = "facebook/dinov2-small"
@@ -108,7 +109,7 @@ class PanoramaEmbedder(Job):
         return {
             "job": "embed",
             "model": self.name,
-            "weights": _fingerprint(self.name),
+            "weights": weights_digest(self.name),
             **self.options,
             **self.reading,
             "dtype": self.dtype,
@@ -120,6 +121,8 @@ class PanoramaEmbedder(Job):
         Raises:
             ModelError: There is no such model, or it has no vision tower.
         """
+        from panollava_hf.jobs._embedder_model import Embedder
+
         return Embedder(self.name, self.options, self.device, self.dtype)
 
     def read(self, item: Item) -> Any:
@@ -164,143 +167,3 @@ class PanoramaEmbedder(Job):
                 ("error", pa.string()),
             ]
         )
-
-
-#: Views in one forward pass on the CPU: the activations of more do not fit its caches.
-CPU_VIEWS = 8
-
-
-class Embedder:
-    """A model that was loaded, with the views it takes."""
-
-    def __init__(self, name: str, options: Mapping[str, Any], device: str | None, dtype: str | None) -> None:
-        import torch
-
-        from panollava_hf._loading import load_embedder
-        from panollava_hf.asking._default_model import EMBEDDED, default_checkpoint
-
-        source = default_checkpoint() if name == EMBEDDED else name
-        kind = None if dtype is None else getattr(torch, dtype)
-        self.device = torch.device(device or torch.accelerator.current_accelerator(check_available=True) or "cpu")
-        check_device(self.device)
-        with without_bars(), memory_errors(0), warnings.catch_warnings():
-            if "overlap_ratio" not in options:  # the number of tiles takes precedence
-                warnings.filterwarnings("ignore", "num_views=.* tiles of", UserWarning)
-            self.model, self.processor = load_embedder(source, settings=options, dtype=kind, device=self.device)
-        self.plan = self.processor.view_plan()
-        self.size = (self.processor.size["height"], self.processor.size["width"])
-        self.max_width = self.plan.required_width(self.size)
-        self.width = int(self.model.config.projection_dim)
-        places = {place: direction(view) for place, view in enumerate(self.plan)}
-        #: Yaw and pitch of the views that have a direction, by their place in the plan.
-        self.directions = {place: found for place, found in places.items() if found is not None}
-
-    def read(self, source: Any, reading: Mapping[str, Any]) -> tuple[Any, tuple[int, int]]:
-        """Views as the image processor cuts them, without its normalisation."""
-        from panollava_geometry import extract_views
-        from panollava_geometry.files import load_with_size
-
-        panorama, size = load_with_size(source, max_width=self.max_width, **reading)
-        return extract_views(panorama, self.plan, self.size, antialias=self.processor.antialias), size
-
-    def embed(self, views: Sequence[Any]) -> tuple[Any, Any]:
-        """Vectors `[B, D]` and those of views `[B, V, D]`, float32 arrays of unit length."""
-        import numpy as np
-
-        step = max(1, CPU_VIEWS // len(self.plan)) if self.device.type == "cpu" else len(views)
-        with memory_errors(step):
-            parts = [self._forward(views[start : start + step]) for start in range(0, len(views), step)]
-        vectors, of_views = zip(*parts, strict=True)
-        return np.concatenate(vectors), np.concatenate(of_views)
-
-    def _forward(self, views: Sequence[Any]) -> tuple[Any, Any]:
-        """`embed` in one forward pass."""
-        import torch
-
-        from panollava_hf.jobs._cpu_linear import fast_linear
-
-        with torch.inference_mode(), fast_linear(self.device):
-            pixels = self.processor.normalise(torch.stack(list(views)).to(self.device))
-            output = self.model(pixel_values=pixels.to(self.model.dtype))
-            found = [
-                torch.nn.functional.normalize(f.float(), dim=-1) for f in (output.pooler_output, output.view_embeds)
-            ]
-            return found[0].cpu().numpy(), found[1].cpu().numpy()
-
-
-def check_device(device: Any) -> None:
-    """Check that torch can use a device.
-
-    Raises:
-        ModelError: It cannot.
-    """
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # NotImplementedError is a RuntimeError
-        raise ModelError(
-            f"device {device} (--device) cannot be used ({one_line(error)}); use another, such as cpu"
-        ) from error
-
-
-@contextmanager
-def without_bars() -> Iterator[None]:
-    """Keep transformers from showing the progress of a load, which takes a moment only."""
-    from transformers.utils import logging
-
-    shown_before = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown_before:
-            logging.enable_progress_bar()
-
-
-def direction(view: Any) -> tuple[float, float] | None:
-    """Yaw and pitch of the centre of a view; None for one that goes around the whole horizon."""
-    if hasattr(view, "yaw_deg"):
-        return float(view.yaw_deg), float(view.pitch_deg)
-    (left, right), (low, high) = view.longitude_range_deg, view.latitude_range_deg
-    if right - left >= 360:
-        return None
-    return 180 - (180 - (left + right) / 2) % 360, (low + high) / 2
-
-
-@contextmanager
-def memory_errors(batch: int) -> Iterator[None]:
-    """What torch raises when memory is too small for so many panoramas, or for the model (0), as one line."""
-    import torch
-
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _too_large(batch, error) from error
-    except RuntimeError as error:  # of the CPU's allocator
-        if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
-            raise
-        raise _too_large(batch, error) from error
-
-
-def _too_large(batch: int, error: BaseException) -> ModelError:
-    if not batch:
-        return ModelError(
-            f"there is not enough memory for the model ({one_line(error)}); use a smaller model, dtype='bfloat16' "
-            "(--dtype), fewer workers, or another device"
-        )
-    return ModelError(
-        f"there is not enough memory for {batch} panorama{'s' * (batch != 1)} in one forward pass ({one_line(error)}); "
-        f"use {'a smaller batch_size (--batch-size)' if batch > 1 else 'smaller views (--view-size)'}, fewer workers, "
-        "or another device"
-    )
-
-
-def _fingerprint(name: str) -> str | None:
-    """A digest of the files of a folder, or the commit of a Hub model."""
-    from panollava_hf.asking._default_model import EMBEDDED
-    from panollava_hf.asking.models._fingerprint import fingerprint
-    from panollava_hf.outside._hub_source import find_source
-
-    folder = None if name == EMBEDDED else find_source(name, "config")
-    return fingerprint(name, None) if folder is None or folder == Path(name) else folder.name

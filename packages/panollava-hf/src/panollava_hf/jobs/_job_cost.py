@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from panollava_hf._errors import TableError, TextError
 from panollava_hf.jobs._job import items_of
+from panollava_hf.jobs._pipeline import batch_of
 from panollava_hf.jobs._source import Source
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def estimate_job(job: "AskingJob", answerer: "Answerer", source: Source) -> JobC
     some: list[Any] = []
     for batch in _batches(source, job.batch_size):
         keys: set[Any] = set()
-        for item in items_of(_columns(batch)):
+        for item in items_of(batch_of(batch)):
             try:
                 text = job.text(item, answerer)
             except TextError:
@@ -150,8 +151,3 @@ def _batches(source: Source, size: int) -> Iterator[list[Mapping[str, Any]]]:
             batch = [row for row in rows[begin : begin + size] if not row.get("error")]
             if batch:
                 yield batch
-
-
-def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    names = dict.fromkeys(("id", "path", "image")) | {name: None for row in rows for name in row}
-    return {name: [row.get(name) for row in rows] for name in names}

@@ -10,7 +10,8 @@ from panollava_hf._faces import lazy
 if TYPE_CHECKING:
     from panollava_hf.search._embedding import QueryEmbedder
     from panollava_hf.search._query import Query
-    from panollava_hf.search._retrieval import RetrievalResults, evaluate_retrieval
+    from panollava_hf.search._retrieval import evaluate_retrieval
+    from panollava_hf.search._retrieval_results import RetrievalResults
     from panollava_hf.search._search import Hit, search
     from panollava_hf.search._table import VectorTable, read_vectors
 
@@ -19,7 +20,7 @@ _HOMES = {
     "Hit": "_search",
     "Query": "_query",
     "QueryEmbedder": "_embedding",
-    "RetrievalResults": "_retrieval",
+    "RetrievalResults": "_retrieval_results",
     "VectorTable": "_table",
     "evaluate_retrieval": "_retrieval",
     "read_vectors": "_table",

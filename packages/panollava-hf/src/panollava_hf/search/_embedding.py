@@ -1,6 +1,6 @@
 """Vectors of a query: a panorama cut and embedded as those of the table were, at one or several headings."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -232,12 +232,6 @@ def embedder_of(
             "cannot be compared: embed the panoramas again, or name the old model"
         )
     return job
-
-
-def batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """Items in lists of bounded length."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 def _as_panorama(embedder: QueryEmbedder, panorama: Any) -> "Tensor":

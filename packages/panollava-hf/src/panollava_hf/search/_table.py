@@ -11,16 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from panollava_hf._errors import TableError, boundary
-from panollava_hf._shown import listed, shortened
+from panollava_hf._shown import shortened
 from panollava_hf.search._query import Direction, Vectors, unit
+from panollava_hf.search._vector_columns import BATCH, NEEDED, REMEDY, check_columns, matrix_of, rows_with_vectors
 
-#: Rows that are decoded together.
-BATCH = 512
 #: Panoramas whose mean is taken for the mean of the table.
 SAMPLE = 4096
-#: Columns of a file of vectors; `error` may be missing.
-NEEDED = ("id", "path", "vector", "views")
-REMEDY = "write it again with 'panollava embed SOURCE -o vectors.parquet'"
 
 
 @dataclass(frozen=True)
@@ -143,8 +139,8 @@ class VectorTable:
         first = self._firsts[group]
         for batch in self._batches(group, ["vector"]):
             column = batch.column("vector")
-            good = _good(column)
-            yield first + np.flatnonzero(good), unit(_matrix(column, self.width, self.path)[good])
+            good = rows_with_vectors(column)
+            yield first + np.flatnonzero(good), unit(matrix_of(column, self.width, self.path)[good])
             first += len(batch)
 
     def _rows_of(self, group: int, places: npt.NDArray[np.int64] | None) -> Iterator[Rows]:
@@ -152,7 +148,7 @@ class VectorTable:
         for batch in self._batches(group, list(NEEDED)):
             numbers = np.arange(first, first + len(batch))
             first += len(batch)
-            keep = _good(batch.column("vector"))
+            keep = rows_with_vectors(batch.column("vector"))
             if places is not None:
                 keep &= np.isin(numbers, places)
             if keep.any():
@@ -166,13 +162,13 @@ class VectorTable:
         counts = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
         cells = lists.flatten()
         yaws, pitches = (cells.field(name).to_numpy(zero_copy_only=False) for name in ("yaw_deg", "pitch_deg"))
-        matrix = unit(_matrix(cells.field("vector"), self.width, self.path))
+        matrix = unit(matrix_of(cells.field("vector"), self.width, self.path))
         ends = np.cumsum(counts)
         keys = [
             tuple(zip(yaws[end - n : end].tolist(), pitches[end - n : end].tolist(), strict=True))
             for end, n in zip(ends, counts, strict=True)
         ]
-        vectors = unit(_matrix(batch.column("vector"), self.width, self.path))
+        vectors = unit(matrix_of(batch.column("vector"), self.width, self.path))
         ids, paths = batch.column("id").to_pylist(), batch.column("path").to_pylist()
         start = 0
         for stop in range(1, len(keys) + 1):
@@ -214,7 +210,7 @@ def read_vectors(path: str | Path) -> VectorTable:
             meta = parquet.metadata
             if meta.num_rows == 0:
                 continue
-            found, problems = _check(file, parquet, width)
+            found, problems = check_columns(file, parquet, width)
             width, errors = found or width, errors + problems
             groups += [(number, group, meta.row_group(group).num_rows) for group in range(meta.num_row_groups)]
             stored = stored or (parquet.schema_arrow.metadata or {}).get(b"panollava")
@@ -224,91 +220,8 @@ def read_vectors(path: str | Path) -> VectorTable:
     return VectorTable(path, files, rows, width, errors, _settings(path, stored), tuple(groups))
 
 
-def _check(file: Path, parquet: Any, width: int) -> tuple[int, int]:
-    """Width of the vectors of a file, and its rows without one."""
-    import pyarrow as pa
-
-    schema = parquet.schema_arrow
-    missing = [name for name in NEEDED if name not in schema.names]
-    if missing:
-        raise TableError(
-            f"{file}: not a table of vectors: it has no column {', '.join(missing)} (columns: "
-            f"{shortened(listed(schema.names, 8), 200)}); {REMEDY}"
-        )
-    views = schema.field("views").type
-    if not _is_list(views) or not pa.types.is_struct(views.value_type):
-        raise TableError(
-            f"{file}: the column views is {shortened(str(views), 80)}, expected lists of structs; {REMEDY}"
-        )
-    names = {field.name for field in views.value_type}
-    if not {"yaw_deg", "pitch_deg", "vector"} <= names:
-        raise TableError(
-            f"{file}: views have the fields {shortened(listed(sorted(names), 8), 120)}, expected yaw_deg, pitch_deg "
-            f"and vector; {REMEDY}"
-        )
-    for name, kind in (
-        ("vector", schema.field("vector").type),
-        ("views.vector", views.value_type.field("vector").type),
-    ):
-        if not _is_list(kind) or not pa.types.is_floating(kind.value_type):
-            raise TableError(f"{file}: {name} is {shortened(str(kind), 80)}, expected lists of float32; {REMEDY}")
-    kind = schema.field("vector").type
-    found = kind.list_size if pa.types.is_fixed_size_list(kind) else 0
-    errors, column = 0, "error" if "error" in schema.names else "vector"
-    with boundary(TableError, f"{file}: cannot be read", REMEDY):
-        for batch in parquet.iter_batches(BATCH, columns=[column], use_threads=False):
-            cells = batch.column(column)
-            errors += len(cells) - cells.null_count if column == "error" else cells.null_count
-        for batch in () if found else parquet.iter_batches(BATCH, columns=["vector"], use_threads=False):
-            lengths = batch.column("vector").drop_null().value_lengths()
-            if len(lengths):
-                found = lengths[0].as_py()
-                break
-    if found and width and found != width:
-        raise TableError(
-            f"{file}: vectors of {found} numbers after vectors of {width}; one table has vectors of one model"
-        )
-    return found, errors
-
-
 def _files_of(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(file for file in folder.glob("*.parquet") if not file.name.startswith((".", "_"))))
-
-
-def _good(column: Any) -> npt.NDArray[np.bool_]:
-    """Which rows have a vector of finite numbers."""
-    valid: npt.NDArray[np.bool_] = column.is_valid().to_numpy(zero_copy_only=False).copy()
-    lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-    valid &= lengths > 0
-    values = column.filter(_mask(valid)).flatten()
-    numbers = values.fill_null(float("nan")).to_numpy(zero_copy_only=False)
-    if len(numbers) and not np.isfinite(numbers).all():
-        owner = np.repeat(np.flatnonzero(valid), lengths[valid])
-        valid[np.unique(owner[~np.isfinite(numbers)])] = False
-    return valid
-
-
-def _mask(valid: npt.NDArray[np.bool_]) -> Any:
-    import pyarrow as pa
-
-    return pa.array(valid)
-
-
-def _matrix(column: Any, width: int, path: Path) -> npt.NDArray[Any]:
-    """A column of lists as `[rows, width]`; zeros where there is no list."""
-    valid = column.is_valid().to_numpy(zero_copy_only=False)
-    values = column.filter(_mask(valid)).flatten().to_numpy(zero_copy_only=False)
-    if len(values) != int(valid.sum()) * width:
-        raise TableError(f"{path}: the vectors do not all have {width} numbers; {REMEDY}")
-    matrix = np.zeros((len(valid), width), np.float32)
-    matrix[valid] = values.reshape(-1, width)
-    return matrix
-
-
-def _is_list(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
 def _settings(path: Path, stored: bytes | None) -> Mapping[str, Any] | None:
