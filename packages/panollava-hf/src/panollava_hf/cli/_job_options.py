@@ -1,4 +1,4 @@
-"""The options and the course of the commands that work on many panoramas: `embed`, `caption`, `answer` and `crop`."""
+"""The options and the run of the commands that work on many panoramas: `embed`, `caption`, `answer` and `crop`."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class _OneDNNLinear(TorchFunctionMode):
-    """Sends `linear` of float32 tensors on the CPU to oneDNN, and everything else where it went before."""
+    """Sends `linear` of float32 tensors on the CPU to oneDNN, and changes nothing else."""
 
     def __torch_function__(
         self,

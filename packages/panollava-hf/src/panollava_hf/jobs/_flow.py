@@ -14,9 +14,9 @@ from panollava_hf._errors import ChatError
 
 Result = TypeVar("Result")
 
-#: So many attempts in a row without a connection end a job in which others were answered; otherwise the first does.
+#: Attempts in a row without a connection that end a job after others were answered; before, the first one ends it.
 UNREACHABLE_IN_A_ROW = 5
-#: So many questions in a row end a job if the server was overloaded, failing or too slow for each, also after waiting.
+#: Questions in a row that end a job if the server was overloaded, failing or too slow for each, also after waiting.
 UNAVAILABLE_IN_A_ROW = 24
 GO_ON = "results are kept; run the same command again to go on"
 

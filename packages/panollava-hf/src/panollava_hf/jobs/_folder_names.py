@@ -10,7 +10,7 @@ from panollava_geometry.addresses import is_address, source_name
 
 #: Names that Windows keeps for devices, with any suffix.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789¹²³")}
-#: What a file name cannot contain on some system, and what terminals obey.
+#: What a file name cannot contain on some system, and control characters.
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\\\ud800-\udfff]')
 #: Files that `crop` writes into the folder of a panorama, whose subfolders hold other panoramas.
 _WRITTEN = re.compile(r"view_\d+\.(png|jpg)|footprint\.jpg|plan\.json")

@@ -118,7 +118,7 @@ def _reports(processes: Sequence[_Process], waiting: deque[Part], on_rows: OnRow
 
 
 def _serve(work: PartWork, connection: "Connection[Any, Any]") -> None:
-    """The life of a process: parts come in, reports go out. It ends with its parent."""
+    """The main function of a process: it receives parts and sends reports. It ends with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -1,4 +1,4 @@
-"""The finished output: one file of all parts, or a folder of them. It takes its name when it is whole."""
+"""The finished output: one file of all parts, or a folder of them. It gets its name when it is complete."""
 
 import os
 import shutil

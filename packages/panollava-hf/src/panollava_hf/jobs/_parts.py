@@ -90,7 +90,7 @@ class PartWork:
                     yield self._write(begun)
 
     def report_of(self, part: Part) -> PartReport | None:
-        """What came of a part that an earlier run wrote; None if its file does not exist or is damaged.
+        """The report of a part that an earlier run wrote; None if its file does not exist or is damaged.
 
         Raises:
             JobError: Its file cannot be read.

@@ -1,4 +1,4 @@
-"""Where an output, its manifest, its parts and its lock are."""
+"""The paths of an output, its manifest, its parts and its lock."""
 
 import glob
 import os

@@ -43,7 +43,7 @@ class Attempts:
         self._begun: Counter[int] = Counter()
 
     def begin(self, index: int) -> int:
-        """Count one more attempt; which one it is."""
+        """Count one more attempt, and return its number."""
         self._begun[index] += 1
         return self._begun[index]
 

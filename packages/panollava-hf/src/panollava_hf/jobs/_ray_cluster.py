@@ -1,4 +1,4 @@
-"""The Ray cluster of a job: the one that is there, else one on this machine for as long as the job runs."""
+"""The Ray cluster of a job: a running one, else one on this machine that is stopped after the job."""
 
 import logging
 import os

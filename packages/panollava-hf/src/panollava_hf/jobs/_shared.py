@@ -30,7 +30,7 @@ class SharedImage:
         self._found: Panorama | Exception | None = None
 
     def read(self, reader: "Callable[[], Panorama]") -> "Panorama | Exception":
-        """The panorama, which is read by the first who wants it, or why it cannot be read."""
+        """The panorama, read by the first thread that asks for it, or the error."""
         from panollava_geometry import PanoramaError
 
         with self._reading:
@@ -50,7 +50,7 @@ class SharedImages:
         self._images: WeakValueDictionary[Hashable, SharedImage] = WeakValueDictionary()
 
     def find(self, source: Any) -> SharedImage:
-        """The image of a row: the same for equal paths, URLs and bytes; another image is equal to itself."""
+        """The image of a row: the same for equal paths, URLs and bytes; other objects are compared by identity."""
         key: Any = source if isinstance(source, str | bytes | os.PathLike) else id(source)
         with self._lock:
             image = self._images.get(key)

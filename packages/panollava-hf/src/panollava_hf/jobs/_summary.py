@@ -1,4 +1,4 @@
-"""What came of a job: rows done, rows that failed by kind of error, and how long it took."""
+"""The summary of a job: rows done, rows that failed by kind of error, and how long it took."""
 
 import re
 from collections import Counter
@@ -17,7 +17,7 @@ OTHER_KINDS = "other errors"
 
 @dataclass(frozen=True)
 class Summary:
-    """What came of a job.
+    """The summary of a job.
 
     Attributes:
         output: The file or folder of results.

@@ -23,7 +23,7 @@ class Part:
 
 @dataclass(frozen=True)
 class PartReport:
-    """What came of a part.
+    """The report of a part.
 
     Attributes:
         part: The part.
