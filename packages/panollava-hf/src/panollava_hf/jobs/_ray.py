@@ -65,7 +65,7 @@ def run_ray(
 
 
 def _outcomes(work: Work, parts: Sequence[Part], share: Share) -> Iterator[Outcome]:
-    """The outcomes of the parts, in the order in which they end."""
+    """What Ray Data makes of the parts, as they end."""
     import ray
 
     threads = int(os.environ.get("OMP_NUM_THREADS") or share.threads)
