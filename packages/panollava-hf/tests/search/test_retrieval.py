@@ -103,13 +103,27 @@ def test_the_heading_of_a_hit_is_the_rotation(vectors, embedder, folder):
     assert abs((hit.yaw_deg - hit.query_yaw_deg - TURN + 180) % 360 - 180) < 4
 
 
-def test_refining_finds_the_exact_heading(embedder):
+def test_a_panorama_agrees_with_its_rotation_at_the_heading_of_the_rotation(embedder):
     image = panorama(3)
     rows = embedder.embed(image, headings=1).views
-    turned = rotate_equirectangular(image, 90.0)  # 64 columns
-    heading, similarity = embedder.refine(turned, rows, 84.0, 15.0)
-    assert abs(heading - 90) < 0.1
-    assert similarity > 0.9999
+    turned = rotate_equirectangular(image, 64 * 360 / 256 + 45 / 32)  # 65 columns
+    assert embedder.agreement(turned, rows, 65 * 360 / 256) > 0.99999
+    assert embedder.agreement(turned, rows, 65 * 360 / 256 + 5) < 0.9999
+
+
+@pytest.mark.parametrize("headings", [1, 3, 8])
+def test_the_image_of_a_row_has_score_1_and_heading_0(vectors, embedder, folder, headings):
+    for name in ("0.png", "3.png"):
+        hit = search(read_vectors(vectors), embedder.embed(folder / name, headings=headings), 1)[0]
+        assert (hit.id, hit.heading_deg) == (name, 0.0)
+        assert hit.score > 0.99999
+        assert hit.similarity > 0.99999
+
+
+def test_the_image_of_a_row_turned_by_columns_has_its_heading(vectors, embedder):
+    turned = rotate_equirectangular(panorama(2), 45.0)  # 32 columns, and 6 of 8 headings
+    hit = search(read_vectors(vectors), embedder.embed(turned, headings=8), 1)[0]
+    assert (hit.id, hit.heading_deg) == ("2.png", 45.0)
 
 
 def test_the_same_seed_gives_the_same_results_and_a_longer_run_begins_with_them(embedder):

@@ -1,7 +1,6 @@
 """Search in files of vectors, against brute force in float64 and known rotations."""
 
 import json
-import math
 import re
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from panollava_hf._errors import TableError
 from panollava_hf.search import Query, read_vectors, search
-from panollava_hf.search._alignment import align, peak
+from panollava_hf.search._alignment import align, between
+from panollava_hf.search._index_file import HEAD, MAGIC
 
 RING = tuple((yaw, 0.0) for yaw in (0.0, 60.0, 120.0, 180.0, -120.0, -60.0))
 WIDTH = 12
@@ -157,6 +157,53 @@ def test_an_index_finds_the_same_and_refuses_another_table(tmp_path):
         search(read_vectors(other), "place 5", 1, index=index)
 
 
+def test_an_index_of_a_table_with_vectors_that_are_not_finite_is_used_again(tmp_path):
+    views, vectors = places(30, seed=4)
+    vectors[7, 0] = np.nan
+    table = read_vectors(save(tmp_path / "v.parquet", rows_of(views, vectors)))
+    found = [search(table, "place 5", 40, index=tmp_path / "v.index") for _ in range(2)]
+    assert found[0] == found[1]
+    assert found[0][0].id == "place 5"
+    assert all(hit.id != "place 7" for hit in found[0])
+
+
+def head(content, **changes):
+    fields = json.loads(content[len(MAGIC) : HEAD]) | changes
+    return (MAGIC + json.dumps(fields).encode()).ljust(HEAD) + content[HEAD:]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: b"IwSq" + bytes(range(256)) * 40,
+        lambda content: content[:-1],
+        lambda content: content[:HEAD],
+        lambda content: MAGIC + b"[" * 400,
+        lambda content: head(content, rows=-1),
+        lambda content: head(content, rows=2**62),
+        lambda content: head(content, width=True),
+        lambda content: head(content, clusters=10**30),
+        lambda content: head(content, rows="40"),
+        lambda content: content[:HEAD] + b"\xff" * (len(content) - HEAD),
+        lambda content: content[: HEAD + 8] + b"\x7f" * 8 + content[HEAD + 16 :],
+        lambda content: content[: HEAD + 8 * 7] + b"\x7f" * 8 * 40 + content[HEAD + 8 * 47 :],
+    ],
+    ids=[
+        "empty", "of FAISS", "cut", "head alone", "JSON too deep", "negative", "huge", "bool", "more clusters", "text",
+        "all ones", "starts", "places",
+    ],
+)  # fmt: skip
+def test_a_damaged_index_is_one_line(tmp_path, damage):
+    views, vectors = places(40, seed=3)
+    table = read_vectors(save(tmp_path / "v.parquet", rows_of(views, vectors)))
+    index = tmp_path / "v.index"
+    search(table, "place 5", 1, index=index)
+    index.write_bytes(damage(index.read_bytes()))
+    with pytest.raises(TableError, match="remove the file, and it is made again"):
+        search(table, "place 5", 1, index=index)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_small_tables_can_be_searched(tmp_path, count):
     views, vectors = places(count, seed=count)
@@ -224,13 +271,36 @@ def test_a_denser_query_meets_the_ring_at_more_headings():
     assert (np.count_nonzero(alignment.pairs, axis=(1, 2)) == 6).all()
 
 
-def test_the_peak_of_a_roof_is_found_between_headings():
-    headings = np.arange(-165.0, 181, 15)
-    for true in (-178.0, -61.0, 0.0, 3.5, 97.0):
-        apart = np.abs((headings - true + 180) % 360 - 180)
-        found, _ = peak(headings, (1 - apart / 180).astype(np.float32))
-        assert abs((found - true + 180) % 360 - 180) < 0.01
-    assert math.isclose(peak(np.array([30.0]), np.array([0.5], np.float32))[0], 30.0)
+@pytest.mark.parametrize("true", [-178.0, -61.0, 0.0, 3.5, 97.0])
+def test_a_heading_between_those_that_were_compared_is_found(true):
+    """Views whose similarity falls off evenly with the angle between them, on a circle of 720 half degrees."""
+    yaws = np.arange(0, 360, 0.5)
+    apart = np.abs((yaws[:, None] - yaws[None] + 180) % 360 - 180)
+    values, axes = np.linalg.eigh(np.exp(-((apart / 40) ** 0.6)))
+    circle = axes * np.sqrt(np.maximum(values, 0))  # rows with these similarities
+
+    def at(yaw):
+        return circle[round(yaw % 360 * 2) % 720]
+
+    dense = tuple((yaw + turn, 0.0) for turn in (0.0, 15.0, 30.0, 45.0) for yaw, _ in RING)
+    alignment = align(dense, RING)
+    query = np.array([at(yaw) for yaw, _ in dense], np.float32)
+    row = np.array([at(yaw - true) for yaw, _ in RING], np.float32)
+    scores = alignment.scores(query, row[None])
+    (found,) = between(alignment, query, scores, scores.argmax(1))
+    assert abs((found - true + 180) % 360 - 180) < (1.5 if true % 15 else 1e-9)
+
+
+def test_the_image_of_a_row_is_found_at_heading_0_with_a_score_of_1(stored):
+    path, views, vectors = stored
+    rng = np.random.default_rng(7)
+    turns = [rng.normal(size=(6, WIDTH)) for _ in range(2)]  # between two tiles, everything is different
+    ring = np.concatenate([views[4], *map(unit, turns)]).astype(np.float32)
+    wholes = np.stack([vectors[4], *(unit(turn.mean(0)) for turn in turns)]).astype(np.float32)
+    directions = tuple((yaw + turn, 0.0) for turn in (0.0, 20.0, 40.0) for yaw, _ in RING)
+    query = Query(unit(wholes.mean(0)), ring, directions, wholes)
+    hit = search(read_vectors(path), query, 1)[0]
+    assert (hit.id, hit.score, hit.similarity, hit.heading_deg) == ("place 4", 1.0, 1.0, 0.0)
 
 
 def test_the_lancedb_snippet_of_the_docs_runs(stored, tmp_path, monkeypatch, capsys):

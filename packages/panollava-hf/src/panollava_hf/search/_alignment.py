@@ -11,6 +11,10 @@ from panollava_hf.search._query import Direction, Vectors, wrapped
 
 #: Directions that differ by less are the same; rows store them as float32.
 SAME_DEG = 1e-3
+#: Parts of the way to a neighbouring heading at which a heading may be; beyond the middle the neighbour is nearer.
+PARTS = np.linspace(0.0, 0.5, 51)
+#: Similarity falls off with this power of the angle from the true heading: a ridge, sharper than a roof.
+FALL = 0.6
 
 
 @dataclass(frozen=True)
@@ -71,25 +75,46 @@ def _is_in_ring(view: Direction, panorama: Sequence[Direction]) -> bool:
     return sum(abs(view[1] - pitch) < SAME_DEG for _, pitch in panorama) > 1
 
 
-def peak(headings_deg: npt.NDArray[np.float64], scores: Vectors) -> tuple[float, float]:
-    """The heading of the highest score, between the headings that were compared, and that score.
+def between(alignment: Alignment, query: Vectors, scores: Vectors, places: npt.NDArray[np.int64]) -> list[float]:
+    """The headings of panoramas, between those that were compared.
 
-    Similarity falls off on both sides of the true heading nearly like a roof, so the place of the ridge follows from
-    the neighbours of the highest score. The score is that of the heading that was compared.
+    How fast similarity falls off on both sides of the true heading depends on the image, and the sides differ. The
+    query shows it: its own ring at one heading is compared with itself at the neighbours. The heading whose expected
+    similarities at the best heading and its two neighbours are most nearly proportional to those found is returned.
+    Where the panorama equals the query at a heading, this is that heading.
 
     Args:
-        headings_deg: `[H]`, ascending.
-        scores: `[H]`.
+        alignment: Of the query and the panoramas.
+        query: `[Vq, D]`, unit vectors of the query's views.
+        scores: `[N, H]`, what `Alignment.scores` returned.
+        places: `[N]`, the place of each panorama's best heading.
     """
-    best, count = int(scores.argmax()), len(scores)
-    heading = float(headings_deg[best])
+    headings, count = alignment.headings_deg, len(alignment.headings_deg)
     if count < 3:
-        return wrapped(heading), float(scores[best])
-    left, right = (best - 1) % count, (best + 1) % count
-    higher, lower = max(scores[left], scores[right]), min(scores[left], scores[right])
-    fall = float(scores[best] - lower)
-    if fall > 0:
-        towards = right if scores[right] >= scores[left] else left
-        step = wrapped(float(headings_deg[towards] - heading))
-        heading += step / 2 * float(higher - lower) / fall
-    return wrapped(heading), float(scores[best])
+        return [wrapped(float(headings[place])) for place in places]
+    rings = np.einsum("hqv,qd->hvd", alignment.pairs, query, optimize=True)
+    own = np.einsum("avd,bvd->ab", rings, rings, optimize=True)
+    own = own / own.diagonal().max()
+    found = []
+    for line, place in zip(scores, places, strict=True):
+        left, right = (place - 1) % count, (place + 1) % count
+        sides = [_expected(own, place, side, other) for side, other in ((left, right), (right, left))]
+        seen = [line[[place, left, right]], line[[place, right, left]]]
+        fits = [_fit(expected, one.astype(np.float64)) for expected, one in zip(sides, seen, strict=True)]
+        side, fit = (left, fits[0]) if fits[0].max() > fits[1].max() else (right, fits[1])
+        gap = (headings[side] - headings[place] + 180) % 360 - 180
+        found.append(wrapped(float(headings[place] + gap * PARTS[int(fit.argmax())])))
+    return found
+
+
+def _expected(own: Vectors, place: int, side: int, other: int) -> Vectors:
+    """Similarities with the headings `place`, `side`, `other` of a query at `PARTS` of the way from place to side."""
+    fall = 1 - own[place, side]
+    ahead = own[place, other] + (own[side, other] - own[place, other]) * PARTS
+    return np.stack([1 - fall * PARTS**FALL, 1 - fall * (1 - PARTS) ** FALL, ahead], 1)
+
+
+def _fit(expected: Vectors, seen: Vectors) -> Vectors:
+    """Cosine of what is expected at each part of the way and what was seen."""
+    lengths = np.linalg.norm(expected, axis=1) * max(float(np.linalg.norm(seen)), 1e-12)
+    return np.asarray(np.round(expected @ seen / lengths, 9))

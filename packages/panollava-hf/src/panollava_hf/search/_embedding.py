@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 HEADINGS = 2
 #: Views per forward pass.
 CHUNK = 32
-#: How exact a refined heading is, in degrees: similarity falls by 0.001 within about 0.1°.
-EXACT_DEG = 0.04
 
 
 class QueryEmbedder:
@@ -107,7 +105,7 @@ class QueryEmbedder:
         cuts = [self._cut(panorama, turn) for turn in turns_deg]
         vectors, views = self.embed_cuts(cuts)
         directions = tuple((wrapped(yaw + turn), pitch) for turn in turns_deg for yaw, pitch in self.directions)
-        return Query(unit(vectors.mean(0)), views.reshape(-1, views.shape[-1]), directions)
+        return Query(unit(vectors.mean(0)), views.reshape(-1, views.shape[-1]), directions, vectors)
 
     def embed_view(self, panorama: "Tensor", yaw_deg: float, pitch_deg: float) -> tuple[Query, int]:
         """The vectors of one panorama whose first tile looks in a direction, and the place of that tile in `views`.
@@ -142,41 +140,17 @@ class QueryEmbedder:
         vectors, views = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return unit(vectors), unit(views[:, list(self.job.model.directions)])
 
-    def refine(self, panorama: "Tensor", rows: Vectors, heading_deg: float, reach_deg: float) -> tuple[float, float]:
-        """The heading at which the views of a query agree best with those of one panorama, and that similarity.
-
-        The views of the query are cut again at headings ever closer together. Similarity has a sharp peak: a ViT sees
-        a shift of a tenth of a degree.
+    def agreement(self, panorama: "Tensor", rows: Vectors, heading_deg: float) -> float:
+        """Mean cosine of the views of a query, turned back by a heading, and those of a panorama.
 
         Args:
             panorama: The query, from `read`.
-            rows: `[V, D]`, the views of the panorama that was found.
-            heading_deg: A heading near the right one.
-            reach_deg: How far from it is searched.
-
-        Returns:
-            The heading in degrees, and the mean cosine of the views that meet.
+            rows: `[V, D]`, the views of the panorama.
+            heading_deg: What the query shows at a yaw, the panorama shows at this yaw plus the heading.
         """
-        known: dict[float, float] = {}
-        best, step = heading_deg, reach_deg / 2
-        offsets: tuple[int, ...] = (-2, -1, 0, 1, 2)
-        while True:
-            asked = [best + offset * step for offset in offsets]
-            turns = [turn for turn in asked if not any(abs(turn - done) < EXACT_DEG / 8 for done in known)]
-            known.update(zip(turns, self._agreement(panorama, rows, turns), strict=True))
-            best = max(known, key=lambda turn: known[turn])
-            if step <= EXACT_DEG:
-                return wrapped(best), known[best]
-            step, offsets = step / 2, (-1, 1)
-
-    def _agreement(self, panorama: "Tensor", rows: Vectors, headings: Sequence[float]) -> list[float]:
-        """Mean cosine of the views of a query, turned back by some headings, and those of a panorama."""
-        if not headings:
-            return []
-        _, views = self.embed_cuts([self._cut(panorama, -heading) for heading in headings])
+        _, views = self.embed_cuts([self._cut(panorama, -heading_deg)])
         in_ring = [place for place, view in enumerate(self.directions) if _in_ring(view, self.directions)]
-        met: list[float] = (views[:, in_ring] * rows[in_ring]).sum(-1).mean(-1).astype(float).tolist()
-        return met
+        return float((views[0, in_ring] * rows[in_ring]).sum(-1).mean())
 
     def _cut(self, panorama: "Tensor", turn_deg: float) -> "Tensor":
         from panollava_geometry import ViewPlan, extract_views

@@ -20,11 +20,19 @@ class Query:
         views: `[V, D]`, those of its views.
         directions: Yaw and pitch of each view. A query may have more views than the panoramas of a table: the same ring
             at several headings, so that one of them is near the heading of the right panorama.
+        turns: `[T, D]`, the vectors of the whole panorama at each of T such headings, whose views follow each other in
+            `views`; None if there is one, `vector`.
     """
 
     vector: Vectors
     views: Vectors
     directions: tuple[Direction, ...]
+    turns: Vectors | None = None
+
+    @property
+    def wholes(self) -> Vectors:
+        """The vectors of the whole panorama, `[T, D]`."""
+        return self.vector[None] if self.turns is None else self.turns
 
 
 def unit(vectors: Any) -> Vectors:

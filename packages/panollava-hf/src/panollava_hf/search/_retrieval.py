@@ -179,20 +179,26 @@ def _self_similarity(
     most: int,
     report: Progress,
 ) -> dict[str, float] | None:
-    """Similarity of panoramas with their own rotations, at the heading where it is largest."""
-    step = embedder.step_deg
-    if step is None or not most:
+    """Similarity of panoramas with their own rotations, at the heading of the rotation.
+
+    All pixels of a file are rotated, by a random whole number of columns, before they are reduced to what the views
+    need: a rotation that reads between pixels blurs, and the blur would be measured, not the heading.
+    """
+    import torch
+    from panollava_geometry import load_equirectangular, rotate_equirectangular
+
+    if embedder.step_deg is None or not most:
         return None
-    compared, values = _Compared(database), []
+    values, reading = [], embedder.job.reading
     for number, entry in enumerate(database[:most]):
-        generator = np.random.default_rng([seed, number, 1])
-        drawn = Distortion().draw(generator)
-        image = drawn.apply(embedder.read(panoramas[entry.place]))
-        query = embedder.embed(image, headings=HEADINGS)
-        span = slice(number, number + 1)
-        found = score(query, compared.vectors[span], compared.views[span], compared.directions, compared.centre)
-        near = float(found.headings_deg[0])
-        values.append(embedder.refine(image, entry.query.views, near, step / HEADINGS / 2)[1])
+        source = panoramas[entry.place]
+        source = str(source) if isinstance(source, Path) else source
+        whole = source if isinstance(source, torch.Tensor) else load_equirectangular(source, **reading)
+        columns = int(np.random.default_rng([seed, number, 1]).integers(whole.shape[-1]))
+        yaw = wrapped(columns / whole.shape[-1] * 360)
+        turned = rotate_equirectangular(whole, yaw).permute(1, 2, 0).contiguous().numpy()
+        reduced = load_equirectangular(turned, max_width=embedder.job.model.max_width)
+        values.append(embedder.agreement(reduced, entry.query.views, yaw))
         report("rotations", number + 1, min(most, len(database)))
     return {"mean": float(np.mean(values)), "minimum": float(np.min(values)), "panoramas": float(len(values))}
 

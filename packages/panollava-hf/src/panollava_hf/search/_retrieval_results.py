@@ -49,8 +49,8 @@ class RetrievalResults:
         queries: One record per query: its panorama, how it was changed, the rank of the right panorama from 1, what was
             found first, and the error of the heading in degrees.
         recalls: Recall of the search, of the panoramas' vectors alone, and of the baselines.
-        self_similarity: Mean and minimum over panoramas of the similarity with their own rotation by a random yaw, at
-            the heading where it is largest; None without a ring of views.
+        self_similarity: Mean and minimum over panoramas of the similarity with their own rotation by a random yaw, a
+            whole number of columns of the file, at the heading of the rotation; None without a ring of views.
         heading_error_deg: Median and 90th percentile where the right panorama was found first; None without a ring.
         failed: Panoramas that could not be read, with the reason.
         seconds: How long it took.

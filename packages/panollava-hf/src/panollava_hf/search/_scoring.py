@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from panollava_hf.search._alignment import align, peak
+from panollava_hf.search._alignment import align, between
 from panollava_hf.search._query import Direction, Query, Vectors, unit
 
 
@@ -43,7 +43,8 @@ class Centre:
 
     def query(self, query: Query) -> Query:
         """A query without the centre."""
-        return Query(unit(query.vector - self.vector), unit(query.views - self.view), query.directions)
+        turns = None if query.turns is None else unit(query.turns - self.vector)
+        return Query(unit(query.vector - self.vector), unit(query.views - self.view), query.directions, turns)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def score(query: Query, vectors: Vectors, views: Vectors, directions: tuple[Dire
     """Compare a query with panoramas whose views have the same directions.
 
     The score is the mean of two cosines, both without the centre of the table: that of the panoramas' vectors, and the
-    mean over the views at the best cyclic shift. Without a ring it is the first alone.
+    mean over the views, at the best cyclic shift. Without a ring it is the first alone.
 
     Args:
         query: The query.
@@ -78,16 +79,19 @@ def score(query: Query, vectors: Vectors, views: Vectors, directions: tuple[Dire
     """
     alignment = align(query.directions, directions)
     centred, count = centre.query(query), len(vectors)
-    whole = (unit(vectors - centre.vector) @ centred.vector).astype(np.float64)
+    whole = (unit(vectors - centre.vector) @ centred.wholes.T).astype(np.float64)
     if not len(alignment.headings_deg):
         nothing = np.full(count, np.nan)
-        return Scored(whole, nothing, np.full((count, 2), -1), (vectors @ query.vector).astype(np.float64))
+        return Scored(whole.max(1), nothing, np.full((count, 2), -1), (vectors @ query.wholes.T).max(1).astype(float))
     rows = unit(views - centre.view)
     shifts = alignment.scores(centred.views, rows)
-    places = shifts.argmax(1)
-    headings = np.array([peak(alignment.headings_deg, line)[0] for line in shifts])
+    # The panorama's vector at the turn whose views meet those of the row; mixed if views of several turns do.
+    turns = alignment.pairs.sum(2).reshape(len(alignment.headings_deg), len(centred.wholes), -1).sum(2)
+    both = (whole @ turns.T + shifts) / 2
+    places = both.argmax(1)
+    headings = np.array(between(alignment, centred.views, shifts, places))
     plain = alignment.scores(query.views, views)[np.arange(count), places]
     cosines = np.einsum("qd,nvd->nqv", centred.views, rows, optimize=True)
     met = np.where(alignment.pairs[places] > 0, cosines, -np.inf).reshape(count, -1).argmax(1)
     best = np.stack(np.unravel_index(met, cosines.shape[1:]), 1)
-    return Scored((whole + shifts.max(1)) / 2, headings, best, plain.astype(np.float64))
+    return Scored(both.max(1), headings, best, plain.astype(np.float64))

@@ -100,7 +100,7 @@ def search(
     if view is not None:
         return _search_views(table, asked, view, k, exclude, centre)
     count = max(candidates, 10 * k) + (exclude is not None)
-    places = nearest(table, asked.vector, centre.vector, count, None if index is None else Path(index))
+    places = nearest(table, asked.wholes, centre.vector, count, None if index is None else Path(index))
     hits: list[tuple[float, int, Hit]] = []
     for rows in table.take(places):
         hits += zip(*_hits(asked, rows, centre), strict=True)
