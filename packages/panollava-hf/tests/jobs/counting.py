@@ -3,9 +3,11 @@
 import hashlib
 import os
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from panollava_geometry import PanoramaWarning
 from panollava_hf._errors import JobError
 from panollava_hf.jobs._job import Job
 
@@ -31,6 +33,9 @@ class CountingJob(Job):
     def read(self, item):
         if "bad" in item.id:
             raise ValueError(f"{item.path}: {len(item.id)} is bad")
+        if "odd" in item.id:
+            for _ in range(2):
+                warnings.warn(PanoramaWarning(f"{item.path}: its {len(item.id)} fields are odd"), stacklevel=2)
         return item.image
 
     def compute(self, items, inputs):

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from panollava_hf._errors import JobError
 from panollava_hf.jobs import run_job
+from panollava_hf.jobs._place import Place
 from runs import NAMES, expected, go, read
 
 OUTPUTS = ["out.parquet", "out.jsonl", "out"]
@@ -135,6 +136,25 @@ def test_another_job_or_source_needs_another_output(tmp_path, monkeypatch, compl
     with pytest.raises(JobError, match=r"source 'a list', but 'another' was asked for; .*--no-resume"):
         run_job(CountingJob(tmp_path / "log"), ListSource(NAMES, "another"), tmp_path / "out.parquet", progress=False)
     assert go(tmp_path).done == 34
+
+
+@pytest.mark.parametrize("how", ["fails", "killed"])
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_without_results_does_not_block_other_settings(tmp_path, monkeypatch, how, resume):
+    if not resume:
+        go(tmp_path)
+    before = content(tmp_path / "out.parquet") if not resume else None
+    with monkeypatch.context() as patch:
+        stop_after(patch, 0)
+        if how == "killed":  # nothing is removed after SIGKILL
+            patch.setattr(Place, "has_parts", lambda self: True)
+        with pytest.raises(KeyboardInterrupt):
+            go(tmp_path, job=CountingJob(tmp_path / "log", "b"), resume=resume)
+    assert (tmp_path / "out.parquet.parts").exists() is (how == "killed")
+    if not resume:
+        assert content(tmp_path / "out.parquet") == before
+    assert go(tmp_path).done == 34
+    assert not (tmp_path / "out.parquet.parts").exists()
 
 
 def test_an_output_of_something_else_is_not_replaced(tmp_path):

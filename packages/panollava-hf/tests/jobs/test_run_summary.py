@@ -10,7 +10,7 @@ from panollava_hf import _console
 from panollava_hf._errors import JobError, UsageError
 from panollava_hf.cli._job_options import JobOptions, run_command
 from panollava_hf.jobs._progress import Progress
-from panollava_hf.jobs._summary import MAX_KINDS, Summary, add_kinds, kind_of
+from panollava_hf.jobs._summary import MAX_KINDS, Summary, Warned, add_kinds, add_warned, kind_of
 from panollava_hf.jobs._work import Part, PartReport
 from runs import NAMES, go
 
@@ -24,6 +24,8 @@ from runs import NAMES, go
         ("photos/deep/other.jpeg: broken", ("photos/p.jpg",), "broken"),
         ("note: this stays", ("p",), "note: this stays"),
         ("several\nlines", (), "several lines"),
+        (r"dir 1/a\nb 2.jpg: broken", ("dir 1/a\nb 2.jpg", "x"), "broken"),
+        ("…" + "y" * 293 + " z.jpg: broken", ("y" * 400 + " z.jpg", "x"), "broken"),
         ("x" * 5000, (), "x" * 119 + "…"),
         ("", ("p",), "an error without a text"),
     ],
@@ -72,6 +74,33 @@ def test_progress_in_a_file_is_a_line_now_and_then(capsys, monkeypatch):
     assert lines[-1] == "210 of 1,000 rows, 1.5/s, about 8 min left, 3 failed"
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_warnings_are_counted_by_kind_and_not_printed_one_by_one(tmp_path, capfd, workers):
+    _console.console.cache_clear()
+    source = ListSource([f"odd {i:02}" for i in range(30)] + ["odd", "fine", "bad odd"])
+    with pytest.raises(typer.Exit):
+        run_command(CountingJob(tmp_path / "log"), source, tmp_path / "out.jsonl", JobOptions(workers=workers))
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[2:5] == [
+        "Warnings about images:",
+        "      31  its N fields are odd (such as dir/odd 00.jpg)",
+        "1 failed:",
+    ]
+    assert len(lines) == 7
+
+
+def test_a_summary_bounds_the_kinds_of_warnings():
+    total = {}
+    for number in range(MAX_KINDS + 50):
+        add_warned(total, {f"kind {'x' * number}": Warned(1, f"{number}.jpg")})
+    add_warned(total, {"kind ": Warned(2, "z.jpg")})
+    lines = Summary(Path("out.jsonl"), 300, 300, 0, warned=total).lines()
+    assert lines[3] == "      50  other warnings (such as 200.jpg)"
+    assert lines[4] == "       3  kind  (such as 0.jpg)"
+    assert lines[-1].endswith("more kinds of warnings)")
+    assert len(lines) == 12
+
+
 def test_no_progress(capsys):
     go_quietly = Progress(10, 0, show=False)
     with go_quietly:
@@ -108,6 +137,10 @@ def test_impossible_outputs(tmp_path):
     (tmp_path / "folder.parquet").mkdir()
     with pytest.raises(JobError, match="this is a folder"):
         go(tmp_path, output="folder.parquet")
+    with pytest.raises(JobError, match="output /: this is the root"):
+        go(tmp_path, output="/")
+    with pytest.raises(JobError, match="this name is a suffix only"):
+        go(tmp_path, output=".parquet")
     (tmp_path / "file").write_text("x")
     for output in ("file", "file/out.parquet"):
         with pytest.raises(JobError, match="file"):

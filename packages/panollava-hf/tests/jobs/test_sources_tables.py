@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from jobs_in_processes import read_in_another_process
-from panollava_hf._errors import TableError
+from panollava_hf._errors import TableError, UsageError
 from panollava_hf.jobs.sources import open_source
 
 CASES = Path(os.environ.get("PANOLLAVA_SHARED", "nowhere")) / "cases"
@@ -177,9 +177,27 @@ def test_the_table_of_a_folder(tmp_path, name):
     image = str(path.parent / "b.jpg")
     row = open_source(tmp_path).rows(0, 1)[0]
     assert (row["image"], row["text"]) == (image, "t")
-    assert open_source(tmp_path, split="test").rows(0, 1)[0]["image"] == (
-        image if name == "metadata.csv" else str(tmp_path / "a.jpg")
-    )
+    if name == "metadata.csv":
+        assert open_source(tmp_path, split="test").rows(0, 1)[0]["image"] == image
+    else:
+        with pytest.raises(UsageError, match=r"^split 'test': .* is a folder of images, which has no splits; leave it"):
+            open_source(tmp_path, split="test")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "problem"),
+    [
+        ("a.jpg", {"columns": {"image": "photo"}}, "column image=photo: .*a.jpg is an image, which has no columns"),
+        ("", {"columns": {"image": "photo"}}, "column image=photo: .* is a folder of images, which has no columns"),
+        ("list.txt", {"columns": {"id": "key"}}, "column id=key: .*list.txt is a list of paths, which has no columns"),
+        ("list.txt", {"split": "test"}, "split 'test': .*list.txt is a single file, which has no splits"),
+    ],
+)
+def test_options_that_a_source_cannot_have_are_not_ignored(tmp_path, name, options, problem):
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    (tmp_path / "list.txt").write_text("a.jpg\n")
+    with pytest.raises(UsageError, match=problem):
+        open_source(tmp_path / name, **options)
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="needs the shared cases")

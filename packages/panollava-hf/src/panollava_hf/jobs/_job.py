@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from panollava_hf._errors import TableError
+from panollava_hf.jobs._warned import reading
 
 #: Columns that may hold the panorama, in the order in which they are looked for.
 IMAGE_COLUMNS = ("image", "bytes", "path")
@@ -139,7 +140,8 @@ class Job(ABC):
                 prepared.errors[index] = given[index]
                 continue
             try:
-                prepared.inputs[index] = self.read(item)
+                with reading(item.path, item.id):
+                    prepared.inputs[index] = self.read(item)
             except (PanoramaError, PanoLLaVaError, OSError, ValueError) as error:
                 prepared.errors[index] = one_line(error)
         return prepared

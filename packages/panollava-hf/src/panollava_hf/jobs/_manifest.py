@@ -94,6 +94,11 @@ class Manifest:
         """Whether both have the same rows in the same order."""
         return (self.fingerprint, self.rows) == (other.fingerprint, other.rows)
 
+    def same_job(self, other: "Manifest") -> bool:
+        """Whether both have the same job, settings and source, perhaps with other rows."""
+        names = ("job", "settings", "columns", "source")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
     def tag(self) -> str:
         """A short name of the parts, so that those of another source or retry are not mistaken for them."""
         names = (self.job, self.settings, self.columns, self.fingerprint, self.rows, self.part_rows, self.retries)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from panollava_hf.jobs._pipeline import Chunk, available_cores, computed
 from panollava_hf.jobs._sink import Sink
 from panollava_hf.jobs._source import Source
 from panollava_hf.jobs._summary import add_kinds, kind_of
+from panollava_hf.jobs._warned import collected
 from panollava_hf.jobs._work import Part, PartReport
 
 #: Threads that read images, at most.
@@ -80,14 +81,17 @@ class PartWork:
             JobError: A file cannot be written.
         """
         readers = self.readers or min(MAX_READERS, available_cores())
-        with closing(computed(self.job, self._chunks(parts), readers, self.threads)) as results:
+        with (
+            collected() as warned,
+            closing(computed(self.job, self._chunks(parts), readers, self.threads)) as results,
+        ):
             for chunk, columns in results:
                 begun: _Begun = chunk.owner
                 for name, cells in columns.items():
                     begun.columns.setdefault(name, []).extend(cells)
                 on_rows(begun.part, len(chunk.rows))
                 if chunk.last:
-                    yield self._write(begun)
+                    yield replace(self._write(begun), warned=warned.take())
 
     def report_of(self, part: Part) -> PartReport | None:
         """The report of a part that an earlier run wrote; None if its file does not exist or is damaged.

@@ -40,6 +40,10 @@ class Place:
             JobError: Its suffix is unknown, it is of the wrong kind, or its folder cannot be written.
         """
         real = Path(os.path.realpath(output))
+        if not real.name:
+            raise JobError(f"output {output}: this is the root of the file system; expected a file or folder in it")
+        if real.name.lower() in (".parquet", ".jsonl"):
+            raise JobError(f"output {output}: this name is a suffix only; expected a name such as vectors{real.name}")
         sink = _sink_of(real)
         is_folder = real.is_dir() or not real.suffix
         if is_folder and real.suffix.lower() in (".parquet", ".jsonl"):
@@ -138,6 +142,10 @@ class Place:
                 path.unlink()
         with suppress(OSError):  # it has other files, or is a link
             self.parts.rmdir()
+
+    def has_parts(self) -> bool:
+        """Whether an unfinished run has written results."""
+        return next(self.parts.glob(f"part-*{self.sink.suffix}"), None) is not None
 
     def clear_staged(self) -> None:
         """Remove what a killed run left while it wrote the output."""

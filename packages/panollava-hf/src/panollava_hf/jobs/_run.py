@@ -21,7 +21,7 @@ from panollava_hf.jobs._parts import PartWork, cannot_write, damaged
 from panollava_hf.jobs._place import INDEX, Place
 from panollava_hf.jobs._progress import Progress
 from panollava_hf.jobs._source import Source
-from panollava_hf.jobs._summary import Summary, add_kinds
+from panollava_hf.jobs._summary import Summary, Warned, add_kinds, add_warned
 from panollava_hf.jobs._work import Part, PartReport
 from panollava_hf.jobs.sources import open_source
 
@@ -98,7 +98,12 @@ def run_job(
             raise cannot_write(place.parts, error) from error
         if isinstance(run, Summary):
             return run
-        return _compute(place, run, job, source, engine, workers, rows, progress, started)
+        try:
+            return _compute(place, run, job, source, engine, workers, rows, progress, started)
+        except BaseException:
+            if not place.has_parts():
+                place.remove_parts()
+            raise
 
 
 def _part_rows(job: Job, total: int, batch_size: int, workers: int) -> int:
@@ -116,6 +121,8 @@ def _begin(place: Place, wanted: Manifest, *, resume: bool, retry_errors: bool) 
         begun, wanted = None, replace(wanted, keep=False)
     else:
         begun = Manifest.read(place.part_manifest)
+        if begun is not None and not place.has_parts() and not begun.same_job(wanted):
+            begun = None  # it was stopped before its first results: other settings lose nothing
     if begun is None:
         place.remove_parts()  # what is left of them without a manifest
         finished = place.finished() if resume else None
@@ -178,6 +185,7 @@ def _compute(
         seconds=time.monotonic() - started,
         computed=total.computed,
         resumed=len(source) - total.computed,
+        warned=total.warned,
     )
     finish(place, work, parts, manifest, summary)
     return summary
@@ -202,6 +210,7 @@ class _Total:
     def __init__(self) -> None:
         self.rows = self.done = self.failed = self.computed = 0
         self.kinds = Counter[str]()
+        self.warned: dict[str, Warned] = {}
 
     def add(self, report: PartReport | None) -> bool:
         """Add a report; False if there is none."""
@@ -212,6 +221,7 @@ class _Total:
         self.failed += report.failed.total()
         self.computed += report.computed
         add_kinds(self.kinds, report.failed)
+        add_warned(self.warned, report.warned)
         return True
 
 

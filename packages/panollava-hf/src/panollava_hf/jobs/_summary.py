@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,20 @@ MAX_KINDS = 200
 #: Kinds that a summary lists.
 SHOWN_KINDS = 8
 OTHER_KINDS = "other errors"
+OTHER_WARNINGS = "other warnings"
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Images with the same kind of warning.
+
+    Attributes:
+        images: Their number.
+        example: The name of the first one.
+    """
+
+    images: int
+    example: str
 
 
 @dataclass(frozen=True)
@@ -30,6 +45,7 @@ class Summary:
         computed: Rows that this run computed, including those that failed.
         resumed: Rows that an earlier run had computed.
         complete_before: Whether the output was complete already. Nothing was computed then.
+        warned: Images that this run read with a warning, by kind of warning.
     """
 
     output: Path
@@ -41,6 +57,7 @@ class Summary:
     computed: int = 0
     resumed: int = 0
     complete_before: bool = False
+    warned: Mapping[str, Warned] = field(default_factory=dict)
 
     @property
     def seconds_per_1000(self) -> float | None:
@@ -59,6 +76,7 @@ class Summary:
             "done": self.done,
             "failed": self.failed,
             "kinds": dict(self.kinds.most_common()),
+            "warned": {kind: warned.images for kind, warned in self.warned.items()},
             "seconds": round(self.seconds, 3),
             "seconds_per_1000": self.seconds_per_1000 and round(self.seconds_per_1000, 3),
             "computed": self.computed,
@@ -74,6 +92,15 @@ class Summary:
             earlier = f", {self.resumed:,} by an earlier run" if self.resumed else ""
             rate = "" if self.seconds_per_1000 is None else f" ({self.seconds_per_1000:,.1f} s per 1,000)"
             lines.append(f"{self.computed:,} rows were computed in {self.seconds:,.1f} s{rate}{earlier}.")
+        if self.warned:
+            lines.append("Warnings about images:")
+            ordered = sorted(self.warned.items(), key=lambda pair: -pair[1].images)
+            for kind, warned in ordered[:SHOWN_KINDS]:
+                such_as = "such as " * (warned.images > 1)
+                lines.append(f"  {warned.images:>6,}  {kind} ({such_as}{shortened(warned.example, 60)})")
+            if len(ordered) > SHOWN_KINDS:
+                rest = sum(warned.images for _, warned in ordered[SHOWN_KINDS:])
+                lines.append(f"  {rest:>6,}  … ({len(ordered) - SHOWN_KINDS} more kinds of warnings)")
         if self.failed:
             lines.append(f"{self.failed:,} failed:")
             kinds = self.kinds.most_common()
@@ -97,7 +124,8 @@ def kind_of(error: str, *names: str | None) -> str:
         'N x N pixels, expected N:N'
     """
     text = " ".join(error.split())
-    known = {name for given in names if given for name in (given, given.rpartition("/")[2])}
+    given = [name for name in names if name]
+    known = {form for name in given for form in (name, name.rpartition("/")[2], _as_shown(name))}
     for name in sorted(known, key=len, reverse=True):
         if text.startswith(f"{name}:"):
             text = text.removeprefix(f"{name}:").lstrip()
@@ -107,7 +135,22 @@ def kind_of(error: str, *names: str | None) -> str:
     return shortened(re.sub(r"\d+(?:[.,]\d+)*", "N", text), 120) or "an error without a text"
 
 
+def _as_shown(name: str) -> str:
+    """A name as messages about images show it: in one line, and of bounded length."""
+    from panollava_geometry.addresses import source_name
+
+    return " ".join(source_name(name).split())
+
+
 def add_kinds(total: Counter[str], more: Counter[str]) -> None:
     """Count further errors; their number of kinds stays bounded."""
     for kind, number in more.items():
         total[kind if kind in total or len(total) < MAX_KINDS else OTHER_KINDS] += number
+
+
+def add_warned(total: dict[str, Warned], more: Mapping[str, Warned]) -> None:
+    """Add further warnings; the number of kinds stays bounded."""
+    for kind, new in more.items():
+        name = kind if kind in total or len(total) < MAX_KINDS else OTHER_WARNINGS
+        old = total.get(name)
+        total[name] = new if old is None else Warned(old.images + new.images, old.example)

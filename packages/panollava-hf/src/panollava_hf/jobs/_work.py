@@ -1,9 +1,12 @@
 """The unit of work of both engines: some rows of a source, whose results are one file that appears whole."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+from panollava_hf.jobs._summary import Warned
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,14 @@ class PartReport:
         done: Rows with a result, counting those of an earlier run.
         computed: Rows that this run computed.
         failed: Number of rows that failed, by kind of error.
+        warned: Warnings about images that this run read, by kind.
     """
 
     part: Part
     done: int
     computed: int
     failed: Counter[str] = field(default_factory=Counter)
+    warned: Mapping[str, Warned] = field(default_factory=dict)
 
 
 class Work(Protocol):

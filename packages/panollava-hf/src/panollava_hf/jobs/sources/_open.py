@@ -10,7 +10,7 @@ from pathlib import Path
 from panollava_geometry.addresses import IMAGE_SUFFIXES, is_address, is_hidden, source_name
 
 from panollava_hf._errors import TableError, UsageError, boundary, reason
-from panollava_hf._shown import listed
+from panollava_hf._shown import listed, shown
 from panollava_hf.jobs._source import Source
 from panollava_hf.jobs.sources._cells import check_roles
 from panollava_hf.jobs.sources._folder import FolderSource, list_images, natural
@@ -33,12 +33,14 @@ _EXPECTED = (
 )
 _DATASET = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _NEAR = 3
+#: The split that is used unless another is named.
+SPLIT = "train"
 
 
 def open_source(
     source: str | Path,
     *,
-    split: str = "train",
+    split: str = SPLIT,
     columns: Mapping[str, str] | None = None,
     limit: int | None = None,
 ) -> Source:
@@ -57,7 +59,7 @@ def open_source(
     Raises:
         TableError: There is no such source, it has no rows, no column with images, or two rows with the same id. Rows
             that cannot be read are not errors: they have a text in `error`.
-        UsageError: `limit` or `columns` cannot be used.
+        UsageError: `limit`, `columns` or `split` cannot be used with this source.
 
     Example:
         >>> import tempfile
@@ -75,6 +77,7 @@ def open_source(
         what = "standard input, which worker processes cannot read" if text == "-" else "an empty name"
         raise TableError(f"the source is {what}; write the paths into a list (.txt) and name that file")
     if is_address(text):
+        _refuse_unused(source_name(text), "an image", split, given)
         return _address(text)
     text = os.path.expanduser(text)
     with boundary(TableError, f"{shown_name(text)}: the path cannot be used", "check it"):
@@ -86,7 +89,26 @@ def open_source(
         return _folder(Path(text), split, given, limit)
     if not stat.S_ISREG(mode):
         raise TableError(f"{shown_name(text)} is not a file; {_EXPECTED}")
+    _refuse_unused(shown_name(text), "a single file", split, {})
     return _file(Path(text), given, limit)
+
+
+def _refuse_unused(name: str, kind: str, split: str, given: Mapping[str, str]) -> None:
+    """Refuse a split or columns that the source cannot have; they would be ignored otherwise.
+
+    Raises:
+        UsageError: There are some.
+    """
+    if split != SPLIT:
+        raise UsageError(
+            f"split {shown(split)}: {name} is {kind}, which has no splits; leave it out, or name the file or folder of "
+            "the split"
+        )
+    if given:
+        role, column = next(iter(given.items()))
+        raise UsageError(
+            f"column {shown_name(role)}={shown_name(column)}: {name} is {kind}, which has no columns; leave it out"
+        )
 
 
 def _address(text: str) -> Source:
@@ -107,8 +129,10 @@ def _file(path: Path, given: Mapping[str, str], limit: int | None) -> Source:
     if suffix in _SHARD_SUFFIXES:
         return ShardSource([path], given, limit, shown_name(str(path)))
     if suffix in _LIST_SUFFIXES:
+        _refuse_unused(shown_name(str(path)), "a list of paths", SPLIT, given)
         return TextSource(path, "list", {}, limit)
     if suffix in IMAGE_SUFFIXES:
+        _refuse_unused(shown_name(str(path)), "an image", SPLIT, given)
         return SingleSource(str(path))
     if suffix in _COMPRESSED:
         raise TableError(
@@ -126,12 +150,14 @@ def _folder(path: Path, split: str, given: Mapping[str, str], limit: int | None)
         return open_saved(path, split, given, limit)
     listing = list_images(path)
     if listing.images:
+        _refuse_unused(shown_name(str(path)), "a folder of images", split, given)
         return FolderSource(path, listing, limit)
     stored = _parquet_in(path, split)
     if stored:
         return ParquetSource(stored, given, limit, shown_name(str(path)))
     shards = sorted((name for name in os.listdir(path) if _is_shard(name)), key=natural)
     if shards:
+        _refuse_unused(shown_name(str(path)), "a folder of shards", split, {})
         return ShardSource([path / name for name in shards], given, limit, shown_name(str(path)))
     tables = sorted(name for name in os.listdir(path) if Path(name).suffix.lower() in (*_TEXT_KINDS, ".parquet"))
     hint = f"; its tables are {listed(tables, 20)}: name one of them, or choose another split" if tables else ""
