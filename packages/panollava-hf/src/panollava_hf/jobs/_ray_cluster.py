@@ -14,8 +14,6 @@ from panollava_hf._errors import JobError, boundary
 _STORE_BYTES = 256 * 2**20
 #: How long a cluster may take to answer, in seconds.
 _CONNECT_S = 10
-#: From which level on the C++ core of Ray logs; read when Ray starts.
-_CORE_LOG = "RAY_BACKEND_LOG_LEVEL"
 
 
 @contextmanager
@@ -46,7 +44,7 @@ def ray_cluster() -> Iterator[bool]:
     else:
         problem = f"cannot connect to the Ray cluster at RAY_ADDRESS={address[:100]}"
         remedy = "start the cluster, or unset RAY_ADDRESS to run on this machine"
-    with boundary(JobError, problem, remedy), warnings.catch_warnings(), _quiet_core():
+    with boundary(JobError, problem, remedy), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # about plans of Ray
         _check_port(address)
         ray.init(address=address or "local", **options)
@@ -54,21 +52,6 @@ def ray_cluster() -> Iterator[bool]:
         yield address in ("", "local")
     finally:
         ray.shutdown()
-
-
-@contextmanager
-def _quiet_core() -> Iterator[None]:
-    """Start Ray without the log of its core on stderr, unless the environment asks for it.
-
-    With each pool of workers it prints that an actor might not be restarted. What ends a job is an exception.
-    """
-    given = os.environ.get(_CORE_LOG)
-    os.environ.setdefault(_CORE_LOG, "fatal")
-    try:
-        yield
-    finally:
-        if given is None:
-            del os.environ[_CORE_LOG]
 
 
 def _check_port(address: str) -> None:
