@@ -16,7 +16,7 @@ from panollava_hf.jobs._work import Part, PartReport
 
 @dataclass
 class LoggedWork:
-    """Writes what it was asked for, and a log of begins and ends."""
+    """Writes what it was asked for, and a log of begins and ends. The part `held` ends when the test releases it."""
 
     folder: Path
     seconds: float = 0.0
@@ -24,6 +24,7 @@ class LoggedWork:
     deadly: int | None = None
     deaths: int = 1000
     waits_for: int = 1
+    held: int | None = None
     readers: int | None = None
     threads: int | None = None
 
@@ -37,6 +38,9 @@ class LoggedWork:
     def begun(self):
         return [line.split() for line in (self.folder / "log").read_text().splitlines()]
 
+    def release(self):
+        (self.folder / "released").touch()
+
     def do(self, part):
         self.log("begin", part.index, os.getpid())
         if part.index == self.broken:
@@ -46,6 +50,8 @@ class LoggedWork:
         until = time.monotonic() + 60
         while len({words[2] for words in self.begun()}) < self.waits_for and time.monotonic() < until:
             threading.Event().wait(0.02)  # for the other processes
+        while part.index == self.held and not (self.folder / "released").exists() and time.monotonic() < until:
+            threading.Event().wait(0.02)
         threading.Event().wait(self.seconds)
         temporary = self.path_of(part).with_suffix(".new")
         temporary.write_text(json.dumps({"rows": [part.start, part.stop], "threads": self.threads, "cwd": os.getcwd()}))

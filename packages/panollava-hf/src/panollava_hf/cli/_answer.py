@@ -20,7 +20,7 @@ from panollava_hf.cli._job_options import (
     SplitOption,
     WorkersOption,
 )
-from panollava_hf.cli._job_source import open_rows
+from panollava_hf.cli._job_source import PrivateRedirectsOption, open_rows
 from panollava_hf.cli._model_options import (
     BaseUrlOption,
     BudgetOption,
@@ -93,6 +93,7 @@ def answer(
     partial: PartialOption = False,
     eye: EyeOption = None,
     whole_sphere: WholeSphereOption = False,
+    private_redirects: PrivateRedirectsOption = False,
 ) -> None:
     """Answer the questions of a table about its panoramas.
 
@@ -111,6 +112,7 @@ def answer(
         dry_run,
         as_json,
         load_options(hfov, partial, eye, whole_sphere),
+        private_redirects,
     ).check()
     rows = open_rows(table, split, columns, limit)
     check_questions(rows, question)

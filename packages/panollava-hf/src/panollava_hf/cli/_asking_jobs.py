@@ -49,6 +49,7 @@ class AskingOptions:
         dry_run: Whether only the cost is printed.
         as_json: Whether it is printed as JSON.
         reading: Arguments of `load_equirectangular`.
+        private_redirects: Whether URLs of images may redirect from public to private addresses.
     """
 
     output: Path | None
@@ -60,6 +61,7 @@ class AskingOptions:
     dry_run: bool
     as_json: bool
     reading: Mapping[str, Any]
+    private_redirects: bool = False
 
     def check(self) -> "AskingOptions":
         """Check the options before torch is imported.
@@ -105,6 +107,7 @@ class AskingOptions:
             "batch_size": self.job.batch_size,
             "concurrency": self.concurrency,
             **self.reading,
+            "private_redirects": self.private_redirects or None,
         }
         return {name: value for name, value in found.items() if value is not None}
 

@@ -34,7 +34,7 @@ from panollava_hf.cli._job_options import (
     SplitOption,
     WorkersOption,
 )
-from panollava_hf.cli._job_source import open_rows
+from panollava_hf.cli._job_source import PrivateRedirectsOption, open_rows
 from panollava_hf.cli._model_options import (
     PANOLLAVA,
     BaseUrlOption,
@@ -118,6 +118,7 @@ def caption(
     partial: PartialOption = False,
     eye: EyeOption = None,
     whole_sphere: WholeSphereOption = False,
+    private_redirects: PrivateRedirectsOption = False,
 ) -> None:
     """Describe 360° panoramas.
 
@@ -139,13 +140,23 @@ def caption(
         "--retry-errors": retry_errors,
         "--split": split is not None,
         "--column": bool(columns),
+        "--private-redirects": private_redirects,
     }
     if output is not None:
         jobs = JobOptions(engine, workers, batch_size, limit, resume, retry_errors)
         chosen = ModelChoice(model, base_url, strategy, view_size, labels, device, dtype, system, timeout)
         reading = load_options(hfov, partial, eye, whole_sphere)
         many = AskingOptions(
-            output, chosen, jobs, max_new_tokens, concurrency, budget, dry_run, as_json, reading
+            output,
+            chosen,
+            jobs,
+            max_new_tokens,
+            concurrency,
+            budget,
+            dry_run,
+            as_json,
+            reading,
+            private_redirects,
         ).check()
         _check_per_view(many.choice, per_view)
         _caption_many(panoramas, many, split, columns, per_view=per_view, prompt=prompt)

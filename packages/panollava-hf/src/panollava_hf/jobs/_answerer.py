@@ -25,8 +25,9 @@ class PanoramaAnswerer(AskingJob):
         question: The question of all rows, if the batches have no column `question`.
         options: `base_url`, `strategy`, `view_size`, `labels`, `system`, `max_new_tokens` (default 256), `device`,
             `dtype`, `batch_size`, `concurrency` (default 6), `timeout`, `max_retries`, how images are read (`hfov_deg`,
-            `partial`, `eye`, `whole_sphere`) and `columns` (the names of columns, such as `{"question": "text"}`). The
-            key of an endpoint is read from `OPENAI_API_KEY` in the process that sends the requests, and never stored.
+            `partial`, `eye`, `whole_sphere`, `private_redirects`) and `columns` (the names of columns, such as
+            `{"question": "text"}`). The key of an endpoint is read from `OPENAI_API_KEY` in the process that sends the
+            requests, and never stored.
 
     Raises:
         UsageError: An option cannot be used with this kind of model.

@@ -16,6 +16,7 @@ from panollava_hf.jobs._asking_model import weights_of, whole_address, without_p
 from panollava_hf.jobs._device import accelerator
 from panollava_hf.jobs._flow import Flow, Watch
 from panollava_hf.jobs._job import Batch, Item, Job, Prepared, items_of
+from panollava_hf.jobs._reading import redirects
 from panollava_hf.jobs._shared import SharedImage, SharedImages
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class AskingJob(Job):
         partial: Whether the images show a part of the sphere.
         eye: The images are stereo panoramas; read the "left" or the "right" one.
         whole_sphere: The images show the whole sphere although they are not 2:1.
+        private_redirects: Whether URLs of images may redirect from a public address to a private one.
         columns: Column of each field, where it has another name, such as `{"image": "photo", "question": "text"}`.
 
     Raises:
@@ -86,6 +88,7 @@ class AskingJob(Job):
         partial: bool | None = None,
         eye: Literal["left", "right"] | None = None,
         whole_sphere: bool = False,
+        private_redirects: bool = False,
         columns: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
@@ -131,6 +134,7 @@ class AskingJob(Job):
             from panollava_geometry.files import check_options
 
             check_options(**self._reading)
+        self.private_redirects = private_redirects
         self._names = dict(columns or {})
         self._flow: Flow | None = None
         self._images: Any = None
@@ -221,11 +225,12 @@ class AskingJob(Job):
     def read_with(self, answerer: "Answerer", item: Item) -> "Panorama":
         """`read` for a model that is not that of the job, such as one without weights."""
         image = item.image
-        if self._reading:
-            from panollava_geometry import load_equirectangular
+        with redirects(self.private_redirects):
+            if self._reading:
+                from panollava_geometry import load_equirectangular
 
-            image = load_equirectangular(image, max_width=_MAX_WIDTH, **self._reading)
-        panorama = answerer.prepare(image)
+                image = load_equirectangular(image, max_width=_MAX_WIDTH, **self._reading)
+            panorama = answerer.prepare(image)
         if not answerer.chat.family.reads_panoramas:  # cut here, in a thread
             if self.strategy(answerer) == "erp":
                 panorama.whole()

@@ -3,8 +3,8 @@
 import os
 import pickle
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +58,14 @@ def run_ray(
             gpus_per_worker = getattr(getattr(work, "job", None), "gpus_per_worker", None)
         share = share_out(machines(), workers, gpus_per_worker, len(parts))
         _console.note(share.note)
-        for outcome in _outcomes(work, parts, share):
+        # Closed before the error of a part is raised: the workers of a cluster that stays must not go on.
+        for outcome in stack.enter_context(closing(_outcomes(work, parts, share))):
             report = _report(outcome, alone=ours)
             _check_visible(work.path_of(outcome.part), outcome)
             yield report
 
 
-def _outcomes(work: Work, parts: Sequence[Part], share: Share) -> Iterator[Outcome]:
+def _outcomes(work: Work, parts: Sequence[Part], share: Share) -> Generator[Outcome]:
     """What Ray Data makes of the parts, as they end."""
     import ray
 
@@ -82,14 +83,15 @@ def _outcomes(work: Work, parts: Sequence[Part], share: Share) -> Iterator[Outco
             num_cpus=share.cpus,
             num_gpus=share.gpus or None,
         )
-        batches = iter(results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0))
-    while True:
-        with boundary(JobError, "Ray stopped", _KEPT):
-            batch: Any = next(batches, None)
-        if batch is None:
-            return
-        for cell in batch.column("outcome"):
-            yield pickle.loads(cell.as_py())
+        batches: Any = iter(results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0))
+    with closing(batches):  # a generator, whose end stops the workers
+        while True:
+            with boundary(JobError, "Ray stopped", _KEPT):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            for cell in batch.column("outcome"):
+                yield pickle.loads(cell.as_py())
 
 
 def _report(outcome: Outcome, *, alone: bool) -> PartReport:
