@@ -29,10 +29,16 @@ SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 
 def search(
     vectors: Annotated[
-        Path, typer.Argument(help="Vectors that 'panollava embed' wrote: a .parquet file, or a folder of them.")
+        Path,
+        typer.Argument(
+            metavar="VECTORS", help="Vectors that 'panollava embed' wrote: a .parquet file, or a folder of them."
+        ),
     ],
     query: Annotated[
-        str, typer.Argument(help="A panorama: an image file, an http(s) URL, or the id of one in the vectors.")
+        str,
+        typer.Argument(
+            metavar="QUERY", help="A panorama: an image file, an http(s) URL, or the id of one in the vectors."
+        ),
     ],
     count: Annotated[int, typer.Option("-k", "--count", min=1, metavar="NUMBER", help="How many hits.")] = 5,
     view: Annotated[
@@ -91,7 +97,7 @@ def search(
         require_faiss()
         table = read_vectors(vectors)
         if table.errors:
-            _console.note(f"{table.errors:,} of {table.rows:,} rows of {vectors} are errors and are left out.")
+            _console.note(f"{table.errors:,} of {table.rows:,} rows of {vectors} have an error and are left out.")
         if not is_image and table.find(query) is None:
             raise TableError(f"{shortened(query, 200)} is not a file, and not the id of a panorama in {vectors}")
         panorama, asked, place = None, None, None
