@@ -104,7 +104,7 @@ def tilted(tilt_deg: float, towards: float) -> tuple[float, float]:
         >>> tilted(20.0, 0.0)
         (20.0, 0.0)
         >>> [round(angle, 3) for angle in tilted(20.0, math.pi / 4)]
-        [14.002, 14.433]
+        [13.995, 14.433]
     """
     pitch = math.asin(math.sin(math.radians(tilt_deg)) * math.cos(towards))
     roll = math.acos(max(-1.0, min(1.0, math.cos(math.radians(tilt_deg)) / math.cos(pitch))))

@@ -34,7 +34,7 @@ class QueryEmbedder:
         >>> embedder = QueryEmbedder(PanoramaEmbedder("embedded"))
         >>> query = embedder.embed(np.zeros((64, 128, 3), np.uint8), headings=2)
         >>> query.views.shape, query.directions[:2]
-        ((12, 128), ((0.0, 0.0), (60.0, 0.0)))
+        ((12, 128), ((0.0, 0.0), (90.0, 0.0)))
     """
 
     def __init__(self, job: "PanoramaEmbedder") -> None:
