@@ -195,6 +195,15 @@ def test_options_that_cannot_be_used(table, capsys, more, message):
     assert message in capsys.readouterr().err
 
 
+def test_options_of_multiple_choice_questions_are_not_shown(table, capsys):
+    row = {"image": "0.png", "question": "What is in room 1?", "options": ["a door", "a wall"]}
+    table.write_text(json.dumps(row))
+    with serve(fine("a door")) as server:
+        assert run(arguments(table, server.url)) == 0
+        assert "a wall" not in json.dumps(server.requests)
+    assert "not shown the column 'options'; `panollava eval` asks" in capsys.readouterr().err
+
+
 def test_an_output_is_needed(table, capsys):
     assert run(["answer", str(table), "--model", "embedded"]) == 2
     assert "name one with -o" in capsys.readouterr().err

@@ -113,3 +113,21 @@ def test_a_table_gives_a_table_with_the_schema_of_the_job(rows):
     assert broken.schema == whole.schema == job.schema()
     assert broken["vector"].null_count == 2
     assert whole["vector"].null_count == 0
+
+
+def test_a_data_frame_may_have_any_index_and_missing_cells(tmp_path):
+    import pandas as pd
+    from counting import CountingJob, result
+
+    names = ["a", None, "bad", "d", "e"]
+    frame = pd.DataFrame(
+        {"image": [f"{n}.jpg" for n in range(5)], "id": names, "path": [None, "p1", np.nan, "p3", "p4"]}
+    )
+    for kind in (object, "string"):
+        frame["id"] = frame["id"].astype(kind)
+        part = frame.sort_index(ascending=False).iloc[1:4]  # rows 3, 2 and 1
+        found = CountingJob(tmp_path / "log")(part)
+        assert found["id"] == ["d", "bad", "p1"]
+        assert found["path"] == ["p3", "2.jpg", "p1"]
+        assert found["text"] == [result("d")["text"], None, result("p1")["text"]]
+        assert [error is None for error in found["error"]] == [True, False, True]

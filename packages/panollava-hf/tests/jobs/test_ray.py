@@ -22,14 +22,17 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
 
+KEY = "sk-secret-of-the-cluster-0123456789"
+
 
 @pytest.fixture(scope="module")
 def cluster():
     """A cluster of the caller with two CPUs."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.cloudpickle.register_pickle_by_value(ray_work)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
         warnings.simplefilter("ignore")
+        environment.setenv("OPENAI_API_KEY", KEY)  # of the cluster; this process has none afterwards
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=10**8)
     yield
     ray.shutdown()
@@ -230,3 +233,41 @@ def test_both_engines_write_the_same_file(cluster, tmp_path):
         assert (summary.done, summary.failed) == (34, 1)
         assert sorted(counting.computed(tmp_path / f"{engine}.log")) == sorted(names[:-1])
     assert (tmp_path / "local.parquet").read_bytes() == (tmp_path / "ray.parquet").read_bytes()
+
+
+def test_an_endpoint_is_asked_by_all_workers_with_the_key_of_the_cluster(cluster, tmp_path, capfd, monkeypatch):
+    pytest.importorskip("openai")
+    from loopback import failed, serve
+    from panollava_hf.cli import run
+    from PIL import Image
+    from rows_at_endpoint import Endpoint
+
+    Image.new("RGB", (64, 32), (90, 10, 10)).save(tmp_path / "0.png")
+    lines = [json.dumps({"id": str(n), "image": "0.png", "question": f"What is in room {n}?"}) for n in range(24)]
+    (tmp_path / "table.jsonl").write_text("\n".join(lines))
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+    def command(url, output, *more):
+        at = ["--base-url", url, "--model", "m", "--view-size", "16", "--batch-size", "4"]
+        return ["answer", str(tmp_path / "table.jsonl"), "-o", str(tmp_path / output), *at, *more]
+
+    on_ray = ("--engine", "ray", "--workers", "2", "--concurrency", "4")
+    endpoint = Endpoint()
+    endpoint.healthy = True
+    with serve(endpoint) as server:
+        assert run(command(server.url, "ray.jsonl", *on_ray)) == 0
+        assert dict(endpoint.asked) == dict.fromkeys(range(24), 1)
+        assert endpoint.most <= 4
+        assert {headers["authorization"] for headers in server.headers} == {f"Bearer {KEY}"}
+        monkeypatch.setenv("OPENAI_API_KEY", "another")
+        assert run(command(server.url, "local.jsonl")) == 0
+    assert (tmp_path / "ray.jsonl").read_bytes() == (tmp_path / "local.jsonl").read_bytes()
+    capfd.readouterr()
+    with serve(failed(401, f"wrong key {KEY}")) as server:
+        assert run(command(server.url, "refused.jsonl", *on_ray)) == 2
+        assert 1 <= len(server.requests) <= 4
+    shown = capfd.readouterr()
+    assert shown.err.count("panollava: ") == 1
+    assert "the key was refused (401)" in shown.err
+    assert shown.err.count("kept") == 1
+    assert KEY not in shown.err + shown.out

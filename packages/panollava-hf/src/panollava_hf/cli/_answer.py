@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from panollava_geometry.cli import EyeOption, HFovOption, PartialOption, WholeSphereOption, load_options
 
+from panollava_hf import _console
 from panollava_hf._errors import UsageError
 from panollava_hf._shown import listed, shortened
 from panollava_hf.cli._asking_jobs import AskingOptions, ConcurrencyOption, run_asking
@@ -122,7 +123,7 @@ def answer(
 
 
 def check_questions(rows: "Source", question: str | None) -> None:
-    """Check that each row has a question, or all have the same.
+    """Check that each row has a question, or all have the same; options of multiple-choice questions are not asked.
 
     Raises:
         UsageError: There is no column of questions and no question for all, or there are both.
@@ -137,3 +138,5 @@ def check_questions(rows: "Source", question: str | None) -> None:
             f"{shortened(rows.name, 120)} has no column 'question'{other}. Name it with --column question=NAME, or "
             "ask all panoramas one question with --question"
         )
+    if "options" in first:
+        _console.note("the model is not shown the column 'options'; `panollava eval` asks multiple-choice questions")

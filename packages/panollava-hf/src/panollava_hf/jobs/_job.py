@@ -181,6 +181,8 @@ class Job(ABC):
             import pyarrow as pa
 
             return pa.Table.from_pydict(self.finish(self.prepare(batch.to_pydict())), schema=self.schema())
+        if hasattr(batch, "iloc"):  # a DataFrame: its index may be any, and it has NaN for what is missing
+            batch = {name: cells.astype(object).where(cells.notna(), None).tolist() for name, cells in batch.items()}
         rows = self.finish(self.prepare(batch))
         # `datasets` imports pyarrow; a plain loop does not need it.
         return typed_columns(rows, self.schema()) if "pyarrow" in sys.modules else rows
@@ -214,7 +216,8 @@ def items_of(batch: Batch) -> list[Item]:
         image, path = _image_of(cell)
         given = batch["path"][row] if "path" in batch else None
         path = str(given) if given is not None else path
-        name = batch["id"][row] if "id" in batch else path
+        name = batch["id"][row] if "id" in batch else None
+        name = path if name is None else name
         items.append(
             Item(str(row if name is None else name), path, image, {field: batch[field][row] for field in names})
         )

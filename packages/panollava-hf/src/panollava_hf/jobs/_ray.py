@@ -10,6 +10,7 @@ from typing import Any
 
 from panollava_hf import _console
 from panollava_hf._errors import JobError, boundary
+from panollava_hf.jobs._flow import GO_ON
 from panollava_hf.jobs._ray_actor import Attempts, Outcome, PartWorker
 from panollava_hf.jobs._ray_cluster import machines, quiet_ray_data, ray_cluster
 from panollava_hf.jobs._ray_share import Share, share_out
@@ -103,7 +104,9 @@ def _report(outcome: Outcome, *, alone: bool) -> PartReport:
     if outcome.report is not None:
         return outcome.report
     part, where = outcome.part, "" if alone else f" on {outcome.host}"
-    message = f"part {part.index} (rows {part.start} to {part.stop - 1}) failed{where}: {outcome.error}; {_KEPT}"
+    message = f"part {part.index} (rows {part.start} to {part.stop - 1}) failed{where}: {outcome.error}"
+    if not outcome.error.endswith(GO_ON):
+        message += f"; {_KEPT}"
     raise JobError(message) from (RemoteTraceback(outcome.trace) if outcome.trace else None)
 
 
