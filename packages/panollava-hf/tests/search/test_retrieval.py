@@ -210,6 +210,14 @@ def test_a_row_of_the_table_is_kept_or_left_out(vectors, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 5
 
 
+def test_the_file_of_a_row_is_left_out_by_a_relative_path_too(vectors, folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert cli.run(["search", str(vectors), "3.png", "-k", "9", "--exclude-self", "--device", "cpu"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    assert not any("3.png" in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -217,6 +225,7 @@ def test_a_row_of_the_table_is_kept_or_left_out(vectors, capsys):
         (["3.png", "--view", "90"], "expected yaw and pitch"),
         (["3.png", "--view", "0,91"], "expected yaw and pitch"),
         (["3.png", "--contact-sheet", "hits.gif"], "must end in"),
+        (["3.png", "--index", "."], "this is a folder"),
     ],
 )
 def test_errors_of_the_command_are_one_line(vectors, capsys, arguments, message):
@@ -233,6 +242,15 @@ def test_without_a_manifest_only_ids_can_be_searched(vectors, folder, tmp_path):
     assert search(table, "2.png", 1)[0].id == "2.png"
     with pytest.raises(TableError, match="the model of these vectors is not known"):
         QueryEmbedder.of(table)
+
+
+def test_a_model_that_was_moved_is_named_with_an_option(vectors, folder, tmp_path, capsys):
+    copy = tmp_path / "v.parquet"
+    copy.write_bytes(vectors.read_bytes())
+    manifest = (vectors.parent / "v.parquet.manifest.json").read_text().replace("/tower", "/gone")
+    (tmp_path / "v.parquet.manifest.json").write_text(manifest)
+    assert cli.run(["search", str(copy), str(folder / "1.png"), "--device", "cpu"]) == 2
+    assert "name it with --model" in capsys.readouterr().err
 
 
 def test_eval_retrieval_writes_its_results(tower, folder, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from panollava_hf.search import Hit, Query, QueryEmbedder, VectorTable
 
+#: Hits that a contact sheet shows; WebP images are at most 16,383 pixels high.
+SHOWN = 50
 SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 
 
@@ -88,6 +91,8 @@ def search(
     if device is not None:
         check_device(device)
     if index is not None:
+        if index.is_dir():
+            raise UsageError(f"--index {index}: this is a folder; name a file")
         check_writable(index.parent, "--index")
     is_image = is_address(query) or Path(query).exists()
     with usage_errors("cannot search", TableError, ModelError, OSError):
@@ -194,8 +199,13 @@ def _search(
     more = 1 if exclude_self else 0
     hits = run(table, name if asked is None else asked, count + more, view=place, index=index)
     if exclude_self:
-        hits = [hit for hit in hits if name not in (hit.id, hit.path)]
+        names = {name} if is_address(name) else {name, os.path.abspath(name)}
+        hits = [hit for hit in hits if not names & {hit.id, hit.path and _absolute(hit.path)}]
     return hits[:count]
+
+
+def _absolute(path: str) -> str:
+    return path if is_address(path) else os.path.abspath(path)
 
 
 def _check_sheet(path: Path) -> None:
@@ -215,8 +225,10 @@ def _write_sheet(
         place = table.find(query)
         rows = next(table.take([] if place is None else [place]))
         panorama, _ = read_image(rows.paths[0])
+    if len(hits) > SHOWN:
+        _console.note(f"the contact sheet shows the first {SHOWN} of {len(hits):,} hits.")
     fov: Any = (table.settings or {}).get("fov_deg") or 90.0
-    sheet = hits_sheet(panorama, Path(shown_source(query)).name, hits, fov_deg=float(fov))
+    sheet = hits_sheet(panorama, Path(shown_source(query)).name, hits[:SHOWN], fov_deg=float(fov))
     stream = io.BytesIO()
     sheet.save(stream, SUFFIXES[path.suffix.lower()], quality=92)
     with usage_errors(f"--contact-sheet {path}", OSError):

@@ -94,7 +94,7 @@ def between(alignment: Alignment, query: Vectors, scores: Vectors, places: npt.N
         return [wrapped(float(headings[place])) for place in places]
     rings = np.einsum("hqv,qd->hvd", alignment.pairs, query, optimize=True)
     own = np.einsum("avd,bvd->ab", rings, rings, optimize=True)
-    own = own / own.diagonal().max()
+    own = own / max(float(own.diagonal().max()), 1e-12)
     found = []
     for line, place in zip(scores, places, strict=True):
         left, right = (place - 1) % count, (place + 1) % count

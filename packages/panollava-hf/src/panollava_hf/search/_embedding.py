@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from panollava_hf._errors import TableError
+from panollava_hf._errors import ModelError, TableError
 from panollava_hf.search._alignment import SAME_DEG, align
 from panollava_hf.search._query import Direction, Query, Vectors, unit, wrapped
 
@@ -50,14 +50,21 @@ class QueryEmbedder:
             device: Device of the model.
 
         Raises:
-            TableError: The settings are not stored.
+            TableError: The settings are not stored, or the model is no longer there.
         """
         if table.settings is None:
             raise TableError(
                 f"{table.path}: the model of these vectors is not known, because the manifest that 'panollava embed' "
                 "wrote next to them is missing; put it back, or search with the id of a panorama of the table"
             )
-        return cls(embedder_of(table.settings, model=model, device=device))
+        try:
+            job = embedder_of(table.settings, model=model, device=device)
+            _ = job.model
+        except ModelError as error:
+            if model is not None:
+                raise
+            raise TableError(f"{error}; if the model of these vectors was moved, name it with --model") from error
+        return cls(job)
 
     @property
     def directions(self) -> tuple[Direction, ...]:

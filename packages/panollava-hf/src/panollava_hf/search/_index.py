@@ -110,6 +110,7 @@ def _build(faiss: Any, table: VectorTable, centre: Vectors, path: Path, digest: 
     order = np.argsort(owner, kind="stable")
     slots = np.empty(len(order), np.int64)
     slots[order] = np.arange(len(order))
+    path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         made = IndexFile.create(scratch, digest, table.width, len(place), clusters)

@@ -66,7 +66,7 @@ class IndexFile:
         with path.open("rb") as stream:
             head, size = stream.read(HEAD), os.fstat(stream.fileno()).st_size
         if not head.startswith(MAGIC):
-            raise TableError(f"{path}: not an index of 'panollava search'; {REMEDY}")
+            raise TableError(f"{path}: not an index of 'panollava search'; name another file")
         try:
             fields = json.loads(head[len(MAGIC) :])
             table, counts = fields["table"], [fields[name] for name in LIMITS]

@@ -13,6 +13,7 @@ from panollava_geometry import (
     load_equirectangular,
     rotate_equirectangular,
 )
+from panollava_geometry.cli import printable
 from PIL import Image, ImageDraw, ImageFont
 
 from panollava_hf._shown import shortened
@@ -86,7 +87,7 @@ def _row(
 ) -> None:
     """One panorama: its captions, views, and itself turned by a heading with a mark at a yaw."""
     draw = ImageDraw.Draw(sheet)
-    draw.text((EDGE, top), shortened(title, 110), fill=INK, font=ImageFont.load_default(size=15))
+    draw.text((EDGE, top), shortened(printable(title), 110), fill=INK, font=ImageFont.load_default(size=15))
     draw.text((EDGE, top + 19), shortened(text, 150), fill=GREY, font=ImageFont.load_default(size=12))
     y = top + TITLE
     for column in range(2):

@@ -162,14 +162,19 @@ class VectorTable:
         counts = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
         cells = lists.flatten()
         yaws, pitches = (cells.field(name).to_numpy(zero_copy_only=False) for name in ("yaw_deg", "pitch_deg"))
-        matrix = unit(matrix_of(cells.field("vector"), self.width, self.path))
+        if not all(np.isfinite(np.asarray(angles, np.float64)).all() for angles in (yaws, pitches)):
+            raise TableError(f"{self.path}: a view has no yaw or pitch; {REMEDY}")
+        matrix = matrix_of(cells.field("vector"), self.width, self.path)
+        matrix[~np.isfinite(matrix).all(1)] = 0  # such a view resembles nothing
+        matrix = unit(matrix)
         ends = np.cumsum(counts)
         keys = [
             tuple(zip(yaws[end - n : end].tolist(), pitches[end - n : end].tolist(), strict=True))
             for end, n in zip(ends, counts, strict=True)
         ]
         vectors = unit(matrix_of(batch.column("vector"), self.width, self.path))
-        ids, paths = batch.column("id").to_pylist(), batch.column("path").to_pylist()
+        ids = batch.column("id").to_pylist()
+        paths = [None if path is None else str(path) for path in batch.column("path").to_pylist()]
         start = 0
         for stop in range(1, len(keys) + 1):
             if stop < len(keys) and keys[stop] == keys[start]:
