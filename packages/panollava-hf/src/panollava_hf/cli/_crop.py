@@ -188,8 +188,10 @@ def _goes_on(place: "Place", job: "PanoramaCropper", rows: "Source") -> bool:
     """
     from panollava_hf.jobs._manifest import Manifest
 
+    wanted = Manifest.of(job, rows, 1)
+
     def is_same(manifest: Manifest) -> bool:
-        return manifest.settings == json.loads(json.dumps(job.settings())) and manifest.source == rows.name
+        return manifest.settings == wanted.settings and manifest.same_source(wanted)
 
     unfinished = Manifest.read(place.part_manifest)
     if unfinished is not None:
@@ -272,7 +274,7 @@ def _print_cost(job: "PanoramaCropper", rows: "Source", views: int) -> None:
         "views": f"{number * views:,} ({views} {size})",
         "folders": f"{listed(names, 3, total=number)}, in {job.output}",
         "output": f"about {file_size(written / good * number)}" if good else "unknown",
-        "time": f"about {duration(seconds / good * number)} on one core, measured on {good} panoramas"
+        "time": f"about {duration(seconds / good * number)} on one core, measured on {good} of them"
         if good
         else f"unknown: the {len(some)} panoramas that were tried cannot be read",
     }
