@@ -91,7 +91,8 @@ class Summary:
             lines = [f"Wrote {self.output}: {self.done:,} of {self.total:,} rows have a result."]
             earlier = f", {self.resumed:,} by an earlier run" if self.resumed else ""
             rate = "" if self.seconds_per_1000 is None else f" ({self.seconds_per_1000:,.1f} s per 1,000)"
-            lines.append(f"{self.computed:,} rows were computed in {self.seconds:,.1f} s{rate}{earlier}.")
+            rows = "1 row was" if self.computed == 1 else f"{self.computed:,} rows were"
+            lines.append(f"{rows} computed in {self.seconds:,.1f} s{rate}{earlier}.")
         if self.warned:
             lines.append("Warnings about images:")
             ordered = sorted(self.warned.items(), key=lambda pair: -pair[1].images)
