@@ -134,7 +134,9 @@ def crop(
     from panollava_hf.jobs._folder_names import exceptional_names
 
     plan = crop_plan(plan_file, plan_text, **views)
-    names = exceptional_names(rows.ids(0, len(rows)), reserved=[TABLE])
+    ids = rows.ids(0, len(rows))
+    beneath = os.path.realpath(source) == os.path.realpath(output)  # folders cannot have the names of the panoramas
+    names = exceptional_names(ids, reserved=[TABLE, *(ids if beneath else ())])
     job = PanoramaCropper(
         output,
         plan,
