@@ -127,6 +127,17 @@ def test_a_second_run_cuts_what_has_changed(folder, tmp_path, capsys):
     assert len([name for name in third if name.startswith("one.jpg/view")]) == 5
 
 
+@pytest.mark.parametrize("inner", ["", "views"])
+def test_an_output_in_the_source_is_not_read_as_panoramas(folder, capsys, inner):
+    assert crop(folder, "-o", folder / inner) == 0
+    rows = table(folder / inner)
+    assert crop(folder, "-o", folder / inner) == 0
+    assert table(folder / inner) == rows
+    err = capsys.readouterr().err
+    assert "is already complete" in err
+    assert f"views in {len(rows)} folders were cut by crop, and are not panoramas" in err
+
+
 def test_tables_name_folders_by_id(folder, tmp_path, capsys):
     ids = ["a/b.jpg", "../up", "/abs/olute.png", "CON", "Same", "same", "plain"]
     with (tmp_path / "rooms.csv").open("w", newline="") as file:

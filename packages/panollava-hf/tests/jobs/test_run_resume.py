@@ -157,6 +157,21 @@ def test_a_run_without_results_does_not_block_other_settings(tmp_path, monkeypat
     assert not (tmp_path / "out.parquet.parts").exists()
 
 
+def test_a_source_by_another_path_is_the_same(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    for name in "ab":
+        (tmp_path / "photos" / f"{name}.png").write_bytes(b"x")
+    (tmp_path / "link").symlink_to("photos")
+    monkeypatch.chdir(tmp_path)
+    job, output = CountingJob(tmp_path / "log"), tmp_path / "out.jsonl"
+    assert run_job(job, "photos", output, progress=False).computed == 2
+    for same in ("./photos", tmp_path / "photos", "link"):
+        assert run_job(job, same, output, progress=False).complete_before
+    shutil.copytree("photos", "other")
+    with pytest.raises(JobError, match="results of the source 'photos', but 'other' was asked for"):
+        run_job(job, "other", output, progress=False)
+
+
 def test_an_output_of_something_else_is_not_replaced(tmp_path):
     (tmp_path / "out.parquet").write_text("mine")
     with pytest.raises(JobError, match="already exists, and has no manifest"):

@@ -24,6 +24,7 @@ from runs import NAMES, go
         ("photos/deep/other.jpeg: broken", ("photos/p.jpg",), "broken"),
         ("note: this stays", ("p",), "note: this stays"),
         ("several\nlines", (), "several lines"),
+        ("12:1 and 2:15 and 2:1.5, expected 2:1", (), "N:N and N:N and N:N, expected 2:1"),
         (r"dir 1/a\nb 2.jpg: broken", ("dir 1/a\nb 2.jpg", "x"), "broken"),
         ("…" + "y" * 293 + " z.jpg: broken", ("y" * 400 + " z.jpg", "x"), "broken"),
         ("x" * 5000, (), "x" * 119 + "…"),

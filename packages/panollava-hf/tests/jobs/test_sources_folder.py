@@ -35,6 +35,17 @@ def test_a_folder_with_subfolders_in_natural_order(tmp_path):
     assert open_source(tmp_path).fingerprint() != source.fingerprint()
 
 
+def test_views_of_crop_are_not_panoramas(tmp_path):
+    views = ["a/plan.json", "a/view_01.png", "a/View_12.JPG", "a/footprint.jpg"]
+    touch(tmp_path, "a.jpg", "b/view_01.png", "a/other.png", "a/deep/c.jpg", *views)
+    source = open_source(tmp_path)
+    assert source.ids(0, 9) == ["a.jpg", "a/deep/c.jpg", "a/other.png", "b/view_01.png"]
+    assert source.notes == ("views in 1 folder were cut by crop, and are not panoramas: a",)
+    touch(tmp_path / "cut", "plan.json", "view_01.png")
+    with pytest.raises(TableError, match=r"contains no images .*; views in 1 folder were cut by crop"):
+        open_source(tmp_path / "cut")
+
+
 def test_links(tmp_path):
     outside = touch(tmp_path / "outside", "far.jpg").resolve()
     folder = touch(tmp_path / "photos", "own.jpg", "inner/deep.jpg")

@@ -134,7 +134,9 @@ def crop(
     from panollava_hf.jobs._folder_names import exceptional_names
 
     plan = crop_plan(plan_file, plan_text, **views)
-    names = exceptional_names(rows.ids(0, len(rows)), reserved=[TABLE])
+    ids = rows.ids(0, len(rows))
+    beneath = os.path.realpath(source) == os.path.realpath(output)  # folders cannot have the names of the panoramas
+    names = exceptional_names(ids, reserved=[TABLE, *(ids if beneath else ())])
     job = PanoramaCropper(
         output,
         plan,
@@ -188,8 +190,10 @@ def _goes_on(place: "Place", job: "PanoramaCropper", rows: "Source") -> bool:
     """
     from panollava_hf.jobs._manifest import Manifest
 
+    wanted = Manifest.of(job, rows, 1)
+
     def is_same(manifest: Manifest) -> bool:
-        return manifest.settings == json.loads(json.dumps(job.settings())) and manifest.source == rows.name
+        return manifest.settings == wanted.settings and manifest.same_source(wanted)
 
     unfinished = Manifest.read(place.part_manifest)
     if unfinished is not None:
@@ -272,7 +276,7 @@ def _print_cost(job: "PanoramaCropper", rows: "Source", views: int) -> None:
         "views": f"{number * views:,} ({views} {size})",
         "folders": f"{listed(names, 3, total=number)}, in {job.output}",
         "output": f"about {file_size(written / good * number)}" if good else "unknown",
-        "time": f"about {duration(seconds / good * number)} on one core, measured on {good} panoramas"
+        "time": f"about {duration(seconds / good * number)} on one core, measured on {good} of them"
         if good
         else f"unknown: the {len(some)} panoramas that were tried cannot be read",
     }

@@ -8,12 +8,12 @@ from pathlib import PurePosixPath
 
 from panollava_geometry.addresses import is_address, source_name
 
+from panollava_hf.jobs.sources._folder import WRITTEN_BY_CROP
+
 #: Names that Windows keeps for devices, with any suffix.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789¹²³")}
 #: What a file name cannot contain on some system, and control characters.
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\\\ud800-\udfff]')
-#: Files that `crop` writes into the folder of a panorama, whose subfolders hold other panoramas.
-_WRITTEN = re.compile(r"view_\d+\.(png|jpg)|footprint\.jpg|plan\.json")
 #: Longest part of a path, in bytes of UTF-8; file systems take 255.
 _MAX_PART = 150
 #: Letters and digits of a digest of the id.
@@ -36,10 +36,10 @@ def folder_name(id: str, *, digest: bool = True, suffix: bool = False) -> str:
     parts = [_last_part(id)] if is_address(id) else [part for part in id.split("/") if part not in ("", ".")]
     kept = [part for part in (_safe(part) for part in parts) if part] or ["panorama"]
     *folders, last = kept
-    folders = [f"_{part}" if _WRITTEN.fullmatch(part.lower()) else part for part in folders]
+    folders = [f"_{part}" if WRITTEN_BY_CROP.fullmatch(part.lower()) else part for part in folders]
     changed = [*folders, last] != parts or id.startswith("/")
     stem = last if suffix else _safe(PurePosixPath(last).stem) or last
-    if _WRITTEN.fullmatch(stem.lower()):
+    if WRITTEN_BY_CROP.fullmatch(stem.lower()):
         stem, changed = f"_{stem}", True
     if digest or changed:
         stem += f"-{hashlib.sha256(id.encode('utf-8', 'surrogatepass')).hexdigest()[:_DIGEST]}"

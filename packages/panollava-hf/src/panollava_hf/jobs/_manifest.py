@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
@@ -12,6 +13,7 @@ from panollava_hf._errors import JobError
 from panollava_hf._files import write_whole
 from panollava_hf._shown import shown
 from panollava_hf.jobs._job import Job
+from panollava_hf.jobs._sink import clean
 from panollava_hf.jobs._source import Source
 from panollava_hf.jobs._work import Part
 
@@ -36,6 +38,7 @@ class Manifest:
         retrying: Whether this run began as a retry of rows with errors.
         bytes: Size of the finished file; None for folders and unfinished outputs.
         summary: The figures of the finished output.
+        location: The path of the source without links, if it is a file or folder.
         version: The version of the package.
     """
 
@@ -51,6 +54,7 @@ class Manifest:
     retrying: bool = False
     bytes: int | None = None
     summary: dict[str, Any] | None = None
+    location: str | None = None
     version: str = field(default_factory=lambda: version("panollava-hf"))
     format: str = FORMAT
 
@@ -59,7 +63,9 @@ class Manifest:
         """The manifest of a run that begins."""
         settings = json.loads(json.dumps(job.settings(), allow_nan=False))
         kind = type(job).__name__
-        return cls(kind, settings, list(job.columns), source.name, source.fingerprint(), len(source), part_rows)
+        rows, location = len(source), clean(os.path.realpath(source.name)) if os.path.exists(source.name) else None
+        fingerprint, columns = source.fingerprint(), list(job.columns)
+        return cls(kind, settings, columns, source.name, fingerprint, rows, part_rows, location=location)
 
     @classmethod
     def read(cls, path: Path) -> "Manifest | None":
@@ -96,8 +102,12 @@ class Manifest:
 
     def same_job(self, other: "Manifest") -> bool:
         """Whether both have the same job, settings and source, perhaps with other rows."""
-        names = ("job", "settings", "columns", "source")
-        return all(getattr(self, name) == getattr(other, name) for name in names)
+        names = ("job", "settings", "columns")
+        return all(getattr(self, name) == getattr(other, name) for name in names) and self.same_source(other)
+
+    def same_source(self, other: "Manifest") -> bool:
+        """Whether both name the same source, perhaps by another path."""
+        return self.source == other.source or (self.location is not None and self.location == other.location)
 
     def tag(self) -> str:
         """A short name of the parts, so that those of another source or retry are not mistaken for them."""
@@ -117,7 +127,7 @@ class Manifest:
                     f"{output} has results with {name} {_shown(mine, name)}, but {_shown(theirs, name)} was asked for; "
                     f"{REMEDY}"
                 )
-        if self.source != wanted.source:
+        if not self.same_source(wanted):
             raise JobError(
                 f"{output} has results of the source {shown(self.source)}, but {shown(wanted.source)} was asked for; "
                 "choose another output, or start again with --no-resume"

@@ -23,7 +23,7 @@ class Warned:
 
     Attributes:
         images: Their number.
-        example: The name of the first one.
+        example: The name of the first one in alphabetical order.
     """
 
     images: int
@@ -91,7 +91,8 @@ class Summary:
             lines = [f"Wrote {self.output}: {self.done:,} of {self.total:,} rows have a result."]
             earlier = f", {self.resumed:,} by an earlier run" if self.resumed else ""
             rate = "" if self.seconds_per_1000 is None else f" ({self.seconds_per_1000:,.1f} s per 1,000)"
-            lines.append(f"{self.computed:,} rows were computed in {self.seconds:,.1f} s{rate}{earlier}.")
+            rows = "1 row was" if self.computed == 1 else f"{self.computed:,} rows were"
+            lines.append(f"{rows} computed in {self.seconds:,.1f} s{rate}{earlier}.")
         if self.warned:
             lines.append("Warnings about images:")
             ordered = sorted(self.warned.items(), key=lambda pair: -pair[1].images)
@@ -113,7 +114,7 @@ class Summary:
 
 
 def kind_of(error: str, *names: str | None) -> str:
-    """The kind of an error: its text without the name of the image at its start, and with N for each number.
+    """The kind of an error: its text without the name of the image at its start, and with N for each number but 2:1.
 
     Args:
         error: The text.
@@ -121,7 +122,7 @@ def kind_of(error: str, *names: str | None) -> str:
 
     Example:
         >>> kind_of("photos/a 1.jpg: 641 x 480 pixels, expected 2:1", "photos/a 1.jpg")
-        'N x N pixels, expected N:N'
+        'N x N pixels, expected 2:1'
     """
     text = " ".join(error.split())
     given = [name for name in names if name]
@@ -132,7 +133,8 @@ def kind_of(error: str, *names: str | None) -> str:
             break
     else:
         text = re.sub(r"^(?:https?://|[\w.~-]*[/\\])\S*: +|^\S+\.[A-Za-z]\w{1,4}: +", "", text)
-    return shortened(re.sub(r"\d+(?:[.,]\d+)*", "N", text), 120) or "an error without a text"
+    text = re.sub(r"\b(2:1)\b(?!\.\d)|\d+(?:[.,]\d+)*", lambda found: found[1] or "N", text)
+    return shortened(text, 120) or "an error without a text"
 
 
 def _as_shown(name: str) -> str:
@@ -153,4 +155,4 @@ def add_warned(total: dict[str, Warned], more: Mapping[str, Warned]) -> None:
     for kind, new in more.items():
         name = kind if kind in total or len(total) < MAX_KINDS else OTHER_WARNINGS
         old = total.get(name)
-        total[name] = new if old is None else Warned(old.images + new.images, old.example)
+        total[name] = new if old is None else Warned(old.images + new.images, min(old.example, new.example))

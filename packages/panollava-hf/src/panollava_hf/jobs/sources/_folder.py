@@ -17,6 +17,8 @@ from panollava_hf.jobs.sources._names import Names, shown_name, text_of
 
 #: Folders that systems put into folders; the images in them are thumbnails or companions.
 _SYSTEM_FOLDERS = frozenset({"@eadir", "__macosx", "$recycle.bin", "system volume information", "lost+found"})
+#: Files that `crop` writes into the folder of a panorama: its views are not panoramas.
+WRITTEN_BY_CROP = re.compile(r"view_\d+\.(png|jpg)|footprint\.jpg|plan\.json")
 #: Files that a note names.
 _LISTED = 3
 _DIGITS = re.compile(r"(\d+)")
@@ -31,6 +33,7 @@ class Listing:
         others: The first of the other files, and their number.
         links: Links to folders, which are not followed.
         unreadable: Folders that cannot be read.
+        views: Folders with views that `crop` has written.
     """
 
     images: list[str] = field(default_factory=list)
@@ -38,6 +41,7 @@ class Listing:
     other_count: int = 0
     links: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    views: list[str] = field(default_factory=list)
 
     def notes(self) -> tuple[str, ...]:
         """One line for each kind of what was left out."""
@@ -51,14 +55,18 @@ class Listing:
         if self.unreadable:
             folders = "1 folder" if len(self.unreadable) == 1 else f"{len(self.unreadable)} folders"
             lines.append(f"{folders} cannot be read: {listed(self.unreadable, _LISTED)}")
+        if self.views:
+            folders = "1 folder" if len(self.views) == 1 else f"{len(self.views)} folders"
+            lines.append(f"views in {folders} were cut by crop, and are not panoramas: {listed(self.views, _LISTED)}")
         return tuple(lines)
 
 
 def list_images(folder: Path) -> Listing:
     """The images in a folder and its subfolders.
 
-    Hidden files and folders are ignored. Links to files are images like others, wherever they lead; links to folders
-    are not followed: an image would be there twice, or the search would not end.
+    Hidden files and folders are ignored, and so are the views that `crop` has written, next to its plan.json. Links to
+    files are images like others, wherever they lead; links to folders are not followed: an image would be there twice,
+    or the search would not end.
 
     Raises:
         TableError: The folder itself cannot be read.
@@ -69,21 +77,25 @@ def list_images(folder: Path) -> Listing:
         inner = waiting.pop()
         try:
             with os.scandir(os.path.join(folder, inner)) as entries:
-                waiting.extend(_sort(entries, inner, found))
+                waiting.extend(_sort(entries, folder, inner, found))
         except OSError as error:
             if not inner:
                 raise TableError(f"{shown_name(str(folder))}: the folder cannot be read ({reason(error)})") from error
             found.unreadable.append(text_of(inner.rstrip("/")))
     found.images.sort(key=natural)
     found.others.sort(key=natural)
+    found.views.sort(key=natural)
     return found
 
 
-def _sort(entries: Iterator[os.DirEntry[str]], inner: str, found: Listing) -> Iterator[str]:
+def _sort(entries: Iterator[os.DirEntry[str]], folder: Path, inner: str, found: Listing) -> Iterator[str]:
     """Put the entries of a folder where they belong, and give the folders among them."""
+    is_cut = os.path.isfile(os.path.join(folder, inner, "plan.json"))
+    if is_cut:
+        found.views.append(text_of(inner.rstrip("/")) or ".")
     for entry in entries:
         name = entry.name
-        if is_hidden(name):
+        if is_hidden(name) or (is_cut and WRITTEN_BY_CROP.fullmatch(name.lower())):
             continue
         if entry.is_dir(follow_symlinks=False):
             if name.lower() not in _SYSTEM_FOLDERS:

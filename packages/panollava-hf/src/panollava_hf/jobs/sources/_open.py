@@ -13,7 +13,7 @@ from panollava_hf._errors import TableError, UsageError, boundary, reason
 from panollava_hf._shown import listed, shown
 from panollava_hf.jobs._source import Source
 from panollava_hf.jobs.sources._cells import check_roles
-from panollava_hf.jobs.sources._folder import FolderSource, list_images, natural
+from panollava_hf.jobs.sources._folder import WRITTEN_BY_CROP, FolderSource, list_images, natural
 from panollava_hf.jobs.sources._hub import is_saved, open_hub, open_saved
 from panollava_hf.jobs.sources._names import shown_name, text_of
 from panollava_hf.jobs.sources._parquet import ParquetSource
@@ -159,7 +159,8 @@ def _folder(path: Path, split: str, given: Mapping[str, str], limit: int | None)
     if shards:
         _refuse_unused(shown_name(str(path)), "a folder of shards", split, {})
         return ShardSource([path / name for name in shards], given, limit, shown_name(str(path)))
-    tables = sorted(name for name in os.listdir(path) if Path(name).suffix.lower() in (*_TEXT_KINDS, ".parquet"))
+    names = (name for name in os.listdir(path) if not WRITTEN_BY_CROP.fullmatch(name.lower()))
+    tables = sorted(name for name in names if Path(name).suffix.lower() in (*_TEXT_KINDS, ".parquet"))
     hint = f"; its tables are {listed(tables, 20)}: name one of them, or choose another split" if tables else ""
     notes = "".join(f"; {note}" for note in listing.notes()) if not tables else ""
     raise TableError(
