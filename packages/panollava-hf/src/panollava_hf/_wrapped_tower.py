@@ -9,6 +9,7 @@ from transformers import AutoModel, PreTrainedModel
 from panollava_hf._errors import ModelError, boundary
 from panollava_hf._pooling import TOKEN_POOLING
 from panollava_hf._pretrained import UNUSED, load_config, load_tower, sub_config
+from panollava_hf._shown import shown
 from panollava_hf._tower_pixels import tower_pixels
 from panollava_hf.outside._bounds import as_size
 from panollava_hf.outside._checkpoint_folder import check_tower
@@ -50,7 +51,9 @@ def wrap_tower(
         settings["view_size"] = None if size is None else list(size)
     encoder, info = load_tower(AutoModel, name, dtype, config, **where)
     require_whole(name, info, fresh=UNUSED, extra=True)
-    backbone = VisionBackbone(encoder.config, _encoder=encoder.eval()).to(dtype)
+    tower = f"{shown(name)}: {type(encoder).__name__} cannot be used as a vision tower"
+    with boundary(ModelError, tower, "use another, such as facebook/dinov2-small"):
+        backbone = VisionBackbone(encoder.config, _encoder=encoder.eval()).to(dtype)
     settings["pooling"] = _pooling(backbone, settings["view_size"], settings.get("pooling"))
     if settings["pooling"].startswith("pooler"):
         require_whole(name, info, extra=True)
