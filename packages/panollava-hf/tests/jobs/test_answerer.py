@@ -145,8 +145,8 @@ def test_columns_with_other_names(photos):
     job = PanoramaAnswerer("embedded", max_new_tokens=2, columns={"image": "photo", "question": "text"}, device="cpu")
     found = rows(job({"photo": photos[:1], "text": ["How many cubes are there?"], "id": ["a"]}))
     assert (found[0]["id"], found[0]["question"], found[0]["error"]) == ("a", "How many cubes are there?", None)
-    with pytest.raises(TableError, match="no column 'photo' for image; its columns are file"):
-        job({"file": photos})
+    with pytest.raises(TableError, match="no column 'photo' for image; its columns are scene"):
+        job({"scene": photos})
 
 
 def test_one_question_for_all_rows(photos):
