@@ -77,7 +77,7 @@ class IndexFile:
         expected = HEAD + sum(_bytes(kind, shape) for _, kind, shape in _layout(*counts))
         if size != expected:
             raise TableError(f"{path}: this index has {size:,} bytes, expected {expected:,}; {REMEDY}")
-        found = cls(str(table), **_arrays(path, *counts, "r"))
+        found = cls(str(table), **_arrays(path, counts[0], counts[1], counts[2], "r"))
         steps = np.diff(found.starts)
         is_whole = found.starts[0] == 0 and found.starts[-1] == counts[1] and (steps >= 0).all()
         if not (is_whole and all(np.isfinite(array).all() for array in (found.centres, found.low, found.high))):

@@ -279,7 +279,8 @@ def _self_similarity(
 
     if embedder.step_deg is None or not most:
         return None
-    values, reading = [], embedder.job.reading
+    values: list[float] = []
+    reading: dict[str, Any] = dict(embedder.job.reading)
     for number, entry in enumerate(database[:most]):
         source = panoramas[entry.place]
         source = str(source) if isinstance(source, Path) else source
