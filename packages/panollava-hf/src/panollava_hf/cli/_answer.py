@@ -126,7 +126,7 @@ def check_questions(rows: "Source", question: str | None) -> None:
     """Check that each row has a question, or all have the same; options of multiple-choice questions are not asked.
 
     Raises:
-        UsageError: There is no column of questions and no question for all, or there are both.
+        UsageError: There is neither a column of questions nor `--question`, or both are given.
     """
     first = next((row for row in rows.rows(0, min(len(rows), _LOOKED_AT)) if not row.get("error")), {})
     if question is not None and "question" in first:

@@ -102,7 +102,7 @@ def _reports(processes: Sequence[_Process], waiting: deque[Part], on_rows: OnRow
     busy = {process.connection: process for process in processes}
     while any(process.held for process in busy.values()):
         for ready in wait([connection for connection, process in busy.items() if process.held]):
-            process = busy[ready]  # type: ignore[index]
+            process = busy[ready]  # type: ignore[index]  # one of the connections that `wait` was given
             try:
                 kind, content = process.connection.recv()
             except (EOFError, ConnectionResetError) as error:
@@ -133,7 +133,7 @@ def _serve(work: PartWork, connection: "Connection[Any, Any]") -> None:
             iter(connection.recv, None), lambda part, rows: connection.send(("rows", (part, rows)))
         ):
             connection.send(("report", report))
-    except BaseException as error:
+    except BaseException as error:  # raised again in the process that waits for the parts
         connection.send(("error", _portable(error)))
 
 
@@ -145,7 +145,7 @@ def _portable(error: BaseException) -> BaseException:
         error.add_note("In a worker:\n" + "".join(traceback.format_exception(error)))
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:
+    except Exception:  # whatever another library's exception does when it is pickled: its text is kept
         return RuntimeError("".join(traceback.format_exception(error)))
     return error
 

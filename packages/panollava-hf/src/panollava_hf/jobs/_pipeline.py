@@ -61,7 +61,7 @@ def computed(
                 slices = _slices(chunk.rows, readers)
                 queued.put((chunk, [pool.submit(read, rows) for rows in slices]))
             queued.put(None)
-        except BaseException as error:
+        except BaseException as error:  # raised again below, unless nobody wants results any more
             if not stop.is_set():
                 queued.put(error)
 

@@ -92,7 +92,7 @@ def _outcomes(work: Work, parts: Sequence[Part], share: Share) -> Generator[Outc
             if batch is None:
                 return
             for cell in batch.column("outcome"):
-                yield pickle.loads(cell.as_py())
+                yield pickle.loads(cell.as_py())  # made by our own actors, never by a file
 
 
 def _report(outcome: Outcome, *, alone: bool) -> PartReport:

@@ -111,7 +111,7 @@ def _sort(entries: Iterator[os.DirEntry[str]], folder: Path, inner: str, found: 
 
 
 def _is_image_file(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a file, or a link to one or to nothing: its row then says that there is no file."""
+    """Whether an entry is a file or a link to one. A broken link counts: its row has the error."""
     if not entry.is_symlink():
         return entry.is_file()
     try:
