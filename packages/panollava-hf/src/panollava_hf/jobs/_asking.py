@@ -183,6 +183,7 @@ class AskingJob(Job):
         if self.base_url is not None:
             # Some rows are read, and some wait after a failure, while others are at the server.
             self._flow = Flow(2 * answerer.chat.batch_size)
+            answerer.chat.tries_again = False  # type: ignore[attr-defined]  # it is an EndpointChat
         self._images = SharedImages()
         return answerer
 

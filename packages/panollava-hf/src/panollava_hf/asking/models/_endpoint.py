@@ -91,6 +91,8 @@ class EndpointChat(ChatDefaults):
         self._free = threading.BoundedSemaphore(self.concurrency)
         self._beginning, self._begun = threading.Lock(), False
         self._answers = 0
+        #: Whether a later call asks a server again that had no such model or path. Jobs call from many threads at once.
+        self.tries_again = True
         self._stopped: Fault | None = None
         #: What this endpoint turned out not to take.
         self._without: set[str] = set()
@@ -113,7 +115,8 @@ class EndpointChat(ChatDefaults):
             raise ValueError(f"one request can be streamed at a time, got {len(requests)}")
         for request in requests:
             self._arguments(request)
-        if self._stopped is not None and self._stopped.status not in (401, 403):
+        lasting = (401, 403) if self.tries_again else (401, 403, 404)
+        if self._stopped is not None and self._stopped.status not in lasting:
             self._stopped = None
         if on_text is not None:
             return [self._outcome(requests[0], on_text)]
