@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent
 PACKAGES = ["geometry", "losses", "core", "hf"]
 EXTRAS = {
     "geometry": "[cli,opencv]",
-    "hf": "[endpoint,eval,jobs,ray,search,train]",
+    "hf": "[endpoint,eval,jobs,ray,search,serve,train,trl]",
 }  # extras that a package's tests need
 #: A torch without CUDA, if the index has one under this version; otherwise set TORCH=torch and an index of CPU wheels.
 CPU_TORCH = os.environ.get("TORCH", "torch==2.13.0")

@@ -63,7 +63,9 @@ FOLDERS = {
     "rotate_question sample_scene scene_rotation write_panoshapes",
     "panoshapes.families": "Family family_named family_names register_family unregister_family",
     "search": "Hit Query QueryEmbedder RetrievalResults VectorTable evaluate_retrieval read_vectors search",
+    "serving": "",
     "training": "Recipe RecipeError TrainingError load_recipe shipped_recipes train",
+    "vllm": "",
 }
 
 
@@ -102,7 +104,7 @@ def public_names(path):
 
 
 def test_the_surface_stays_small():
-    """At most 110 names can be reached without an underscore, in at most 272 modules.
+    """At most 116 names can be reached without an underscore, in at most 300 modules.
 
     Fifty modules ask models: nine for endpoints, eleven for the other kinds, ten for strategies, and twenty for
     messages, answers, costs and boxes. Fifty-three more are jobs on many panoramas: fifteen kinds of sources, five for
@@ -115,8 +117,8 @@ def test_the_surface_stays_small():
         if not any(part.startswith("_") for part in name.split("."))
         for public in public_names(path)
     }
-    assert len(modules()) <= 272
-    assert len({entry.partition(":")[2] for entry in found}) <= 110, sorted(found)
+    assert len(modules()) <= 300
+    assert len({entry.partition(":")[2] for entry in found}) <= 116, sorted(found)
 
 
 def test_every_folder_has_a_face():
