@@ -6,6 +6,7 @@ placeholders were counted in the others, so the labels are masked where they are
 """
 
 import functools
+import sys
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
@@ -59,10 +60,10 @@ def count_trained_labels() -> None:
 
     `Trainer` has no setting for this, and a model is not asked. Other models are counted as before.
     """
-    from transformers import Trainer  # loaded already where this matters: `Trainer` reads `accepts_loss_kwargs`
-
-    count = getattr(Trainer, "_get_num_items_in_batch", None)
-    if count is None or hasattr(count, "_masks_labels"):
+    loaded = sys.modules.get("transformers.trainer")  # a Trainer that is being built has loaded it
+    trainer = getattr(loaded, "Trainer", None)
+    count = getattr(trainer, "_get_num_items_in_batch", None)
+    if trainer is None or count is None or hasattr(count, "_masks_labels"):
         return
 
     @functools.wraps(count)
@@ -73,7 +74,7 @@ def count_trained_labels() -> None:
         return count(self, batch_samples, *args, **kwargs)
 
     counted._masks_labels = True  # type: ignore[attr-defined]
-    Trainer._get_num_items_in_batch = counted
+    trainer._get_num_items_in_batch = counted
 
 
 class AcceptsLossKwargs:
