@@ -62,6 +62,7 @@ class PanoLLaVaPreTrainedModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
+    _can_compile_fullgraph = True  # of an instance: what its language model says
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -131,6 +132,7 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             )
             self.language_fusion = LanguageFusion(config.image_token_id)
             self.language_model = AutoModel.from_config(config.text_config)
+            self._can_compile_fullgraph = self.language_model._can_compile_fullgraph
         # An attribute on the CPU whatever the default device: a buffer would be uninitialised after loading on meta.
         with torch.device("cpu"):
             plan = PanoLLaVaConfig.view_plan(config)  # from a local export, config is an instance of a copied class
@@ -324,6 +326,7 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
     def __init__(self, config: PanoLLaVaConfig) -> None:
         super().__init__(config)
         self.panollava = PanoLLaVaModel(config)
+        self._can_compile_fullgraph = self.panollava._can_compile_fullgraph
         self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
         # The name of the embedding depends on the family (GPT-2: wte).
         embedding = self.panollava.get_input_embeddings()
