@@ -187,3 +187,24 @@ def test_a_number_of_views_that_contradicts_the_overlap_warns_with_the_true_figu
 def test_the_derived_number_of_views_given_by_hand_is_no_contradiction():
     assert len(PanoLLaVaConfig(num_views=6).view_plan()) == 7
     assert len(PanoLLaVaConfig(num_views=8, overlap_ratio=0.5).view_plan()) == 9
+
+
+def test_a_tower_saved_alone_keeps_its_name(tmp_path):
+    config = PanoLLaVaConfig()
+    config.save_pretrained(tmp_path / "whole")
+    again = PanoLLaVaConfig.from_pretrained(tmp_path / "whole")
+    for part, name in (
+        ("vision_config", "google/siglip-base-patch16-224"),
+        ("text_config", "Qwen/Qwen2.5-0.5B-Instruct"),
+    ):
+        tower = getattr(again, part)
+        assert tower.name_or_path == name
+        tower.save_pretrained(tmp_path / part)
+        alone = AutoConfig.from_pretrained(tmp_path / part)
+        assert alone.tower_name == name
+        assert getattr(PanoLLaVaConfig(**{part: alone}), part).name_or_path == name
+        # What transformers' own suite compares: the part of a whole config, saved and loaded again.
+        loaded = type(tower).from_pretrained(tmp_path / "whole")
+        loaded.save_pretrained(tmp_path / f"{part}_again")
+        assert loaded.to_dict() == type(tower).from_pretrained(tmp_path / f"{part}_again").to_dict()
+        assert {**loaded.to_dict(), "transformers_version": 0} == {**config.to_dict()[part], "transformers_version": 0}

@@ -161,6 +161,12 @@ def resolve(given: "PretrainedConfig | dict[str, Any] | str | None", part: str) 
         return sub_config(AutoConfig.for_model(given["model_type"], **settings), part)
 
 
+def keep_name(tower: PretrainedConfig) -> None:
+    """Store the name of a tower in a field that is saved with its config; transformers never saves `_name_or_path`."""
+    if name := getattr(tower, "tower_name", None) or tower.name_or_path:
+        tower.tower_name = tower._name_or_path = name
+
+
 def load_tokenizer(name: str) -> Any:
     """A language model's tokenizer as its folder or repository has it.
 

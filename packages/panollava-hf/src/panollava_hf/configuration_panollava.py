@@ -19,7 +19,7 @@ from transformers import AutoConfig, PretrainedConfig
 
 from panollava_hf._pickling import by_name
 from panollava_hf._pooling import TOKEN_POOLING, TOWER_POOLING, Pooling
-from panollava_hf._pretrained import no_language_model, resolve
+from panollava_hf._pretrained import keep_name, no_language_model, resolve
 from panollava_hf._shown import shown
 from panollava_hf.outside._bounds import (
     MAX_LAYERS,
@@ -195,6 +195,8 @@ class PanoLLaVaConfig(PretrainedConfig):
         if text_config is None and resampler_type == "none":
             text_config = no_language_model()
         self.text_config = resolve(text_config, "text_config")
+        for tower in (self.vision_config, self.text_config):
+            keep_name(tower)
         self.resampler_type = resampler_type
         self.latent_dimension = latent_dimension
         self.num_latent_tokens = num_latent_tokens
@@ -246,6 +248,15 @@ class PanoLLaVaConfig(PretrainedConfig):
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         return by_name(super().__reduce_ex__(2))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields; the names of the towers are in their `tower_name`, as when their configs are saved alone."""
+        content: dict[str, Any] = super().to_dict()
+        for part in ("vision_config", "text_config"):
+            tower = content.get(part)
+            if isinstance(tower, dict) and (name := tower.get("_name_or_path")):
+                content[part] = {**tower, "tower_name": name, "_name_or_path": ""}
+        return content
 
     def _check(self) -> None:
         for name, (low, high) in COUNTS.items():

@@ -91,7 +91,11 @@ def add_code_references(folder: Path, *, tied: bool, classes: Mapping[str, str] 
             inner.pop("auto_map", None)
         content["auto_map"] = dict(classes)
         for name in ("vision_config", "text_config"):
-            content[name]["_name_or_path"] = hub_id(content[name].get("_name_or_path")) or ""
+            tower = content[name]
+            known = tower.pop("tower_name", None) or tower.get("_name_or_path")
+            tower["_name_or_path"] = ""
+            if base := hub_id(known):
+                tower["tower_name"] = base
         # 4.57 reads this from the language model's config, 5.x from the model's; their defaults differ.
         content["tie_word_embeddings"] = content["text_config"]["tie_word_embeddings"] = tied
 
