@@ -167,7 +167,7 @@ def test_some_prompts_without_panoramas(processor, panorama, prompt):
     assert len(inputs["pixel_values"]) == 1
     with pytest.raises(ValueError, match=r"2, 0 <\|vision\|> tokens, but images holds 1, 1"):
         processor(images=[[panorama], [panorama]], text=[prompt("What?", images=2), "Hello"])
-    with pytest.raises(ValueError, match="no images were passed|1 <.*> tokens and 0 images"):
+    with pytest.raises(ValueError, match=r"no images were passed|1 <.*> tokens and 0 images"):
         processor(images=[], text=[prompt("What?")])
 
 
@@ -209,9 +209,12 @@ def test_float_images_between_0_and_1_are_used_as_they_are(processor, panorama, 
         "double": scaled,
     }[form]
     expected = processor.image_processor(panorama)["pixel_values"]
-    half_a_grey_level = 0.51 / 255 / 0.5  # views of uint8 images are rounded
+    grey_level = 1 / 255 / 0.5  # views of uint8 images are sampled in fixed point and rounded
     direct = processor.image_processor(image, do_rescale=False)["pixel_values"]
-    torch.testing.assert_close(direct, expected, atol=half_a_grey_level, rtol=0)
+    torch.testing.assert_close(direct, expected, atol=grey_level, rtol=0)
+    erp = torch.from_numpy(scaled).permute(2, 0, 1).float()
+    views = extract_views(erp, processor.image_processor.view_plan(), (80, 80))
+    torch.testing.assert_close(direct[0], (views - 0.5) / 0.5)
     for options in ({"do_rescale": False}, {"images_kwargs": {"do_rescale": False}}):
         inputs = processor(images=image, text=prompt("What?"), **options)
         assert torch.equal(torch.as_tensor(inputs["pixel_values"]), direct)
@@ -230,6 +233,7 @@ def test_float_images_between_0_and_1_are_used_as_they_are(processor, panorama, 
         (lambda image: image[:, :-2] / 1.0, r"must be an array \[H, 2H, 3\]"),
         (lambda image: image[:0, :0] / 1.0, r"must be an array \[H, 2H, 3\]"),
     ],
+    ids=["in 0 to 1", "too high", "negative", "nan", "not 2:1", "empty"],
 )
 def test_float_images_of_another_range_are_refused(panorama, make, message):
     with pytest.raises(PanoramaError, match=message):
