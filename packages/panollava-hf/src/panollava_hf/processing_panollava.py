@@ -297,6 +297,9 @@ def _with_lists(conversation: Any) -> Any:
 def _name_image_token(tokenizer: Any, image_token: str) -> None:
     """Give a tokenizer the attributes `image_token` and `image_token_id`, which it saves with its special tokens."""
     if getattr(tokenizer, "image_token", None) == image_token:
+        arguments = getattr(tokenizer, "init_kwargs", {})  # a tokenizer that was loaded would save the name twice
+        if arguments.get("model_specific_special_tokens") == {"image_token": image_token}:
+            del arguments["model_specific_special_tokens"]
         return
     if not hasattr(tokenizer, "_set_model_specific_special_tokens"):
         tokenizer.image_token = image_token
