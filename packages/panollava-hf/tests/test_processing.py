@@ -1,4 +1,5 @@
 import base64
+import json
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import torch
 from panollava_geometry import PanoramaError, extract_views, load_equirectangular, view_rays
 from panollava_hf import PanoLLaVaImageProcessor, PanoLLaVaProcessor
 from PIL import Image
-from transformers import AutoImageProcessor, AutoProcessor
+from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
 
 
 def test_views_are_those_of_the_geometry_normalised(panorama):
@@ -143,3 +144,170 @@ def test_a_chat_takes_every_form_of_an_image(processor, panorama_file, form):
 def test_a_broken_data_url_is_not_taken_for_a_path(processor, source, message):
     with pytest.raises(ValueError, match=message):
         processor.image_processor(source)
+
+
+def test_tokenizer_names_the_placeholder(processor, tmp_path):
+    processor.save_pretrained(tmp_path)
+    for tokenizer in (processor.tokenizer, AutoTokenizer.from_pretrained(tmp_path)):
+        assert tokenizer.image_token == "<|vision|>"
+        assert tokenizer.image_token_id == processor.image_token_id == tokenizer.get_vocab()["<|vision|>"]
+
+
+@pytest.mark.parametrize("images", [None, [], [[], []], [[]] * 2, ([], [])])
+def test_prompts_without_panoramas(processor, images):
+    inputs = processor(images=images, text=["Hello", "Good day"])
+    assert "pixel_values" not in inputs
+    assert inputs["input_ids"] == processor.tokenizer(["Hello", "Good day"])["input_ids"]
+
+
+def test_some_prompts_without_panoramas(processor, panorama, prompt):
+    inputs = processor(images=[[], [panorama], []], text=["Hello", prompt("What?"), "Good day"], padding=True)
+    counts = [list(ids).count(processor.image_token_id) for ids in inputs["input_ids"]]
+    assert counts == [0, processor.num_image_tokens(), 0]
+    assert len(inputs["pixel_values"]) == 1
+    with pytest.raises(ValueError, match=r"2, 0 <\|vision\|> tokens, but images holds 1, 1"):
+        processor(images=[[panorama], [panorama]], text=[prompt("What?", images=2), "Hello"])
+    with pytest.raises(ValueError, match=r"no images were passed|1 <.*> tokens and 0 images"):
+        processor(images=[], text=[prompt("What?")])
+
+
+SETTINGS = [
+    {"do_rescale": False},
+    {"do_normalize": False},
+    {"do_rescale": False, "do_normalize": False},
+    {"rescale_factor": 1 / 127.5},
+    {"rescale_factor": -1.0},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_rescaling_and_normalisation_do_as_elsewhere(panorama, settings, tmp_path):
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
+    processor = PanoLLaVaImageProcessor(size=28, image_mean=mean, image_std=std)
+    expected = extract_views(load_equirectangular(panorama), processor.view_plan(), 28).numpy().astype(np.float64)
+    if settings.get("do_rescale", True):
+        expected = expected * settings.get("rescale_factor", 1 / 255)
+    if settings.get("do_normalize", True):
+        expected = (expected - np.array(mean)[:, None, None]) / np.array(std)[:, None, None]
+    made = PanoLLaVaImageProcessor(size=28, image_mean=mean, image_std=std, **settings)
+    made.save_pretrained(tmp_path)
+    again = PanoLLaVaImageProcessor.from_pretrained(tmp_path)
+    found = [processor(panorama, **settings), made(panorama), again(panorama)]
+    for pixels in found:
+        np.testing.assert_allclose(pixels["pixel_values"][0].numpy(), expected, rtol=1e-4, atol=1e-4)
+    if settings.get("do_rescale", True):
+        views = extract_views(load_equirectangular(panorama), processor.view_plan(), 28)
+        assert torch.equal(made.denormalise(made(panorama)["pixel_values"][0]), views)
+
+
+@pytest.mark.parametrize("form", ["array", "tensor", "double"])
+def test_float_images_between_0_and_1_are_used_as_they_are(processor, panorama, prompt, form):
+    scaled = panorama.astype(np.float64) / 255
+    image = {
+        "array": scaled.astype(np.float32),
+        "tensor": torch.from_numpy(scaled).permute(2, 0, 1).float(),
+        "double": scaled,
+    }[form]
+    expected = processor.image_processor(panorama)["pixel_values"]
+    grey_level = 1 / 255 / 0.5  # views of uint8 images are sampled in fixed point and rounded
+    direct = processor.image_processor(image, do_rescale=False)["pixel_values"]
+    torch.testing.assert_close(direct, expected, atol=grey_level, rtol=0)
+    erp = torch.from_numpy(scaled).permute(2, 0, 1).float()
+    views = extract_views(erp, processor.image_processor.view_plan(), (80, 80))
+    torch.testing.assert_close(direct[0], (views - 0.5) / 0.5)
+    for options in ({"do_rescale": False}, {"images_kwargs": {"do_rescale": False}}):
+        inputs = processor(images=image, text=prompt("What?"), **options)
+        assert torch.equal(torch.as_tensor(inputs["pixel_values"]), direct)
+    assert processor.image_processor.do_rescale is True
+    bytes_as_floats = processor.image_processor(image * 255)["pixel_values"]
+    assert torch.equal(bytes_as_floats, expected)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda image: image / 255, r"values in \[.*\], but rescaling expects \[0, 255\]; pass do_rescale=False"),
+        (lambda image: image * 3.0, "but rescaling expects"),
+        (lambda image: image - 40.0, "but rescaling expects"),
+        (lambda image: np.where(image > 99, np.nan, 0.5), "not finite"),
+        (lambda image: image[:, :-2] / 1.0, r"must be an array \[H, 2H, 3\]"),
+        (lambda image: image[:0, :0] / 1.0, r"must be an array \[H, 2H, 3\]"),
+    ],
+    ids=["in 0 to 1", "too high", "negative", "nan", "not 2:1", "empty"],
+)
+def test_float_images_of_another_range_are_refused(panorama, make, message):
+    with pytest.raises(PanoramaError, match=message):
+        PanoLLaVaImageProcessor(size=28)(make(panorama))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"do_resize": False},
+        {"do_center_crop": True},
+        {"crop_size": 20},
+        {"do_pad": True},
+        {"do_convert_rgb": False},
+        {"resample": Image.Resampling.BICUBIC},
+        {"data_format": "channels_last"},
+        {"rescale_factor": 0.0},
+        {"do_normalize": "yes"},
+    ],
+)
+def test_settings_that_cannot_apply_are_errors(panorama, setting):
+    (name,) = setting
+    with pytest.raises(ValueError, match=name):
+        PanoLLaVaImageProcessor(size=28, **setting)
+    with pytest.raises(ValueError, match=name):
+        PanoLLaVaImageProcessor(size=28)(panorama, **setting)
+
+
+def test_settings_at_their_only_value_change_nothing(panorama):
+    usual = {"do_resize": True, "do_center_crop": False, "resample": 2, "do_convert_rgb": True, "crop_size": None}
+    expected = PanoLLaVaImageProcessor(size=28)(panorama)["pixel_values"]
+    assert torch.equal(PanoLLaVaImageProcessor(size=28, **usual)(panorama)["pixel_values"], expected)
+    assert torch.equal(PanoLLaVaImageProcessor(size=28)(panorama, **usual)["pixel_values"], expected)
+
+
+def test_an_old_config_gives_the_pixels_it_gave(panorama, tmp_path):
+    old = {
+        "image_processor_type": "PanoLLaVaImageProcessor",
+        "size": {"height": 28, "width": 28},
+        "image_mean": [0.1, 0.2, 0.3],
+        "image_std": [0.5, 0.6, 0.7],
+        "crop_strategy": "cubemap",
+        "fov_deg": 104.0,
+        "overlap_ratio": 0.3,
+        "antialias": True,
+    }
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(old))
+    processor = PanoLLaVaImageProcessor.from_pretrained(tmp_path)
+    views = extract_views(load_equirectangular(panorama), processor.view_plan(), 28)
+    mean, std = (torch.tensor(old[name]).view(-1, 1, 1) for name in ("image_mean", "image_std"))
+    assert torch.equal(processor(panorama)["pixel_values"][0], (views.float() / 255.0 - mean) / std)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "1"])
+@pytest.mark.parametrize("size", [(50, 50), (30, 90), (500, 20), (1, 1)])
+def test_an_image_of_one_colour_is_a_panorama_of_any_shape(mode, size):
+    processor = PanoLLaVaImageProcessor(size=28)
+    colour = Image.new("RGB", (1, 1), (255, 0, 0)).convert(mode)
+    found = processor(colour.resize(size))["pixel_values"]
+    expected = processor(colour.resize((256, 128)))["pixel_values"]
+    assert torch.equal(found, expected)
+
+
+def test_a_huge_image_of_one_colour_needs_no_panorama_of_that_size():
+    small = PanoLLaVaImageProcessor(size=28).fetch_images(Image.new("RGB", (10000, 10000), 255))
+    assert small.shape[1] <= 64
+    assert small.amin((1, 2)).tolist() == small.amax((1, 2)).tolist() == [255, 0, 0]
+
+
+def test_a_square_photograph_is_still_refused(panorama):
+    square = np.ascontiguousarray(panorama[:, :128])
+    with pytest.raises(PanoramaError):
+        PanoLLaVaImageProcessor(size=28)(Image.fromarray(square))
+    almost = np.full((64, 64, 3), 9, np.uint8)
+    almost[5, 5] = 10
+    with pytest.raises(PanoramaError):
+        PanoLLaVaImageProcessor(size=28)(Image.fromarray(almost))

@@ -1,7 +1,7 @@
 """Which tokens of a chat are the assistant's, also with expanded placeholders and escaped texts.
 
-transformers computes these masks from the offsets of tokens. Some releases do not take into account that placeholders
-were expanded, and a token of white space, whose offsets are empty, is missed. Here the spans of the rendered text are
+transformers computes these masks from the offsets of tokens. Some releases ignore that placeholders were expanded,
+and a token of white space, whose offsets are empty, is missed. Here the spans of the rendered text are
 moved to the expanded text, and the rule for empty tokens is exact.
 """
 

@@ -7,6 +7,7 @@ several. Texts of users cannot begin a turn, because both cuts need a control to
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,13 +20,13 @@ __all__ = ["mark_turns"]
 
 MARKED = """\
 {%- set rendered -%}
-TEMPLATE{%+ endset -%}
-{%- set turns = rendered.split(HEADER) -%}
+@TEMPLATE@{%+ endset -%}
+{%- set turns = rendered.split(@HEADER@) -%}
 {{- turns[0] -}}
 {%- for turn in turns[1:] -%}
-{{- HEADER -}}
-{%- if END in turn -%}
-{%- set parts = turn.partition(END) -%}
+{{- @HEADER@ -}}
+{%- if @END@ in turn -%}
+{%- set parts = turn.partition(@END@) -%}
 {%- generation -%}{{- parts[0] ~ parts[1] -}}{%- endgeneration -%}
 {{- parts[2] -}}
 {%- elif loop.last and add_generation_prompt -%}
@@ -68,15 +69,18 @@ def mark_turns(
         return whole, None
     try:
         header, end = _limits(whole, tokens, variables)
-        marked = before + MARKED.replace("HEADER", json.dumps(header)).replace("END", json.dumps(end)).replace(
-            "TEMPLATE", template.removesuffix("\n")
-        )
+        parts = {"TEMPLATE": template.removesuffix("\n"), "HEADER": _literal(header), "END": _literal(end)}
+        marked = before + re.sub("@([A-Z]+)@", lambda match: parts[match[1]], MARKED)
         for messages in SAMPLES:
             for asks in (False, True):
                 _compare(whole, marked, messages, {**variables, "add_generation_prompt": asks}, tokens, end)
     except Exception as error:
         return whole, f"{type(error).__name__}: {shown(str(error))}"
     return marked, None
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _rendered(template: str, messages: Sequence[Any], options: Mapping[str, Any], *, spans: bool = False) -> Any:
@@ -100,18 +104,30 @@ def _limits(template: str, tokens: Sequence[str], variables: Mapping[str, Any]) 
     asked, plain = (
         _rendered(template, SAMPLES[0][:3], {**variables, "add_generation_prompt": asks}) for asks in (True, False)
     )
-    prompt = asked.removeprefix(plain) if asked.startswith(plain) else ""
+    # What a model thinks before it answers is part of its turn.
+    prompt = asked[_shared(asked, plain, tokens) :].split("<think>")[0]
     gaps = [whole.split(one, 1)[1].split(other, 1)[0] for one, other in ((first, answer), (second, last))]
-    headers = [prompt[:size] for size in range(len(prompt), 0, -1) if gaps[0].endswith(prompt[:size])]
+    headers = [prompt[:size] for size in range(len(prompt), 0, -1) if prompt[:size] in gaps[0]]
     header = headers[0] if headers else gaps[0]
     after = whole.split(answer, 1)[1].split(second, 1)[0]
     ends = sorted((after.find(token), -len(token), token) for token in tokens if token in after)
     end = after[: ends[0][0]] + ends[0][2] if ends else ""
-    if not any(token in header for token in tokens):
+    if not any(token in header for token in tokens) or (end and end in header):
         raise ValueError("no control token begins the assistant's turns")
     if not end or end[: ends[0][0]].strip() or not whole.split(last, 1)[1].startswith(end):
         raise ValueError("no control token ends the assistant's turns")
     return header, end
+
+
+def _shared(text: str, other: str, tokens: Sequence[str]) -> int:
+    """How many characters two texts share at their beginning, in whole control tokens."""
+    pairs = enumerate(zip(text, other, strict=False))
+    size = next((place for place, (one, another) in pairs if one != another), min(len(text), len(other)))
+    for token in tokens:
+        start = text.rfind(token, 0, size + len(token) - 1)
+        if 0 <= start < size < start + len(token):
+            return start
+    return size
 
 
 def _compare(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from panollava_hf._shown import shown
 
-__all__ = ["check_fixed_settings", "float_panorama", "is_float", "one_colour"]
+__all__ = ["FIXED", "check_fixed_settings", "float_panorama", "is_float", "one_colour"]
 
 _VIEWS = "every view is cut from the panorama at `size`"
 #: Settings of other image processors: the only value that has a meaning here, and why.

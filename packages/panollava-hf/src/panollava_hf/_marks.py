@@ -171,10 +171,8 @@ class TextTokenizer:
         pairs = [self._encoded(one, add_special_tokens, return_offsets_mapping) for one in texts]
         if truncation and max_length is not None:
             left = self._tokenizer.truncation_side == "left"
-            pairs = [
-                tuple(row[max(0, len(row) - max_length) :] if left else row[:max_length] for row in pair)
-                for pair in pairs
-            ]
+            kept = [slice(max(0, len(row) - max_length), None) if left else slice(max_length) for row, _ in pairs]
+            pairs = [(row[part], offsets[part]) for part, (row, offsets) in zip(kept, pairs, strict=True)]
         rows = [row for row, _ in pairs]
         found = self._tokenizer.pad(
             {"input_ids": rows},
@@ -285,7 +283,7 @@ def _unescaped(text: str, start: int) -> tuple[str, list[int]]:
         text: A part of the prompt.
         start: Where it begins.
     """
-    places = []
+    places: list[int] = []
     end = 0
     for run in _BREAKS.finditer(text):
         places += range(start + end, start + run.start())

@@ -14,7 +14,7 @@ from transformers.image_processing_utils import BaseImageProcessor
 from transformers.processing_utils import ImagesKwargs
 
 from panollava_hf._forks import allow_forks
-from panollava_hf._image_settings import check_fixed_settings, float_panorama, is_float, one_colour
+from panollava_hf._image_settings import FIXED, check_fixed_settings, float_panorama, is_float, one_colour
 from panollava_hf._pickling import by_name
 from panollava_hf._shown import shown
 from panollava_hf._tower_pixels import tower_pixels
@@ -250,7 +250,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         """
         settings = self._own_settings()
         check_fixed_settings(kwargs)
-        unknown = set(kwargs) - set(settings) - set(ImagesKwargs.__annotations__)
+        unknown = set(kwargs) - set(settings) - set(FIXED) - set(ImagesKwargs.__annotations__)
         if unknown:
             raise ValueError(f"unknown image settings {sorted(unknown)}; valid settings: {sorted(settings)}")
         changed = {key: value for key, value in kwargs.items() if key in settings and value is not None}

@@ -1,6 +1,7 @@
 """Panoramas and text → model inputs, with one placeholder per image token."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any, Self, SupportsIndex
 
 from panollava_core import num_image_tokens
@@ -148,6 +149,8 @@ class PanoLLaVaProcessor(ProcessorMixin):
             ValueError: The assistant's tokens are asked for, and the template does not mark them.
         """
         conversation = escape_messages(conversation, self._control_tokens())
+        if kwargs.get("tokenize") and not PROCESSOR_EXPANDS_PLACEHOLDERS and kwargs.get("chat_template") is None:
+            conversation = _with_lists(conversation)  # older releases tokenise no contents that are strings
         if kwargs.get("return_assistant_tokens_mask") and kwargs.get("tokenize") and kwargs.get("return_dict"):
             options = {key: value for key, value in kwargs.items() if key != "return_assistant_tokens_mask"}
             template = options.pop("chat_template", None)
@@ -277,9 +280,26 @@ class PanoLLaVaProcessor(ProcessorMixin):
             return first + "".join(next(expanded) + part for part in rest)
 
 
+def _with_lists(conversation: Any) -> Any:
+    """Messages whose contents are lists, which our templates render like strings."""
+    if not isinstance(conversation, (list, tuple)):
+        return conversation
+    return [
+        {**one, "content": [{"type": "text", "text": one["content"]}]}
+        if isinstance(one, Mapping) and isinstance(one.get("content"), str)
+        else one
+        if isinstance(one, Mapping)
+        else _with_lists(one)
+        for one in conversation
+    ]
+
+
 def _name_image_token(tokenizer: Any, image_token: str) -> None:
     """Give a tokenizer the attributes `image_token` and `image_token_id`, which it saves with its special tokens."""
     if getattr(tokenizer, "image_token", None) == image_token:
+        arguments = getattr(tokenizer, "init_kwargs", {})  # a tokenizer that was loaded would save the name twice
+        if arguments.get("model_specific_special_tokens") == {"image_token": image_token}:
+            del arguments["model_specific_special_tokens"]
         return
     if not hasattr(tokenizer, "_set_model_specific_special_tokens"):
         tokenizer.image_token = image_token
