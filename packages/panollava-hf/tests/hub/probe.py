@@ -142,7 +142,7 @@ def features(source, reference):
 
 def _resamplers(model):
     package = sys.modules[type(model).__module__].__package__
-    return sys.modules[f"{package}.panollava_core_resamplers"].RESAMPLERS
+    return sys.modules[f"{package}.panollava_core"].RESAMPLERS
 
 
 @torch.no_grad()
