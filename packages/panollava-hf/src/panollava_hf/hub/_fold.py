@@ -94,7 +94,13 @@ class Fold:
         bound = use.home.bound[use.name]
         if not any(is_own(node) for node in bound):
             return None
-        found = {origin for node in bound if is_own(node) for shown, origin in origins(node) if shown == use.name}
+        found = {
+            origin
+            for node in bound
+            if isinstance(node, ast.ImportFrom) and node.level
+            for shown, origin in origins(node)
+            if shown == use.name
+        }
         if len(found) > 1 or not all(is_own(node) for node in bound):
             raise part.error(bound[0], f"{use.name!r} is imported and also bound elsewhere: use two names")
         origin = found.pop()
@@ -210,9 +216,9 @@ class Fold:
         lazy = own_imports(part.tree, eager=False)
         for node in part.gathered:
             edits.drop(node)
-        for node in part.tree.body:
-            if file.joined and assigns(node, "__all__"):
-                edits.drop(node)
+        for statement in part.tree.body:
+            if file.joined and assigns(statement, "__all__"):
+                edits.drop(statement)
         for node in lazy:
             if node not in part.gathered:
                 self.lazy_import(file, part, node, edits)
@@ -367,9 +373,10 @@ class Edits:
     def in_text(self, quoted: ast.AST, old: str, new: str) -> None:
         """Write another name in an f-string; the positions in it are not those of the text before Python 3.12."""
         start, end = self.span(quoted)
-        for found in re.finditer(rf"(?<![\w.'\"]){re.escape(old)}\b(?!\s*=[^=])".encode(), self.data[start:end]):
-            before = self.data[start : start + found.start()].replace(b"{{", b"").replace(b"}}", b"")
-            if before.count(b"{") > before.count(b"}"):
+        text = self.data[start:end]
+        depths = depth_of_braces(text)
+        for found in re.finditer(rf"(?<![\w.'\"]){re.escape(old)}\b(?!\s*=[^=])".encode(), text):
+            if depths[found.start()]:
                 self.edits.add((start + found.start(), start + found.end(), new.encode()))
 
     def done(self) -> str:
@@ -378,6 +385,20 @@ class Edits:
         for start, end, text in sorted(self.edits, reverse=True):
             data = data[:start] + text + data[end:]
         return "\n".join(line if len(line) <= LINE else wrapped(line) for line in data.decode().split("\n"))
+
+
+def depth_of_braces(text: bytes) -> list[int]:
+    """How many braces are open before each byte of an f-string; `{{` and `}}` in its text open and close none."""
+    depths: list[int] = []
+    depth = 0
+    while len(depths) < len(text):
+        pair = text[len(depths) : len(depths) + 2]
+        if not depth and pair in (b"{{", b"}}"):
+            depths += [0, 0]
+            continue
+        depths.append(depth)
+        depth += (pair[:1] == b"{") - (pair[:1] == b"}")
+    return depths
 
 
 def wrapped(line: str) -> str:
