@@ -157,7 +157,7 @@ def in_order(parts: Mapping[str, Part], entries: Iterable[str]) -> list[str]:
 
 
 #: A comment for our linters, and the reason after it.
-PRAGMA = re.compile(r"# *(?:noqa|type: *ignore|pragma)\b(?::[ \w,]*|\[[\w, -]*\])?(?: +[-#] +(?P<why>.*)| *)$")
+PRAGMA = re.compile(r"# *(?:noqa|type: *ignore|pragma)\b(?::[ \w,]*|\[[\w, -]*\])?(?: +[-#] +(?P<reason>.*)| *)$")
 
 
 def without_pragmas(text: str) -> str:
@@ -166,6 +166,6 @@ def without_pragmas(text: str) -> str:
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT and (found := PRAGMA.match(token.string)):
             row, column = token.start
-            why = f"  # {found['why']}" if found["why"] else ""
-            lines[row - 1] = lines[row - 1][:column].rstrip() + why + "\n"
+            reason = f"  # {found['reason']}" if found["reason"] else ""
+            lines[row - 1] = lines[row - 1][:column].rstrip() + reason + "\n"
     return "".join(lines)
