@@ -128,6 +128,10 @@ def compat(session):
         isolated(session, package, "transformers==4.57.*", "torchvision")
 
 
+#: Oldest, newest and some between; vLLM pins one of 5.16 to 5.19.
+RELEASES = ("4.57.6", "5.0.0", "5.6.0", "5.15.0", "5.16.0", "5.17.0", "5.18.0", "5.19.0", "5.23.0", "5.*")
+
+
 @nox.session(name="hub-compat")
 def hub_compat(session):
     """Exported code with several releases of transformers, without our packages. Arguments select releases."""
@@ -137,9 +141,9 @@ def hub_compat(session):
     session.install(
         "torch", "torchvision", "pillow"
     )  # once; below only transformers and its pinned requirements change
-    for version in session.posargs or ["4.57.6", "5.0.0", "5.6.0", "5.15.0", "5.23.0", "5.*"]:
+    for version in session.posargs or RELEASES:
         session.install("--upgrade", f"transformers=={version}")  # otherwise 5.23 would satisfy 5.*
-        for name in ("embedded", "siglip"):
+        for name in ("embedded", "siglip", "adapted"):
             export, probe = str(made / name), str(here / "probe.py")
             reference = [str(made / f"{name}.pt"), str(made / "panorama.png")]
             session.run("python", probe, export, *reference, str(made / f"again-{version}-{name}"))

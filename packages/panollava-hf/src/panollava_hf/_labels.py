@@ -78,7 +78,7 @@ def count_trained_labels() -> None:
 
 
 class AcceptsLossKwargs:
-    """The attribute `accepts_loss_kwargs`: True. `Trainer` reads it when it is built; its count is corrected then."""
+    """The attribute `accepts_loss_kwargs`: True. `Trainer` reads it when built; then its count is corrected."""
 
     def __get__(self, instance: Any, owner: type) -> bool:
         if instance is not None:

@@ -1,6 +1,6 @@
 """Checkpoints, a panorama, and the outputs of the installed package for them, for tests that load exports elsewhere.
 
-`python material.py FOLDER` writes `panorama.png`, and for `embedded` and `siglip` an exported folder and its `.pt`.
+`python material.py FOLDER` writes `panorama.png`, and for each of `NAMES` an exported folder and its `.pt`.
 """
 
 import sys
@@ -18,6 +18,9 @@ from panollava_hf.hub import export_checkpoint
 from PIL import Image
 from torch.nn.functional import interpolate
 from transformers import AutoConfig, AutoTokenizer, Qwen2Config
+
+#: The embedded checkpoint, one with random towers, and the same with a LoRA adapter, which an export merges.
+NAMES = ("embedded", "siglip", "adapted")
 
 
 def write_panorama(path):
@@ -83,6 +86,7 @@ def write_reference(checkpoint, panorama, path):
         "input_ids": inputs["input_ids"],
         "pixel_values": pixels,
         "logits": model(**inputs).logits,
+        "loss": model(**inputs, labels=inputs["input_ids"]).loss,
         "tokens": model.generate(**inputs, max_new_tokens=12, do_sample=False),
         "image_features": torch.stack(list(model.get_image_features(pixels).pooler_output)),
         "latents": features.last_hidden_state,
@@ -91,14 +95,38 @@ def write_reference(checkpoint, panorama, path):
     torch.save(reference, path)
 
 
+@torch.no_grad()
+def add_adapter(folder):
+    """Add a LoRA adapter that changes the outputs, and check that all of it is read again."""
+    model = PanoLLaVaForConditionalGeneration.from_pretrained(folder, use_lora=True)
+    for name, parameter in model.named_parameters():
+        if ".lora_B." in name:
+            parameter.normal_(std=0.1)
+    model.save_pretrained(folder)
+    wanted = {name: value for name, value in model.state_dict().items() if ".lora_" in name}
+    again, info = PanoLLaVaForConditionalGeneration.from_pretrained(folder, output_loading_info=True)
+    found = {name: value for name, value in again.state_dict().items() if ".lora_" in name}
+    assert not any(info.values()), info
+    assert wanted
+    assert wanted.keys() == found.keys()
+    assert all(wanted[name].equal(found[name]) for name in wanted)
+
+
 def write_all(folder):
-    """Write everything that `probe.py` reads, for both checkpoints."""
+    """Write everything that `probe.py` reads, for all checkpoints."""
     folder.mkdir(parents=True, exist_ok=True)
     panorama = write_panorama(folder / "panorama.png")
-    for name in ("embedded", "siglip"):
-        source = default_checkpoint() if name == "embedded" else tiny_checkpoint(folder / "siglip-checkpoint")
+    for name in NAMES:
+        source = default_checkpoint() if name == "embedded" else tiny_checkpoint(folder / f"{name}-checkpoint")
+        if name == "adapted":
+            add_adapter(source)
         export_checkpoint(source, folder / name)
         write_reference(source, panorama, folder / f"{name}.pt")
+        if name == "adapted":  # merging rounds each weight, so outputs are those of the merged weights
+            before = torch.load(folder / "adapted.pt", weights_only=True)["loss"]
+            write_reference(folder / name, panorama, folder / "adapted.pt")
+            after = torch.load(folder / "adapted.pt", weights_only=True)["loss"]
+            assert abs(after - before) <= 1e-6 * max(1, before), (before, after)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,12 @@ def difference(given, wanted):
     return (given - wanted).abs().max().item() if given.shape == wanted.shape else float("inf")
 
 
+def loss_difference(model, inputs, reference):
+    """How far the loss is from that of the installed package, relative to it if it is above 1."""
+    loss = model(**inputs, labels=inputs["input_ids"]).loss
+    return difference(loss, reference["loss"]) / max(1, reference["loss"].item())
+
+
 def place(kind):
     """Where a class comes from, written as in `auto_map`."""
     return f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}"
@@ -75,6 +81,7 @@ def generation(source, reference, image, brief):
         report[name] = {
             "wrong_keys": wrong_keys(info),
             "logits": difference(model(**inputs).logits, reference["logits"]),
+            "loss": loss_difference(model, inputs, reference),
             "same_tokens": tokens.equal(reference["tokens"]),
         }
         if brief:
@@ -142,7 +149,7 @@ def features(source, reference):
 
 def _resamplers(model):
     package = sys.modules[type(model).__module__].__package__
-    return sys.modules[f"{package}.panollava_core_resamplers"].RESAMPLERS
+    return sys.modules[f"{package}.panollava_core"].RESAMPLERS
 
 
 @torch.no_grad()
@@ -159,6 +166,7 @@ def saved_again(model, processor, scratch, reference, image):
     return {
         "wrong_keys": wrong_keys(info),
         "logits": difference(model.eval()(**inputs).logits, reference["logits"]),
+        "loss": loss_difference(model, inputs, reference),
         "files": files_of(scratch),
         "auto_map": auto_map(scratch),
         "places": {name: place(type(model)), "AutoModelForPreTraining": place(type(other))},
@@ -179,8 +187,8 @@ def complaints(report):
     if report["pixels"] > PIXELS:
         found.append(f"pixel values differ by {report['pixels']}")
     for name in names:
-        made = report.get(name, {"wrong_keys": {}, "logits": 0, "same_tokens": True})
-        if made["wrong_keys"] or made["logits"] > CLOSE or not made["same_tokens"]:
+        made = report.get(name, {"wrong_keys": {}, "logits": 0, "loss": 0, "same_tokens": True})
+        if made["wrong_keys"] or max(made["logits"], made["loss"]) > CLOSE or not made["same_tokens"]:
             found.append(f"{name}: {made}")
     if "AutoModel" not in report:  # a brief report
         return found
@@ -195,8 +203,12 @@ def complaints(report):
         found.append(f"AutoModelForPreTraining: {made}, missing {missing}")
     if report["feature_extraction"] > CLOSE or report["image_processor"] != "PanoLLaVaImageProcessor":
         found.append("feature extraction, or the image processor")
-    again = report.get("saved_again", {"wrong_keys": {}, "logits": 0, "places": {}, "auto_map": {}})
-    if again["wrong_keys"] or again["logits"] > CLOSE or misplaced(again["places"], again["auto_map"]):
+    again = report.get("saved_again", {"wrong_keys": {}, "logits": 0, "loss": 0, "places": {}, "auto_map": {}})
+    if (
+        again["wrong_keys"]
+        or max(again["logits"], again["loss"]) > CLOSE
+        or misplaced(again["places"], again["auto_map"])
+    ):
         found.append(f"saved again: {again}")
     return found
 

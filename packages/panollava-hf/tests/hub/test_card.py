@@ -57,6 +57,27 @@ def test_card_of_an_export(make_checkpoint, tmp_path, capsys):
         assert absent not in card.text
 
 
+def test_names_and_licences_of_towers(make_checkpoint, tmp_path):
+    source = make_checkpoint(tmp_path / "checkpoint")
+    assert "| vision tower | `siglip_vision_model`, name unknown, licence unknown |" in card_of(source).text
+    config = json.loads((source / "config.json").read_text())
+    tower = tmp_path / "towers" / "eye"
+    tower.mkdir(parents=True)
+    (tower / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n")
+    config["vision_config"]["_name_or_path"] = str(tower)
+    config["text_config"]["_name_or_path"] = "owner/words"
+    (source / "config.json").write_text(json.dumps(config))
+    text = card_of(source).text
+    assert "| vision tower | `eye` (`siglip_vision_model`), licence `cc-by-4.0` |" in text
+    assert "| language model | [owner/words](https://huggingface.co/owner/words), licence unknown |" in text
+    assert str(tmp_path / "towers") not in text
+    (tower / "README.md").unlink()
+    (tower / "LICENSE").write_text("\n   Apache License\n   Version 2.0, January 2004\n")
+    assert "licence `apache-2.0`" in card_of(source).text
+    (tower / "LICENSE").write_text("All rights reserved")
+    assert "`eye` (`siglip_vision_model`), licence unknown" in card_of(source).text
+
+
 def test_an_untrained_connector_is_mentioned(make_checkpoint, tmp_path):
     source = make_checkpoint(tmp_path / "checkpoint")
     assert "vision tower and the language model is untrained" in card_of(source).text

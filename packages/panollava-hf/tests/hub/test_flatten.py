@@ -1,12 +1,16 @@
 """`flatten` on toy packages: what it must follow, rewrite, guard and refuse."""
 
 import ast
+import builtins
 import subprocess
 import sys
 import textwrap
+from graphlib import TopologicalSorter
 
 import pytest
+from panollava_hf._auto import AUTO_CLASSES
 from panollava_hf._errors import ExportError
+from panollava_hf.hub._export import EMBEDDING_CLASSES, entries
 from panollava_hf.hub._flatten import flatten
 from panollava_hf.hub._library import Library
 
@@ -66,18 +70,19 @@ def test_imports_of_every_shape_are_followed_and_still_work(toy, tmp_path):
                 """,
         }
     )
-    assert set(files) == {
-        *("entry.py", "helper.py", "other.py", "lib_alone.py", "lib_deep.py"),
-        *("lib_sub.py", "lib_sub_first.py", "lib_sub_table.py"),
-    }
-    assert "from . import lib_alone as alone" in files["entry.py"]
+    assert set(files) == {"entry.py", "helper.py", "other.py", "lib.py"}  # `app` keeps public modules
+    assert "from .lib import answer, table, value" in files["entry.py"]
     assert run(files, tmp_path, "from flat.entry import result; print(result)") == "(42, 1, 1, 1, ['x'])"
 
 
 def test_an_entry_imports_all_other_files_since_some_releases_copy_only_those(toy):
     files = toy({"lib._a": "from lib._b import b\n", "lib._b": "b = 1\n", "app.entry": "from lib._a import b\n"})
     named = [node.module for node in ast.walk(ast.parse(files["entry.py"])) if isinstance(node, ast.ImportFrom)]
-    assert sorted(named) == ["lib_a", "lib_b"]
+    assert sorted(named) == ["lib"]
+    files = toy({"lib._a": "a = 1\n", "app._b": "from lib._a import a\n", "app.entry": "from app._b import a as c\n"})
+    assert set(files) == {"app.py", "entry.py", "lib.py"}
+    named = [node.module for node in ast.walk(ast.parse(files["entry.py"])) if isinstance(node, ast.ImportFrom)]
+    assert sorted(named) == ["app", "lib"]
 
 
 LAZY = """
@@ -129,8 +134,8 @@ def test_a_lazy_package_is_followed_to_the_modules_that_define_its_names(toy, tm
             "app.entry": "from lib import Renamed, first\nresult = first, Renamed.value\n",
         }
     )
-    assert set(files) == {"entry.py", "lib_first.py", "lib_second.py"}
-    assert "from .lib_second import Second as Renamed" in files["entry.py"]
+    assert set(files) == {"entry.py", "lib.py"}
+    assert "unused = 3" not in files["lib.py"]
     assert run(files, tmp_path, "from flat.entry import result; print(result)") == "(1, 2)"
 
 
@@ -190,8 +195,8 @@ def test_a_registry_filled_by_decorators_is_complete(toy, tmp_path):
             "app.entry": "from lib import build\nmade = build('linear', size=2)\n",
         }
     )
-    assert set(files) == {"entry.py", "lib_sub.py", "lib_sub_linear.py", "lib_sub_registry.py"}
-    assert "from .lib_sub import build" in files["entry.py"]
+    assert set(files) == {"entry.py", "lib.py"}
+    assert "from .lib import build" in files["entry.py"]
     found = run(files, tmp_path, "from flat.entry import made; print(made, made.forward([1]))")
     assert found == "Linear(size=2) [1, 1]"
 
@@ -296,14 +301,140 @@ def test_code_that_cannot_be_flattened_is_refused_with_file_and_line(toy, text, 
     assert line is None or str(caught.value).startswith(f"app/entry.py:{line}: ")
 
 
-def test_two_modules_with_the_same_flat_name_are_refused(toy):
-    modules = {
-        "app.lib_x": "a = 1\n",
-        "lib.x": "a = 1\n",
-        "app.entry": "from app.lib_x import a\nfrom lib.x import a\n",
+def test_two_modules_with_the_same_file_name_are_refused(toy):
+    modules = {"app.lib": "from lib.x import a\n", "lib.x": "a = 1\n", "lib.y": "a = 2\n"}
+    with pytest.raises(ExportError, match=r"would both be written to lib\.py"):
+        toy(modules, ["app.lib"])
+
+
+def test_names_that_several_modules_use_stay_apart(toy, tmp_path):
+    """Private names, constants, classes, imports, builtins; by alias and module; in functions and f-strings."""
+    files = toy(
+        {
+            "lib._one": """\
+                from typing import Any
+
+                import numpy as np
+                __all__ = ["first"]
+                LIMIT = 1
+                _count = 0
+
+
+                class _Kind:
+                    LIMIT = 5
+                    own = LIMIT
+
+
+                def first(sizes: Any = LIMIT) -> list:
+                    global _count
+                    _count += 1
+                    return [_count, _Kind.own, LIMIT, f"{LIMIT}/{_count!r} LIMIT", [LIMIT for LIMIT in (7,)]]
+                """,
+            "lib._two": """\
+                import json as np
+                from lib import _one
+                from lib._one import LIMIT as FIRST, first as again
+                __all__ = ["second"]
+                LIMIT = FIRST + 1
+                _count = 100
+
+
+                class _Kind:
+                    pass
+
+
+                def len(x):
+                    return -1
+
+
+                def second():
+                    from lib._late import late as found, late_len
+                    first = "local"
+                    made: "_Kind" = _Kind()
+                    LIMITS = {"a": LIMIT}
+                    return [first, again()[0], _one.first()[0], _one.LIMIT, LIMIT, _count, found(), late_len([1, 2]),
+                            type(made).__name__, f"{len('x')} {LIMIT:>{FIRST}} {{LIMIT}}", LIMITS["a"], np.dumps([1])]
+                """,
+            "lib._late": "def late():\n    from lib._two import LIMIT\n    return LIMIT\n\ndef late_len(x):\n"
+            "    return len(x)\n",
+            "app._part": "from lib import _one as one\n\ndef third():\n    LIMIT = 9\n    return one.LIMIT + LIMIT\n",
+            "app.entry": "from app._part import third\nfrom lib._one import first\nfrom lib._two import second\n"
+            "result = [first(), second(), third()]\n",
+        }
+    )
+    assert set(files) == {"app.py", "entry.py", "lib.py"}
+    first = [1, 5, 1, "1/1 LIMIT", [7]]
+    second = ["local", 2, 3, 1, 2, 100, 2, 2, "_TwoKind", "-1 2 {LIMIT}", 2, "[1]"]
+    assert run(files, tmp_path, "from flat.entry import result; print(result)") == str([first, second, 10])
+
+
+@pytest.mark.parametrize(
+    ("modules", "message"),
+    [
+        ({"app.entry": "from lib import _x\ny = _x\n"}, r"app/entry\.py:\d+: the module '_x' is used as a value"),
+        ({"app.entry": "from lib import _x\n_x.a = 2\n"}, r"app/entry\.py:\d+: a name of the module '_x' is changed"),
+        ({"app.entry": "from lib._x import a\na = 2\n"}, r"app/entry\.py:\d+: 'a' is imported and also bound"),
+        ({"lib._x": "import os; a = 1\n"}, r"lib/_x\.py:1: a statement shares its line"),
+        ({"app._y": "def f():\n    from app.entry import a\n    return a\n"}, "move the code between the two modules"),
+    ],
+    ids=["value", "changed", "bound twice", "line", "circle"],
+)
+def test_code_that_cannot_be_joined_is_refused(toy, modules, message):
+    other = {"lib._x": "a = 1\n", "app._y": "b = 1\n", "app.entry": "from lib._x import a\nfrom app._y import f, b\n"}
+    if "app._y" not in modules:
+        other["app.entry"] = "from lib._x import a\n"
+    with pytest.raises(ExportError, match=message):
+        toy({**other, **modules})
+
+
+@pytest.fixture(scope="module", params=["everything", "embedding"])
+def code(request):
+    return flatten(entries(AUTO_CLASSES if request.param == "everything" else EMBEDDING_CLASSES))
+
+
+def test_an_export_is_at_most_ten_readable_files(code):
+    assert len(code) <= 10
+    for name, text in code.items():
+        compile(text, name, "exec")
+        head = text.splitlines()[:4]
+        assert head[0] == "# SPDX-License-Identifier: MIT"
+        assert "`panollava export` wrote this file from" in head[2]
+        assert "https://pypi.org/project/panollava-" in head[3]
+        assert max(map(len, text.splitlines())) <= 120, name
+        body = ast.parse(text).body
+        defined = [node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+        defined += [
+            node.id for part in body if isinstance(part, ast.Assign) for node in part.targets if hasattr(node, "id")
+        ]
+        bound = defined + [
+            alias.asname or alias.name
+            for node in body
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+            for alias in node.names
+        ]
+        overloads = {node.name for node in body if "overload" in map(ast.unparse, getattr(node, "decorator_list", ()))}
+        bound = [name for name in bound if name not in {"_", *overloads}]
+        assert len(bound) == len(set(bound)), name
+        if name.startswith("panollava_"):
+            assert not set(defined) & set(dir(builtins))
+
+
+def test_files_import_each_other_in_one_direction(code):
+    needs = {
+        name.removesuffix(".py"): {
+            node.module
+            for part in ast.parse(text).body
+            if not isinstance(part, ast.If)
+            for node in ast.walk(part)
+            if isinstance(node, ast.ImportFrom) and node.level
+        }
+        for name, text in code.items()
     }
-    with pytest.raises(ExportError, match=r"would both be written to lib_x\.py"):
-        toy(modules)
+    assert list(TopologicalSorter(needs).static_order())
+
+
+def test_every_export_is_the_same(code):
+    assert code in (flatten(entries(AUTO_CLASSES)), flatten(entries(EMBEDDING_CLASSES)))
 
 
 def test_re_exports_of_a_package_that_runs_code_at_import_are_refused(toy):

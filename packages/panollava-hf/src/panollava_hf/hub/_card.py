@@ -12,7 +12,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from panollava_hf._errors import ExportError, boundary
 from panollava_hf._shown import shown
-from panollava_hf.hub._embedding import is_embedding_export
+from panollava_hf.hub._embedding import is_embedding_export, tower_licence
 from panollava_hf.outside._json_file import parse_json
 
 if TYPE_CHECKING:
@@ -295,8 +295,13 @@ def _views(config: Any) -> str:
 
 
 def _tower(config: "PretrainedConfig") -> str:
-    base = hub_id(config.name_or_path)
-    return f"[{base}](https://huggingface.co/{base})" if base else f"`{config.model_type}`"
+    """Name and licence of a tower; a local folder is named without its path, which is private."""
+    source = config.name_or_path or ""
+    base, folder = hub_id(source), _inline(Path(source).name)
+    named = f"`{folder}` (`{config.model_type}`)" if folder else f"`{config.model_type}`, name unknown"
+    name = f"[{base}](https://huggingface.co/{base})" if base else named
+    licence = tower_licence(source)
+    return f"{name}, licence {f'`{licence}`' if licence else 'unknown'}"
 
 
 def hub_id(name: str | None) -> str | None:

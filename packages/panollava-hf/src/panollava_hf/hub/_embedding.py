@@ -9,6 +9,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+
 #: Files of sentence-transformers, by name.
 SENTENCE_TRANSFORMERS: dict[str, Any] = {
     "modules.json": [
@@ -37,6 +40,13 @@ SENTENCE_TRANSFORMERS: dict[str, Any] = {
 LICENCE = re.compile(r"^license:[ \t]*['\"]?([a-z0-9][a-z0-9.+-]{0,39})['\"]?[ \t]*$", re.MULTILINE)
 #: Bytes of a model card that are read for its metadata.
 CARD_BYTES = 2**16
+
+
+#: How the texts of licences begin that towers often have.
+LICENCE_TEXTS = {
+    "apache-2.0": r"\s*Apache License\s+Version 2\.0",
+    "mit": r"\s*(?:The )?MIT License\b",
+}
 
 
 def write_sentence_transformers(folder: Path) -> None:
@@ -83,3 +93,28 @@ def stated_licence(source: str | Path) -> str | None:
         return None
     found = LICENCE.search(text[4:].partition("\n---")[0])
     return found[1] if found else None
+
+
+def tower_licence(name: str) -> str | None:
+    """The licence of a tower, from files on this machine; None if they do not state one. Nothing is downloaded.
+
+    Args:
+        name: Its folder, whose card or file `LICENSE` is read, or its Hub id, whose card may be in the local cache.
+    """
+    if not name:
+        return None
+    folder = Path(name)
+    if not folder.is_dir():
+        try:
+            card = try_to_load_from_cache(name, "README.md")
+        except HFValidationError:  # a folder of another machine
+            return None
+        return stated_licence(Path(card).parent) if isinstance(card, str) else None
+    if (stated := stated_licence(folder)) is not None:
+        return stated
+    for file in sorted(folder.glob("LICENSE*")):
+        if file.is_file():
+            with file.open("rb") as stream:
+                text = stream.read(CARD_BYTES).decode("utf-8", "replace")
+            return next((kind for kind, start in LICENCE_TEXTS.items() if re.match(start, text)), None)
+    return None

@@ -1,17 +1,19 @@
 """Write the code of several packages as one flat folder, the only form that `trust_remote_code` can load.
 
 transformers downloads the file that `auto_map` names and the files that it imports with one dot
-(`from .module import name`), and nothing else: no subfolders, no packages. So `panollava_core._fusion` becomes
-`panollava_core_fusion.py` and imports change accordingly. jaxtyping annotations are removed, because transformers
-refuses code that imports a package which is not installed.
+(`from .module import name`), and nothing else: no subfolders, no packages. So the modules that `auto_map` names keep
+their files, and the others are joined to one file for each package, `panollava_core.py` for example. jaxtyping
+annotations are removed, because transformers refuses code that imports a package which is not installed.
 """
 
 import ast
 from collections.abc import Iterable, Mapping
 
 from panollava_hf._errors import ExportError
-from panollava_hf.hub._library import Library, Source, bound_names
-from panollava_hf.hub._rewrite import Rewritten, from_import, is_allowed, rewrite
+from panollava_hf.hub._fold import File, Fold
+from panollava_hf.hub._library import Library, bound_names
+from panollava_hf.hub._parts import Part, in_order, own_imports, targets, without_pragmas
+from panollava_hf.hub._rewrite import IMPORT_BY_NAME, from_import, is_allowed, rewrite
 
 
 def check_flat(files: Mapping[str, str]) -> None:
@@ -59,7 +61,8 @@ def _check(name: str, node: ast.AST, bound: Mapping[str, set[str]]) -> None:
 HEADER = """\
 # SPDX-License-Identifier: MIT
 # Copyright (c) The PanoLLaVA contributors
-# Written by `panollava export` from {path}; edit the original instead.
+# `panollava export` wrote this file from {paths}
+# in the source of {packages}; edit the original instead.
 """
 
 HINTS = """
@@ -68,17 +71,20 @@ if False:  # Never runs. transformers copies the files that these lines import; 
 {imports}
 """
 
+#: Modules with a file of their own: a pickler that takes a function along takes its whole module.
+APART = IMPORT_BY_NAME
+
 
 def flatten(entries: Iterable[str], library: Library | None = None) -> dict[str, str]:
     """Flatten some modules and everything that they import.
 
     Args:
-        entries: Dotted names of the modules that `auto_map` will name. Each of them imports every other file of the
-            result, so that all releases of transformers copy all files.
+        entries: Dotted names of the modules that `auto_map` will name. Each of them has a file of its own, which names
+            every other file of the result, so that all releases of transformers copy all files.
         library: The packages whose modules may be included; default: the four installed PanoLLaVA packages.
 
     Returns:
-        The text of each file, by file name.
+        The text of each file, by file name: one for each entry, and one for the other modules of each package.
 
     Raises:
         ExportError: A module cannot be flattened; the message names file and line.
@@ -88,46 +94,80 @@ def flatten(entries: Iterable[str], library: Library | None = None) -> dict[str,
         ['outputs.py']
     """
     library = Library() if library is None else library
-    names = _FlatNames(main=list(library.roots)[-1])
     entries = list(entries)
-    done: dict[str, tuple[Source, Rewritten]] = {}
+    modules: dict[str, str] = {}  # by name in the imports of rewritten modules
+    parts: dict[str, Part] = {}
     waiting = list(entries)
     while waiting:
         module = waiting.pop()
-        if module in done:
+        if (flat := flat_name(module)) in parts:
             continue
         source = library.find(module)
         if source is None:
             raise ExportError(f"there is no module {module}")
-        done[module] = source, rewrite(library, source, names.of)
-        waiting.extend(sorted(done[module][1].needs))
+        rewritten = rewrite(library, source, flat_name)
+        parts[flat], modules[flat] = Part(flat, source, without_pragmas(rewritten.text)), module
+        waiting.extend(sorted(rewritten.needs))
+    grouped: dict[str, list[Part]] = {}
+    owners: dict[str, str] = {}
+    for flat in in_order(parts, map(flat_name, entries)):
+        name, owner = file_name(modules[flat], entries, main=list(library.roots)[-1])
+        if owners.setdefault(name, owner) != owner:
+            raise ExportError(f"{owner} and {owners[name]} would both be written to {name}.py: rename one of them")
+        grouped.setdefault(name, []).append(parts[flat])
+    fold = Fold(parts, [File(name, grouped[name]) for name in _sorted_files(grouped)])
     files = {}
-    for module, (source, rewritten) in sorted(done.items()):
-        text = HEADER.format(path=source.relative_path) + rewritten.text
-        hinted = rewritten.hinted
-        if module in entries:
-            hinted = set(done) - rewritten.needs - {module} | hinted
-        if hinted:
-            imports = [from_import(name, ["__name__ as _"]) for name in sorted(map(names.of, hinted))]
-            text += HINTS.format(imports="\n".join(f"    {line}" for line in imports))
-        files[f"{names.of(module)}.py"] = text
+    for file in fold.files:
+        text = header(file) + fold.text(file)
+        if any(part.source.name in entries for part in file.parts):
+            named = {file.name, *(node.module for node in own_imports(ast.parse(text), eager=False))}
+            if hinted := sorted(grouped.keys() - named):
+                imports = [f"    {from_import(name, ['__name__ as _'])}" for name in hinted]
+                text += HINTS.format(imports="\n".join(imports))
+        files[f"{file.name}.py"] = text
     check_flat(files)
-    return files
+    return dict(sorted(files.items()))
 
 
-class _FlatNames:
-    """The file name of each module; modules of the main package keep their own names."""
+def header(file: File) -> str:
+    """The comment at the beginning of a file: licence, and where the source is."""
+    packages = sorted({part.source.name.split(".")[0].replace("_", "-") for part in file.parts})
+    single = f"{file.parts[0].source.relative_path}" if not file.joined else f"{len(file.parts)} modules, named below,"
+    return HEADER.format(paths=single, packages=", ".join(f"https://pypi.org/project/{name}/" for name in packages))
 
-    def __init__(self, main: str) -> None:
-        self.main = main
-        self.modules: dict[str, str] = {}
 
-    def of(self, module: str) -> str:
-        parts = module.split(".")
-        parts = parts[1:] if parts[0] == self.main and len(parts) > 1 else parts
-        name = "_".join(part.strip("_") for part in parts)
-        if self.modules.setdefault(name, module) != module:
-            raise ExportError(
-                f"{module} and {self.modules[name]} would both be written to {name}.py: rename one of them"
-            )
-        return name
+def flat_name(module: str) -> str:
+    """The name of a module in the imports of rewritten modules, before they are joined."""
+    return module.replace(".", "__dot__")
+
+
+def file_name(module: str, entries: Iterable[str], main: str) -> tuple[str, str]:
+    """The file that a module is written to, and what else may be written to it.
+
+    Public modules of the main package keep their names, which are those that the Hub expects.
+    """
+    package, *inner = module.split(".")
+    if module in entries or (package == main and len(inner) == 1 and not inner[0].startswith("_")):
+        parts = inner if package == main and inner else [package, *inner]
+        return "_".join(part.strip("_") for part in parts), module
+    if module in APART:
+        return f"{package.partition('_')[0]}_{inner[-1].strip('_')}", module
+    return package, package
+
+
+def _sorted_files(grouped: Mapping[str, list[Part]]) -> list[str]:
+    """The files, each after those that it imports, also in functions."""
+    home = {part.flat: name for name, parts in grouped.items() for part in parts}
+    done: dict[str, None] = {}
+
+    def visit(name: str, running: tuple[str, ...]) -> None:
+        if name in done or name in running:
+            return
+        for part in grouped[name]:
+            for target in sorted(targets(own_imports(part.tree, eager=False))):
+                visit(home[target], (*running, name))
+        done[name] = None
+
+    for name in sorted(grouped):
+        visit(name, ())
+    return list(done)
