@@ -1,14 +1,17 @@
 """The model, generation and config suites on every variant."""
 
-import copy
 import unittest
 
 import torch
 from panollava_hf import PanoLLaVaConfig, PanoLLaVaForConditionalGeneration, PanoLLaVaModel
+from registered import register
+from tests import test_modeling_common
 from tests.generation.test_utils import GenerationTesterMixin
 from tests.test_configuration_common import ConfigTester
 from tests.test_modeling_common import ModelTesterMixin
 from variants import VARIANTS, Tester
+
+register(test_modeling_common)
 
 
 class ModelSuite(ModelTesterMixin, GenerationTesterMixin):
@@ -17,6 +20,7 @@ class ModelSuite(ModelTesterMixin, GenerationTesterMixin):
     all_model_classes = (PanoLLaVaModel, PanoLLaVaForConditionalGeneration)
     pipeline_model_mapping = {}  # noqa: RUF012 - transformers reads a plain dict
     _is_composite = True
+    _torch_compile_train_cls = PanoLLaVaForConditionalGeneration
     # Read by 4.57
     test_pruning = False
     test_head_masking = False
@@ -28,12 +32,6 @@ class ModelSuite(ModelTesterMixin, GenerationTesterMixin):
         torch.manual_seed(0)
         self.model_tester = Tester(self, self.settings)
         self.config_tester = ConfigTester(self, config_class=PanoLLaVaConfig, has_text_modality=False)
-
-    def _prepare_for_class(self, inputs_dict, model_class, return_labels=False):
-        inputs = copy.deepcopy(inputs_dict)
-        if return_labels and model_class is PanoLLaVaForConditionalGeneration:
-            inputs["labels"] = inputs["input_ids"].clone()
-        return inputs
 
     def test_config(self):
         """The config suite."""
