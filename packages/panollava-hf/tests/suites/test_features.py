@@ -25,17 +25,19 @@ class VisionSuite(ModelTesterMixin):
     test_torchscript = False
     fx_compatible = False
     settings: dict = {}  # noqa: RUF012
+    patch_size = 8
 
     def setUp(self):
         torch.manual_seed(0)
-        self.model_tester = VisionTester(self, self.settings)
+        self.model_tester = VisionTester(self, self.settings, self.patch_size)
 
 
 class TestVicreg(VisionSuite, unittest.TestCase):
     """Pretraining of the vision side."""
 
     all_model_classes = (PanoLLaVaForVICReg,)
-    settings = {"resampler_type": "mlp", "overlap_ratio": 0.5}  # noqa: RUF012
+    settings = {"resampler_type": "mlp", "overlap_ratio": 0.5, "num_views": 8}  # noqa: RUF012
+    patch_size = 4  # a finer grid, so that neighbouring views share tokens
 
 
 class TestFeatures(VisionSuite, unittest.TestCase):

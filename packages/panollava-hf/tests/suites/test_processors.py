@@ -5,7 +5,7 @@ import tempfile
 import unittest
 
 from material import panoramas
-from panollava_hf import PanoLLaVaProcessor, default_checkpoint
+from panollava_hf import PanoLLaVaImageProcessor, PanoLLaVaProcessor, default_checkpoint
 from tests.test_processing_common import ProcessorTesterMixin
 from transformers import AutoTokenizer
 
@@ -38,6 +38,10 @@ class TestProcessor(ProcessorTesterMixin, unittest.TestCase):
     @classmethod
     def _setup_tokenizer(cls):
         return AutoTokenizer.from_pretrained(cls.model_id)
+
+    @classmethod
+    def _setup_image_processor(cls):
+        return PanoLLaVaImageProcessor.from_pretrained(cls.model_id)
 
     def prepare_images_inputs(self, batch_size=None, nested=False):
         """Panoramas."""

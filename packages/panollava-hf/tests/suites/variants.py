@@ -104,6 +104,18 @@ class VisionTester(Tester):
     """For the classes that read no text."""
 
     is_training = False
+    num_attention_heads = 2
+
+    def __init__(self, parent, settings, patch_size=8):
+        super().__init__(parent, settings)
+        self.patch_size = patch_size
+
+    @property
+    def seq_length(self):
+        """Tokens of a view in the vision tower."""
+        return (self.image_size // self.patch_size) ** 2
+
+    encoder_seq_length = seq_length
 
     def prepare_config_and_inputs_for_common(self):
         """A config and views."""
