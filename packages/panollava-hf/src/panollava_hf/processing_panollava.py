@@ -163,8 +163,9 @@ class PanoLLaVaProcessor(ProcessorMixin):
         wanted = [prompt.count(self.image_token) for prompt in prompts]
         if images and given != wanted:
             raise ValueError(
-                f"the prompts have {_listed(wanted)} {self.image_token} tokens, but images holds {_listed(given)} "
-                "panoramas; pass one list for each prompt, or a flat list"
+                f"The number of {self.image_token} tokens in the prompts should be the same as the number of images "
+                f"passed for each: the prompts have {_listed(wanted)}, but images holds {_listed(given)} panoramas; "
+                "pass one list for each prompt, or a flat list"
             )
 
     def _control_tokens(self) -> tuple[str, ...]:

@@ -3,13 +3,11 @@
 import unittest
 
 import pytest
-import torch
-from variants import VARIANTS, Tester
-
-pytest.importorskip("tests.test_training_mixin")
 import stand_ins
+import torch
 from panollava_hf import PanoLLaVaForConditionalGeneration
 from tests.test_training_mixin import TrainingTesterMixin
+from variants import VARIANTS, Tester
 
 if stand_ins.missing("test_training_mixin"):
     pytest.skip("this release does not publish tests/test_training_mixin.py", allow_module_level=True)
