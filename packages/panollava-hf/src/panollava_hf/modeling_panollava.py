@@ -382,6 +382,11 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
         return self.panollava.vision_backbone
 
     @property
+    def vision_tower(self) -> PreTrainedModel:
+        """The vision tower as transformers loaded it."""
+        return self.panollava.vision_tower
+
+    @property
     def resampler(self) -> nn.Module:
         """Features → latent tokens."""
         return self.panollava.resampler

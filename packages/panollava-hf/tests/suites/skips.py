@@ -15,6 +15,7 @@ SKIPS: dict[str, str] = {
     "VisionSuite.test_tp_plan_matches_params": (
         "the config holds the language model's plan for tensor parallelism, and the class has no language model"
     ),
+    "VisionSuite.test_sdpa_can_dispatch_composite_models": "it needs a language model; the text classes run it",
     "TestTowerFeatures.test_base_model_prefix_loads_base_weights": (
         "without a connector there is no base model: PanoLLaVaModel needs a connector and a language model"
     ),
