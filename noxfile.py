@@ -169,7 +169,7 @@ def embedding_compat(session):
 
 @nox.session
 def suites(session):
-    """transformers' own test suites on our classes: `nox -s suites`, or `nox -s suites -- 4.57.6 -k TestMlp`.
+    """Transformers' own test suites on our classes: `nox -s suites`, or `nox -s suites -- 4.57.6 -k TestMlp`.
 
     The tests come from the source distribution of the release: the one that is installed in the shared environment, or
     the one that the first argument names, which gets this session's own environment. The folder of a checkout of
@@ -180,7 +180,9 @@ def suites(session):
         version = options.pop(0)
     if version is None:
         python = dev(session)
-        version = session.run(python, "-c", "import transformers as t; print(t.__version__)", external=True, silent=True)
+        version = session.run(
+            python, "-c", "import transformers as t; print(t.__version__)", external=True, silent=True
+        )
         version = version.split()[-1]
     else:
         editable = [a for p in PACKAGES for a in ("-e", str(folder(p)))]

@@ -21,12 +21,9 @@ else:
     stand_ins.install(Path(FOLDER))
 
 
-def pytest_configure(config):
-    """Nothing is downloaded, and transformers' tests see a CPU unless told otherwise."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-
 def pytest_collection_modifyitems(items):
+    if FOLDER is None:
+        return
     from skips import reason
 
     for item in items:
@@ -37,6 +34,8 @@ def pytest_collection_modifyitems(items):
 
 def pytest_terminal_summary(terminalreporter):
     """One line for each suite and variant, for the table in docs/hub.md."""
+    if FOLDER is None:
+        return
     import stand_ins
 
     counts = Counter()

@@ -26,7 +26,7 @@ _made: dict[str, ModuleType] = {}
 class _Anything(ModuleType):
     """A module in which every name is an empty class, and every name in lower case an empty dict."""
 
-    __path__: list[str] = []
+    __path__: list[str] = []  # noqa: RUF012 - what makes a module a package
 
     def __getattr__(self, name):
         if name.startswith("__"):

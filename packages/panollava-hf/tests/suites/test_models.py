@@ -2,6 +2,7 @@
 
 import unittest
 
+import pytest
 import torch
 from panollava_hf import PanoLLaVaConfig, PanoLLaVaForConditionalGeneration, PanoLLaVaModel
 from registered import register
@@ -43,11 +44,11 @@ class ModelSuite(ModelTesterMixin, GenerationTesterMixin):
         for model_class in self.all_model_classes:
             model = model_class(config).eval()
             model(**inputs)
-            with self.assertRaisesRegex(ValueError, r"[Ii]mage features and image tokens do not match|panoramas"):
+            with pytest.raises(ValueError, match=r"[Ii]mage features and image tokens do not match|panoramas"):
                 model(**{**inputs, "pixel_values": inputs["pixel_values"][-1:]})
             one = {name: value[:1] for name, value in inputs.items()}
             twice = {name: torch.cat([value, value]) for name, value in one.items()}
-            with self.assertRaises(ValueError):
+            with pytest.raises(ValueError, match="do not match"):
                 model(**{**twice, "pixel_values": one["pixel_values"]})
             model(**twice)
 
