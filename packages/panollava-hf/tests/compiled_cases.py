@@ -11,8 +11,15 @@ from panollava_hf import (
     PanoLLaVaForConditionalGeneration,
     PanoLLaVaForFeatureExtraction,
     PanoLLaVaForVICReg,
+    default_checkpoint,
 )
-from transformers import Qwen2Config, SiglipVisionConfig
+from transformers import CompileConfig, Qwen2Config, ResNetConfig, SiglipVisionConfig, SwinConfig
+
+#: Towers whose grid is that of a feature map: known only once a tower was built.
+MAPS = {
+    "resnet": ResNetConfig(embedding_size=8, hidden_sizes=[16, 32], depths=[1, 1], layer_type="basic", image_size=32),
+    "swin": SwinConfig(embed_dim=16, depths=[1, 1], num_heads=[2, 2], image_size=32, patch_size=4, window_size=4),
+}
 
 
 def config(resampler):
@@ -25,6 +32,7 @@ def config(resampler):
         patch_size=8,
         vision_use_head=False,
     )
+    vision, resampler = (MAPS[resampler], "mlp") if resampler in MAPS else (vision, resampler)
     text = Qwen2Config(
         vocab_size=99,
         hidden_size=32,
@@ -46,10 +54,10 @@ def config(resampler):
 
 
 def inputs_for(settings, kind):
-    pixels = torch.randn(2, len(settings.view_plan()), 3, 32, 32)
+    pixels = torch.randn(2, len(settings.view_plan()), 3, *settings.image_size)
     if kind is not PanoLLaVaForConditionalGeneration:
         return {"pixel_values": pixels}
-    placeholders = torch.full((2, settings.num_image_tokens()), 98)
+    placeholders = torch.full((2, settings.num_image_tokens()), settings.image_token_id)
     ids = torch.cat([torch.randint(3, 90, (2, 2)), placeholders, torch.randint(3, 90, (2, 4))], 1)
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "pixel_values": pixels, "labels": ids}
 
@@ -81,13 +89,28 @@ def exported(model, inputs):
         torch.testing.assert_close(what_counts(program(**other, **options)), what_counts(model(**other, **options)))
 
 
-def main(resampler):
+def generated(model, inputs):
+    """The same answers with a static cache and every step of the decoder in one graph, as without."""
+    torch._dynamo.reset()
+    options = {"max_new_tokens": 8, "min_new_tokens": 8, "do_sample": False, "pad_token_id": 0}
+    prompt = {name: value for name, value in inputs.items() if name != "labels"}
+    compiling = CompileConfig(fullgraph=True, backend="aot_eager")
+    compiling._compile_all_devices = True  # transformers compiles on a GPU only, unless it is asked to
+    fast = model.generate(**prompt, **options, cache_implementation="static", compile_config=compiling)
+    assert model._can_compile_fullgraph
+    assert torch.equal(fast, model.generate(**prompt, **options))
+
+
+def main(name):
     torch.manual_seed(0)
-    settings = config(resampler)
-    for kind in (PanoLLaVaForConditionalGeneration, PanoLLaVaForVICReg, PanoLLaVaForFeatureExtraction):
-        model, inputs = kind(settings).eval(), inputs_for(settings, kind)
+    kinds = (PanoLLaVaForConditionalGeneration, PanoLLaVaForVICReg, PanoLLaVaForFeatureExtraction)
+    for kind in kinds:
+        model = (kind.from_pretrained(default_checkpoint()) if name == "embedded" else kind(config(name))).eval()
+        inputs = inputs_for(model.config, kind)
         compiled(model, inputs)
         exported(model, inputs)
+        if "input_ids" in inputs:
+            generated(model, inputs)
         print(kind.__name__)
 
 

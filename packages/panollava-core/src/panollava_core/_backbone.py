@@ -15,9 +15,11 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from panollava_core._towers import (
     Grid,
+    as_pair,
     default_image_size,
     has_cls_token,
     is_channels_last,
+    is_feature_map,
     num_prefix_tokens,
     run_tower,
     tower_blocks,
@@ -88,6 +90,7 @@ class VisionBackbone(nn.Module):
         if view_chunk_size is not None and view_chunk_size < 1:
             raise ValueError(f"view_chunk_size must be positive or None, got {view_chunk_size}")
         self.config = vision_config_of(config)
+        self._grids: dict[Grid, Grid] = {}
         self.view_chunk_size = view_chunk_size
         self.encoder = transformers.AutoModel.from_config(self.config) if _encoder is None else _encoder
         self.hidden_size = _hidden_size(self.encoder)
@@ -161,7 +164,16 @@ class VisionBackbone(nn.Module):
 
     def token_grid(self, image_size: int | Sequence[int] | None = None) -> Grid:
         """Return `(H', W')` for an image of `image_size` pixels (default: the config's), from the config alone."""
-        return vision_token_grid(self.config, image_size)
+        if not is_feature_map(self.config):
+            return vision_token_grid(self.config, image_size)
+        return self._map_of(*(default_image_size(self.config) if image_size is None else as_pair(image_size)))
+
+    @torch.compiler.assume_constant_result
+    def _map_of(self, height: int, width: int) -> Grid:
+        """The size of a feature map, for which a tower is built: computed once per size, and not traced."""
+        if (height, width) not in self._grids:
+            self._grids[height, width] = vision_token_grid(self.config, (height, width))
+        return self._grids[height, width]
 
     def forward(self, pixel_values: Float[Tensor, "views 3 height width"]) -> Float[Tensor, "views tokens features"]:
         """Encode views.

@@ -105,7 +105,7 @@ def vision_token_grid(config: PretrainedConfig, image_size: int | Sequence[int] 
     """
     config = vision_config_of(config)
     height, width = default_image_size(config) if image_size is None else as_pair(image_size)
-    if config.model_type in _FEATURE_MAP_TYPES or getattr(config, "patch_size", None) is None:
+    if is_feature_map(config):
         return _probed_grid(config.to_json_string(use_diff=False), height, width)
     patch_height, patch_width = as_pair(config.patch_size)
     if height < patch_height or width < patch_width:
@@ -113,6 +113,11 @@ def vision_token_grid(config: PretrainedConfig, image_size: int | Sequence[int] 
             f"an image of {height}x{width} pixels is smaller than one patch of {patch_height}x{patch_width}"
         )
     return height // patch_height, width // patch_width
+
+
+def is_feature_map(config: PretrainedConfig) -> bool:
+    """Whether the token grid is that of a feature map and not the image size divided by `patch_size`."""
+    return config.model_type in _FEATURE_MAP_TYPES or getattr(config, "patch_size", None) is None
 
 
 def num_prefix_tokens(config: PretrainedConfig) -> int | None:

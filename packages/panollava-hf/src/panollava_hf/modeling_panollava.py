@@ -19,6 +19,8 @@ from panollava_hf._compat import (
     slice_hidden_states,
     take_cache,
 )
+from panollava_hf._gradients import with_zero_gradients
+from panollava_hf._labels import LABELS, SHIFTED, AcceptsLossKwargs, trained_count, trained_labels
 from panollava_hf._lora import (
     WHERE,
     built_plain,
@@ -60,6 +62,7 @@ class PanoLLaVaPreTrainedModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
+    _can_compile_fullgraph = True  # of an instance: what its language model says
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -129,6 +132,7 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             )
             self.language_fusion = LanguageFusion(config.image_token_id)
             self.language_model = AutoModel.from_config(config.text_config)
+            self._can_compile_fullgraph = self.language_model._can_compile_fullgraph
         # An attribute on the CPU whatever the default device: a buffer would be uninitialised after loading on meta.
         with torch.device("cpu"):
             plan = PanoLLaVaConfig.view_plan(config)  # from a local export, config is an instance of a copied class
@@ -277,6 +281,8 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
                     "pass inputs_embeds with its attention_mask and labels"
                 )
             inputs_embeds = fused
+        elif self.training and torch.is_grad_enabled():
+            inputs_embeds = with_zero_gradients(inputs_embeds, self._vision_parameters())
         outputs = self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
@@ -286,6 +292,11 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
             **kwargs,
         )
         return as_requested(PanoLLaVaModelOutput(**outputs, image_outputs=features), return_dict, self.config)
+
+    def _vision_parameters(self) -> list[nn.Parameter]:
+        """Parameters that are trained with panoramas only."""
+        parts = (self.vision_backbone, self.resampler, self.projector)
+        return [parameter for part in parts for parameter in part.parameters() if parameter.requires_grad]
 
     def _placeholder_ids(self, input_ids: Tensor | None, inputs_embeds: Tensor) -> Tensor:
         """Ids that show the placeholders; without ids, an embedding equal to the placeholder's own marks one."""
@@ -316,9 +327,12 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
 
     _tp_plan = {"lm_head": "colwise_rep"}  # noqa: RUF012 - as above
 
+    accepts_loss_kwargs = AcceptsLossKwargs()
+
     def __init__(self, config: PanoLLaVaConfig) -> None:
         super().__init__(config)
         self.panollava = PanoLLaVaModel(config)
+        self._can_compile_fullgraph = self.panollava._can_compile_fullgraph
         self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
         # The name of the embedding depends on the family (GPT-2: wte).
         embedding = self.panollava.get_input_embeddings()
@@ -463,7 +477,8 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
             view_rays: Unit directions of the latent tokens, `[panoramas, views, H', W', 3]`.
             mm_encoder_outputs: `{"image": output of get_image_features}` instead of `pixel_values`.
             return_dict: Whether to return an output object or a tuple; default: the config's setting.
-            kwargs: For the language model and the loss (`num_items_in_batch`).
+            kwargs: For the language model and the loss. With `num_items_in_batch` the loss is a sum divided by that
+                number, from which placeholders that were counted are taken out.
         """
         outputs = self.panollava(
             input_ids=input_ids,
@@ -480,9 +495,8 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
         logits = self._head(slice_hidden_states(outputs.last_hidden_state, logits_to_keep))
         loss = None
         if labels is not None:
-            labels = labels.masked_fill(labels == self.config.image_token_id, -100)
             loss = self.loss_function(
-                logits=logits, labels=labels, vocab_size=self.config.text_config.vocab_size, **kwargs
+                logits=logits, vocab_size=self.config.text_config.vocab_size, **self._loss_options(labels, kwargs)
             )
         result = PanoLLaVaCausalLMOutput(
             loss=loss,
@@ -493,6 +507,22 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
             **{CACHE_NAME: outputs.get(CACHE_NAME)},
         )
         return as_requested(result, return_dict, self.config)
+
+    def _trained_labels(self, labels: Tensor, *, shifted: bool = False) -> Tensor:
+        """Labels without placeholders; `Trainer` calls it before it counts them."""
+        return trained_labels(labels, self.config.image_token_id, shifted=shifted)
+
+    def _loss_options(self, labels: Tensor, options: dict[str, Any]) -> dict[str, Any]:
+        """Arguments of the loss: labels without placeholders, and the number of them."""
+        trained = {LABELS: self._trained_labels(labels)}
+        given = labels if (shifted := options.get(SHIFTED)) is None else shifted
+        if shifted is not None:
+            trained[SHIFTED] = self._trained_labels(shifted, shifted=True)
+        if options.get("num_items_in_batch") is not None:
+            kind = LABELS if shifted is None else SHIFTED
+            count = trained_count(options["num_items_in_batch"], given, trained[kind], shifted=shifted is not None)
+            trained["num_items_in_batch"] = count
+        return {**options, **trained}
 
     def _head(self, hidden_states: Tensor) -> Tensor:
         """Logits of the language model's head, with the scale and soft cap of its config."""
