@@ -36,7 +36,7 @@ class PanoLLaVaProcessor(ProcessorMixin):
         image_processor_class = "AutoImageProcessor"
         tokenizer_class = "AutoTokenizer"
     # Generation continues at the end of a prompt, so a batch is padded on the left.
-    text_kwargs = {"padding": False, "padding_side": "left", "return_token_type_ids": False}  # noqa: RUF012 - merged as a plain dict
+    text_kwargs = {"padding_side": "left", "return_token_type_ids": False}  # noqa: RUF012 - merged as a plain dict
 
     def __init__(
         self,
