@@ -200,7 +200,7 @@ def _transformers_tests(session, python, version, tmp):
     made = tmp / f"transformers-{version}"
     archive = tmp / f"transformers-{version}.tar.gz"
     if not archive.exists():
-        wanted = ["--no-deps", "--no-build-isolation", "--no-binary", ":all:", f"transformers=={version}"]
+        wanted = ["--no-deps", "--no-binary", ":all:", f"transformers=={version}"]
         session.run(python, "-m", "pip", "download", "-q", *wanted, "-d", str(tmp), external=True)
     shutil.rmtree(made, ignore_errors=True)
     with tarfile.open(archive) as files:
