@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import sys
+import tarfile
 from pathlib import Path
 
 import nox
@@ -28,6 +29,8 @@ EXTRAS = {
 #: A torch without CUDA, if the index has one under this version; otherwise set TORCH=torch and an index of CPU wheels.
 CPU_TORCH = os.environ.get("TORCH", "torch==2.13.0")
 TOOLS = ["import-linter>=2.1", "lancedb>=0.20", "mypy>=1.15", "onnx>=1.17", "psutil>=6.0", "pyyaml>=6.0", "sybil>=9.0"]
+#: What transformers' own tests need.
+SUITES = ["parameterized>=0.9", "accelerate>=1.0", "requests>=2.31"]
 
 
 def folder(package):
@@ -58,7 +61,7 @@ def dev(session):
             session.run(sys.executable, "-m", "venv", str(venv), external=True)
         editable = [a for p in PACKAGES for a in ("-e", f"{folder(p)}{EXTRAS.get(p, '')}")]
         groups = sorted({r for p in PACKAGES for r in test_group(p)})
-        session.run(str(python), "-m", "pip", "install", "-q", *editable, *groups, *TOOLS, external=True)
+        session.run(str(python), "-m", "pip", "install", "-q", *editable, *groups, *TOOLS, *SUITES, external=True)
         (venv / "stamp").write_text(stamp)
     return str(python)
 
@@ -166,6 +169,49 @@ def embedding_compat(session):
         session.run("python", str(here / "embedding_probe.py"), export, vectors, env=offline)
     served = [str(made / "embedded"), str(here / "embedding_probe.py"), "owner/export", str(made / "embedded.json")]
     session.run("python", str(here / "loopback.py"), *served, "sentence_transformers", env={"PYTHONPATH": ""})
+
+
+@nox.session
+def suites(session):
+    """Transformers' own test suites on our classes: `nox -s suites`, or `nox -s suites -- 4.57.6 -k TestMlp`.
+
+    The tests come from the source distribution of the release: the one that is installed in the shared environment, or
+    the one that the first argument names, which gets this session's own environment. The folder of a checkout of
+    transformers in TRANSFORMERS_CHECKOUT replaces the source distribution, which lacks some suites.
+    """
+    version, options = None, list(session.posargs)
+    if options and re.fullmatch(r"\d+(\.\d+)+", options[0]):
+        version = options.pop(0)
+    if version is None:
+        python = dev(session)
+        version = session.run(
+            python, "-c", "import transformers as t; print(t.__version__)", external=True, silent=True
+        )
+        version = version.split()[-1]
+    else:
+        editable = [a for p in PACKAGES for a in ("-e", str(folder(p)))]
+        session.install(*editable, *test_group("hf"), f"transformers=={version}", "torchvision", *SUITES)
+        python = "python"
+    tmp = Path(session.create_tmp()).resolve()
+    tests = os.environ.get("TRANSFORMERS_CHECKOUT") or str(_transformers_tests(session, python, version, tmp))
+    here = str(folder("hf") / "tests" / "suites")
+    env = {"TRANSFORMERS_TESTS": tests, "HF_HUB_OFFLINE": "1", "RUN_SLOW": "1"}
+    session.run(python, "-m", "pytest", here, "-q", *options, env=env, external=True)
+
+
+def _transformers_tests(session, python, version, tmp):
+    """The folder that holds the `tests` of a release's source distribution."""
+    made = tmp / f"transformers-{version}"
+    archive = tmp / f"transformers-{version}.tar.gz"
+    if not archive.exists():
+        wanted = ["--no-deps", "--no-binary", ":all:", f"transformers=={version}"]
+        session.run(python, "-m", "pip", "download", "-q", *wanted, "-d", str(tmp), external=True)
+    shutil.rmtree(made, ignore_errors=True)
+    with tarfile.open(archive) as files:
+        chosen = [f for f in files.getmembers() if f.name.startswith(f"{made.name}/tests/") and f.isfile()]
+        files.extractall(tmp, members=chosen, filter="data")
+    (made / "tests" / "__init__.py").touch()  # the suites read it
+    return made
 
 
 @nox.session

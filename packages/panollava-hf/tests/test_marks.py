@@ -212,9 +212,9 @@ def test_an_answer_with_marks_is_escaped_too(processor):
 @pytest.mark.parametrize(
     ("per_prompt", "placeholders", "message"),
     [
-        ([2, 1], [1, 2], r"the prompts have 1, 2 <\|vision\|> tokens, but images holds 2, 1 panoramas"),
+        ([2, 1], [1, 2], r"the prompts have 1, 2, but images holds 2, 1 panoramas"),
         ([0, 2], [1, 1], "images holds 0, 2 panoramas"),
-        ([2], [1, 1], "the prompts have 1, 1 .* holds 2 panoramas; pass one list for each prompt"),
+        ([2], [1, 1], "the prompts have 1, 1, .* holds 2 panoramas; pass one list for each prompt"),
         ([1, 1, 0], [1, 1], "images holds 1, 1, 0"),
     ],
 )

@@ -263,10 +263,12 @@ def _joined(chunks: list[VisionOutput]) -> VisionOutput:
         found = [getattr(chunk, name) for chunk in chunks]
         return None if found[0] is None else torch.cat(found)
 
-    def layers(name: str) -> tuple[Tensor, ...] | None:
+    def layers(name: str) -> tuple[Any, ...] | None:
         if getattr(chunks[0], name) is None:
             return None
-        return tuple(torch.cat(layer) for layer in zip(*(getattr(chunk, name) for chunk in chunks), strict=True))
+        by_layer = zip(*(getattr(chunk, name) for chunk in chunks), strict=True)
+        # transformers leaves None where it was asked for some layers only: `output_hidden_states=[1]`.
+        return tuple(None if layer[0] is None else torch.cat(layer) for layer in by_layer)
 
     return VisionOutput(
         joined("last_hidden_state"),

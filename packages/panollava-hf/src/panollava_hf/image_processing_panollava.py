@@ -69,7 +69,7 @@ def _statistic(name: str, values: Any, low: float) -> list[float]:
     return values
 
 
-class PanoLLaVaImageKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]  # its base is not seen by mypy
+class PanoLLaVaImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]  # its base is not seen by mypy
     """Settings of the constructor that a call may override."""
 
     crop_strategy: str
@@ -107,7 +107,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         torch.Size([1, 7, 3, 32, 32])
     """
 
-    valid_kwargs = PanoLLaVaImageKwargs
+    valid_kwargs = PanoLLaVaImageProcessorKwargs
     model_input_names = ["pixel_values", "view_rays"]  # noqa: RUF012 - transformers reads a plain list
 
     def __init__(

@@ -156,6 +156,12 @@ class PanoLLaVaModel(PanoLLaVaPreTrainedModel):
         """The headless language model."""
         return self.language_model
 
+    @property
+    def vision_tower(self) -> PreTrainedModel:
+        """The vision tower as transformers loaded it, under the name that its models and tools use."""
+        tower: PreTrainedModel = self.vision_backbone.encoder
+        return tower
+
     def encode_views(self, pixel_values: Tensor, **options: Any) -> tuple[ModelOutput, Tensor]:
         """Views → features and latents.
 
@@ -388,6 +394,11 @@ class PanoLLaVaForConditionalGeneration(PanoLLaVaPreTrainedModel, GenerationMixi
     def vision_backbone(self) -> nn.Module:
         """The vision tower."""
         return self.panollava.vision_backbone
+
+    @property
+    def vision_tower(self) -> PreTrainedModel:
+        """The vision tower as transformers loaded it."""
+        return self.panollava.vision_tower
 
     @property
     def resampler(self) -> nn.Module:

@@ -41,7 +41,7 @@ class PanoLLaVaProcessor(ProcessorMixin):
         image_processor_class = "AutoImageProcessor"
         tokenizer_class = "AutoTokenizer"
     # Generation continues at the end of a prompt, so a batch is padded on the left.
-    text_kwargs = {"padding": False, "padding_side": "left", "return_token_type_ids": False}  # noqa: RUF012 - merged as a plain dict
+    text_kwargs = {"padding_side": "left", "return_token_type_ids": False}  # noqa: RUF012 - merged as a plain dict
 
     def __init__(
         self,
@@ -200,8 +200,9 @@ class PanoLLaVaProcessor(ProcessorMixin):
         wanted = [prompt.count(self.image_token) for prompt in prompts]
         if images and given != wanted:
             raise ValueError(
-                f"the prompts have {_listed(wanted)} {self.image_token} tokens, but images holds {_listed(given)} "
-                "panoramas; pass one list for each prompt, or a flat list"
+                f"The number of {self.image_token} tokens in the prompts should be the same as the number of images "
+                f"passed for each: the prompts have {_listed(wanted)}, but images holds {_listed(given)} panoramas; "
+                "pass one list for each prompt, or a flat list"
             )
 
     def _control_tokens(self) -> tuple[str, ...]:
