@@ -166,7 +166,10 @@ def main(folder, name, way):
     try:
         for title, problem in checks(model, made, reference):
             failed += problem is not None
-            print(f"{'ok' if problem is None else 'FAILED'}  {title}{'' if problem is None else ': ' + problem}", flush=True)
+            print(
+                f"{'ok' if problem is None else 'FAILED'}  {title}{'' if problem is None else ': ' + problem}",
+                flush=True,
+            )
     finally:
         model.close()
     print(f"{name}, {way}, {served}: {failed} failed", flush=True)
