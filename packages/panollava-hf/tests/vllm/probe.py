@@ -20,7 +20,7 @@ import urllib.request
 from pathlib import Path
 
 LENGTH = 20  # tokens of an answer
-SQUARE = "2:1"  # what our message about a square image contains
+SQUARE = "not a full equirectangular panorama"  # what our message about a square image contains
 
 
 def installed():
