@@ -178,7 +178,7 @@ def vllm(session):
         shutil.rmtree(old, ignore_errors=True)
     sample = ROOT / "docs" / "assets" / "panoshapes-example.jpg"
     session.run(dev(session), str(here / "material.py"), str(made), str(sample), external=True)
-    # Builds for CUDA, with which vLLM cannot be imported where torch is for the CPU. Neither vLLM nor we need the three.
+    # Builds for CUDA, with which vLLM cannot be imported if torch is for the CPU. Neither vLLM nor we need the three.
     unusable = ["torchvision", "torchaudio", "torchcodec"]
     required = [r for p in PACKAGES for r in settings(p)["project"]["dependencies"]]
     left_out = re.compile("(?:panollava|timm|torch|transformers)")  # timm needs torchvision
