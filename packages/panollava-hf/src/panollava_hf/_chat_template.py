@@ -1,5 +1,10 @@
 """Chat templates for a language model without images: its own template, with placeholders inserted."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from panollava_hf._assistant_turns import mark_turns
+
 #: The placeholder of a panorama in a prompt.
 IMAGE_TOKEN = "<|vision|>"
 
@@ -29,7 +34,12 @@ FLATTEN_CONTENT = """\
 #: For base models without a template of their own.
 PLAIN = """\
 {%- for message in messages -%}
-{{- message['role'] | capitalize ~ ': ' ~ message['content'] ~ '\\n' -}}
+{{- message['role'] | capitalize ~ ':' -}}
+{%- if message['role'] == 'assistant' -%}
+{%- generation -%}{{- ' ' ~ message['content'] ~ '\\n' -}}{%- endgeneration -%}
+{%- else -%}
+{{- ' ' ~ message['content'] ~ '\\n' -}}
+{%- endif -%}
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{- 'Assistant:' -}}{%- endif -%}
 """
@@ -46,3 +56,22 @@ def with_images(template: str | None, image_token: str) -> str:
         A Jinja template for `apply_chat_template`.
     """
     return FLATTEN_CONTENT.replace("IMAGE_TOKEN", image_token) + (PLAIN if template is None else template)
+
+
+def marked_template(
+    template: str | None, image_token: str, tokens: Sequence[str], variables: Mapping[str, Any]
+) -> tuple[str, str | None]:
+    """As `with_images`, with `{% generation %}` around the assistant's texts where this changes no rendered text.
+
+    Args:
+        template: The language model's own Jinja template; None takes a plain one.
+        image_token: The placeholder.
+        tokens: The control tokens of the tokenizer.
+        variables: Its special tokens by name.
+
+    Returns:
+        The template, and why it has no tags (None: it has).
+    """
+    if template is None:
+        return with_images(None, image_token), None
+    return mark_turns(FLATTEN_CONTENT.replace("IMAGE_TOKEN", image_token), template, tokens, variables)

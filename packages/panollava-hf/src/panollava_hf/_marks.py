@@ -132,6 +132,10 @@ def _text(item: Any) -> str | None:
     return text if isinstance(text, str) else None
 
 
+#: Token ids of a prompt, and where each token begins and ends in it.
+Encoded = tuple[list[int], list[tuple[int, int]]]
+
+
 class TextTokenizer:
     """A tokenizer for prompts with escaped texts; everything but calling it is passed on to the tokenizer itself.
 
@@ -159,14 +163,19 @@ class TextTokenizer:
         pad_to_multiple_of: int | None = None,
         padding_side: str | None = None,
         return_tensors: str | None = None,
+        return_offsets_mapping: bool = False,
         **options: Any,
     ) -> Any:
-        """Tokenise prompts as the tokenizer itself does; options that need the tokenizer's offsets are ignored."""
+        """Tokenise prompts as the tokenizer itself does. Offsets are those in the escaped prompts."""
         texts = [text] if isinstance(text, str) else list(text)
-        rows = [self.ids(one, add_special_tokens=add_special_tokens) for one in texts]
+        pairs = [self._encoded(one, add_special_tokens, return_offsets_mapping) for one in texts]
         if truncation and max_length is not None:
             left = self._tokenizer.truncation_side == "left"
-            rows = [row[max(0, len(row) - max_length) :] if left else row[:max_length] for row in rows]
+            pairs = [
+                tuple(row[max(0, len(row) - max_length) :] if left else row[:max_length] for row in pair)
+                for pair in pairs
+            ]
+        rows = [row for row, _ in pairs]
         found = self._tokenizer.pad(
             {"input_ids": rows},
             padding=padding,
@@ -177,6 +186,13 @@ class TextTokenizer:
             return_tensors=return_tensors,
             verbose=False,
         )
+        if return_offsets_mapping:
+            left = (padding_side or self._tokenizer.padding_side) == "left"
+            empty = [[(0, 0)] * (len(ids) - len(row)) for ids, row in zip(found["input_ids"], rows, strict=True)]
+            found["offset_mapping"] = [
+                [*blank, *offsets] if left else [*offsets, *blank]
+                for blank, (_, offsets) in zip(empty, pairs, strict=True)
+            ]
         return {name: rows[0] for name, rows in found.items()} if isinstance(text, str) else found
 
     def ids(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
@@ -185,12 +201,18 @@ class TextTokenizer:
         Raises:
             TextError: The prompt has an escaped text, and the tokenizer is not one of the `tokenizers` library.
         """
+        return self._encoded(text, add_special_tokens, offsets=False)[0]
+
+    def _encoded(self, text: str, special: bool, offsets: bool) -> "Encoded":
+        """Ids and offsets of one prompt; without `offsets` these may be empty."""
         if BREAK not in text:
-            ids: list[int] = self._tokenizer(text, add_special_tokens=add_special_tokens, verbose=False)["input_ids"]
-            return ids
-        plain = _plain_ids(self._tokenizer, self._tokens, len(self._tokenizer))(text)
-        before, after = _around(self._tokenizer) if add_special_tokens else ([], [])
-        return [*before, *plain, *after]
+            found = self._tokenizer(
+                text, add_special_tokens=special, verbose=False, return_offsets_mapping=offsets or None
+            )
+            return found["input_ids"], found["offset_mapping"] if offsets else []
+        ids, places = _plain_ids(self._tokenizer, self._tokens, len(self._tokenizer))(text)
+        before, after = _around(self._tokenizer) if special else ([], [])
+        return [*before, *ids, *after], [(0, 0)] * len(before) + places + [(0, 0)] * len(after)
 
 
 def _around(tokenizer: Any) -> tuple[list[int], list[int]]:
@@ -202,8 +224,8 @@ def _around(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 
 @lru_cache(maxsize=8)
-def _plain_ids(tokenizer: Any, tokens: tuple[str, ...], size: int) -> Callable[[str], list[int]]:
-    """Token ids of escaped prompts.
+def _plain_ids(tokenizer: Any, tokens: tuple[str, ...], size: int) -> Callable[[str], "Encoded"]:
+    """Token ids of escaped prompts, and the offsets of the tokens in these.
 
     A second tokenizer shares the model, normalizer and pre-tokenizer, but knows the control tokens by other names. The
     names have a random part, so no text contains them.
@@ -237,12 +259,37 @@ def _plain_ids(tokenizer: Any, tokens: tuple[str, ...], size: int) -> Callable[[
             original[renumbered] = number
     pattern = re.compile("|".join(map(re.escape, tokens)))
 
-    def ids(text: str) -> list[int]:
-        pieces, end = [], 0
-        for match in pattern.finditer(text):
-            pieces += [unescape(text[end : match.start()]), names[match[0]]]
-            end = match.end()
-        encoding = second.encode("".join([*pieces, unescape(text[end:])]), add_special_tokens=False)
-        return [original.get(number, number) for number in encoding.ids]
+    def ids(text: str) -> Encoded:
+        pieces, places, end = [], [], 0
+        for match in (*pattern.finditer(text), None):
+            stop = len(text) if match is None else match.start()
+            piece, kept = _unescaped(text[end:stop], end)
+            pieces.append(piece)
+            places += kept
+            if match is not None:
+                pieces.append(names[match[0]])
+                places += [match.start()] * len(names[match[0]])
+                end = match.end()
+        places.append(len(text))
+        encoding = second.encode("".join(pieces), add_special_tokens=False)
+        offsets = [(places[first], places[last]) for first, last in encoding.offsets]
+        return [original.get(number, number) for number in encoding.ids], offsets
 
     return ids
+
+
+def _unescaped(text: str, start: int) -> tuple[str, list[int]]:
+    """As `unescape`, and where each character stands in the escaped prompt.
+
+    Args:
+        text: A part of the prompt.
+        start: Where it begins.
+    """
+    places = []
+    end = 0
+    for run in _BREAKS.finditer(text):
+        places += range(start + end, start + run.start())
+        places += [start + run.start() + 2 * number for number in range(len(run[0]) // 2)]
+        end = run.end()
+    places += range(start + end, start + len(text))
+    return unescape(text), places

@@ -13,6 +13,7 @@ from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.processing_utils import ImagesKwargs
 
+from panollava_hf._image_settings import check_fixed_settings, float_panorama, is_float, one_colour
 from panollava_hf._pickling import by_name
 from panollava_hf._shown import shown
 from panollava_hf._tower_pixels import tower_pixels
@@ -91,7 +92,12 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         overlap_ratio: Overlap of neighbouring tiles, in [0, 1).
         token_grid: Rows and columns of latent tokens per view; if given, `view_rays` are returned as well.
         antialias: Low-pass filter the panorama to the resolution of a view.
-        kwargs: For `BaseImageProcessor`.
+        do_rescale: Multiply pixel values by `rescale_factor`. Without it, values are used as they are, so that float
+            images in [0, 1] can be passed.
+        rescale_factor: The factor.
+        do_normalize: Subtract `image_mean` and divide by `image_std`.
+        kwargs: For `BaseImageProcessor`. Settings of other image processors that cannot apply to panoramas
+            (`do_resize=False`, `do_center_crop=True`, …) are refused.
 
     Example:
         >>> import numpy as np
@@ -114,21 +120,33 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         overlap_ratio: float = 0.3,
         token_grid: Sequence[int] | None = None,
         antialias: bool = True,
+        do_rescale: bool = True,
+        rescale_factor: float = 1 / 255,
+        do_normalize: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        check_fixed_settings(kwargs)
+        super().__init__(**{"do_resize": True, "do_convert_rgb": True, **kwargs})
         height, width = as_size("size", size)
         self.size = {"height": height, "width": width}
         self.image_mean = _statistic("image_mean", image_mean, -1e6)
         self.image_std = _statistic("image_std", image_std, 1e-6)
         require_plan(crop_strategy, fov_deg, overlap_ratio, num_views)
         require_flag("antialias", antialias)
+        require_flag("do_rescale", do_rescale)
+        require_flag("do_normalize", do_normalize)
+        require_number("rescale_factor", rescale_factor, -1e6, 1e6)
+        if rescale_factor == 0:
+            raise ValueError("rescale_factor must not be 0; to use pixel values as they are, pass do_rescale=False")
         self.crop_strategy = crop_strategy
         self.num_views = num_views
         self.fov_deg = fov_deg
         self.overlap_ratio = overlap_ratio
         self.token_grid = None if token_grid is None else list(as_size("token_grid", token_grid))
         self.antialias = antialias
+        self.do_rescale = do_rescale
+        self.rescale_factor = rescale_factor
+        self.do_normalize = do_normalize
         # Impossible settings are reported here, not at the first image.
         require_total(len(self.view_plan()), (height, width), self.token_grid)
 
@@ -187,7 +205,12 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
     def fetch_images(self, images: Any) -> Any:
         """Load paths, URLs, base64, bytes, PIL images and arrays (nested as given) as `[3, H, 2H]` uint8 tensors.
 
-        Files are decoded no larger than the views need.
+        Files are decoded no larger than the views need. Float images become uint8 if their values are in [0, 255]; with
+        `do_rescale=False` they stay as they are. A PIL image of one colour is a panorama of that colour, whatever its
+        shape: serving engines measure memory with such images.
+
+        Raises:
+            PanoramaError: An image is unreadable, not 2:1, or has float values of another range.
         """
         if isinstance(images, (list, tuple)):
             return [self.fetch_images(image) for image in images]
@@ -195,9 +218,11 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
             return [self.fetch_images(image) for image in images]
         if isinstance(images, Tensor) and images.ndim == 3 and images.dtype == torch.uint8:
             return images
+        if is_float(images):
+            return float_panorama(images, rescaled=self.do_rescale)
         images = decoded(images)
         if not isinstance(images, (str, bytes, Path)):
-            return load_equirectangular(images)
+            return load_equirectangular(one_colour(images))
         return load_equirectangular(images, max_width=self.view_plan().required_width(self._pixels()))
 
     def _pixels(self) -> tuple[int, int]:
@@ -223,6 +248,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
             ValueError: An unknown setting, no image, or an unreadable panorama.
         """
         settings = self._own_settings()
+        check_fixed_settings(kwargs)
         unknown = set(kwargs) - set(settings) - set(ImagesKwargs.__annotations__)
         if unknown:
             raise ValueError(f"unknown image settings {sorted(unknown)}; valid settings: {sorted(settings)}")
@@ -242,21 +268,35 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
 
     def _own_settings(self) -> dict[str, Any]:
         names = ("size", "image_mean", "image_std", "crop_strategy", "num_views", "fov_deg", "overlap_ratio")
-        return {name: getattr(self, name) for name in (*names, "token_grid", "antialias")}
+        more = ("token_grid", "antialias", "do_rescale", "rescale_factor", "do_normalize")
+        return {name: getattr(self, name) for name in (*names, *more)}
 
     def _views(self, erp: Tensor, plan: ViewPlan, size: tuple[int, int], device: Any) -> Tensor:
         erp = erp if device is None else erp.to(device)
         return self.normalise(extract_views(erp, plan, size, antialias=self.antialias))
 
     def normalise(self, views: Tensor) -> Tensor:
-        """Views `[…, 3, h, w]` uint8 → float32, zero mean and unit deviation for the vision tower's statistics."""
-        mean, std = self._statistics(views.device)
-        return (views.float() / 255.0 - mean) / std
+        """Views `[…, 3, h, w]` → float32, rescaled and normalised for the vision tower as `do_…` say."""
+        pixels = views.float()
+        if self.do_rescale:  # a division by 255 rounds differently from a product with 1 / 255
+            pixels = pixels / 255.0 if self.rescale_factor == 1 / 255 else pixels * self.rescale_factor
+        if self.do_normalize:
+            mean, std = self._statistics(views.device)
+            pixels = (pixels - mean) / std
+        return pixels
 
     def denormalise(self, views: Tensor) -> Tensor:
-        """The inverse of `normalise`: views `[…, 3, h, w]` → uint8 images on the CPU."""
-        mean, std = self._statistics(views.device)
-        return ((views.float() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8).cpu()
+        """The inverse of `normalise`: views `[…, 3, h, w]` → uint8 images on the CPU.
+
+        With `do_rescale=False`, the pixels are taken to be in [0, 1].
+        """
+        pixels = views.float()
+        if self.do_normalize:
+            mean, std = self._statistics(views.device)
+            pixels = pixels * std + mean
+        usual = not self.do_rescale or self.rescale_factor == 1 / 255
+        pixels = pixels * 255 if usual else pixels / self.rescale_factor
+        return pixels.round().clamp(0, 255).to(torch.uint8).cpu()
 
     def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
         mean, std = (torch.tensor(value, device=device).view(-1, 1, 1) for value in (self.image_mean, self.image_std))

@@ -6,8 +6,10 @@ from typing import Any, Self, SupportsIndex
 from panollava_core import num_image_tokens
 from transformers import AddedToken, BatchFeature, ProcessorMixin
 from transformers.processing_utils import MultiModalData, ProcessingKwargs
+from transformers.utils import logging
 
-from panollava_hf._chat_template import IMAGE_TOKEN, with_images
+from panollava_hf._assistant_masks import with_assistant_masks
+from panollava_hf._chat_template import IMAGE_TOKEN, marked_template, with_images
 from panollava_hf._compat import PROCESSOR_EXPANDS_PLACEHOLDERS
 from panollava_hf._marks import BREAK, TextTokenizer, control_tokens, escape_messages
 from panollava_hf._pickling import by_name
@@ -17,6 +19,8 @@ from panollava_hf.configuration_panollava import PanoLLaVaConfig, StitchingMode
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor, flatten_images
 
 __all__ = ["PanoLLaVaProcessor"]
+
+logger = logging.get_logger(__name__)
 
 
 class PanoLLaVaProcessor(ProcessorMixin):
@@ -52,6 +56,7 @@ class PanoLLaVaProcessor(ProcessorMixin):
             raise ValueError("PanoLLaVaProcessor needs an image_processor and a tokenizer")
         if image_token not in tokenizer.get_vocab():
             tokenizer.add_tokens([AddedToken(image_token, special=True, normalized=False)], special_tokens=True)
+        _name_image_token(tokenizer, image_token)
         self.image_token = image_token
         self.image_token_id = tokenizer.convert_tokens_to_ids(image_token)
         self.image_token_ids = [self.image_token_id]
@@ -71,10 +76,23 @@ class PanoLLaVaProcessor(ProcessorMixin):
 
     @classmethod
     def from_config(cls, config: PanoLLaVaConfig, tokenizer: Any, image_mean: Any, image_std: Any) -> Self:
-        """The processor for a model's config."""
+        """The processor for a model's config.
+
+        The assistant's texts are marked with `{% generation %}` in the tokenizer's chat template, if this changes no
+        rendered text; otherwise a warning gives the reason.
+        """
+        template, problem = marked_template(
+            tokenizer.chat_template, IMAGE_TOKEN, control_tokens(tokenizer, IMAGE_TOKEN), tokenizer.special_tokens_map
+        )
+        if problem is not None:
+            logger.warning(
+                f"the chat template of the language model was not marked with {{% generation %}} ({problem}); "
+                "return_assistant_tokens_mask and assistant_only_loss need a chat_template with these tags"
+            )
         return cls(
             PanoLLaVaImageProcessor.from_config(config, image_mean, image_std),
             tokenizer,
+            chat_template=template,
             stitching_mode=config.stitching_mode,
             stitch_target_to_view_width=config.stitch_target_to_view_width,
         )
@@ -123,12 +141,20 @@ class PanoLLaVaProcessor(ProcessorMixin):
         """As in transformers, but control tokens and placeholders in the texts of messages stay text.
 
         Write an image as `{"type": "image"}`, not as the placeholder. Without `tokenize=True` the control tokens in
-        texts are escaped, see `prompt`.
+        texts are escaped, see `prompt`. `return_assistant_tokens_mask` also counts expanded placeholders.
 
         Raises:
             TextError: A text is not valid Unicode.
+            ValueError: The assistant's tokens are asked for, and the template does not mark them.
         """
-        return super().apply_chat_template(escape_messages(conversation, self._control_tokens()), *args, **kwargs)
+        conversation = escape_messages(conversation, self._control_tokens())
+        if kwargs.get("return_assistant_tokens_mask") and kwargs.get("tokenize") and kwargs.get("return_dict"):
+            options = {key: value for key, value in kwargs.items() if key != "return_assistant_tokens_mask"}
+            template = options.pop("chat_template", None)
+            if args:
+                (template,) = args
+            return with_assistant_masks(self, super().apply_chat_template, conversation, template, options)
+        return super().apply_chat_template(conversation, *args, **kwargs)
 
     def __call__(
         self, images: Any = None, text: Any = None, videos: Any = None, audio: Any = None, **kwargs: Any
@@ -136,7 +162,8 @@ class PanoLLaVaProcessor(ProcessorMixin):
         """Expand each placeholder, tokenise, and cut the panoramas.
 
         Args:
-            images: One panorama, a list in the order of the placeholders, or a list of lists, one for each prompt.
+            images: One panorama, a list in the order of the placeholders, or a list of lists, one for each prompt
+                (empty for a prompt without panoramas).
             text: One prompt or a list of prompts.
             videos: Not supported.
             audio: Not supported.
@@ -147,13 +174,20 @@ class PanoLLaVaProcessor(ProcessorMixin):
                 otherwise of all prompts together.
         """
         texts = [text] if isinstance(text, str) else text
+        own = self
+        rescaled = {**kwargs, **(kwargs.get("images_kwargs") or {})}.get("do_rescale")
+        if rescaled is not None and rescaled != self.image_processor.do_rescale:
+            own = copy.copy(own)  # newer releases load images before they read the settings of the call
+            own.image_processor = copy.copy(self.image_processor)
+            own.image_processor.do_rescale = rescaled
         if texts is not None and all(isinstance(one, str) for one in texts):
             self._check_counts(images, texts)
+            if isinstance(images, (list, tuple)):
+                images = flatten_images(images) or None
             if any(BREAK in one for one in texts):
-                twin = copy.copy(self)
-                twin.tokenizer = TextTokenizer(self.tokenizer, self._control_tokens())
-                return twin._process(images, text, videos, audio, **kwargs)
-        return self._process(images, text, videos, audio, **kwargs)
+                own = copy.copy(own)
+                own.tokenizer = TextTokenizer(self.tokenizer, self._control_tokens())
+        return own._process(images, text, videos, audio, **kwargs)
 
     def _check_counts(self, images: Any, prompts: Any) -> None:
         """Check that each prompt has as many placeholders as panoramas, if these are given for each prompt."""
@@ -241,6 +275,20 @@ class PanoLLaVaProcessor(ProcessorMixin):
         def _expand(self, prompt: str, expanded: Any) -> str:
             first, *rest = prompt.split(self.image_token)
             return first + "".join(next(expanded) + part for part in rest)
+
+
+def _name_image_token(tokenizer: Any, image_token: str) -> None:
+    """Give a tokenizer the attributes `image_token` and `image_token_id`, which it saves with its special tokens."""
+    if getattr(tokenizer, "image_token", None) == image_token:
+        return
+    if not hasattr(tokenizer, "_set_model_specific_special_tokens"):
+        tokenizer.image_token = image_token
+        tokenizer.image_token_id = tokenizer.convert_tokens_to_ids(image_token)
+        return
+    tokenizer._set_model_specific_special_tokens({"image_token": image_token})
+    named = getattr(tokenizer, "extra_special_tokens", None)
+    if isinstance(named, dict):  # until 5.0, only these are saved
+        tokenizer.extra_special_tokens = {**named, "image_token": image_token}
 
 
 def _listed(counts: list[int]) -> str:
