@@ -34,7 +34,7 @@ def joined(towers: Path) -> tuple[Any, Any]:
 
     torch.manual_seed(0)
     vision, text = str(towers / "dinov2-small"), str(towers / "smollm2-135m-instruct")
-    model = PanoLLaVaForConditionalGeneration.from_towers(vision, text, image_size=(56, 56))
+    model = PanoLLaVaForConditionalGeneration.from_towers(vision, text, view_size=56)
     return model, PanoLLaVaProcessor.from_towers(vision, text, model.config)
 
 
