@@ -13,6 +13,7 @@ from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.processing_utils import ImagesKwargs
 
+from panollava_hf._forks import allow_forks
 from panollava_hf._image_settings import check_fixed_settings, float_panorama, is_float, one_colour
 from panollava_hf._pickling import by_name
 from panollava_hf._shown import shown
@@ -258,6 +259,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         panoramas = flatten_images(images)
         if not panoramas:
             raise ValueError("images is empty: pass at least one panorama")
+        allow_forks()
         plan, size = self.view_plan(), self._pixels()
         views = torch.stack([self._views(self.fetch_images(p), plan, size, device) for p in panoramas])
         data = {"pixel_values": views}

@@ -74,6 +74,18 @@ def test_rows_as_json_are_those_of_parquet(tower, forty, tmp_path):
         assert [view["yaw_deg"] for view in line["views"]] == [view["yaw_deg"] for view in row["views"]]
 
 
+def test_the_same_model_by_another_path_is_the_same(tower, forty, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(Path(tower).parent)
+    out = tmp_path / "v.jsonl"
+    assert embed(forty, "-o", out, "--model", tower, "--limit", 2) == 0
+    assert embed(forty, "-o", out, "--model", Path(tower).name, "--limit", 3) == 0
+    assert "2 by an earlier run" in capsys.readouterr().err
+    (tmp_path / "other").mkdir()
+    save_tower(tmp_path / "other", seed=1)
+    assert embed(forty, "-o", out, "--model", tmp_path / "other", "--limit", 3) == 2
+    assert "has results with model" in capsys.readouterr().err
+
+
 def test_a_table_and_two_processes_give_the_same_rows(tower, forty, tmp_path):
     with (tmp_path / "rooms.csv").open("w", newline="") as file:
         csv.writer(file).writerows(

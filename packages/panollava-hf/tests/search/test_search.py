@@ -269,6 +269,12 @@ def test_files_that_are_not_vectors_are_one_line(tmp_path, make, message):
     assert len(str(caught.value)) < 500
 
 
+def test_a_file_that_does_not_exist_names_the_nearest(stored):
+    path, _, _ = stored
+    with pytest.raises(TableError, match=rf"no such file or folder; did you mean .*{re.escape(path.name)}"):
+        read_vectors(path.with_suffix(".parqet"))
+
+
 def test_vectors_of_another_width_are_refused(stored):
     query = Query(np.ones(5, np.float32), np.ones((1, 5), np.float32), ((0.0, 0.0),))
     with pytest.raises(TableError, match="5 numbers"):

@@ -4,7 +4,6 @@
 same object. The model is loaded in the process that uses it, at the first batch.
 """
 
-import os
 import sys
 import threading
 from abc import ABC, abstractmethod
@@ -13,13 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from panollava_hf._errors import TableError
+from panollava_hf._forks import allow_forks
 from panollava_hf.jobs._warned import reading
 
 #: Columns that may hold the panorama, in the order in which they are looked for.
 IMAGE_COLUMNS = ("image", "bytes", "path")
-
-#: The process that imported this module; a forked one has another id.
-_IMPORTED_IN = os.getpid()
 
 Batch = Mapping[str, Sequence[Any]]
 
@@ -86,7 +83,7 @@ class Job(ABC):
     @property
     def model(self) -> Any:
         """What `load` returned, loaded once per process."""
-        _allow_forks()
+        allow_forks()
         with self._lock:
             if self._model is None:
                 self._model = self.load()
@@ -186,16 +183,6 @@ class Job(ABC):
         rows = self.finish(self.prepare(batch))
         # `datasets` imports pyarrow; a plain loop does not need it.
         return typed_columns(rows, self.schema()) if "pyarrow" in sys.modules else rows
-
-
-def _allow_forks() -> None:
-    """Let torch use one thread in a forked process, as its DataLoader does; its parent's threads do not exist there.
-
-    `datasets.map(num_proc=2)` forks. Without this, torch waits forever for those threads if the parent has used them.
-    """
-    torch = sys.modules.get("torch")
-    if torch is not None and os.getpid() != _IMPORTED_IN and torch.get_num_threads() != 1:
-        torch.set_num_threads(1)
 
 
 def items_of(batch: Batch) -> list[Item]:

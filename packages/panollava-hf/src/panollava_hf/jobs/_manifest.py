@@ -102,8 +102,13 @@ class Manifest:
 
     def same_job(self, other: "Manifest") -> bool:
         """Whether both have the same job, settings and source, perhaps with other rows."""
-        names = ("job", "settings", "columns")
-        return all(getattr(self, name) == getattr(other, name) for name in names) and self.same_source(other)
+        mine, theirs = self._compared(), other._compared()
+        if same_weights(mine, theirs):
+            mine["model"] = theirs["model"]
+        return mine == theirs and self.same_source(other)
+
+    def _compared(self) -> dict[str, Any]:
+        return {"job": self.job, **self.settings, "columns": self.columns}
 
     def same_source(self, other: "Manifest") -> bool:
         """Whether both name the same source, perhaps by another path."""
@@ -111,7 +116,8 @@ class Manifest:
 
     def tag(self) -> str:
         """A short name of the parts, so that those of another source or retry are not mistaken for them."""
-        names = (self.job, self.settings, self.columns, self.fingerprint, self.rows, self.part_rows, self.retries)
+        settings = {k: v for k, v in self.settings.items() if k != "model" or not self.settings.get("weights")}
+        names = (self.job, settings, self.columns, self.fingerprint, self.rows, self.part_rows, self.retries)
         return hashlib.sha256(json.dumps(names, sort_keys=True).encode()).hexdigest()[:8]
 
     def check_same_job(self, wanted: "Manifest", output: Path) -> None:
@@ -120,7 +126,9 @@ class Manifest:
         Raises:
             JobError: They are of another job or source. The message says what differs.
         """
-        mine, theirs = ({"job": m.job, **m.settings, "columns": m.columns} for m in (self, wanted))
+        mine, theirs = self._compared(), wanted._compared()
+        if same_weights(mine, theirs):
+            mine["model"] = theirs["model"]
         for name in [*mine, *(name for name in theirs if name not in mine)]:
             if mine.get(name) != theirs.get(name) or (name in mine) != (name in theirs):
                 raise JobError(
@@ -140,6 +148,12 @@ class Manifest:
     def kinds(self) -> Counter[str]:
         """Errors by kind, of a finished output."""
         return Counter((self.summary or {}).get("kinds", {}))
+
+
+def same_weights(mine: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    """Whether two settings name the same weights, perhaps by another path; the weights of an endpoint are unknown."""
+    known = mine.get("weights")
+    return known is not None and known == theirs.get("weights") and "model" in mine and "model" in theirs
 
 
 def _shown(settings: dict[str, Any], name: str) -> str:

@@ -202,7 +202,11 @@ def read_vectors(path: str | Path) -> VectorTable:
 
     path = Path(path)
     if not path.exists():
-        raise TableError(f"{path}: no such file or folder; expected vectors that 'panollava embed' wrote")
+        from panollava_hf.jobs.sources._open import near
+
+        raise TableError(
+            f"{path}: no such file or folder{near(str(path))}; expected vectors that 'panollava embed' wrote"
+        )
     files = _files_of(path) if path.is_dir() else (path,)
     if not files:
         raise TableError(f"{path}: this folder has no .parquet files; {REMEDY}")
