@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("towers", type=Path, help="folder with dinov2-small and smollm2-135m-instruct")
     parser.add_argument("panoramas", type=Path, help="folder with the photographs")
     parser.add_argument("--trainer", choices=("trainer", "messages", "completion"), default="messages")
-    parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--steps", type=int, default=60)
     given = parser.parse_args(arguments)
     model, processor = joined(given.towers)
     table = rows(given.panoramas)

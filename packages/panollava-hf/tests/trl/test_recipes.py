@@ -1,9 +1,15 @@
 """Trainer with our collator, and SFTTrainer: loss and gradient norm are those of a loop by hand."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from panollava_hf import PanoLLaVaForConditionalGeneration
+from panollava_hf import PanoLLaVaForConditionalGeneration, PanoLLaVaProcessor, default_checkpoint
 from panollava_hf.training import PanoLLaVaDataCollator
 from PIL import Image
 from transformers import Trainer, TrainingArguments
@@ -29,9 +35,9 @@ def rows(kind, count=8, images=1):
     return made
 
 
-def arguments(kind, folder, accumulation=1, **options):
+def arguments(kind, folder, accumulation=1, size=2, **options):
     settings = dict(
-        output_dir=str(folder), max_steps=1, logging_steps=1, per_device_train_batch_size=2, save_strategy="no",
+        output_dir=str(folder), max_steps=1, logging_steps=1, per_device_train_batch_size=size, save_strategy="no",
         gradient_accumulation_steps=accumulation, max_grad_norm=1e9, report_to="none", use_cpu=True, disable_tqdm=True,
         bf16=False, gradient_checkpointing=False,
     )  # fmt: skip
@@ -47,12 +53,12 @@ def logged(trainer):
     return entry["loss"], float(entry["grad_norm"])
 
 
-def by_hand(model, collator, table):
-    """The mean cross-entropy of all labels, and the norm of its gradient; two rows at a time for batch norm's sake."""
+def by_hand(model, collator, table, size=2):
+    """The mean cross-entropy of all labels, and the norm of its gradient; `size` rows at a time."""
     model.train()
     total, count = 0, 0
-    for start in range(0, len(table), 2):
-        batch = collator(table[start : start + 2])
+    for start in range(0, len(table), size):  # the default checkpoint's tower has batch norm
+        batch = collator(table[start : start + size])
         target = batch.pop("labels")[:, 1:]
         keep = (target != -100) & (target != model.config.image_token_id)
         logits = model(**batch).logits[:, :-1][keep]
@@ -166,3 +172,38 @@ def test_every_turn_is_trained_and_only_its_answer(processor):
 def test_rows_that_cannot_be_trained(processor, row, message):
     with pytest.raises(ValueError, match=message):
         PanoLLaVaDataCollator(processor, max_length=9)([row])
+
+
+def sft(folder, table, accumulation, **options):
+    """An SFTTrainer of the default checkpoint that trains answers alone."""
+    checkpoint = default_checkpoint()
+    return trl.SFTTrainer(
+        PanoLLaVaForConditionalGeneration.from_pretrained(checkpoint),
+        arguments(trl.SFTConfig, folder, accumulation, assistant_only_loss=True, **options),
+        train_dataset=datasets.Dataset.from_list(table),
+        processing_class=PanoLLaVaProcessor.from_pretrained(checkpoint),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accumulation", [1, 4])
+def test_sft_trainer_in_two_processes(tmp_path, fresh, processor, accumulation):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", __file__]
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    output = tmp_path / "found.json"
+    done = subprocess.run(
+        [*command, str(output), str(accumulation)], capture_output=True, text=True, timeout=300, env=env, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    table = rows("messages", 2 * accumulation)
+    collator = sft(tmp_path, table, accumulation).data_collator
+    expected = by_hand(fresh(), lambda given: dict(collator([dict(row) for row in given])), table, size=1)
+    assert json.loads(output.read_text()) == pytest.approx(expected, rel=1e-5)
+
+
+if __name__ == "__main__":
+    path, steps = sys.argv[1:]
+    found = logged(sft(Path(path).parent, rows("messages", 2 * int(steps)), int(steps), size=1))
+    if torch.distributed.get_rank() == 0:
+        Path(path).write_text(json.dumps(found))
+    torch.distributed.destroy_process_group()
