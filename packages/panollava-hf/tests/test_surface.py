@@ -64,7 +64,7 @@ FOLDERS = {
     "panoshapes.families": "Family family_named family_names register_family unregister_family",
     "search": "Hit Query QueryEmbedder RetrievalResults VectorTable evaluate_retrieval read_vectors search",
     "serving": "",
-    "training": "Recipe RecipeError TrainingError load_recipe shipped_recipes train",
+    "training": "PanoLLaVaDataCollator Recipe RecipeError TrainingError load_recipe shipped_recipes train",
     "vllm": "register",
 }
 
