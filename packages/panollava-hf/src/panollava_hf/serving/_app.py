@@ -41,7 +41,9 @@ def build_app(chat: PanoLLaVaChat, name: str, settings: ServerSettings) -> FastA
     @app.exception_handler(RequestError)
     async def refused(request: Request, error: RequestError) -> Response:
         headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
-        return JSONResponse(error_body(error), error.status, headers | ({"Retry-After": "5"} if error.status == 503 else {}))
+        return JSONResponse(
+            error_body(error), error.status, headers | ({"Retry-After": "5"} if error.status == 503 else {})
+        )
 
     @app.exception_handler(HTTPException)
     async def no_such_path(request: Request, error: HTTPException) -> Response:
@@ -61,7 +63,9 @@ def build_app(chat: PanoLLaVaChat, name: str, settings: ServerSettings) -> FastA
     async def chat_completions(request: Request) -> Response:
         check_key(request, settings.api_key)
         if worker.waiting >= settings.max_waiting:  # before the body is read
-            raise RequestError(f"the server is busy: {worker.waiting} requests wait; try again later", 503, "server_error")
+            raise RequestError(
+                f"the server is busy: {worker.waiting} requests wait; try again later", 503, "server_error"
+            )
         body = await _body(request, settings.max_body_bytes)
         asked = await asyncio.to_thread(_parsed, body, name, settings)
         del body
@@ -93,7 +97,9 @@ def check_key(request: Request, key: str | None) -> None:
     kind, _, given = request.headers.get("authorization", "").partition(" ")
     same = hmac.compare_digest(given.strip().encode("utf-8", "replace"), key.encode())
     if kind.lower() != "bearer" or not same:
-        raise RequestError("the key is missing or wrong; send it as Authorization: Bearer KEY", 401, "authentication_error")
+        raise RequestError(
+            "the key is missing or wrong; send it as Authorization: Bearer KEY", 401, "authentication_error"
+        )
 
 
 async def _body(request: Request, most: int) -> bytes:

@@ -11,7 +11,7 @@ _HOW = "send the image itself as a data URL, data:image/jpeg;base64,…"
 
 
 def image_bytes(address: Any, most: int) -> bytes:
-    """The image file in a data URL.
+    r"""The image file in a data URL.
 
     Args:
         address: The value of `image_url.url` in a request.

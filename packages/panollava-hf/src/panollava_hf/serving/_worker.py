@@ -84,7 +84,9 @@ class Task:
             result = error
         except Exception as error:  # the thread serves all requests: it reports a failure and continues
             _log.exception("a request failed")
-            result = RequestError(f"the model failed ({type(error).__name__}); see the log of the server", 500, "server_error")
+            result = RequestError(
+                f"the model failed ({type(error).__name__}); see the log of the server", 500, "server_error"
+            )
         self.give(result)
 
     def give(self, event: Any) -> None:
