@@ -27,11 +27,13 @@ class Ended:
     Attributes:
         reason: "stop" at its end or a stop text, "length" at the maximum length.
         prompt_tokens: Tokens of the prompt, those of its panoramas included.
+        image_tokens: Tokens of the panoramas.
         new_tokens: Tokens that were generated.
     """
 
     reason: Literal["stop", "length"]
     prompt_tokens: int
+    image_tokens: int
     new_tokens: int
 
 
@@ -75,10 +77,11 @@ def generate(
         )
     ids = found[0, length:].tolist()
     on_text(text.end(ids))
+    image_tokens = int((inputs["input_ids"] == processor.image_token_id).sum())
     ends = model.generation_config.eos_token_id
     ends = ends if isinstance(ends, list) else [ends]
     finished = text.stopped or any(token in ends for token in ids)
-    return Ended("stop" if finished else "length", length, answer_length(ids, ends))
+    return Ended("stop" if finished else "length", length, image_tokens, answer_length(ids, ends))
 
 
 class _Watch(StoppingCriteria):

@@ -42,10 +42,11 @@ def event(content: Any) -> str:
     return f"data: {content if isinstance(content, str) else json.dumps(content)}\n\n"
 
 
-def usage(ended: Ended) -> dict[str, int]:
+def usage(ended: Ended) -> dict[str, Any]:
     """The number of tokens."""
     prompt, new = ended.prompt_tokens, ended.new_tokens
-    return {"prompt_tokens": prompt, "completion_tokens": new, "total_tokens": prompt + new}
+    counts: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": new, "total_tokens": prompt + new}
+    return counts | {"prompt_tokens_details": {"image_tokens": ended.image_tokens}}
 
 
 def error_body(error: RequestError) -> dict[str, Any]:

@@ -131,6 +131,8 @@ class EndpointChat(ChatDefaults):
 
     def count(self, request: Request) -> PromptTokens:
         """Tokens of the images by the family's formula. The text is counted by the server only, so `prompt` is None."""
+        if self.family.reads_panoramas:  # only the server knows the views of its checkpoint
+            return PromptTokens(None, None)
         found = [image_tokens(self.family.name, self.name, size) for size in image_sizes(request)]
         return PromptTokens(None, total(found))
 
