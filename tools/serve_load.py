@@ -158,7 +158,9 @@ def main(arguments: list[str] | None = None) -> int:
         code, seconds = process.poll(), time.monotonic() - stopping
     sizes = [(at, size) for at, size in samples if size is not None and at >= options.seconds / 4]
     growth = max(size for _, size in sizes) / sizes[0][1] - 1 if sizes else 0.0
-    print(f"answers: {counts.right} right, {len(counts.wrong)} wrong; {counts.refused} refused, {counts.left} left early")
+    print(
+        f"answers: {counts.right} right, {len(counts.wrong)} wrong; {counts.refused} refused, {counts.left} left early"
+    )
     print("\n".join(counts.wrong[:5]), end="\n" if counts.wrong else "")
     shown = f"{sizes[0][1]:.0f} MB, at most {100 * growth:+.1f} % later" if sizes else "not measured"
     print(f"memory after a quarter of the time: {shown}")

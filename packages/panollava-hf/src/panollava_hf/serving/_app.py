@@ -19,6 +19,9 @@ from panollava_hf.serving._request import ChatRequest, read_request
 from panollava_hf.serving._settings import RequestError, ServerSettings
 from panollava_hf.serving._worker import Task, Worker
 
+#: How many times the largest body is read and thrown away before a connection is closed.
+_THROWN_AWAY = 4
+
 
 def build_app(chat: PanoLLaVaChat, name: str, settings: ServerSettings) -> FastAPI:
     """The application. Its worker is `app.state.worker`.
@@ -61,12 +64,7 @@ def build_app(chat: PanoLLaVaChat, name: str, settings: ServerSettings) -> FastA
 
     @app.post("/v1/chat/completions")
     async def chat_completions(request: Request) -> Response:
-        check_key(request, settings.api_key)
-        if worker.waiting >= settings.max_waiting:  # before the body is read
-            raise RequestError(
-                f"the server is busy: {worker.waiting} requests wait; try again later", 503, "server_error"
-            )
-        body = await _body(request, settings.max_body_bytes)
+        body = await _body(request, settings.max_body_bytes, _refusal(request, settings, worker))
         asked = await asyncio.to_thread(_parsed, body, name, settings)
         del body
         task = worker.submit(partial(generate, chat, asked))
@@ -102,20 +100,41 @@ def check_key(request: Request, key: str | None) -> None:
         )
 
 
-async def _body(request: Request, most: int) -> bytes:
-    """The body of a request, read no further than its limit."""
+def _refusal(request: Request, settings: ServerSettings, worker: Worker) -> RequestError | None:
+    """Why a request is refused before its body is known."""
+    try:
+        check_key(request, settings.api_key)
+        worker.check_free()
+    except RequestError as error:
+        return error
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":  # a web page cannot send this type to another server without asking
-        raise RequestError("the Content-Type of the request must be application/json", 415)
-    too_large = RequestError(f"the body of the request is larger than {most / 2**20:.0f} MB; send smaller images", 413)
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > most:
-        raise too_large
-    found = bytearray()
-    async for piece in request.stream():
-        found += piece
-        if len(found) > most:
-            raise too_large
+        return RequestError("the Content-Type of the request must be application/json", 415)
+    return None
+
+
+async def _body(request: Request, most: int, refusal: RequestError | None) -> bytes:
+    """The body of a request. One that is refused is read and thrown away, since clients send it before they listen.
+
+    Raises:
+        RequestError: The request is refused, or the body is too large.
+    """
+    found, size, more = bytearray(), 0, True
+    while more and size <= _THROWN_AWAY * most:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise RequestError("the client closed the connection", 499)
+        piece, more = message.get("body", b""), message.get("more_body", False)
+        size += len(piece)
+        if size > most and refusal is None:
+            text = f"the body of the request is larger than {most / 2**20:.0f} MB; send smaller images"
+            refusal = RequestError(text, 413)
+        if refusal is None:
+            found += piece
+        else:
+            found.clear()
+    if refusal is not None:
+        raise refusal
     return bytes(found)
 
 

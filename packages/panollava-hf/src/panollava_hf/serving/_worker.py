@@ -25,8 +25,8 @@ class Worker:
         self._max_waiting, self._tasks, self._stopping = max_waiting, set[Task](), False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="panollava-model")
 
-    def submit(self, compute: Compute) -> "Task":
-        """Queue a request. Call it in the event loop.
+    def check_free(self) -> None:
+        """Check that a further request can wait.
 
         Raises:
             RequestError: Too many requests wait, or the server is stopping.
@@ -34,9 +34,16 @@ class Worker:
         if self._stopping:
             raise RequestError("the server is stopping; try again later", 503, "server_error")
         if len(self._tasks) >= self._max_waiting:
-            raise RequestError(
-                f"the server is busy: {len(self._tasks)} requests wait; try again later", 503, "server_error"
-            )
+            text = f"the server is busy: {len(self._tasks)} requests wait; try again later"
+            raise RequestError(text, 503, "server_error")
+
+    def submit(self, compute: Compute) -> "Task":
+        """Queue a request. Call it in the event loop.
+
+        Raises:
+            RequestError: Too many requests wait, or the server is stopping.
+        """
+        self.check_free()
         task = Task(compute, asyncio.get_running_loop())
         self._tasks.add(task)
         task.future = self._thread.submit(task.run)
