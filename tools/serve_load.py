@@ -2,8 +2,8 @@
 
 `python -m tools.serve_load [--seconds 120] [--clients 8]` starts a server, asks it about rendered scenes in whole and
 streamed answers, and compares each answer with that of the model in this process. Every tenth request is refused and
-every thirteenth client goes away. Memory is measured on Linux. The exit code is 1 if an answer is wrong, if memory grows
-by more than 5 % after the first quarter of the time, or if the server does not end within 20 seconds.
+every thirteenth client goes away. Memory is measured on Linux. The exit code is 1 if an answer is wrong, if memory
+grows by more than 5 % after the first quarter of the time, or if the server does not end within 20 seconds.
 """
 
 import argparse

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import gc
 import http.client
 import io
 import json
@@ -10,12 +9,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from panollava_hf import Answerer
+from panollava_hf.asking.models import _endpoint
 from panollava_hf.cli import run
 from panollava_hf.panoshapes import render_scene, sample_scene
 from panollava_hf.serving._generation import _Watch
@@ -144,10 +143,17 @@ def test_ask_gives_what_a_local_model_gives(server, panorama, expected, tmp_path
     path.write_bytes(png(panorama))
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.delenv("PANOLLAVA_MODEL", raising=False)
+    clients = []
+    connected = _endpoint.connect
+
+    def connect(*arguments):
+        clients.append(connected(*arguments))
+        return clients[-1]
+
+    monkeypatch.setattr(_endpoint, "connect", connect)
     assert run(["ask", str(path), *QUESTIONS, "--base-url", f"{server[0]}/v1", "--json"]) == 0
-    with warnings.catch_warnings():  # the command ends with its process, and leaves its connection to the system
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    for client in clients:  # the end of a process closes them
+        client.close()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["answer"] for line in lines] == [expected[question].text for question in QUESTIONS]
     assert [line["image_tokens"] for line in lines] == [expected[question].image_tokens for question in QUESTIONS]
@@ -181,7 +187,8 @@ def noisy(height, width):
         ({"image": b"no image"}, 400, "not an image"),
         ({"image": png(noisy(64, 128))[:5000]}, 400, "damaged"),
         ({"image": b""}, 400, "empty"),
-        ({"image": png(noisy(600, 1200))}, 413, "reads up to 1 MB"),
+        ({"image": png(noisy(450, 900))}, 413, "reads up to 1 MB"),
+        ({"image": png(noisy(700, 1400))}, 413, "body of the request is larger than 2 MB"),
         ({"image": "http://127.0.0.1:9/a.png?token=secret"}, 400, "opens no addresses"),
         ({"image": "file:///etc/passwd"}, 400, "opens no addresses"),
         ({"image": "data:text/html;base64,aGk="}, 400, "expected image/"),
