@@ -25,7 +25,8 @@ SECRET = "a key with blanks"
 )
 def test_usage_errors_are_one_line(arguments, words, capsys):
     assert run(["serve", *arguments]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    *notes, line = capsys.readouterr().err.splitlines()
+    assert all(note.startswith("Note:") for note in notes)
     assert words in line
     assert SECRET not in line
 

@@ -11,7 +11,7 @@ pytest.importorskip(
     "transformers.decision", reason=f"transformers {transformers.__version__} has no pipeline('decision')"
 )
 
-#: The form of question that the checkpoint was trained on; the options are not listed, since it knows no letters.
+#: The form of question that the checkpoint was trained on; its prompts list no options.
 TEMPLATE = (
     "{{- '<|im_start|>user\\n' -}}"
     "{%- for part in state -%}{{- '<|vision|>\\n' if part.type == 'image' else part.text -}}{%- endfor -%}"
