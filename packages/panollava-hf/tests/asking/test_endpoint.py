@@ -796,7 +796,7 @@ def test_dates_in_retry_after():
         ("pixtral-12b-2409", "mistral3"),
         ("gpt-oss:20b", ""),
         ("my-model", ""),
-        ("panollava", ""),
+        ("llama-panollava", ""),
     ],
 )
 def test_family_of_a_name(name, family):
@@ -809,7 +809,12 @@ def test_family_of_a_name(name, family):
 
 def test_every_family_is_found_by_its_model_type():
     wrong = {key: family_named(key).name for key in FAMILIES if family_named(key).name != key}
-    assert wrong == {"panollava": ""}
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("name", ["panollava", "PanoLLaVA-mine", "someone/panollava-7b"])
+def test_a_panollava_checkpoint_gets_the_panorama_itself(name):
+    assert family_named(name).reads_panoramas
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from panollava_hf.cli._join import join
 from panollava_hf.cli._locate import locate
 from panollava_hf.cli._push import push
 from panollava_hf.cli._search import search
+from panollava_hf.cli._serve import serve
 from panollava_hf.cli._train import train
 
 __all__ = ["main", "run"]
@@ -47,6 +48,7 @@ app.command("eval-retrieval")(eval_retrieval)
 app.command()(export)
 app.command()(push)
 app.command()(search)
+app.command()(serve)
 app.command()(train)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from panollava_hf._errors import ChatError
 from panollava_hf.asking._chat import ChatDefaults, OnText, PromptTokens, Reply, Request, total
+from panollava_hf.asking._panorama import Panorama
 from panollava_hf.asking.models._reasoning import Visible, without_reasoning
 from panollava_hf.asking.models.endpoint._address import hidden_in_answer, read_address, usable_key, words
 from panollava_hf.asking.models.endpoint._arguments import client_arguments, not_taken
@@ -122,8 +123,16 @@ class EndpointChat(ChatDefaults):
             return [self._outcome(requests[0], on_text)]
         return in_order(self._first_alone, requests, self.concurrency)
 
+    def prepare(self, panorama: Panorama) -> None:
+        """What a server gets whose model reads panoramas: the whole panorama as one image."""
+        if self.family.reads_panoramas and "views" not in panorama.memo:
+            plan, views = panorama.whole()
+            panorama.memo |= {"views": views, "plan": plan}
+
     def count(self, request: Request) -> PromptTokens:
         """Tokens of the images by the family's formula. The text is counted by the server only, so `prompt` is None."""
+        if self.family.reads_panoramas:  # only the server knows the views of its checkpoint
+            return PromptTokens(None, None)
         found = [image_tokens(self.family.name, self.name, size) for size in image_sizes(request)]
         return PromptTokens(None, total(found))
 

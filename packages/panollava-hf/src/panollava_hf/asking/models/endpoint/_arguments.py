@@ -7,6 +7,7 @@ from typing import Any
 
 from panollava_hf._errors import ChatError
 from panollava_hf.asking._chat import Request
+from panollava_hf.asking.models.endpoint._panoramas import as_sent
 
 #: Arguments of the OpenAI form, and those that local servers take in addition.
 ARGUMENTS = ("temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty", "reasoning_effort")
@@ -42,7 +43,7 @@ def client_arguments(
             )
         if isinstance(value, float) and not math.isfinite(value):
             raise ChatError(f"generation argument {name} must be finite, got {value}")
-    arguments: dict[str, Any] = {"model": model, "messages": list(request.messages)}
+    arguments: dict[str, Any] = {"model": model, "messages": as_sent(request.messages)}
     arguments["max_completion_tokens" if "max_tokens" in without else "max_tokens"] = limit
     if not sampled and "temperature" not in without:
         arguments["temperature"] = 0

@@ -37,15 +37,21 @@ def family_named(name: str) -> Family:
     """The settings for a model at an endpoint.
 
     Directions are always written both before and into a view, because some servers move all images to the front. An
-    unknown name gets the safe settings of an unknown family.
+    unknown name gets the safe settings of an unknown family. A PanoLLaVA checkpoint, which `panollava serve` names
+    `panollava…`, reads the panorama itself.
 
     Example:
         >>> family_named("qwen2.5vl:7b").name, family_named("google/gemma-3-27b-it").view_size
         ('qwen2_5_vl', 896)
         >>> family_named("my-model").known
         False
+        >>> family_named("panollava-embedded").reads_panoramas
+        True
     """
-    lowered = name.lower().replace("panollava", "")
+    lowered = name.lower()
+    if lowered.rstrip("/").rpartition("/")[2].startswith("panollava"):
+        return FAMILIES["panollava"]
+    lowered = lowered.replace("panollava", "")
     found = (
         next((FAMILIES[key] for pattern, key in _ALIASES if key in FAMILIES and re.search(pattern, lowered)), None)
         or next((FAMILIES[key] for key in sorted(FAMILIES, key=len, reverse=True) if _matches(key, lowered)), None)
