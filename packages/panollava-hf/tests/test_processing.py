@@ -247,7 +247,6 @@ def test_float_images_of_another_range_are_refused(panorama, make, message):
         {"do_center_crop": True},
         {"crop_size": 20},
         {"do_pad": True},
-        {"do_convert_rgb": False},
         {"resample": Image.Resampling.BICUBIC},
         {"data_format": "channels_last"},
         {"rescale_factor": 0.0},
@@ -260,6 +259,24 @@ def test_settings_that_cannot_apply_are_errors(panorama, setting):
         PanoLLaVaImageProcessor(size=28, **setting)
     with pytest.raises(ValueError, match=name):
         PanoLLaVaImageProcessor(size=28)(panorama, **setting)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.new("RGBA", (16, 8)),
+        Image.new("L", (16, 8), 9).convert("P"),
+        np.zeros((8, 16), np.uint8),
+        np.zeros((8, 16, 4), np.uint8),
+        torch.zeros(1, 8, 16),
+    ],
+)
+def test_without_conversion_to_rgb_other_images_are_refused(panorama, image):
+    processor = PanoLLaVaImageProcessor.from_dict({"size": 28}, do_convert_rgb=False)
+    expected = PanoLLaVaImageProcessor(size=28)(panorama)["pixel_values"]
+    assert torch.equal(processor(panorama)["pixel_values"], expected)
+    with pytest.raises(PanoramaError, match=r"has [14] channels?, but the vision tower needs 3"):
+        processor(image)
 
 
 def test_settings_at_their_only_value_change_nothing(panorama):

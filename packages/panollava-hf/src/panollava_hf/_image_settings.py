@@ -11,7 +11,7 @@ from torch import Tensor
 
 from panollava_hf._shown import shown
 
-__all__ = ["FIXED", "check_fixed_settings", "float_panorama", "is_float", "one_colour"]
+__all__ = ["FIXED", "check_fixed_settings", "float_panorama", "is_float", "one_colour", "require_rgb"]
 
 _VIEWS = "every view is cut from the panorama at `size`"
 #: Settings of other image processors: the only value that has a meaning here, and why.
@@ -23,7 +23,6 @@ FIXED: dict[str, tuple[Any, str]] = {
     "crop_size": (None, f"{_VIEWS}; pass size"),
     "do_pad": (False, "all views have the same size"),
     "pad_size": (None, "all views have the same size"),
-    "do_convert_rgb": (True, "the vision tower needs three channels"),
     "data_format": ("channels_first", "the vision tower needs [3, h, w]"),
     "input_data_format": (None, "arrays are [H, W, 3] and tensors [3, H, W]"),
     "image_seq_length": (None, "the number of image tokens follows from token_grid and the views"),
@@ -55,6 +54,31 @@ def is_float(image: Any) -> bool:
     if isinstance(image, Tensor):
         return image.is_floating_point()
     return isinstance(image, np.ndarray) and image.dtype.kind == "f"
+
+
+def require_rgb(image: Any) -> None:
+    """Refuse a Pillow image, array or tensor without three channels (`do_convert_rgb=False`); files are decoded as RGB.
+
+    Raises:
+        PanoramaError: It has one, two or four channels.
+
+    Example:
+        >>> require_rgb(Image.new("RGBA", (16, 8)))
+        Traceback (most recent call last):
+        panollava_geometry...PanoramaError: do_convert_rgb=False, and the image has 4 channels, but ...
+    """
+    if isinstance(image, Image.Image):
+        channels = len(image.getbands()) if image.mode != "P" else 1
+    elif isinstance(image, (Tensor, np.ndarray)) and image.ndim in (2, 3):
+        at = 0 if isinstance(image, Tensor) else -1
+        channels = image.shape[at] if image.ndim == 3 else 1
+    else:
+        return
+    if channels != 3:
+        raise PanoramaError(
+            f"do_convert_rgb=False, and the image has {channels} channel{'s' * (channels != 1)}, but the vision tower "
+            "needs 3; pass do_convert_rgb=True or an RGB image"
+        )
 
 
 def float_panorama(image: Any, *, rescaled: bool) -> Tensor:

@@ -14,7 +14,14 @@ from transformers.image_processing_utils import BaseImageProcessor
 from transformers.processing_utils import ImagesKwargs
 
 from panollava_hf._forks import allow_forks
-from panollava_hf._image_settings import FIXED, check_fixed_settings, float_panorama, is_float, one_colour
+from panollava_hf._image_settings import (
+    FIXED,
+    check_fixed_settings,
+    float_panorama,
+    is_float,
+    one_colour,
+    require_rgb,
+)
 from panollava_hf._pickling import by_name
 from panollava_hf._shown import shown
 from panollava_hf._tower_pixels import tower_pixels
@@ -97,6 +104,8 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
             images in [0, 1] can be passed.
         rescale_factor: The factor.
         do_normalize: Subtract `image_mean` and divide by `image_std`.
+        do_convert_rgb: Make three channels of Pillow images, arrays and tensors with another number; without it, these
+            are refused. Files are always decoded as RGB.
         kwargs: For `BaseImageProcessor`. Settings of other image processors that cannot apply to panoramas
             (`do_resize=False`, `do_center_crop=True`, …) are refused.
 
@@ -124,10 +133,11 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         do_rescale: bool = True,
         rescale_factor: float = 1 / 255,
         do_normalize: bool = True,
+        do_convert_rgb: bool = True,
         **kwargs: Any,
     ) -> None:
         check_fixed_settings(kwargs)
-        super().__init__(**{"do_resize": True, "do_convert_rgb": True, **kwargs})
+        super().__init__(**{"do_resize": True, **kwargs})
         height, width = as_size("size", size)
         self.size = {"height": height, "width": width}
         self.image_mean = _statistic("image_mean", image_mean, -1e6)
@@ -136,6 +146,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         require_flag("antialias", antialias)
         require_flag("do_rescale", do_rescale)
         require_flag("do_normalize", do_normalize)
+        require_flag("do_convert_rgb", do_convert_rgb)
         require_number("rescale_factor", rescale_factor, -1e6, 1e6)
         if rescale_factor == 0:
             raise ValueError("rescale_factor must not be 0; to use pixel values as they are, pass do_rescale=False")
@@ -148,6 +159,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         self.do_rescale = do_rescale
         self.rescale_factor = rescale_factor
         self.do_normalize = do_normalize
+        self.do_convert_rgb = do_convert_rgb
         # Impossible settings are reported here, not at the first image.
         require_total(len(self.view_plan()), (height, width), self.token_grid)
 
@@ -217,6 +229,8 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
             return [self.fetch_images(image) for image in images]
         if getattr(images, "ndim", 0) == 4:
             return [self.fetch_images(image) for image in images]
+        if not self.do_convert_rgb:
+            require_rgb(images)
         if isinstance(images, Tensor) and images.ndim == 3 and images.dtype == torch.uint8:
             return images
         if is_float(images):
@@ -270,7 +284,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
 
     def _own_settings(self) -> dict[str, Any]:
         names = ("size", "image_mean", "image_std", "crop_strategy", "num_views", "fov_deg", "overlap_ratio")
-        more = ("token_grid", "antialias", "do_rescale", "rescale_factor", "do_normalize")
+        more = ("token_grid", "antialias", "do_rescale", "rescale_factor", "do_normalize", "do_convert_rgb")
         return {name: getattr(self, name) for name in (*names, *more)}
 
     def _views(self, erp: Tensor, plan: ViewPlan, size: tuple[int, int], device: Any) -> Tensor:

@@ -27,9 +27,9 @@ def pytest_collection_modifyitems(items):
     from skips import reason
 
     for item in items:
-        why = reason(item.cls.__mro__ if item.cls else (), getattr(item, "originalname", item.name))
-        if why is not None:
-            item.add_marker(pytest.mark.skip(reason=why))
+        found = reason(item.cls.__mro__ if item.cls else (), getattr(item, "originalname", item.name))
+        if found is not None:
+            item.add_marker(pytest.mark.skip(reason=found))
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -24,7 +24,7 @@ SKIPS: dict[str, str] = {
     "test_apply_chat_template_video_frame_sampling": "the model reads no video",
     # Images
     "test_call_numpy_4_channels": (
-        "it keeps four channels with do_convert_rgb=False; panoramas are always converted to RGB"
+        "it keeps four channels with do_convert_rgb=False; the vision tower needs three, so we refuse the image"
     ),
 }
 
@@ -32,6 +32,6 @@ SKIPS: dict[str, str] = {
 def reason(classes, test):
     """Why a test of a class with these bases is skipped, or None."""
     for cls in classes:
-        if (why := SKIPS.get(f"{cls.__name__}.{test}")) is not None:
-            return why
+        if (found := SKIPS.get(f"{cls.__name__}.{test}")) is not None:
+            return found
     return SKIPS.get(test)
