@@ -25,11 +25,20 @@ ROOT = Path(__file__).parent
 PACKAGES = ["geometry", "losses", "core", "hf"]
 EXTRAS = {
     "geometry": "[cli,opencv]",
-    "hf": "[endpoint,eval,jobs,ray,search,serve,train,trl]",
+    "hf": "[demo,endpoint,eval,jobs,ray,search,serve,train,trl]",
 }  # extras that a package's tests need
 #: A torch without CUDA, if the index has one under this version; otherwise set TORCH=torch and an index of CPU wheels.
 CPU_TORCH = os.environ.get("TORCH", "torch==2.13.0")
-TOOLS = ["import-linter>=2.1", "lancedb>=0.20", "mypy>=1.15", "onnx>=1.17", "psutil>=6.0", "pyyaml>=6.0", "sybil>=9.0"]
+TOOLS = [
+    "import-linter>=2.1",
+    "lancedb>=0.20",
+    "mypy>=1.15",
+    "onnx>=1.17",
+    "playwright>=1.50",
+    "psutil>=6.0",
+    "pyyaml>=6.0",
+    "sybil>=9.0",
+]
 #: What transformers' own tests need.
 SUITES = ["parameterized>=0.9", "accelerate>=1.0", "requests>=2.31"]
 
