@@ -168,12 +168,14 @@ class VisionBackbone(nn.Module):
             return vision_token_grid(self.config, image_size)
         return self._map_of(*(default_image_size(self.config) if image_size is None else as_pair(image_size)))
 
-    @torch.compiler.assume_constant_result
     def _map_of(self, height: int, width: int) -> Grid:
         """The size of a feature map, for which a tower is built: computed once per size, and not traced."""
         if (height, width) not in self._grids:
             self._grids[height, width] = vision_token_grid(self.config, (height, width))
         return self._grids[height, width]
+
+    # What torch.compiler.assume_constant_result sets: the decorator itself loads torch._dynamo with every import.
+    _map_of._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
     def forward(self, pixel_values: Float[Tensor, "views 3 height width"]) -> Float[Tensor, "views tokens features"]:
         """Encode views.

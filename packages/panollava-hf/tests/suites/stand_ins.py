@@ -17,7 +17,7 @@ __all__ = ["absent", "install", "missing"]
 CONTRACTS = {
     "generation": "test_generation_contract.py, test_generation.py and test_compiled.py stand instead",
     "exporters": "test_compiled.py stands instead",
-    "pipelines": "test_pipelines.py in this folder stands instead",
+    "pipelines": "test_generation.py and serving/test_decision.py stand instead",
     "utils": "test_configuration.py stands instead",
 }
 _made: dict[str, ModuleType] = {}
