@@ -33,6 +33,7 @@ def draw_captions(
     *,
     size: Pixels | None = None,
     taken: Sequence[Rectangle] = (),
+    avoid: Sequence[Rectangle] = (),
     seam: bool = True,
 ) -> list[list[Rectangle]]:
     """Draw captions that stay inside the image and apart from each other. At the seam of a panorama they are repeated.
@@ -42,6 +43,7 @@ def draw_captions(
         captions: The captions, the most important first. A long one is cut to a third of the width.
         size: Size of the letters in pixels; default: `text_size` of the image. They shrink to 8 where there is no room.
         taken: Rectangles (left, top, right, bottom) that stay free.
+        avoid: Rectangles that stay free where there is room nearby.
         seam: Whether the image is a whole panorama.
 
     Returns:
@@ -58,7 +60,9 @@ def draw_captions(
         pad = letters * 0.3
         sizes = [(line.width + 2 * pad, line.height + pad / 2) for line in lines]
         anchors = [(caption.x, caption.y) for caption in captions]
-        found = place_labels(anchors, sizes, image.size, taken=taken, gap=max(1.0, letters / 12), seam=seam)
+        found = place_labels(
+            anchors, sizes, image.size, taken=taken, avoid=avoid, gap=max(1.0, letters / 12), seam=seam
+        )
         if all(found) or letters <= 8:
             break
         letters = max(8.0, letters * 0.8)

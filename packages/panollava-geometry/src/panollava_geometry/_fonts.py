@@ -36,6 +36,8 @@ _STYLES = (
 )
 #: Size at which letters are compared with the sign that a font draws for letters that it lacks.
 _PROBE = 24
+#: Scripts that were warned of in this process.
+_warned: set[str] = set()
 #: Not a character: every font draws its sign for missing letters.
 _MISSING = "\U0010ffff"
 
@@ -163,14 +165,12 @@ def _shapes() -> bool:
 def _warn_of(letters: Sequence[str]) -> None:
     scripts = {unicodedata.name(letter, "UNNAMED").split(maxsplit=1)[0]: letter for letter in reversed(letters)}
     for script, letter in sorted(scripts.items()):
-        _warn_once(script, f"U+{ord(letter):04X}")
-
-
-@lru_cache(maxsize=256)
-def _warn_once(script: str, example: str) -> None:
-    warnings.warn(
-        f"no installed font has {script.lower()} characters such as {example}: they are drawn as question marks; "
-        f"install a font that has them (for example Noto Sans), or name its file in {FONT_VARIABLE}",
-        PanoramaWarning,
-        stacklevel=2,
-    )
+        if script not in _warned:
+            _warned.add(script)
+            warnings.warn(
+                f"no installed font has {script.lower()} characters such as U+{ord(letter):04X}: they are drawn as "
+                "question marks; install a font that has them (for example Noto Sans), or name its file in "
+                f"{FONT_VARIABLE}",
+                PanoramaWarning,
+                stacklevel=2,
+            )

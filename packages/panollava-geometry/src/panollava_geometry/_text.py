@@ -118,4 +118,6 @@ def text_size(image_size: tuple[int, int], share: Pixels = 1 / 48) -> float:
 
 def _measured(text: str, size: Pixels) -> TextLine:
     parts = tuple(fonts_for(text, size))
-    return TextLine(text, sum(face.getlength(part) for face, part in parts), 1.25 * size, size, parts)
+    return TextLine(
+        "".join(part for _, part in parts), sum(face.getlength(part) for face, part in parts), 1.25 * size, size, parts
+    )
