@@ -27,6 +27,8 @@ _OUTLINE = 721
 #: With more views than this, the panorama is faded and the directions are left out; on small images, they are, too.
 _FEW, _SMALL = 8, 600
 _FADE = 0.4
+#: Views that look up or down more than this have their label in the centre.
+_POLE_DEG = 60
 #: Lines are drawn this many times larger, up to a width of the image for which it takes little memory.
 _SMOOTH, _MAX_SMOOTH = 2, 4096
 
@@ -62,7 +64,7 @@ def draw_footprints(erp: UInt8[Tensor, "3 height width"], plan: Views) -> Image.
     lines, captions = [], []
     for index, view in shown:
         lines.append((_sides(view), colour(index), many and rows.index(_row(view)) % 2 == 1))
-        x, y = rays_to_equirect(view.rays((1, 1))[0, 0], (image.height, image.width))
+        x, y = _label_place(view, image.size, centre=many)
         words = "" if many or image.width < _SMALL else f" {view_words(view)[0]}"
         captions.append(Caption(float(x), float(y), f"{index}{words}", colour(index)))
     _draw_lines(image, lines)
@@ -122,6 +124,13 @@ def _is_whole(view: View) -> bool:
 def _row(view: View) -> int:
     """Views of one number are in one row around the viewer."""
     return round(float(np.degrees(np.arcsin(view.rays((1, 1))[0, 0, 1]))))
+
+
+def _label_place(view: View, size: tuple[int, int], *, centre: bool) -> Float[ndarray, " 2"]:
+    """Where the label of a view stands, (x, y): its centre, or near its upper edge, where it hides less."""
+    upright = abs(_row(view)) < _POLE_DEG
+    inside = np.array([0.5, 0.07 if upright and not centre else 0.5])
+    return rays_to_equirect(view.pixels_to_rays(inside, (1, 1)), (size[1], size[0]))
 
 
 def _sides(view: View) -> Float[ndarray, "points 3"]:

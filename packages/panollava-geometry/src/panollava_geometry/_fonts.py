@@ -63,11 +63,16 @@ def fonts_for(text: str, size: Pixels) -> list[tuple[Any, str]]:
     if lacking:
         _warn_of(lacking)
         text = "".join("?" if letter in lacking else letter for letter in text)
-    others = [path for path in faces.values() if path]
+    others = sorted({path for path in faces.values() if path})
     if not others:
         return [(font(size), text)]
-    if any(_right_to_left(letter) for letter in text):  # the order of the parts would have to be found
-        return [(_open(max(sorted(set(others)), key=others.count), size), text)]
+    whole = next(
+        (path for path in others if all(_has(_probe(path), letter) for letter in faces if letter in text)), None
+    )
+    if whole is None and any(_right_to_left(letter) for letter in text):  # the order of parts would have to be found
+        whole = max(others, key=list(faces.values()).count)
+    if whole is not None:
+        return [(_open(whole, size), text)]
     parts: list[tuple[str, str]] = []
     for letter in text:
         path = faces.get(letter, parts[-1][0] if parts else "") or ""

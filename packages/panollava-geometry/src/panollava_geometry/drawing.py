@@ -10,7 +10,7 @@ Example:
 
 from panollava_geometry._captions import Caption, draw_captions
 from panollava_geometry._colour_bar import with_colour_bar
-from panollava_geometry._colours import EMPTY, GREY, INK, PALETTE, PAPER, colour, contrast, sequential, text_on
+from panollava_geometry._colours import EMPTY, GREY, INK, PALETTE, PAPER, Colour, colour, contrast, sequential, text_on
 from panollava_geometry._direction_words import degrees_text, direction_words, view_words
 from panollava_geometry._fonts import font
 from panollava_geometry._placing import Rectangle, place_labels
@@ -23,6 +23,7 @@ __all__ = [
     "PALETTE",
     "PAPER",
     "Caption",
+    "Colour",
     "Rectangle",
     "TextLine",
     "colour",

@@ -15,7 +15,19 @@ from panollava_geometry import (
     extract_views,
     paste_views,
 )
-from panollava_geometry.drawing import EMPTY, GREY, INK, PAPER, colour, text_line, text_lines, text_on, view_words
+from panollava_geometry.drawing import (
+    EMPTY,
+    GREY,
+    INK,
+    PAPER,
+    Colour,
+    TextLine,
+    colour,
+    text_line,
+    text_lines,
+    text_on,
+    view_words,
+)
 from PIL import Image, ImageDraw
 from torch import Tensor
 
@@ -29,7 +41,7 @@ _LEAST, _MOST, _MOST_OF_MANY, _MANY = 240, 480, 320, 4
 _PIXELS = 120
 #: Least width of the panorama on the sheet.
 _PANORAMA = 960
-#: Shares of the width of a sheet: its margin, and the letters of questions and answers; lines of one question or answer.
+#: Shares of the width of a sheet: its margin, and the letters of questions and answers; lines of a question or answer.
 _MARGIN, _LETTERS, _LINES = 1 / 60, 1 / 44, 4
 #: Most questions with their answers on a sheet.
 _QUESTIONS = 4
@@ -43,10 +55,10 @@ def contact_sheet(
     panorama: Tensor | None = None,
     answers: Sequence[tuple[str, str]] = (),
 ) -> Image.Image:
-    """A figure: questions and answers, the panorama with the outlines of the views, and the views with their directions.
+    """A figure: questions and answers, the panorama with the outlines of the views, and the views.
 
-    The views stand in rows from the left over ahead and the right to behind, then up and down. Their numbers and colours
-    are those of the outlines, and their numbers those of the files that `save_views` writes.
+    The views stand in rows from the left over ahead and the right to behind, then up and down. Their numbers and
+    colours are those of the outlines, and their numbers those of the files that `save_views` writes.
 
     Args:
         views: `[V, 3, h, w]` uint8.
@@ -61,17 +73,17 @@ def contact_sheet(
         raise ValueError(f"got {len(views)} views and a plan of {len(plan)}; pass the plan of these views")
     cells = arrange(plan)
     columns = max((cell.column for cell in cells), default=0) + 1
-    tiles = {cell.index: _tile(views[cell.index], plan[cell.index], columns) for cell in cells}
+    tiles = {cell.view: _tile(views[cell.view], plan[cell.view], columns) for cell in cells}
     side = max((tile.width for tile in tiles.values()), default=_LEAST)
     gap = max(8, round(side / 20))
     inner = max(columns * (side + gap) - gap, _PANORAMA)
     inner += inner % 2
     margin = round(inner * _MARGIN)
     overview = draw_footprints(_reduced(views, plan, panorama, inner), plan)
-    size = round(side / 15)
+    size = round(side / 12.5)
     caption = round(1.9 * size)
     heights = [
-        caption + gap + max(tiles[cell.index].height for cell in cells if cell.row == row)
+        caption + gap + max(tiles[cell.view].height for cell in cells if cell.row == row)
         for row in range(max((cell.row for cell in cells), default=-1) + 1)
     ]
     head = _head(answers, inner, inner * _LETTERS)
@@ -82,8 +94,8 @@ def contact_sheet(
     for cell in cells:
         x = margin + cell.column * (side + gap)
         y = top + overview.height + gap + sum(heights[: cell.row])
-        _write_caption(sheet, (x, y), side, size, cell.index, plan[cell.index])
-        sheet.paste(tiles[cell.index], (x, y + caption))
+        _write_caption(sheet, (x, y), side, size, cell.view, plan[cell.view])
+        sheet.paste(tiles[cell.view], (x, y + caption))
     return sheet
 
 
@@ -125,10 +137,12 @@ def _ratio(view: object) -> float:
 
 def _head(answers: Sequence[tuple[str, str]], width: int, size: float) -> Image.Image:
     """Questions, and their answers behind a coloured line."""
-    lines, y = [], 0.0
+    lines: list[tuple[TextLine, float, float, Colour]] = []
+    y = 0.0
     for question, answer in answers[:_QUESTIONS]:
         y += size / 2 if lines else 0.0
         for text, indent, fill in ((question, 0.0, INK), (answer, size, _ANSWER)):
+            y += size / 4 if indent else 0.0
             for line in text_lines(text, size, width - indent, _LINES):
                 lines.append((line, indent, y, fill))
                 y += line.height
@@ -157,10 +171,10 @@ def _write_caption(
     left = x + chip + 0.5 * size
     name = text_line(words, size, x + width - left)
     name.draw(pen, (left, y + 0.1 * size), INK)
-    small = text_line(degrees, 0.75 * size)
+    small = text_line(degrees, 0.8 * size)
     left += name.width + 0.5 * size
     if left + small.width <= x + width:
-        small.draw(pen, (left, y + 0.1 * size + 0.22 * size), GREY)
+        small.draw(pen, (left, y + 0.26 * size), GREY)
 
 
 def _image(pixels: Tensor) -> Image.Image:

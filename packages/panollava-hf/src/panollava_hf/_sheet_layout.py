@@ -16,7 +16,7 @@ _ROW_DEG = 10.0
 class Cell(NamedTuple):
     """A view and its place on the sheet."""
 
-    index: int
+    view: int
     row: int
     column: int
 
@@ -30,7 +30,8 @@ def arrange(plan: ViewPlan, max_columns: int = MAX_COLUMNS) -> list[Cell]:
         plan: The views.
         max_columns: Longer rows are divided evenly.
     """
-    ring, poles = [], []
+    ring: list[tuple[float, float, int]] = []
+    poles: list[tuple[float, float, int]] = []
     for index, view in enumerate(plan):
         if not is_whole(view):
             yaw, pitch = _direction(view)
