@@ -5,14 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, UInt8
 from numpy import ndarray
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor
 
 from panollava_geometry._captions import Caption, draw_captions
-from panollava_geometry._colours import INK, Colour, colour
+from panollava_geometry._colours import colour
 from panollava_geometry._direction_words import view_words
 from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError
+from panollava_geometry._outlines import draw_lines, draw_outlines
 from panollava_geometry._placing import Rectangle, grown
 from panollava_geometry._plan import Views, as_plan
 from panollava_geometry._sphere import rays_to_equirect
@@ -21,16 +22,13 @@ from panollava_geometry._tensors import check_panorama
 from panollava_geometry._text import text_size
 from panollava_geometry._views import View
 
-#: Rays along each side of a view, and along the outline of a box.
-_STEPS = 128
+#: Rays along the outline of a box.
 _OUTLINE = 721
 #: With more views than this, the panorama is faded and the directions are left out; on small images, they are, too.
 _FEW, _SMALL = 8, 600
 _FADE = 0.4
 #: Views that look up or down more than this have their label in the centre.
 _POLE_DEG = 60
-#: Lines are drawn this many times larger, up to a width of the image for which it takes little memory.
-_SMOOTH, _MAX_SMOOTH = 2, 4096
 
 
 def draw_footprints(erp: UInt8[Tensor, "3 height width"], plan: Views) -> Image.Image:
@@ -61,13 +59,14 @@ def draw_footprints(erp: UInt8[Tensor, "3 height width"], plan: Views) -> Image.
     if many:
         image = image.point([round(level + _FADE * (255 - level)) for level in range(256)] * 3)
     rows = sorted({_row(view) for _, view in shown})
-    lines, captions = [], []
+    views = [view for _, view in shown]
+    dashed = [many and rows.index(_row(view)) % 2 == 1 for view in views]
+    draw_outlines(image, views, [colour(index) for index, _ in shown], dashed)
+    captions = []
     for index, view in shown:
-        lines.append((_sides(view), colour(index), many and rows.index(_row(view)) % 2 == 1))
         x, y = _label_place(view, image.size, centre=many)
         words = "" if many or image.width < _SMALL else f" {view_words(view)[0]}"
         captions.append(Caption(float(x), float(y), f"{index}{words}", colour(index)))
-    _draw_lines(image, lines)
     draw_captions(image, captions)
     return image
 
@@ -98,7 +97,7 @@ def draw_boxes(
     if labels and len(labels) != len(boxes):
         raise PanoramaError(f"expected one label for each of the {len(boxes)} boxes, got {len(labels)}")
     outlines = [box.outline(_OUTLINE) for box in boxes]
-    _draw_lines(image, [(outline, colour(index), False) for index, outline in enumerate(outlines)])
+    draw_lines(image, [(outline, colour(index), False) for index, outline in enumerate(outlines)])
     captions, inside = [], []
     size = text_size(image.size)
     for index, (outline, label) in enumerate(zip(outlines, labels, strict=False)):  # no labels, or one for each
@@ -133,55 +132,8 @@ def _label_place(view: View, size: tuple[int, int], *, centre: bool) -> Float[nd
     return rays_to_equirect(view.pixels_to_rays(inside, (1, 1)), (size[1], size[0]))
 
 
-def _sides(view: View) -> Float[ndarray, "points 3"]:
-    """Rays around a view, along its four sides."""
-    side = np.linspace(0, 1, _STEPS)
-    zero, one = np.zeros(_STEPS), np.ones(_STEPS)
-    sides = ((side, zero), (one, side), (side[::-1], one), (zero, side[::-1]))
-    return view.pixels_to_rays(np.concatenate([np.stack(pair, axis=-1) for pair in sides]), (1, 1))
-
-
 def _surrounding(places: Float[ndarray, "points 2"], width: int) -> list[Rectangle]:
     """Rectangles around an outline: one, or one at either edge if it crosses the seam."""
     jumps = np.flatnonzero(np.abs(np.diff(places[:, 0])) > width / 2) + 1
     sides = [part for part in np.split(places, jumps) if len(part)]
     return [(*map(float, part.min(axis=0)), *map(float, part.max(axis=0))) for part in sides]  # type: ignore[misc]
-
-
-def _draw_lines(image: Image.Image, lines: Sequence[tuple[Float[ndarray, "points 3"], Colour, bool]]) -> None:
-    """Draw lines through rays, some of them dashed, with a dark border that shows them on any image."""
-    scale = _SMOOTH if image.width <= _MAX_SMOOTH else 1
-    size = (image.width * scale, image.height * scale)
-    width = max(2, round(image.width / 400)) * scale
-    border = max(1, round(image.width / 1200)) * scale
-    colours = Image.new("RGB", size, INK)
-    mask = Image.new("L", size)
-    pen, mask_pen = ImageDraw.Draw(colours), ImageDraw.Draw(mask)
-    parts = [(part, rgb) for rays, rgb, dashed in lines for part in _parts(rays, size, 6.0 * width if dashed else 0.0)]
-    for part, _ in parts:
-        mask_pen.line(part, fill=255, width=width + 2 * border, joint="curve")
-    for part, rgb in parts:
-        pen.line(part, fill=rgb, width=width, joint="curve")
-    if scale > 1:
-        colours, mask = colours.reduce(scale), mask.reduce(scale)
-    image.paste(colours, mask=mask)
-
-
-def _parts(rays: Float[ndarray, "points 3"], size: tuple[int, int], dash: float) -> list[list[tuple[float, float]]]:
-    """A line through rays in pixels, divided at the seam and into dashes (of a length in pixels; 0: none)."""
-    places = rays_to_equirect(rays, (size[1], size[0]))
-    steps = np.abs(np.diff(places, axis=0))
-    cuts = np.flatnonzero(steps[:, 0] > size[0] / 2) + 1
-    parts = np.split(places, cuts)
-    if dash:
-        parts = [piece for part in parts for piece in _dashes(part, dash)]
-    return [[(float(x), float(y)) for x, y in part] for part in parts if len(part) > 1]
-
-
-def _dashes(places: Float[ndarray, "points 2"], dash: float) -> list[Float[ndarray, "_ 2"]]:
-    lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(places, axis=0).T))])
-    found = []
-    for start in np.arange(0, lengths[-1], dash * 1.7):
-        at = np.linspace(start, min(start + dash, lengths[-1]), 8)
-        found.append(np.stack([np.interp(at, lengths, places[:, axis]) for axis in (0, 1)], axis=-1))
-    return found

@@ -13,6 +13,7 @@ from panollava_geometry._colour_bar import with_colour_bar
 from panollava_geometry._colours import EMPTY, GREY, INK, PALETTE, PAPER, Colour, colour, contrast, sequential, text_on
 from panollava_geometry._direction_words import degrees_text, direction_words, view_words
 from panollava_geometry._fonts import font
+from panollava_geometry._outlines import draw_outlines
 from panollava_geometry._placing import Rectangle, place_labels
 from panollava_geometry._text import TextLine, text_line, text_lines, text_size
 
@@ -31,6 +32,7 @@ __all__ = [
     "degrees_text",
     "direction_words",
     "draw_captions",
+    "draw_outlines",
     "font",
     "place_labels",
     "sequential",
