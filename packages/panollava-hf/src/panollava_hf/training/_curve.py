@@ -70,8 +70,8 @@ def _draw_stage(figure: Image.Image, corner: tuple[int, int], stage: str, log: S
         legend.draw(pen, (at + 24, corner[1] + 3), GREY)
         at += legend.width + 44
     if lost or not lines:
-        text = f"{lost} not finite" if lost else "no losses in the log"
-        text_line(text, 0.85 * _LETTERS).draw(pen, (at, corner[1] + 3), PALETTE[4])
+        note = text_line(f"{lost} not finite" if lost else "no losses in the log", 0.85 * _LETTERS)
+        note.draw(pen, (at, corner[1] + 3), PALETTE[4])
     if not lines:
         pen.rectangle((x, y, x + _WIDTH, y + _HEIGHT), fill=EMPTY)
         return
@@ -87,8 +87,8 @@ def _draw_stage(figure: Image.Image, corner: tuple[int, int], stage: str, log: S
         label = text_line(_short(value), 0.85 * _LETTERS)
         middle = x + _WIDTH * _part(value, across) - label.width / 2
         label.draw(pen, (min(middle, x + _WIDTH - label.width), y + _HEIGHT + 6), GREY)
-    name = text_line("step", 0.85 * _LETTERS)
-    name.draw(pen, (x + (_WIDTH - name.width) / 2, y + _HEIGHT + 28), GREY)
+    unit = text_line("step", 0.85 * _LETTERS)
+    unit.draw(pen, (x + (_WIDTH - unit.width) / 2, y + _HEIGHT + 28), GREY)
 
 
 def _plot(
