@@ -68,7 +68,8 @@ def draw_lines(image: Image.Image, lines: Sequence[tuple[Float[ndarray, "points 
 
 def _parts(rays: Float[ndarray, "points 3"], size: tuple[int, int], dash: float) -> list[list[tuple[float, float]]]:
     """A line through rays in pixels, divided at the seam and into dashes (of a length in pixels; 0: none)."""
-    places = rays_to_equirect(rays, (size[1], size[0]))
+    # moved off the middle between two pixels, so that rounding errors do not bend a straight line
+    places = np.round(rays_to_equirect(rays, (size[1], size[0])), 3) + 0.01
     steps = np.abs(np.diff(places, axis=0))
     cuts = np.flatnonzero(steps[:, 0] > size[0] / 2) + 1
     parts = np.split(places, cuts)
