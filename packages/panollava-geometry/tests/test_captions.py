@@ -115,7 +115,7 @@ def test_labels_keep_away_from_what_they_should_avoid_where_there_is_room():
 
 
 def test_where_there_is_no_room_a_label_is_left_out():
-    assert place_labels([(5, 5)] * 3, [(10, 8)] * 3, (10, 16)) == [[(0, 1, 10, 9)], [], []] or True
+    assert [len(places) for places in place_labels([(5, 4)] * 3, [(10, 8)] * 3, (10, 16))] == [1, 1, 0]
     assert place_labels([(5, 5)], [(30, 10)], (20, 10)) == [[]]
     many = draw_captions(Image.new("RGB", (64, 32)), [Caption(32, 16, f"caption {k}") for k in range(40)])
     assert not all(many)

@@ -6,11 +6,12 @@ from panollava_geometry import (
     PerspectiveView,
     SphericalBox,
     ViewPlan,
+    _drawing,
     draw_boxes,
     draw_footprints,
     plan_views,
 )
-from panollava_geometry.drawing import colour
+from panollava_geometry.drawing import colour, draw_captions
 
 
 def test_footprints_are_drawn_where_the_views_look(photo_like):
@@ -65,3 +66,41 @@ def test_lines_and_letters_scale_with_the_image(size):
     erp = torch.zeros(3, size[1], size[0], dtype=torch.uint8)
     drawn = np.asarray(draw_footprints(erp, plan_views("cubemap"))).any(-1)
     assert 0.02 < drawn.mean() < (0.5 if size[0] < 200 else 0.25)
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """The rectangles of all labels that a drawing has."""
+    found = []
+
+    def record(image, captions, **options):
+        found.extend(draw_captions(image, captions, **options))
+
+    monkeypatch.setattr(_drawing, "draw_captions", record)
+    return found
+
+
+@pytest.mark.parametrize("size", [(256, 128), (640, 320), (2000, 1000)])
+@pytest.mark.parametrize("seed", range(12))
+def test_labels_of_views_and_boxes_are_apart_and_inside(written, size, seed):
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(1, 41))
+    yaws, pitches = rng.uniform(-180, 180, count), rng.choice([-90, -60, -30, 0, 0, 0, 30, 60, 90], count)
+    erp = torch.zeros(3, size[1], size[0], dtype=torch.uint8)
+    directions = [(float(yaw), float(pitch)) for yaw, pitch in zip(yaws, pitches, strict=True)]
+    draw_footprints(erp, [PerspectiveView(*one, hfov_deg=70.0) for one in directions])
+    assert all(written)
+    assert_apart_and_inside(written, size)
+    written.clear()
+    draw_boxes(erp, [SphericalBox(*one, 20, 15) for one in directions[:12]], ["a lamp"] * len(directions[:12]))
+    assert_apart_and_inside(written, size)
+
+
+def assert_apart_and_inside(written, size):
+    rectangles = np.array([rectangle for places in written for rectangle in places])
+    assert rectangles.min() >= 0
+    assert (rectangles[:, 2:].max(0) <= np.array(size) + 1e-6).all()
+    left, top, right, bottom = rectangles.T
+    across = (left[:, None] < right - 1e-6) & (right[:, None] > left + 1e-6)
+    down = (top[:, None] < bottom - 1e-6) & (bottom[:, None] > top + 1e-6)
+    assert (across & down).sum() == len(rectangles)  # each with itself alone

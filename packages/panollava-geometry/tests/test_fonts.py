@@ -68,11 +68,21 @@ def test_an_installed_font_is_used_for_its_letters(text):
     assert drawn(text).any()
 
 
-@pytest.mark.skipif(not INSTALLED, reason="needs any installed font")
+@pytest.mark.skipif(not any("DejaVuSans.ttf" in path for path in INSTALLED), reason="needs DejaVu Sans")
 def test_a_font_named_in_the_environment_comes_first(no_fonts, monkeypatch):
     path = next(path for path in INSTALLED if "DejaVuSans.ttf" in path)
     monkeypatch.setenv("PANOLLAVA_FONT", path)
     assert text_line("дверь", 20).text == "дверь"
+
+
+@pytest.mark.parametrize("name", ["missing.ttf", "broken.ttf"])
+def test_a_named_font_that_cannot_be_read_is_reported(no_fonts, monkeypatch, name):
+    (no_fonts / "broken.ttf").write_bytes(b"not a font")
+    monkeypatch.setenv("PANOLLAVA_FONT", str(no_fonts / name))
+    with pytest.warns(PanoramaWarning) as caught:
+        assert text_line("дверь", 20).text == "?????"
+    assert str(caught[0].message).startswith("PANOLLAVA_FONT: ")
+    assert "cyrillic" in str(caught[1].message)
 
 
 def test_damaged_font_files_are_passed_over(no_fonts):

@@ -12,6 +12,7 @@ from typing import Any
 from PIL import ImageFont, features
 
 from panollava_geometry._errors import PanoramaWarning
+from panollava_geometry._printable import printable_line
 
 #: A length in pixels. `int` is listed for beartype, as in `_sphere.Degrees`.
 Pixels = float | int
@@ -120,6 +121,12 @@ def _probe(path: str) -> Any:
 def installed_fonts() -> tuple[str, ...]:
     """Files of all installed fonts, upright sans-serif fonts first."""
     named = os.environ.get(FONT_VARIABLE)
+    if named and _probe(named) is None:
+        warnings.warn(
+            f"{FONT_VARIABLE}: {printable_line(named)} cannot be read as a font file; name a .ttf, .otf or .ttc file",
+            PanoramaWarning,
+            stacklevel=2,
+        )
     found = {str(path) for folder in _folders() for path in _fonts_in(folder)}
     return (*([named] if named else []), *sorted(found, key=_rank))
 
@@ -137,7 +144,9 @@ def _rank(path: str) -> tuple[int, bool, int, str]:
 
 def _folders() -> Sequence[Path]:
     """Where operating systems keep fonts; for Linux after the XDG Base Directory Specification."""
-    home = Path.home() if os.environ.get("HOME") or sys.platform == "win32" else Path()
+    home = Path(os.path.expanduser("~"))
+    if not home.is_absolute():  # an account without a home: only the fonts of the system
+        home = Path(os.devnull)
     if sys.platform == "win32":
         local = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
         return [Path(os.environ.get("WINDIR", r"C:\Windows")) / "Fonts", local / "Microsoft" / "Windows" / "Fonts"]
