@@ -1,52 +1,29 @@
-"""Draw the README's image: a photograph, and the labelled views that a vision-language model is shown.
+"""Draw the images of the README files: a panorama, the views that a model is shown, and the question.
 
-`python -m tools.readme_image` writes docs/assets/readme.jpg.
+`python -m tools.readme_image` writes docs/assets/readme.jpg and docs/assets/geometry-views.jpg.
 """
 
 from pathlib import Path
 
-from panollava_geometry import extract_views, load_equirectangular
-from panollava_hf.asking._directions import label
+from panollava_geometry import ViewPlan, extract_views, load_equirectangular, plan_views
+from panollava_hf._contact_sheet import contact_sheet
 from panollava_hf.asking._messages import LOOK_AROUND
-from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
+from PIL import Image
 
 ASSETS = Path(__file__).resolve().parent.parent / "docs" / "assets"
-PANORAMA = ASSETS / "leadenhall-market.jpg"
-QUESTION = "Which shop is to my right?"
-WIDTH, GAP, HEAD = 1280, 12, 60
-INK, PAPER = "#1d2733", "#ffffff"
+#: Width of the images in pixels.
+WIDTH = 1280
 
 
-def to_image(pixels: Tensor) -> Image.Image:
-    """`[3, h, w]` uint8 → an image."""
-    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
-
-
-def draw(panorama: Path, question: str) -> Image.Image:
-    """The panorama on top, its views with their labels below, the question at the bottom."""
+def draw(panorama: Path, plan: ViewPlan, question: str = "") -> Image.Image:
+    """The contact sheet of a panorama, as `panollava ask --save-views` draws it, with the question but no answer."""
     erp = load_equirectangular(panorama)
-    side = (WIDTH - GAP * (len(LOOK_AROUND) - 1)) // len(LOOK_AROUND)
-    views = extract_views(erp, LOOK_AROUND, (side, side))
-    sheet = Image.new("RGB", (WIDTH, WIDTH // 2 + GAP + side + HEAD + 2 * GAP), PAPER)
-    sheet.paste(to_image(erp).resize((WIDTH, WIDTH // 2), Image.Resampling.LANCZOS))
-    pen = ImageDraw.Draw(sheet)
-    for index, (view, pixels) in enumerate(zip(LOOK_AROUND, views, strict=True)):
-        left, top = index * (side + GAP), WIDTH // 2 + GAP
-        sheet.paste(to_image(pixels), (left, top))
-        title(pen, (left + 8, top + 8), label(view))
-    baseline = sheet.height - HEAD // 2 - GAP
-    pen.text((GAP, baseline), question, fill=INK, font=ImageFont.load_default(size=34), anchor="lm")
-    return sheet
-
-
-def title(pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str) -> None:
-    """White text on a dark box, readable on any view."""
-    font = ImageFont.load_default(size=15)
-    box = pen.textbbox(corner, text, font=font)
-    pen.rectangle((box[0] - 5, box[1] - 4, box[2] + 5, box[3] + 4), fill=INK)
-    pen.text(corner, text, fill=PAPER, font=font)
+    asked = [(question, "")] if question else []
+    sheet = contact_sheet(extract_views(erp, plan, (300, 300)), plan, panorama=erp, answers=asked)
+    return sheet.resize((WIDTH, round(WIDTH * sheet.height / sheet.width)), Image.Resampling.LANCZOS)
 
 
 if __name__ == "__main__":
-    draw(PANORAMA, QUESTION).save(ASSETS / "readme.jpg", quality=88)
+    market = draw(ASSETS / "leadenhall-market.jpg", LOOK_AROUND, "Which shop is to my right?")
+    market.save(ASSETS / "readme.jpg", quality=86)
+    draw(ASSETS / "sample-panorama.jpg", plan_views("anyres_e2p")).save(ASSETS / "geometry-views.jpg", quality=86)

@@ -13,9 +13,7 @@ import torch
 from panollava_geometry import (
     PerspectiveView,
     ViewPlan,
-    draw_footprints,
     extract_views,
-    load_equirectangular,
     load_views,
     plan_views,
 )
@@ -295,22 +293,9 @@ def start_up() -> str:
     )
 
 
-def write_readme_image() -> None:
-    """The image of the package's README: the views of a panorama, outlined on it and extracted below it."""
-    source = ASSETS / "sample-panorama.jpg"
-    plan, width = plan_views("anyres_e2p"), 1020
-    side = width // (len(plan) - 1)
-    image = Image.new("RGB", (width, width // 2 + side), "white")
-    image.paste(draw_footprints(load_equirectangular(source, max_width=width), plan))
-    for index, view in enumerate(load_views(source, plan, side - 4)[1:]):
-        image.paste(Image.fromarray(view.permute(1, 2, 0).numpy()), (index * side + 2, width // 2 + 4))
-    image.save(ASSETS / "geometry-views.jpg", quality=88)
-
-
 def run() -> str:
     """The section, as Markdown."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         parts = [arrays(), files(folder), error(), scaling(), memory(folder), start_up()]
-    write_readme_image()
     return "## Geometry\n\n" + "\n\n".join(parts)

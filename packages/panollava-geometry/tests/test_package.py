@@ -42,6 +42,21 @@ def test_inventory():
         assert value.__module__ == f"panollava_geometry.{panollava_geometry._MODULES[name]}"
 
 
+def test_inventory_of_drawing():
+    from panollava_geometry import drawing
+
+    functions = (
+        "colour contrast degrees_text direction_words draw_captions draw_outlines font place_labels sequential "
+        "text_line text_lines text_on text_size view_words with_colour_bar"
+    )
+    assert set(drawing.__all__) == {
+        *functions.split(),
+        *"EMPTY GREY INK PALETTE PAPER Caption Colour Rectangle TextLine".split(),
+    }
+    assert drawing.__all__ == sorted(drawing.__all__, key=lambda name: (not name.isupper(), name.islower(), name))
+    assert all(getattr(drawing, name).__doc__ for name in functions.split())
+
+
 def test_the_three_lists_of_names_are_the_same():
     """`__all__`, the modules of the names, and the imports that type checkers read."""
     tree = ast.parse(Path(panollava_geometry.__file__).read_text(encoding="utf-8"))

@@ -5,13 +5,22 @@ import json
 import numpy as np
 import pytest
 import torch
-from panollava_geometry import PerspectiveView, extract_views, plan_views, rotate_equirectangular, rotation_matrix
+from panollava_geometry import (
+    PerspectiveView,
+    extract_views,
+    load_equirectangular,
+    plan_views,
+    rotate_equirectangular,
+    rotation_matrix,
+)
+from panollava_geometry.drawing import colour
 from panollava_hf import cli
 from panollava_hf._errors import EvaluationError, TableError
 from panollava_hf.jobs._embedder import PanoramaEmbedder
-from panollava_hf.search import QueryEmbedder, evaluate_retrieval, read_vectors, search
+from panollava_hf.search import Hit, QueryEmbedder, evaluate_retrieval, read_vectors, search
 from panollava_hf.search._distortion import Distortion, tilted
 from panollava_hf.search._retrieval_results import Recall, wilson
+from panollava_hf.search._sheet import hits_sheet
 from PIL import Image
 
 SIDE = 28
@@ -198,6 +207,22 @@ def test_the_command_prints_hits_and_draws_them(vectors, folder, tmp_path, capsy
     assert cli.run(["search", str(vectors), query, "-k", "1", "--view", "30,0", "--json", "--device", "cpu"]) == 0
     hit = json.loads(capsys.readouterr().out)
     assert (hit["rank"], hit["query_yaw_deg"], hit["id"]) == (1, 30.0, "4.png")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_sheet_shows_hits_of_every_kind(folder, known):
+    path = str(folder / "3.png")
+    hits = [
+        Hit("a", path, 0.9, 0.9, 100.0, 20.0, -170.0, 0.0, 33.0),
+        Hit("gone", "gone.png", 0.5, 0.5, 0.0, 0.0, -170.0, 0.0, 0.0),
+        Hit("x" * 300, None, 0.4, 0.4, None, None, None, None, None),
+    ]
+    query = load_equirectangular(path) if known else None
+    drawn = np.asarray(hits_sheet(query, "name " * 100, hits))
+    rows = [(drawn[-396 * (3 - k) - 24 :][:396] == colour(k)).all(-1).sum() for k in range(3)]
+    assert min(rows) > 500  # the number of each hit, on its colour
+    assert (drawn[: 24 + 42 + 615] == colour(0)).all(-1).sum() > (500 if known else 0)
+    assert tuple(drawn[-1, -1]) == (255, 255, 255)
 
 
 def test_a_row_of_the_table_is_kept_or_left_out(vectors, capsys):

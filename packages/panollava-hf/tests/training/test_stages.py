@@ -14,6 +14,7 @@ from panollava_hf import (
 from panollava_hf._errors import TableError, TrainingError
 from panollava_hf.training import load_recipe, train
 from panollava_hf.training._stage import LOG_FILE
+from PIL import Image
 from safetensors.torch import load_file
 
 STAGES = ("vicreg", "resampler", "finetune")
@@ -38,6 +39,11 @@ def test_each_loss_falls(run, stage):
     found = losses(run / stage)
     assert len(found) == 20
     assert sum(found[-5:]) < 0.95 * sum(found[:5])
+
+
+def test_the_losses_of_all_stages_are_drawn(run):
+    with Image.open(run / "learning_curve.png") as image:
+        assert image.width > 3 * 560
 
 
 def changed(run, stage, before):

@@ -263,7 +263,7 @@ class Results:
 
     def write(self, folder: Path) -> None:
         """Write the files of the metrics, then `results.md`, then `results.json`."""
-        subject = f"{Path(self.model.name).name} on {Path(self.data.source).name}"
+        subject = f"model: {Path(self.model.name).name}, data: {Path(self.data.source).name}"
         for result in self.metrics.values():
             for name, content in ({} if result is None else result.files(subject)).items():
                 write_whole(folder / name, content)

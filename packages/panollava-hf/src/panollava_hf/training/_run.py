@@ -1,7 +1,10 @@
 """A whole run: stage after stage, each from the checkpoint of the previous one; a stopped run can be resumed."""
 
+import io
+import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -11,14 +14,17 @@ from transformers.utils import logging
 from panollava_hf._errors import TrainingError, reason
 from panollava_hf._files import write_whole
 from panollava_hf.data._examples import read_examples
+from panollava_hf.training._curve import draw_learning_curve
 from panollava_hf.training._recipe import Recipe, StageName
 from panollava_hf.training._recipe_file import read_written_recipe
-from panollava_hf.training._stage import run_stage
+from panollava_hf.training._stage import LOG_FILE, run_stage
 from panollava_hf.training._start import write_start
 from panollava_hf.training._trainer import report
 
 #: Settings of the run, in its output folder.
 RECIPE_FILE = "recipe.yaml"
+#: The losses of all stages, in its output folder.
+CURVE_FILE = "learning_curve.png"
 
 
 def train(
@@ -71,7 +77,24 @@ def train(
         elif stage in wanted:
             report(f"{stage}: already finished, kept")
         start = output / stage
+    if state.is_main_process:
+        _write_curve(output, until_last)
     return start
+
+
+def _write_curve(output: Path, stages: Sequence[StageName]) -> None:
+    """Draw the losses of the stages that have a log. If that fails, the run has still succeeded, which is reported."""
+    try:
+        files = {stage: output / stage / LOG_FILE for stage in stages}
+        logs: dict[str, Any] = {
+            stage: json.loads(path.read_text(encoding="utf-8")) for stage, path in files.items() if path.is_file()
+        }
+        if logs:
+            stream = io.BytesIO()
+            draw_learning_curve(logs, f"Loss of {output.name}").save(stream, format="PNG")
+            write_whole(output / CURVE_FILE, stream.getvalue())
+    except (OSError, ValueError) as error:
+        report(f"{output / CURVE_FILE} was not written ({reason(error)})")
 
 
 def _claim_output(output: Path, recipe: Recipe, wanted: Sequence[StageName], resume: bool) -> None:
