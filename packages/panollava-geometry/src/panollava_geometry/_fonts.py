@@ -145,7 +145,7 @@ def _rank(path: str) -> tuple[int, bool, int, str]:
 def _folders() -> Sequence[Path]:
     """Where operating systems keep fonts; for Linux after the XDG Base Directory Specification."""
     home = Path(os.path.expanduser("~"))
-    if not home.is_absolute():  # an account without a home: only the fonts of the system
+    if not home.is_absolute():  # there is no home folder: only the fonts of the system
         home = Path(os.devnull)
     if sys.platform == "win32":
         local = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))

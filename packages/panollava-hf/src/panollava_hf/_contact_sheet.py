@@ -80,7 +80,7 @@ def contact_sheet(
     inner += inner % 2
     margin = round(inner * _MARGIN)
     overview = draw_footprints(_reduced(views, plan, panorama, inner), plan)
-    size = round(side / 12.5)
+    size = round(min(side / 12.5, inner / 50))
     caption = round(1.9 * size)
     heights = [
         caption + gap + max(tiles[cell.view].height for cell in cells if cell.row == row)
