@@ -9,6 +9,8 @@ from panollava_hf import PanoLLaVaImageProcessor, PanoLLaVaProcessor
 from PIL import Image
 from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
 
+from .conftest import make_panorama
+
 
 def test_views_are_those_of_the_geometry_normalised(panorama):
     processor = PanoLLaVaImageProcessor(size=28, image_mean=(0.1, 0.2, 0.3), image_std=(0.5, 0.6, 0.7))
@@ -169,6 +171,47 @@ def test_some_prompts_without_panoramas(processor, panorama, prompt):
         processor(images=[[panorama], [panorama]], text=[prompt("What?", images=2), "Hello"])
     with pytest.raises(ValueError, match=r"no images were passed|1 <.*> tokens and 0 images"):
         processor(images=[], text=[prompt("What?")])
+
+
+def _groups(first, second):
+    """Images of two prompts, both given to one each, in every form that says which prompt they are for."""
+    batches = [np.stack([first]), np.stack([second])]
+    tensors = [torch.from_numpy(batch).permute(0, 3, 1, 2) for batch in batches]
+    return [[first, [second]], [[first], second], ([first], (second,)), batches, tensors, [batches[0], second]]
+
+
+@pytest.mark.parametrize("form", range(6))
+def test_images_for_each_prompt_go_to_no_other(processor, prompt, form):
+    images = _groups(make_panorama(64, 1), make_panorama(64, 2))[form]
+    inputs = processor(images=images, text=[prompt("A?"), prompt("Is it?")], padding=True, return_tensors="pt")
+    flat = processor(images=_flat(images), text=[prompt("A?"), prompt("Is it?")], padding=True, return_tensors="pt")
+    assert all(torch.equal(inputs[name], flat[name]) for name in flat)
+    with pytest.raises(ValueError, match=r"the prompts have 2, 0, but images holds 1, 1"):
+        processor(images=images, text=[prompt("What?", images=2), "Hello"])
+
+
+def _flat(images):
+    groups = [one if isinstance(one, (list, tuple)) or one.ndim == 4 else [one] for one in images]
+    return [image for group in groups for image in group]
+
+
+@pytest.mark.parametrize("none", [None, [], [None]])
+def test_none_is_a_prompt_without_panoramas(processor, panorama, prompt, none):
+    for images, texts in (([none, panorama], ["Hi", prompt("A?")]), ([[panorama], none], [prompt("A?"), "Hi"])):
+        inputs = processor(images=images, text=texts)
+        assert [ids.count(processor.image_token_id) > 0 for ids in inputs["input_ids"]] == [len(t) > 2 for t in texts]
+        with pytest.raises(ValueError, match="should be the same as the number of images"):
+            processor(images=images, text=texts[::-1])
+    assert "pixel_values" not in processor(images=[none, none], text=["Hi", "Hello"])
+
+
+def test_prompts_may_come_from_a_generator(processor, panorama, prompt):
+    texts = [prompt("A?"), prompt("Is <|vision|> it?")]
+    expected = processor(images=[panorama, panorama], text=texts)
+    found = processor(images=[panorama, panorama], text=iter(texts))
+    assert found["input_ids"] == expected["input_ids"]
+    with pytest.raises((TypeError, ValueError)):
+        processor(images=panorama, text=5)
 
 
 SETTINGS = [
