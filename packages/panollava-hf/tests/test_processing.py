@@ -266,6 +266,51 @@ def test_float_images_between_0_and_1_are_used_as_they_are(processor, panorama, 
     assert torch.equal(bytes_as_floats, expected)
 
 
+@pytest.mark.parametrize("kind", [np.array, torch.tensor, tuple])
+def test_statistics_may_be_arrays(processor, panorama, kind, tmp_path):
+    given = {"image_mean": kind([0.1, 0.2, 0.3]), "image_std": kind([0.5, 0.6, 0.7])}
+    mean, std = torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1), torch.tensor([0.5, 0.6, 0.7]).view(3, 1, 1)
+    expected = (processor.image_processor(panorama, do_normalize=False)["pixel_values"] - mean) / std
+    found = processor.image_processor(panorama, **given)["pixel_values"]
+    torch.testing.assert_close(found, expected)
+    PanoLLaVaImageProcessor(size=80, **given).save_pretrained(tmp_path)
+    assert PanoLLaVaImageProcessor.from_pretrained(tmp_path).image_mean == pytest.approx([0.1, 0.2, 0.3])
+
+
+def test_settings_of_a_call_also_hold_while_images_are_loaded(processor, panorama, prompt, tmp_path):
+    plain = processor.image_processor(panorama / 255, do_rescale=False)["pixel_values"]
+    options = [{"rescale_factor": 1.0}, {"images_kwargs": {"rescale_factor": 1.0}}]
+    for given in options:
+        inputs = processor(images=panorama / 255, text=prompt("What?"), return_tensors="pt", **given)
+        torch.testing.assert_close(inputs["pixel_values"], plain)
+    with pytest.raises(PanoramaError, match="do_convert_rgb=False"):
+        processor(images=Image.new("RGBA", (64, 32)), text=prompt("What?"), do_convert_rgb=False)
+    wide = make_panorama(2048)  # a file is not reduced for the views of another size
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    options = {"text": prompt("What?"), "size": 320, "return_tensors": "pt"}
+    direct, file = (processor(images=image, **options)["pixel_values"] for image in (wide, tmp_path / "wide.png"))
+    assert direct.shape[-1] == 320
+    torch.testing.assert_close(file, direct, atol=0.03, rtol=0)
+
+
+def test_a_black_float_image_is_black(panorama):
+    processor = PanoLLaVaImageProcessor(size=28)
+    black = processor(np.zeros_like(panorama))["pixel_values"]
+    assert torch.equal(processor(np.zeros(panorama.shape))["pixel_values"], black)
+
+
+@pytest.mark.parametrize("kept", ["bytes", "path", "both"])
+def test_an_image_that_datasets_did_not_decode(processor, panorama_file, kept, prompt):
+    found = {"bytes": panorama_file.read_bytes(), "path": str(panorama_file)}
+    image = {name: value if kept in (name, "both") else None for name, value in found.items()}
+    expected = processor.image_processor(panorama_file)["pixel_values"]
+    assert torch.equal(processor.image_processor([image])["pixel_values"], expected)
+    inputs = processor(images=[[image]], text=[prompt("What?")], return_tensors="pt")
+    assert torch.equal(inputs["pixel_values"], expected)
+    with pytest.raises(ValueError, match="neither bytes nor a path"):
+        processor.image_processor({"bytes": None, "path": None})
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

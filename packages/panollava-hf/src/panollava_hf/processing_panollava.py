@@ -180,11 +180,10 @@ class PanoLLaVaProcessor(ProcessorMixin):
             text = list(text)
         texts = [text] if isinstance(text, str) else text
         own = self
-        rescaled = {**kwargs, **(kwargs.get("images_kwargs") or {})}.get("do_rescale")
-        if rescaled is not None and rescaled != self.image_processor.do_rescale:
+        images_as_asked = self.image_processor.changed_by({**kwargs, **(kwargs.get("images_kwargs") or {})})
+        if images_as_asked is not self.image_processor:
             own = copy.copy(own)  # newer releases load images before they read the settings of the call
-            own.image_processor = copy.copy(self.image_processor)
-            own.image_processor.do_rescale = rescaled
+            own.image_processor = images_as_asked
         if isinstance(texts, Iterable) and all(isinstance(one, str) for one in texts):
             groups = _per_prompt(images)
             if groups is not None:
