@@ -179,6 +179,29 @@ def test_a_mask_that_cannot_be_right_is_refused(processor):
         processor.apply_chat_template(chat, continue_final_message=True, **MASKED)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # transformers leaves files open
+def test_several_named_templates_are_all_marked(processor, tmp_path, tiny_config, caplog):
+    (tmp_path / "text").mkdir()
+    write_tokenizer(tmp_path / "text", ["where is the lamp"])
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "text")
+    tokenizer.chat_template = {"default": CHATML, "tool_use": "Tools." + CHATML, "odd": "{{ nothing.at.all }}"}
+    tokenizer.save_pretrained(tmp_path / "text")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "text")
+    made = PanoLLaVaProcessor.from_config(tiny_config(), tokenizer, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert "not marked" not in caplog.text
+    made.save_pretrained(tmp_path / "saved")
+    again = PanoLLaVaProcessor.from_pretrained(tmp_path / "saved")
+    chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]}]
+    chat += [{"role": "assistant", "content": "the lamp"}]
+    for template, start in ((None, "<|im_start|>"), ("tool_use", "Tools.<|im_start|>")):
+        text = again.apply_chat_template(chat, chat_template=template)
+        assert text.startswith(start)
+        assert text.count("<|vision|>") == 1
+        out = again.apply_chat_template(chat[1:], chat_template=template, return_tensors="pt", **MASKED)
+        answer = again.tokenizer.decode(out["input_ids"][0][out["assistant_masks"][0].bool()])
+        assert answer.strip() == "the lamp<|im_end|>"
+
+
 def test_a_processor_for_new_towers_has_the_tags(processor, tmp_path, tiny_config, caplog):
     write_tokenizer(tmp_path, ["where is the lamp"])
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)

@@ -234,8 +234,8 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         """Load paths, URLs, base64, bytes, PIL images and arrays (nested as given) as `[3, H, 2H]` uint8 tensors.
 
         Files are decoded no larger than the views need. Float images become uint8 if their values are in [0, 255]; with
-        `do_rescale=False` or another `rescale_factor` than 1/255 they stay as they are. A PIL image of one colour is a panorama of that colour, whatever its
-        shape: serving engines measure memory with such images.
+        `do_rescale=False` or another `rescale_factor` than 1/255 they stay as they are. A PIL image of one colour is a
+        panorama of that colour, whatever its shape: serving engines measure memory with such images.
 
         Raises:
             PanoramaError: An image is unreadable, not 2:1, or has float values of another range.

@@ -12,7 +12,7 @@ from transformers.utils import logging
 from panollava_hf._assistant_masks import with_assistant_masks
 from panollava_hf._chat_template import IMAGE_TOKEN, marked_template, with_images
 from panollava_hf._compat import PROCESSOR_EXPANDS_PLACEHOLDERS
-from panollava_hf._marks import BREAK, TextTokenizer, control_tokens, escape_messages
+from panollava_hf._marks import BREAK, TextTokenizer, control_tokens, escape_messages, spoken_tokens
 from panollava_hf._pickling import by_name
 from panollava_hf._pretrained import load_tokenizer
 from panollava_hf._tower_pixels import tower_pixels
@@ -141,6 +141,7 @@ class PanoLLaVaProcessor(ProcessorMixin):
     def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
         """As in transformers, but control tokens and placeholders in the texts of messages stay text.
 
+        In messages of the assistant, pairs such as `<think>` and `</think>` stay tokens, which a model writes itself.
         Write an image as `{"type": "image"}`, not as the placeholder. Without `tokenize=True` the control tokens in
         texts are escaped, see `prompt`. `return_assistant_tokens_mask` also counts expanded placeholders.
 
@@ -148,7 +149,8 @@ class PanoLLaVaProcessor(ProcessorMixin):
             TextError: A text is not valid Unicode.
             ValueError: The assistant's tokens are asked for, and the template does not mark them.
         """
-        conversation = escape_messages(conversation, self._control_tokens())
+        tokens = self._control_tokens()
+        conversation = escape_messages(conversation, tokens, spoken_tokens(self.tokenizer, tokens))
         if kwargs.get("tokenize") and not PROCESSOR_EXPANDS_PLACEHOLDERS and kwargs.get("chat_template") is None:
             conversation = _with_lists(conversation)  # older releases tokenise no contents that are strings
         if kwargs.get("return_assistant_tokens_mask") and kwargs.get("tokenize") and kwargs.get("return_dict"):
