@@ -23,6 +23,7 @@ from panollava_hf._image_settings import (
     one_colour,
     require_rgb,
 )
+from panollava_hf._own_code import forget_exported_code
 from panollava_hf._pickling import by_name
 from panollava_hf._shown import shown
 from panollava_hf._tower_pixels import tower_pixels
@@ -180,6 +181,12 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         return by_name(super().__reduce_ex__(2))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings; code of an export is named only if it is saved as well."""
+        forget_exported_code(self)
+        settings: dict[str, Any] = super().to_dict()
+        return settings
 
     @classmethod
     def from_config(
