@@ -308,7 +308,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         """This image processor, or one with the settings of a call if any of them is another.
 
         Args:
-            options: Options of a call; None is no change, and those of other processors are ignored.
+            options: Options of a call; None leaves a setting as it is, and those of other processors are ignored.
         """
         settings = self._own_settings()
         changed = {key: value for key, value in options.items() if key in settings and value is not None}
