@@ -17,6 +17,7 @@ from panollava_core import (
 from panollava_geometry import EquirectangularView, ViewPlan, plan_views
 from transformers import AutoConfig, PretrainedConfig
 
+from panollava_hf._own_code import forget_exported_code
 from panollava_hf._pickling import by_name
 from panollava_hf._pooling import TOKEN_POOLING, TOWER_POOLING, Pooling
 from panollava_hf._pretrained import keep_name, no_language_model, resolve
@@ -330,6 +331,11 @@ class PanoLLaVaConfig(PretrainedConfig):
                 "use pooled_views='all'"
             )
         return tiles
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+        """Save the config; code of an export is named only if it is saved as well."""
+        forget_exported_code(self)
+        super().save_pretrained(save_directory, *args, **kwargs)
 
     def resampler_settings(self) -> dict[str, Any]:
         """The argument of `panollava_core.build_resampler`."""
