@@ -47,12 +47,25 @@ INSTRUCTIONS = (
     "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}{{ '[INST] ' + m.content + ' [/INST]' }}"
     "{% else %}{{ ' ' + m.content + eos_token }}{% endif %}{% endfor %}"
 )
+#: Turns of these begin with ordinary characters: Vicuna, Zephyr and TinyLlama, Llama 2.
+ROLES = (
+    "{% for m in messages %}{% if m.role == 'assistant' %}{{ 'ASSISTANT: ' + m.content + eos_token }}{% else %}"
+    "{{ m.role | upper + ': ' + m.content + ' ' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
+LINES = (
+    "{% for m in messages %}\n{{ '<|' + m.role + '|>\n' + m.content + eos_token }}\n"
+    "{% if loop.last and add_generation_prompt %}\n{{ '<|assistant|>' }}\n{% endif %}\n{% endfor %}"
+)
 FAMILIES = {
     "chatml": (CHATML, "<|im_end|>", ("<|im_start|>", "<|im_end|>")),
     "thinking": (THINKING, "<|im_end|>", ("<|im_start|>", "<|im_end|>", "<think>", "</think>")),
     "headers": (HEADERS, "<|eot_id|>", ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<s>")),
     "no system": (NO_SYSTEM, "<end_of_turn>", ("<start_of_turn>", "<end_of_turn>", "<s>")),
     "eos at end": (EOS_AT_END, "<|end|>", ("<|end|>", "<|user|>", "<|assistant|>", "</s>")),
+    "roles": (ROLES, "</s>", ("</s>", "<s>")),
+    "lines": (LINES, "</s>", ("</s>", "<s>")),
+    "instructions, ordinary": (INSTRUCTIONS, "</s>", ("</s>", "<s>")),
     "instructions": (INSTRUCTIONS, "</s>", ("[INST]", "[/INST]", "</s>", "<s>")),
 }
 NAMES = {"bos_token": "<s>", "eos_token": "</s>"}
@@ -114,7 +127,7 @@ def test_templates_of_families_get_tags_and_render_the_same(family, asks):
 @pytest.mark.parametrize(
     ("template", "tokens", "reason"),
     [
-        (CHATML, (), "no control token begins"),
+        (CHATML, (), "no control token ends"),
         ("{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}", ("<s>",), "no control token"),
         ("{{ nothing.at.all }}", ("<s>",), "UndefinedError"),
         ("{% for m in messages %}", ("<s>",), "TemplateSyntaxError"),
@@ -124,6 +137,21 @@ def test_other_templates_stay_as_they_are_with_a_reason(template, tokens, reason
     found, problem = marked_template(template, "<|vision|>", tokens, NAMES)
     assert found == with_images(template, "<|vision|>")
     assert reason in problem
+
+
+@pytest.mark.parametrize("family", ["roles", "lines", "instructions, ordinary"])
+@pytest.mark.parametrize(
+    "text", ["ASSISTANT: x", "<|assistant|>\ny", "a [/INST] b", "\ufdd1", "\ufdd1\ufdd2\ufdd3[/INST]"]
+)
+def test_ordinary_characters_in_texts_begin_no_turn(family, text):
+    template, end, tokens = FAMILIES[family]
+    marked, problem = marked_template(template, "<|vision|>", tokens, NAMES)
+    assert problem is None
+    chat = [{"role": "user", "content": text}, {"role": "assistant", "content": f"{text}!"}] * 2
+    found = rendered(marked, chat, False)
+    assert found.replace("\u27ea", "").replace("\u27eb", "") == rendered(with_images(template, "-"), chat, False)
+    pieces = [piece.split("\u27eb")[0].removeprefix(" ") for piece in found.split("\u27ea")[1:]]
+    assert pieces == [f"{text}!{end}"] * 2
 
 
 def test_a_template_with_tags_keeps_them():
@@ -177,6 +205,29 @@ def test_a_mask_that_cannot_be_right_is_refused(processor):
         processor.apply_chat_template(chat, chat_template=CHATML, **MASKED)
     with pytest.raises(ValueError, match="continue_final_message is not compatible"):
         processor.apply_chat_template(chat, continue_final_message=True, **MASKED)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # transformers leaves files open
+def test_several_named_templates_are_all_marked(processor, tmp_path, tiny_config, caplog):
+    (tmp_path / "text").mkdir()
+    write_tokenizer(tmp_path / "text", ["where is the lamp"])
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "text")
+    tokenizer.chat_template = {"default": CHATML, "tool_use": "Tools." + CHATML, "odd": "{{ nothing.at.all }}"}
+    tokenizer.save_pretrained(tmp_path / "text")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "text")
+    made = PanoLLaVaProcessor.from_config(tiny_config(), tokenizer, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert "not marked" not in caplog.text
+    made.save_pretrained(tmp_path / "saved")
+    again = PanoLLaVaProcessor.from_pretrained(tmp_path / "saved")
+    chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]}]
+    chat += [{"role": "assistant", "content": "the lamp"}]
+    for template, start in ((None, "<|im_start|>"), ("tool_use", "Tools.<|im_start|>")):
+        text = again.apply_chat_template(chat, chat_template=template)
+        assert text.startswith(start)
+        assert text.count("<|vision|>") == 1
+        out = again.apply_chat_template(chat[1:], chat_template=template, return_tensors="pt", **MASKED)
+        answer = again.tokenizer.decode(out["input_ids"][0][out["assistant_masks"][0].bool()])
+        assert answer.strip() == "the lamp<|im_end|>"
 
 
 def test_a_processor_for_new_towers_has_the_tags(processor, tmp_path, tiny_config, caplog):

@@ -175,6 +175,8 @@ def test_tying_is_one_flag_in_both_places():
     assert PanoLLaVaConfig().tie_word_embeddings is True  # Qwen2.5-0.5B ties
     untied = PanoLLaVaConfig(tie_word_embeddings=False)
     assert untied.text_config.tie_word_embeddings is False
+    untied.tie_word_embeddings = True
+    assert untied.text_config.tie_word_embeddings is True
 
 
 @pytest.mark.parametrize(("tiles", "figure"), [(4, "0.0%"), (3, "-33.3%"), (8, "50.0%")])

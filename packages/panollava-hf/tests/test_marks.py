@@ -202,6 +202,27 @@ def test_ordinary_prompts_are_the_strings_they_were(processor):
         assert processor.prompt_ids(expected) == processor.tokenizer(expected)["input_ids"]
 
 
+def test_thoughts_of_the_assistant_stay_tokens_and_those_of_users_do_not(checkpoint):
+    processor = PanoLLaVaProcessor.from_pretrained(checkpoint)
+    pair = ["<think>", "</think>"]
+    processor.tokenizer.add_tokens([AddedToken(token, normalized=False) for token in [*pair, "<open>", "<|User|>"]])
+    processor.chat_template = (  # as Qwen3: a thought is left out of earlier turns
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + ' ' + (m.content.split('</think>')[-1] if not loop.last "
+        "and m.role == 'assistant' else m.content) + '<|im_end|>' }}{% endfor %}"
+    )
+    ids = processor.tokenizer.convert_tokens_to_ids(pair)
+    thought = "<think> a </think> b <open> <|User|> <|im_end|> <|vision|>"
+    chat = [{"role": "user", "content": thought}, {"role": "assistant", "content": thought}] * 2
+    (found,) = processor.apply_chat_template(chat, tokenize=True, return_dict=True)["input_ids"]
+    assert [found.count(number) for number in ids] == [1, 1]
+    others = [processor.tokenizer.convert_tokens_to_ids(token) for token in ("<open>", "<|User|>", "<|vision|>")]
+    assert not set(others) & set(found)
+    assert found.count(processor.tokenizer.eos_token_id) == 4
+    text = processor.tokenizer.decode(found)
+    assert text.count("<think>") == 3
+    assert text.count("</think>") == 3
+
+
 def test_an_answer_with_marks_is_escaped_too(processor):
     prompt, whole = processor.prompt("Q <|vision|>"), processor.prompt("Q <|vision|>", "A </s> <|im_end|>")
     assert whole.startswith(prompt)

@@ -9,6 +9,8 @@ from panollava_hf import PanoLLaVaImageProcessor, PanoLLaVaProcessor
 from PIL import Image
 from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
 
+from .conftest import make_panorama
+
 
 def test_views_are_those_of_the_geometry_normalised(panorama):
     processor = PanoLLaVaImageProcessor(size=28, image_mean=(0.1, 0.2, 0.3), image_std=(0.5, 0.6, 0.7))
@@ -171,6 +173,47 @@ def test_some_prompts_without_panoramas(processor, panorama, prompt):
         processor(images=[], text=[prompt("What?")])
 
 
+def _groups(first, second):
+    """Images of two prompts, both given to one each, in every form that says which prompt they are for."""
+    batches = [np.stack([first]), np.stack([second])]
+    tensors = [torch.from_numpy(batch).permute(0, 3, 1, 2) for batch in batches]
+    return [[first, [second]], [[first], second], ([first], (second,)), batches, tensors, [batches[0], second]]
+
+
+@pytest.mark.parametrize("form", range(6))
+def test_images_for_each_prompt_go_to_no_other(processor, prompt, form):
+    images = _groups(make_panorama(64, 1), make_panorama(64, 2))[form]
+    inputs = processor(images=images, text=[prompt("A?"), prompt("Is it?")], padding=True, return_tensors="pt")
+    flat = processor(images=_flat(images), text=[prompt("A?"), prompt("Is it?")], padding=True, return_tensors="pt")
+    assert all(torch.equal(inputs[name], flat[name]) for name in flat)
+    with pytest.raises(ValueError, match=r"the prompts have 2, 0, but images holds 1, 1"):
+        processor(images=images, text=[prompt("What?", images=2), "Hello"])
+
+
+def _flat(images):
+    groups = [one if isinstance(one, (list, tuple)) or one.ndim == 4 else [one] for one in images]
+    return [image for group in groups for image in group]
+
+
+@pytest.mark.parametrize("none", [None, [], [None]])
+def test_none_is_a_prompt_without_panoramas(processor, panorama, prompt, none):
+    for images, texts in (([none, panorama], ["Hi", prompt("A?")]), ([[panorama], none], [prompt("A?"), "Hi"])):
+        inputs = processor(images=images, text=texts)
+        assert [ids.count(processor.image_token_id) > 0 for ids in inputs["input_ids"]] == [len(t) > 2 for t in texts]
+        with pytest.raises(ValueError, match="should be the same as the number of images"):
+            processor(images=images, text=texts[::-1])
+    assert "pixel_values" not in processor(images=[none, none], text=["Hi", "Hello"])
+
+
+def test_prompts_may_come_from_a_generator(processor, panorama, prompt):
+    texts = [prompt("A?"), prompt("Is <|vision|> it?")]
+    expected = processor(images=[panorama, panorama], text=texts)
+    found = processor(images=[panorama, panorama], text=iter(texts))
+    assert found["input_ids"] == expected["input_ids"]
+    with pytest.raises((TypeError, ValueError)):
+        processor(images=panorama, text=5)
+
+
 SETTINGS = [
     {"do_rescale": False},
     {"do_normalize": False},
@@ -221,6 +264,51 @@ def test_float_images_between_0_and_1_are_used_as_they_are(processor, panorama, 
     assert processor.image_processor.do_rescale is True
     bytes_as_floats = processor.image_processor(image * 255)["pixel_values"]
     assert torch.equal(bytes_as_floats, expected)
+
+
+@pytest.mark.parametrize("kind", [np.array, torch.tensor, tuple])
+def test_statistics_may_be_arrays(processor, panorama, kind, tmp_path):
+    given = {"image_mean": kind([0.1, 0.2, 0.3]), "image_std": kind([0.5, 0.6, 0.7])}
+    mean, std = torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1), torch.tensor([0.5, 0.6, 0.7]).view(3, 1, 1)
+    expected = (processor.image_processor(panorama, do_normalize=False)["pixel_values"] - mean) / std
+    found = processor.image_processor(panorama, **given)["pixel_values"]
+    torch.testing.assert_close(found, expected)
+    PanoLLaVaImageProcessor(size=80, **given).save_pretrained(tmp_path)
+    assert PanoLLaVaImageProcessor.from_pretrained(tmp_path).image_mean == pytest.approx([0.1, 0.2, 0.3])
+
+
+def test_settings_of_a_call_also_hold_while_images_are_loaded(processor, panorama, prompt, tmp_path):
+    plain = processor.image_processor(panorama / 255, do_rescale=False)["pixel_values"]
+    options = [{"rescale_factor": 1.0}, {"images_kwargs": {"rescale_factor": 1.0}}]
+    for given in options:
+        inputs = processor(images=panorama / 255, text=prompt("What?"), return_tensors="pt", **given)
+        torch.testing.assert_close(inputs["pixel_values"], plain)
+    with pytest.raises(PanoramaError, match="do_convert_rgb=False"):
+        processor(images=Image.new("RGBA", (64, 32)), text=prompt("What?"), do_convert_rgb=False)
+    wide = make_panorama(2048)  # a file is not reduced for the views of another size
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    options = {"text": prompt("What?"), "size": 320, "return_tensors": "pt"}
+    direct, file = (processor(images=image, **options)["pixel_values"] for image in (wide, tmp_path / "wide.png"))
+    assert direct.shape[-1] == 320
+    torch.testing.assert_close(file, direct, atol=0.03, rtol=0)
+
+
+def test_a_black_float_image_is_black(panorama):
+    processor = PanoLLaVaImageProcessor(size=28)
+    black = processor(np.zeros_like(panorama))["pixel_values"]
+    assert torch.equal(processor(np.zeros(panorama.shape))["pixel_values"], black)
+
+
+@pytest.mark.parametrize("kept", ["bytes", "path", "both"])
+def test_an_image_that_datasets_did_not_decode(processor, panorama_file, kept, prompt):
+    found = {"bytes": panorama_file.read_bytes(), "path": str(panorama_file)}
+    image = {name: value if kept in (name, "both") else None for name, value in found.items()}
+    expected = processor.image_processor(panorama_file)["pixel_values"]
+    assert torch.equal(processor.image_processor([image])["pixel_values"], expected)
+    inputs = processor(images=[[image]], text=[prompt("What?")], return_tensors="pt")
+    assert torch.equal(inputs["pixel_values"], expected)
+    with pytest.raises(ValueError, match="neither bytes nor a path"):
+        processor.image_processor({"bytes": None, "path": None})
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 Trainers need these tags to train the assistant's texts only. Templates of language models rarely have them. The text
 that such a template renders is therefore cut where the assistant's turns begin and end, and put together again with the
 tags; so it cannot change. Where turns begin and end is read off a rendered conversation, and the result is tried on
-several. Texts of users cannot begin a turn, because both cuts need a control token, which `escape` breaks.
+several. Texts of users cannot begin a turn: most cuts are at control tokens, which `escape` breaks, and where turns
+begin with ordinary characters (`ASSISTANT:`), those are replaced in all texts while the template renders them.
 """
 
 import json
@@ -18,21 +19,37 @@ from panollava_hf._shown import shown
 
 __all__ = ["mark_turns"]
 
+#: Ordinary characters with which turns begin become others in the texts of messages; Unicode keeps these code points
+#: free for such uses.
+GUARD, GUARDED, DOUBLED = "\ufdd1", "\ufdd1\ufdd2", "\ufdd1\ufdd3"
+GUARDING = """\
+{%- set guarded = namespace(messages=[]) -%}
+{%- for message in messages -%}
+{%- if message['content'] is string -%}
+{%- set content = message['content'].replace(@GUARD@, @DOUBLED@).replace(@CORE@, @GUARDED@) -%}
+{%- set guarded.messages = guarded.messages + [dict(message, content=content)] -%}
+{%- else -%}
+{%- set guarded.messages = guarded.messages + [message] -%}
+{%- endif -%}
+{%- endfor -%}
+{%- set messages = guarded.messages -%}
+"""
+RESTORED = ".replace(@GUARDED@, @CORE@).replace(@DOUBLED@, @GUARD@)"
 MARKED = """\
 {%- set rendered -%}
 @TEMPLATE@{%+ endset -%}
 {%- set turns = rendered.split(@HEADER@) -%}
-{{- turns[0] -}}
+{{- turns[0]@PLAIN@ -}}
 {%- for turn in turns[1:] -%}
 {{- @HEADER@ -}}
 {%- if @END@ in turn -%}
 {%- set parts = turn.partition(@END@) -%}
-{%- generation -%}{{- parts[0] ~ parts[1] -}}{%- endgeneration -%}
-{{- parts[2] -}}
+{%- generation -%}{{- parts[0]@PLAIN@ ~ parts[1] -}}{%- endgeneration -%}
+{{- parts[2]@PLAIN@ -}}
 {%- elif loop.last and add_generation_prompt -%}
-{{- turn -}}
+{{- turn@PLAIN@ -}}
 {%- else -%}
-{%- generation -%}{{- turn -}}{%- endgeneration -%}
+{%- generation -%}{{- turn@PLAIN@ -}}{%- endgeneration -%}
 {%- endif -%}
 {%- endfor -%}
 """
@@ -69,14 +86,32 @@ def mark_turns(
         return whole, None
     try:
         header, end = _limits(whole, tokens, variables)
-        parts = {"TEMPLATE": template.removesuffix("\n"), "HEADER": _literal(header), "END": _literal(end)}
-        marked = before + re.sub("@([A-Z]+)@", lambda match: parts[match[1]], MARKED)
-        for messages in SAMPLES:
+        marked = before + _filled(template.removesuffix("\n"), header, end, tokens)
+        samples = list(SAMPLES)
+        if not any(token in header for token in tokens):
+            core = header.strip()
+            samples.append(tuple({**message, "content": f"Is {core} {core}{GUARD}{GUARDED}?"} for message in _ASKED))
+        for messages in samples:
             for asks in (False, True):
                 _compare(whole, marked, messages, {**variables, "add_generation_prompt": asks}, tokens, end)
     except Exception as error:
         return whole, f"{type(error).__name__}: {shown(str(error))}"
     return marked, None
+
+
+def _filled(template: str, header: str, end: str, tokens: Sequence[str]) -> str:
+    """The template with the tags; the texts of messages are guarded if the header has no control token."""
+    core = header.strip()
+    guards = not any(token in header for token in tokens)
+    values = {"CORE": core, "GUARD": GUARD, "GUARDED": GUARDED, "DOUBLED": DOUBLED, "HEADER": header, "END": end}
+    parts = {name: _literal(value) for name, value in values.items()}
+
+    def fill(text: str) -> str:
+        return re.sub("@([A-Z]+)@", lambda match: parts[match[1]], text)
+
+    parts["PLAIN"] = fill(RESTORED) if guards else ""
+    parts["TEMPLATE"] = template
+    return (fill(GUARDING) if guards else "") + fill(MARKED)
 
 
 def _literal(text: str) -> str:
@@ -97,7 +132,7 @@ def _limits(template: str, tokens: Sequence[str], variables: Mapping[str, Any]) 
     """The texts with which the assistant's turns begin and end.
 
     Raises:
-        ValueError: There are none, or they have no control token.
+        ValueError: There are none, or the end has no control token.
     """
     first, answer, second, last = (str(message["content"]) for message in SAMPLES[0])
     whole = _rendered(template, SAMPLES[0], variables)
@@ -112,8 +147,8 @@ def _limits(template: str, tokens: Sequence[str], variables: Mapping[str, Any]) 
     after = whole.split(answer, 1)[1].split(second, 1)[0]
     ends = sorted((after.find(token), -len(token), token) for token in tokens if token in after)
     end = after[: ends[0][0]] + ends[0][2] if ends else ""
-    if not any(token in header for token in tokens) or (end and end in header):
-        raise ValueError("no control token begins the assistant's turns")
+    if not header.strip() or (end and end in header):
+        raise ValueError("nothing by itself begins the assistant's turns")
     if not end or end[: ends[0][0]].strip() or not whole.split(last, 1)[1].startswith(end):
         raise ValueError("no control token ends the assistant's turns")
     return header, end

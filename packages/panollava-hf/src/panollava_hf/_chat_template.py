@@ -5,6 +5,8 @@ from typing import Any
 
 from panollava_hf._assistant_turns import mark_turns
 
+#: A chat template, or several by name as some tokenizers have ("default", "tool_use").
+Template = str | Mapping[str, str] | None
 #: The placeholder of a panorama in a prompt.
 IMAGE_TOKEN = "<|vision|>"
 
@@ -45,33 +47,39 @@ PLAIN = """\
 """
 
 
-def with_images(template: str | None, image_token: str) -> str:
+def with_images(template: Template, image_token: str) -> Any:
     """A chat template that also takes `[{"type": "image"}, {"type": "text", "text": …}]` contents.
 
     Args:
-        template: The language model's own Jinja template; None takes a plain one.
+        template: The language model's own Jinja template, or several by name; None takes a plain one.
         image_token: The placeholder, written once for each image.
 
     Returns:
-        A Jinja template for `apply_chat_template`.
+        A Jinja template for `apply_chat_template`, or several by name.
     """
+    if isinstance(template, Mapping):
+        return {name: with_images(one, image_token) for name, one in template.items()}
     return FLATTEN_CONTENT.replace("IMAGE_TOKEN", image_token) + (PLAIN if template is None else template)
 
 
 def marked_template(
-    template: str | None, image_token: str, tokens: Sequence[str], variables: Mapping[str, Any]
-) -> tuple[str, str | None]:
+    template: Template, image_token: str, tokens: Sequence[str], variables: Mapping[str, Any]
+) -> tuple[Any, str | None]:
     """As `with_images`, with `{% generation %}` around the assistant's texts where this changes no rendered text.
 
     Args:
-        template: The language model's own Jinja template; None takes a plain one.
+        template: The language model's own Jinja template, or several by name; None takes a plain one.
         image_token: The placeholder.
         tokens: The control tokens of the tokenizer.
         variables: Its special tokens by name.
 
     Returns:
-        The template, and why it has no tags (None: it has).
+        The template, or several by name, and why it has no tags (None: it has). Of several, the default one counts.
     """
+    if isinstance(template, Mapping):
+        found = {name: marked_template(one, image_token, tokens, variables) for name, one in template.items()}
+        problem = found["default"][1] if "default" in found else None
+        return {name: one for name, (one, _) in found.items()}, problem
     if template is None:
         return with_images(None, image_token), None
     return mark_turns(FLATTEN_CONTENT.replace("IMAGE_TOKEN", image_token), template, tokens, variables)

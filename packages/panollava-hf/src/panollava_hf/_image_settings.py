@@ -86,8 +86,8 @@ def float_panorama(image: Any, *, rescaled: bool) -> Tensor:
 
     Args:
         image: Array `[H, 2H]` or `[H, 2H, 1 | 3]`, or tensor `[1 | 3, H, 2H]`.
-        rescaled: Whether its values are rescaled later: then they must be in [0, 255] and become uint8. Otherwise they
-            stay as they are, as float32.
+        rescaled: Whether its values are divided by 255 later: then they must be in [0, 255] and become uint8. Otherwise
+            they stay as they are, as float32.
 
     Raises:
         PanoramaError: The shape or the range is another one, or a value is not finite.
@@ -113,7 +113,7 @@ def float_panorama(image: Any, *, rescaled: bool) -> Tensor:
         raise PanoramaError("the float image has values that are not finite (NaN or infinity); replace them")
     if not rescaled:
         return pixels
-    if not (low >= 0 and 1 < high <= 255):
+    if not (low >= 0 and (1 < high <= 255 or high == 0)):  # black is black in both ranges
         raise PanoramaError(
             f"the float image has values in [{low:.4g}, {high:.4g}], but rescaling expects [0, 255]; pass "
             "do_rescale=False for values in [0, 1], or a uint8 image"

@@ -39,6 +39,21 @@ def control_tokens(tokenizer: Any, image_token: str) -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda token: (-len(token), token)))
 
 
+def spoken_tokens(tokenizer: Any, tokens: Sequence[str]) -> tuple[str, ...]:
+    """The control tokens with which a model structures its own answers, such as `<think>` and `</think>`.
+
+    These are pairs of a start and an end. Special tokens are not among them.
+
+    Args:
+        tokenizer: A tokenizer of transformers.
+        tokens: Its control tokens.
+    """
+    special = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+    plain = set(tokens) - special - set(map(str, tokenizer.all_special_tokens))
+    starts = [token for token in plain if token[:1] == "<" and f"</{token[1:]}" in plain]
+    return tuple(sorted(one for start in starts for one in (start, f"</{start[1:]}")))
+
+
 def _is_control(token: str, *, special: bool) -> bool:
     if len(token) < 3 or not token.strip():
         return False
@@ -93,8 +108,13 @@ def _pattern(tokens: tuple[str, ...]) -> tuple[re.Pattern[str], frozenset[str]]:
     return re.compile(f"(?=({'|'.join(map(re.escape, tokens))}))"), frozenset(token[0] for token in tokens)
 
 
-def escape_messages(conversation: Any, tokens: Sequence[str]) -> Any:
+def escape_messages(conversation: Any, tokens: Sequence[str], spoken: Sequence[str] = ()) -> Any:
     """A conversation for `apply_chat_template`, or a list of conversations, with the texts of all contents escaped.
+
+    Args:
+        conversation: Messages, or a list of conversations.
+        tokens: The control tokens.
+        spoken: Those of them that stay tokens in messages of the assistant: chat templates look for `<think>` there.
 
     Raises:
         TextError: A text is not valid Unicode.
@@ -102,8 +122,11 @@ def escape_messages(conversation: Any, tokens: Sequence[str]) -> Any:
     messages = getattr(conversation, "messages", conversation)
     if not isinstance(messages, (list, tuple)):
         return conversation
+    answers = tuple(token for token in tokens if token not in spoken)
     return [
-        _escaped_message(message, tokens) if isinstance(message, Mapping) else escape_messages(message, tokens)
+        _escaped_message(message, answers if message.get("role") == "assistant" else tokens)
+        if isinstance(message, Mapping)
+        else escape_messages(message, tokens, spoken)
         for message in messages
     ]
 

@@ -17,6 +17,7 @@ from panollava_core import (
 from panollava_geometry import EquirectangularView, ViewPlan, plan_views
 from transformers import AutoConfig, PretrainedConfig
 
+from panollava_hf._own_code import forget_exported_code
 from panollava_hf._pickling import by_name
 from panollava_hf._pooling import TOKEN_POOLING, TOWER_POOLING, Pooling
 from panollava_hf._pretrained import keep_name, no_language_model, resolve
@@ -233,10 +234,8 @@ class PanoLLaVaConfig(PretrainedConfig):
         self.image_token_id = image_token_id
         self.connector_trained = connector_trained
         self.initializer_range = initializer_range
-        # 4.57 reads the flag from the text config, 5.x from the top one: both must agree.
         if tie_word_embeddings is None:
             tie_word_embeddings = bool(getattr(self.text_config, "tie_word_embeddings", False))
-        self.text_config.tie_word_embeddings = tie_word_embeddings
         width = kwargs.pop("projection_dim", None)  # an export states it for readers of its config.json
         super().__init__(tie_word_embeddings=tie_word_embeddings, **kwargs)
         self._check()
@@ -245,6 +244,12 @@ class PanoLLaVaConfig(PretrainedConfig):
                 f"projection_dim must be {self.projection_dim}, as latent_dimension={self.latent_dimension} and "
                 f"pooling={self.pooling!r} give it, got {shown(width)}"
             )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        # 4.57 reads the flag from the text config, 5.x from the top one: both must agree.
+        if name == "tie_word_embeddings" and "text_config" in self.__dict__:
+            self.text_config.tie_word_embeddings = value
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         return by_name(super().__reduce_ex__(2))
@@ -326,6 +331,11 @@ class PanoLLaVaConfig(PretrainedConfig):
                 "use pooled_views='all'"
             )
         return tiles
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+        """Save the config; code of an export is named only if it is saved as well."""
+        forget_exported_code(self)
+        super().save_pretrained(save_directory, *args, **kwargs)
 
     def resampler_settings(self) -> dict[str, Any]:
         """The argument of `panollava_core.build_resampler`."""

@@ -2,10 +2,11 @@
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, SupportsIndex
 
+import numpy as np
 import torch
 from panollava_geometry import ViewPlan, extract_views, load_equirectangular, plan_views, view_rays
 from torch import Tensor
@@ -22,6 +23,7 @@ from panollava_hf._image_settings import (
     one_colour,
     require_rgb,
 )
+from panollava_hf._own_code import forget_exported_code
 from panollava_hf._pickling import by_name
 from panollava_hf._shown import shown
 from panollava_hf._tower_pixels import tower_pixels
@@ -46,9 +48,16 @@ BASE64 = re.compile(r"[A-Za-z0-9+/\s]{200,}={0,2}\s*")
 def decoded(source: Any) -> Any:
     """The bytes of an image given as a data URL or base64 text, as chat clients send it; any other source unchanged.
 
+    An image that `datasets` has not decoded, `{"bytes": …, "path": …}`, is its bytes, or its path if it has none.
+
     Raises:
-        ValueError: It is a data URL without base64, or the base64 is damaged.
+        ValueError: It is a data URL without base64, the base64 is damaged, or the dict is empty.
     """
+    if isinstance(source, Mapping) and source and set(source) <= {"bytes", "path"}:
+        found = source.get("path") if source.get("bytes") is None else source["bytes"]
+        if found is None:
+            raise ValueError("the image has neither bytes nor a path; replace it")
+        return found
     if not isinstance(source, str):
         return source
     head, comma, text = source[:200].partition(",")
@@ -68,12 +77,19 @@ def decoded(source: Any) -> Any:
 
 def _statistic(name: str, values: Any, low: float) -> list[float]:
     """Mean or deviation per channel, checked."""
+    if isinstance(values, (Tensor, np.ndarray, np.generic)):
+        values = values.tolist()
     values = list(values) if hasattr(values, "__len__") and not isinstance(values, (str, dict)) else [values]
     if len(values) not in (1, 3):
         raise ValueError(f"{name} must have 3 numbers, got {shown(values)}")
     for value in values:
         require_number(name, value, low, 1e6)
     return values
+
+
+def _same(value: Any, setting: Any) -> bool:
+    plain = value.tolist() if isinstance(value, (Tensor, np.ndarray)) else value
+    return bool(plain == setting)
 
 
 class PanoLLaVaImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]  # its base is not seen by mypy
@@ -166,6 +182,12 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         return by_name(super().__reduce_ex__(2))
 
+    def to_dict(self) -> dict[str, Any]:
+        """The settings; code of an export is named only if it is saved as well."""
+        forget_exported_code(self)
+        settings: dict[str, Any] = super().to_dict()
+        return settings
+
     @classmethod
     def from_config(
         cls, config: Any, image_mean: Sequence[float], image_std: Sequence[float]
@@ -219,8 +241,8 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         """Load paths, URLs, base64, bytes, PIL images and arrays (nested as given) as `[3, H, 2H]` uint8 tensors.
 
         Files are decoded no larger than the views need. Float images become uint8 if their values are in [0, 255]; with
-        `do_rescale=False` they stay as they are. A PIL image of one colour is a panorama of that colour, whatever its
-        shape: serving engines measure memory with such images.
+        `do_rescale=False` or another `rescale_factor` than 1/255 they stay as they are. A PIL image of one colour is a
+        panorama of that colour, whatever its shape: serving engines measure memory with such images.
 
         Raises:
             PanoramaError: An image is unreadable, not 2:1, or has float values of another range.
@@ -234,7 +256,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         if isinstance(images, Tensor) and images.ndim == 3 and images.dtype == torch.uint8:
             return images
         if is_float(images):
-            return float_panorama(images, rescaled=self.do_rescale)
+            return float_panorama(images, rescaled=self.do_rescale and self.rescale_factor == 1 / 255)
         images = decoded(images)
         if not isinstance(images, (str, bytes, Path)):
             return load_equirectangular(one_colour(images))
@@ -249,8 +271,8 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         """Cut and normalise.
 
         Args:
-            images: One panorama or a (nested) list: path, URL, data URL, base64, bytes, PIL image, `[H, W, 3]` array or
-                `[3, H, W]` tensor.
+            images: One panorama or a (nested) list: path, URL, data URL, base64, bytes, PIL image, `[H, W, 3]` array,
+                `[3, H, W]` tensor, or the dict of an image that `datasets` has not decoded.
             return_tensors: Accepted for compatibility with transformers; the result is always PyTorch tensors.
             device: Where the views are cut; default: the panorama's device.
             kwargs: Settings of the constructor that this call overrides.
@@ -267,9 +289,9 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
         unknown = set(kwargs) - set(settings) - set(FIXED) - set(ImagesKwargs.__annotations__)
         if unknown:
             raise ValueError(f"unknown image settings {sorted(unknown)}; valid settings: {sorted(settings)}")
-        changed = {key: value for key, value in kwargs.items() if key in settings and value is not None}
-        if any(changed[key] != settings[key] for key in changed):
-            return type(self)(**{**settings, **changed}).preprocess(images, device=device)
+        asked = self.changed_by(kwargs)
+        if asked is not self:
+            return asked.preprocess(images, device=device)
         panoramas = flatten_images(images)
         if not panoramas:
             raise ValueError("images is empty: pass at least one panorama")
@@ -281,6 +303,18 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
             rays = view_rays(plan, (self.token_grid[0], self.token_grid[1])).to(views.device, views.dtype)
             data["view_rays"] = rays.expand(len(panoramas), *rays.shape)
         return BatchFeature(data)
+
+    def changed_by(self, options: Mapping[str, Any]) -> "PanoLLaVaImageProcessor":
+        """This image processor, or one with the settings of a call if any of them is another.
+
+        Args:
+            options: Options of a call; None leaves a setting as it is, and those of other processors are ignored.
+        """
+        settings = self._own_settings()
+        changed = {key: value for key, value in options.items() if key in settings and value is not None}
+        if all(_same(value, settings[key]) for key, value in changed.items()):
+            return self
+        return type(self)(**{**settings, **changed})
 
     def _own_settings(self) -> dict[str, Any]:
         names = ("size", "image_mean", "image_std", "crop_strategy", "num_views", "fov_deg", "overlap_ratio")

@@ -1,7 +1,7 @@
 """Panoramas and text → model inputs, with one placeholder per image token."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, SupportsIndex
 
 from panollava_core import num_image_tokens
@@ -12,7 +12,7 @@ from transformers.utils import logging
 from panollava_hf._assistant_masks import with_assistant_masks
 from panollava_hf._chat_template import IMAGE_TOKEN, marked_template, with_images
 from panollava_hf._compat import PROCESSOR_EXPANDS_PLACEHOLDERS
-from panollava_hf._marks import BREAK, TextTokenizer, control_tokens, escape_messages
+from panollava_hf._marks import BREAK, TextTokenizer, control_tokens, escape_messages, spoken_tokens
 from panollava_hf._pickling import by_name
 from panollava_hf._pretrained import load_tokenizer
 from panollava_hf._tower_pixels import tower_pixels
@@ -141,6 +141,7 @@ class PanoLLaVaProcessor(ProcessorMixin):
     def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
         """As in transformers, but control tokens and placeholders in the texts of messages stay text.
 
+        In messages of the assistant, pairs such as `<think>` and `</think>` stay tokens, which a model writes itself.
         Write an image as `{"type": "image"}`, not as the placeholder. Without `tokenize=True` the control tokens in
         texts are escaped, see `prompt`. `return_assistant_tokens_mask` also counts expanded placeholders.
 
@@ -148,7 +149,8 @@ class PanoLLaVaProcessor(ProcessorMixin):
             TextError: A text is not valid Unicode.
             ValueError: The assistant's tokens are asked for, and the template does not mark them.
         """
-        conversation = escape_messages(conversation, self._control_tokens())
+        tokens = self._control_tokens()
+        conversation = escape_messages(conversation, tokens, spoken_tokens(self.tokenizer, tokens))
         if kwargs.get("tokenize") and not PROCESSOR_EXPANDS_PLACEHOLDERS and kwargs.get("chat_template") is None:
             conversation = _with_lists(conversation)  # older releases tokenise no contents that are strings
         if kwargs.get("return_assistant_tokens_mask") and kwargs.get("tokenize") and kwargs.get("return_dict"):
@@ -165,26 +167,30 @@ class PanoLLaVaProcessor(ProcessorMixin):
         """Expand each placeholder, tokenise, and cut the panoramas.
 
         Args:
-            images: One panorama, a list in the order of the placeholders, or a list of lists, one for each prompt
-                (empty for a prompt without panoramas).
-            text: One prompt or a list of prompts.
+            images: One panorama, a list in the order of the placeholders, or a list with an entry for each prompt: a
+                list, a batch of arrays, a single panorama, or None for a prompt without panoramas.
+            text: One prompt or several.
             videos: Not supported.
             audio: Not supported.
             kwargs: Options of the tokenizer and of the image processor.
 
         Raises:
-            ValueError: The numbers of panoramas and placeholders differ: of a prompt, if `images` is a list of lists,
-                otherwise of all prompts together.
+            ValueError: The numbers of panoramas and placeholders differ: of a prompt, if `images` has an entry for each
+                prompt, otherwise of all prompts together.
         """
+        if isinstance(text, Iterator):
+            text = list(text)
         texts = [text] if isinstance(text, str) else text
         own = self
-        rescaled = {**kwargs, **(kwargs.get("images_kwargs") or {})}.get("do_rescale")
-        if rescaled is not None and rescaled != self.image_processor.do_rescale:
+        images_as_asked = self.image_processor.changed_by({**kwargs, **(kwargs.get("images_kwargs") or {})})
+        if images_as_asked is not self.image_processor:
             own = copy.copy(own)  # newer releases load images before they read the settings of the call
-            own.image_processor = copy.copy(self.image_processor)
-            own.image_processor.do_rescale = rescaled
-        if texts is not None and all(isinstance(one, str) for one in texts):
-            self._check_counts(images, texts)
+            own.image_processor = images_as_asked
+        if isinstance(texts, Iterable) and all(isinstance(one, str) for one in texts):
+            groups = _per_prompt(images)
+            if groups is not None:
+                self._check_counts(groups, texts)
+                images = groups
             if isinstance(images, (list, tuple)):
                 images = flatten_images(images) or None
             if any(BREAK in one for one in texts):
@@ -192,13 +198,11 @@ class PanoLLaVaProcessor(ProcessorMixin):
                 own.tokenizer = TextTokenizer(self.tokenizer, self._control_tokens())
         return own._process(images, text, videos, audio, **kwargs)
 
-    def _check_counts(self, images: Any, prompts: Any) -> None:
-        """Check that each prompt has as many placeholders as panoramas, if these are given for each prompt."""
-        if not isinstance(images, (list, tuple)) or not all(isinstance(one, (list, tuple)) for one in images):
-            return
-        given = [len(flatten_images(one)) for one in images]
+    def _check_counts(self, groups: list[list[Any]], prompts: Any) -> None:
+        """Check that each prompt has as many placeholders as panoramas."""
+        given = [len(group) for group in groups]
         wanted = [prompt.count(self.image_token) for prompt in prompts]
-        if images and given != wanted:
+        if given != wanted:
             raise ValueError(
                 f"The number of {self.image_token} tokens in the prompts should be the same as the number of images "
                 f"passed for each: the prompts have {_listed(wanted)}, but images holds {_listed(given)} panoramas; "
@@ -310,6 +314,15 @@ def _name_image_token(tokenizer: Any, image_token: str) -> None:
     named = getattr(tokenizer, "extra_special_tokens", None)
     if isinstance(named, dict):  # until 5.0, only these are saved
         tokenizer.extra_special_tokens = {**named, "image_token": image_token}
+
+
+def _per_prompt(images: Any) -> list[list[Any]] | None:
+    """The panoramas of each prompt, if an entry of `images` says so: a list, a batch `[n, …]`, or None for none."""
+    if not isinstance(images, (list, tuple)):
+        return None
+    if not any(one is None or isinstance(one, (list, tuple)) or getattr(one, "ndim", 0) == 4 for one in images):
+        return None
+    return [[image for image in flatten_images(one) if image is not None] for one in images]
 
 
 def _listed(counts: list[int]) -> str:

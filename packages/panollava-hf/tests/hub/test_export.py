@@ -11,6 +11,7 @@ from panollava_hf._auto import AUTO_CLASSES
 from panollava_hf._errors import ExportError, OutputExistsError
 from panollava_hf.hub import export_checkpoint
 from safetensors.torch import load_file
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor
 
 
 def assert_as_installed(report):
@@ -32,6 +33,21 @@ def test_export_computes_what_the_installed_package_computes(exported, probe, pa
     # 4.57 writes parts of the processor to files of their own; only `export` writes a card
     optional = {"preprocessor_config.json", "special_tokens_map.json", "README.md"}
     assert set(again["files"]) - optional == {*os.listdir(folder)} - optional
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_installed_package_names_no_code_that_it_does_not_save(embedded_export, tmp_path, trusted):
+    for loader in (AutoModelForImageTextToText, AutoProcessor, AutoImageProcessor, AutoConfig):
+        folder = tmp_path / loader.__name__
+        loaded = loader.from_pretrained(embedded_export, trust_remote_code=trusted)
+        assert type(loaded).__module__.startswith("panollava_hf.")
+        loaded.save_pretrained(folder)
+        assert not [*folder.rglob("*.py")]
+        assert not [file for file in folder.glob("*.json") if "auto_map" in file.read_text()]
+        loader.from_pretrained(folder)
+    image_processor = AutoImageProcessor.from_pretrained(embedded_export)
+    image_processor.auto_map = {"AutoImageProcessor": "owner/pano--image_processing_panollava.X"}
+    assert image_processor.to_dict()["auto_map"] == image_processor.auto_map
 
 
 def test_each_class_is_defined_in_the_file_that_auto_map_names(embedded_export):

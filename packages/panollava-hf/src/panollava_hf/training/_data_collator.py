@@ -6,13 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from panollava_hf._shown import shown
+from panollava_hf.image_processing_panollava import flatten_images
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
 
 __all__ = ["PanoLLaVaDataCollator"]
 
 IGNORE = -100
-#: Keys under which an image block carries its image.
-IMAGE_KEYS = ("image", "url", "path")
+#: Types of blocks that stand for an image, and the keys under which they carry it.
+IMAGE_BLOCKS = ("image", "image_url")
+IMAGE_KEYS = ("image", "url", "path", "image_url")
 ROWS = "a row needs 'messages', 'prompt' and 'completion' (lists of messages), or 'question' and 'answer'"
 
 
@@ -54,9 +57,11 @@ class PanoLLaVaDataCollator:
             `[panoramas, views, 3, h, w]` if a row has a panorama.
 
         Raises:
-            ValueError: A row lacks a column, has another number of panoramas than image blocks, has no answer, is
-                longer than `max_length`, or the chat template is unsuitable.
+            ValueError: A row lacks a column or has one of another form, has another number of panoramas than image
+                blocks, has no answer, is longer than `max_length`, or the chat template is unsuitable.
         """
+        if not rows:
+            raise ValueError("the batch has no rows")
         images: list[Any] = []
         sequences = []
         for number, row in enumerate(rows):
@@ -89,6 +94,8 @@ class PanoLLaVaDataCollator:
         labels: list[int] = []
         written = ""
         turns = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
+        if turns[:1] == [0]:
+            raise ValueError("the conversation begins with the assistant; begin with a message of the user")
         for place in turns:
             prompt = self._text(messages[:place], add_generation_prompt=True)
             whole = self._text(messages[: place + 1])
@@ -136,17 +143,24 @@ class PanoLLaVaDataCollator:
 
 def _conversation(row: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[Any]]:
     """The messages of a row, contents as lists of blocks, and its panoramas in the order of the blocks."""
+    if not isinstance(row, Mapping):
+        raise ValueError(f"a row must be a dict of columns, got {shown(row)}")
     if row.get("messages") is not None:
         messages = row["messages"]
     elif isinstance(row.get("prompt"), (list, tuple)) and isinstance(row.get("completion"), (list, tuple)):
         messages = [*row["prompt"], *row["completion"]]
     elif row.get("question") is not None and row.get("answer") is not None:
+        if not (isinstance(row["question"], str) and isinstance(row["answer"], str)):
+            both = f"{shown(row['question'])} and {shown(row['answer'])}"
+            raise ValueError(f"'question' and 'answer' must be texts, got {both}; convert them with str()")
         messages = [{"role": "user", "content": row["question"]}, {"role": "assistant", "content": row["answer"]}]
     else:
         raise ValueError(f"{ROWS}, got {', '.join(map(repr, list(row)[:8])) or 'no columns'}")
-    images = row.get("images")
-    given = [row["image"]] if images is None and row.get("image") is not None else list(images or [])
-    structured = [dict(message, content=_blocks(message.get("content"))) for message in messages]
+    if not isinstance(messages, (list, tuple)):
+        raise ValueError(f"'messages' must be a list of messages, got {shown(messages)}")
+    images = row.get("image") if row.get("images") is None else row["images"]
+    given = [image for image in flatten_images(images) if image is not None]
+    structured = [_message(message) for message in messages]
     blocks = [block for message in structured for block in message["content"] if block["type"] == "image"]
     if not blocks and given:
         first = next((message for message in structured if message["role"] == "user"), None)
@@ -155,6 +169,7 @@ def _conversation(row: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[An
         blocks = [{"type": "image"} for _ in given]
         first["content"] = [*blocks, *first["content"]]
     carried = [next((block[key] for key in IMAGE_KEYS if block.get(key) is not None), None) for block in blocks]
+    carried = [image.get("url") if isinstance(image, Mapping) and "url" in image else image for image in carried]
     empty = sum(image is None for image in carried)
     if empty != len(given):
         raise ValueError(
@@ -164,10 +179,23 @@ def _conversation(row: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[An
     return structured, [next(rest) if image is None else image for image in carried]
 
 
-def _blocks(content: Any) -> list[dict[str, Any]]:
-    """The content of a message as a list of blocks; `datasets` fills missing keys with None."""
-    if content is None:
-        return []
+def _message(message: Any) -> dict[str, Any]:
+    """A message with its content as a list of blocks; `datasets` fills missing keys with None."""
+    if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+        raise ValueError(f"a message must be a dict with 'role' and 'content', got {shown(message)}")
+    content = message.get("content")
     if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    return [{key: value for key, value in block.items() if value is not None} for block in content]
+        content = [{"type": "text", "text": content}]
+    if not isinstance(content, (list, tuple, type(None))):
+        raise ValueError(f"the content of a message must be a text or a list of blocks, got {shown(content)}")
+    return {**message, "content": [_block(block) for block in content or ()]}
+
+
+def _block(block: Any) -> dict[str, Any]:
+    kind = block.get("type") if isinstance(block, Mapping) else None
+    if kind not in ("text", *IMAGE_BLOCKS) or (kind == "text" and not isinstance(block.get("text"), str)):
+        raise ValueError(
+            f"a block of a message must be {{'type': 'text', 'text': …}} or {{'type': 'image'}}, got {shown(block)}"
+        )
+    kept = {key: value for key, value in block.items() if value is not None}
+    return {**kept, "type": "text" if kind == "text" else "image"}
