@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from panollava_hf.evidence._sphere import caps, directions, solid_angles
+from panollava_hf.evidence._sphere import angles_deg, directions, map_rays, solid_angles
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Evidence:
         Returns:
             A number from 0 to 1. For a uniform map it is about (1 - cos radius) / 2.
         """
-        height, width = self.map.shape
+        height = len(self.map)
         centre = directions(torch.tensor([yaw_deg]), torch.tensor([pitch_deg]))
-        inside = caps(height, centre, radius_deg)[0]
-        return float((self.map * solid_angles(height)[:, None] * inside).sum())
+        inside = angles_deg(map_rays(height), centre)[0] <= radius_deg
+        return float((self.map * solid_angles(height)[:, None])[inside].sum())
 
     def draw(self, width: int = 1600) -> Image.Image:
         """The map over the panorama, with a legend, the question and the answer.

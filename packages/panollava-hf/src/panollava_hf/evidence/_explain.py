@@ -1,21 +1,20 @@
 """`explain`: which parts of the sphere an answer of a model rests on."""
 
 import time
-from collections.abc import Callable
-from typing import Any
 
 from panollava_hf._errors import ChatError
 from panollava_hf._shown import shown
 from panollava_hf.asking import Answerer
 from panollava_hf.asking._panorama import Panorama
 from panollava_hf.evidence._evidence import Evidence
-from panollava_hf.evidence._gradient import gradient_map
-from panollava_hf.evidence._sphere import HEIGHT, uniform
+from panollava_hf.evidence._found import OnStep
+from panollava_hf.evidence._gradient import by_gradient
+from panollava_hf.evidence._occlusion import by_occlusion
+from panollava_hf.evidence._scores import prompt_of
+from panollava_hf.evidence._sphere import normalised, uniform
 
 #: The methods by name; the first that a model can take is the default.
-METHODS = ("gradient",)
-#: Called with the steps that are finished and their number. What it raises ends `explain`.
-OnStep = Callable[[int, int], None]
+METHODS = ("gradient", "occlusion")
 
 
 def explain(
@@ -52,14 +51,12 @@ def explain(
     if answer is None:
         found = answerer.answer(panorama, question, max_new_tokens=max_new_tokens)
         answer, calls = found.text, found.calls
-    values = gradient_map(answerer.chat, panorama, question, answer, HEIGHT)
-    if on_step is not None:
-        on_step(1, 1)
-    note = "" if values is not None else "the answer does not depend on any part of the panorama"
-    values = uniform(HEIGHT) if values is None else values
+    method = method or "gradient"
+    work = {"gradient": by_gradient, "occlusion": by_occlusion}[method]
+    prompt = prompt_of(answerer.chat, question, answer)
+    result = work(answerer.chat, panorama, prompt, on_step or (lambda done, total: None))
+    density = normalised(result.values)
+    note = result.note if density is not None else "no part of the panorama makes the model surer of this answer"
+    density = uniform() if density is None else density
     seconds = time.perf_counter() - started
-    return Evidence(values, "gradient", question, answer, seconds, calls + 1, _image(panorama), note)
-
-
-def _image(panorama: Panorama) -> Any:
-    return panorama.image
+    return Evidence(density, method, question, answer, seconds, calls + result.calls, panorama.image, note)
