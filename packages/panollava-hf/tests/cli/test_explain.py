@@ -18,7 +18,8 @@ def test_one_image_for_each_question(panorama_file, tmp_path, capsys):
     assert ask(panorama_file, "How many objects are there?", *EMBEDDED, "--explain", str(out)) == 0
     found = capsys.readouterr()
     assert f"Wrote {out} (evidence by gradient" in found.err
-    assert Image.open(out).width == 1600
+    with Image.open(out) as image:
+        assert image.width == 1600
     assert ask(panorama_file, "Is it blue?", "Where is the cube?", *EMBEDDED, "--explain", str(out)) == 0
     assert sorted(path.name for path in out.parent.iterdir()) == ["why-1.png", "why-2.png", "why.png"]
 
@@ -30,7 +31,8 @@ def test_the_report(panorama_file, tmp_path, capsys):
     evidence = json.loads(capsys.readouterr().out)["evidence"]
     assert evidence.keys() == {"path", "method", "yaw_deg", "pitch_deg", "calls", "seconds", "note"}
     assert (evidence["path"], evidence["method"], evidence["calls"]) == (str(out), "views", 7)
-    assert Image.open(out).format == "JPEG"
+    with Image.open(out) as image:
+        assert image.format == "JPEG"
 
 
 def test_other_models(echo, at_endpoint, panorama_file, tmp_path, capsys):

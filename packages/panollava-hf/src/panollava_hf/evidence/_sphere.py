@@ -67,7 +67,7 @@ def pasted(values: Tensor, plan: ViewPlan, height: int = HEIGHT) -> Tensor:
     cells *= rows * columns / (grid[0] * grid[1])
     total = torch.zeros(height, 2 * height)
     for cell, view in zip(cells.cpu(), plan, strict=True):
-        density = cell / torch.from_numpy(view.solid_angles(grid)).float()
+        density = cell / torch.tensor(view.solid_angles(grid), dtype=torch.float32)
         part, times = paste_views(density[None], ViewPlan([view]), height)
         total += part[0] * times.clamp(max=1)
     return total
