@@ -34,8 +34,8 @@ def demo(
         typer.Option(
             "--model",
             metavar="MODEL",
-            help="A model as in `ask`: embedded, a folder, a Hub id, or with --base-url its name at the endpoint. Give it "
-            "several times to choose between models in the page.",
+            help="A model as in `ask`: embedded, a folder, a Hub id, or with --base-url its name at the endpoint. Give "
+            "it several times to choose between models in the page.",
         ),
     ] = None,
     base_url: BaseUrlOption = None,

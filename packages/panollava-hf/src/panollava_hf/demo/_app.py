@@ -83,9 +83,8 @@ def build_app(models: Models, settings: DemoSettings | None = None) -> FastAPI:
 
 def _head() -> str:
     """The scripts of the viewer, inside the page: nothing is loaded for them."""
-    scripts = "".join(
-        f"<script>{_static(name).replace('</', '<\\/')}</script>" for name in ("pannellum.js", "viewer.js")
-    )
+    sources = [_static(name).replace("</", "<\\/") for name in ("pannellum.js", "viewer.js")]
+    scripts = "".join(f"<script>{source}</script>" for source in sources)
     return f'<meta name="description" content="Look around in a panorama and ask about it.">{scripts}'
 
 

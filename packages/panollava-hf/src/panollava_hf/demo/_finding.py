@@ -64,8 +64,8 @@ def find(answerer: Answerer, chat: StoppableChat, image: "Tensor", what: str) ->
 def _by_turning(asked: Answerer, image: "Tensor", question: str, name: str) -> HotSpot:
     """The yaw that best explains the directions that the model names when the panorama is turned.
 
-    A direction in words is a sector of 45°. Turning the panorama moves the borders of the sectors across the object, and
-    16 turns by 22.5° show where each border lies to a few degrees.
+    A direction in words is a sector of 45°. Turning the panorama moves the borders of the sectors across the object,
+    and 16 turns show where each border lies to a few degrees.
     """
     small = load_equirectangular(image, max_width=_WIDTH)
     width = small.shape[-1]

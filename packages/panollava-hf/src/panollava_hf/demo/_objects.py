@@ -1,8 +1,8 @@
 """Coloured solids that a question or an answer names, and where the panorama shows one.
 
-A checkpoint that answers in words says "back left", which is a sector of 45°. Where the object has a colour, the largest
-area of that colour in the sector is the object, and its centre is a direction. This is read from the image; it does not
-show what the answer rests on.
+A checkpoint that answers in words says "back left", which is a sector of 45°. Where the object has a colour, the
+largest area of that colour in the sector is the object, and its centre is a direction. This is read from the image; it
+does not show what the answer rests on.
 """
 
 import colorsys

@@ -9,7 +9,7 @@ import gradio as gr
 from panollava_hf.demo import _fragments as fragments
 from panollava_hf.demo._events import KNOWN, Asked, Events
 from panollava_hf.demo._evidence import METHODS, evidence_figure
-from panollava_hf.demo._line import Done, Progress
+from panollava_hf.demo._line import Progress
 from panollava_hf.demo._loading import DEFAULT_SHAPE, SHAPES
 from panollava_hf.demo._models import STRATEGY_NAMES
 from panollava_hf.demo._names import ELEMENTS as IDS
@@ -259,7 +259,7 @@ class _Page:
         )
 
     def _shown(self, session: Session, status: str) -> tuple[Any, ...]:
-        """The page of a session after its panorama or conversation changed; the panorama is unchanged after an error."""
+        """The page of a session whose panorama or conversation changed; after an error, they are unchanged."""
         if "status-error" in status:
             return (gr.skip(), gr.skip(), status, *[gr.skip()] * 7)
         state = fragments.state(session.shown)
@@ -385,10 +385,8 @@ def _suggested(session: Session) -> str:
     sample = None if session.shown is None else SAMPLES.get(session.shown.name)
     if sample is None:
         return ""
-    buttons = "".join(
-        f'<button type="button" class="chip" data-question="{html.escape(text, quote=True)}">{html.escape(text)}</button>'
-        for text in sample.questions
-    )
+    texts = [html.escape(text, quote=True) for text in sample.questions]
+    buttons = "".join(f'<button type="button" class="chip" data-question="{text}">{text}</button>' for text in texts)
     return f'<div class="chips" role="group" aria-label="Questions to try">{buttons}</div>'
 
 
@@ -396,8 +394,8 @@ def _header(names: list[str]) -> str:
     note = ""
     if "embedded" in names:
         note = (
-            '<p class="quiet">The model <em>embedded</em> was trained on rendered scenes only. For photographs, start the '
-            "page with another <code>--model</code>.</p>"
+            '<p class="quiet">The model <em>embedded</em> was trained on rendered scenes only. For photographs, start '
+            "the page with another <code>--model</code>.</p>"
         )
     return f"<h1>Look around and ask</h1>{note}"
 
