@@ -12,11 +12,11 @@ GREY = torch.full((3, 64, 128), 127, dtype=torch.uint8)
 
 
 class StopsAfter(Control):
-    """A control that stops after it was looked at some times."""
+    """A control that stops after some checks."""
 
-    def __init__(self, looks):
+    def __init__(self, checks):
         super().__init__()
-        self.left = looks
+        self.left = checks
 
     @property
     def stopped(self):

@@ -131,7 +131,7 @@ def views_grid(answer: "Answer") -> str:
     number = -1  # of the outline in the viewer: only perspective views have one
     for index, (pixels, view) in enumerate(zip(answer.views, answer.plan, strict=True)):
         order, swatch = (0.0, -180.0), ""
-        picture = thumbnail(pixels)
+        source = thumbnail(pixels)
         if isinstance(view, PerspectiveView):
             number += 1
             swatch = f'<i class="swatch" style="background: {_hex(index)}"></i>'
@@ -150,7 +150,7 @@ def views_grid(answer: "Answer") -> str:
                 (
                     f'<button type="button" class="view" data-kind="view" {place} '
                     f'aria-label="View {index + 1}: {html.escape(name)}, {html.escape(small)}. Turn to it.">'
-                    f'<img src="{picture}" alt="" loading="lazy"><span>{swatch}{html.escape(name)} '
+                    f'<img src="{source}" alt="" loading="lazy"><span>{swatch}{html.escape(name)} '
                     f"<small>{html.escape(small)}</small></span></button>"
                 ),
             )
