@@ -94,12 +94,14 @@ def degrees(yaw_deg: float, pitch_deg: float = 0.0) -> str:
     """A direction in whole degrees.
 
     Example:
-        >>> degrees(-90.2, 10.0), degrees(180.0)
-        ('−90°, 10° up', '180°')
+        >>> degrees(-90.2, 10.0), degrees(180.0), degrees(0.0, -90.0)
+        ('−90°, 10° up', '180°', '90° down')
     """
-    yaw = f"{round(yaw_deg)}°".replace("-", "−")
-    pitch = round(pitch_deg)
-    return yaw if not pitch else f"{yaw}, {abs(pitch)}° {'up' if pitch > 0 else 'down'}"
+    yaw, pitch = f"{round(yaw_deg)}°".replace("-", "−"), round(pitch_deg)
+    tilt = f"{abs(pitch)}° {'up' if pitch > 0 else 'down'}"
+    if abs(pitch) == 90:  # yaw means nothing there
+        return tilt
+    return f"{yaw}, {tilt}" if pitch else yaw
 
 
 def facts(answer: "Answer | None", model: str, seconds: float, more: str = "") -> str:
