@@ -15,7 +15,7 @@ NAMED = {
     "yaw of 200 degrees": [(-160, 0)],
     "yaw −90°": [(-90, 0)],
     "In front of you, and to your right.": [(0, 0), (90, 0)],
-    "left and left": [(-90, 0)],
+    "left, left": [(-90, 0)],
 }
 
 

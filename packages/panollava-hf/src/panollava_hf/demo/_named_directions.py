@@ -114,7 +114,7 @@ def _phrases(text: str) -> Iterator[NamedDirection]:
 
 
 def _bare(text: str) -> Iterator[NamedDirection]:
-    """Parts of a short answer that are a direction, or end with one after a solid: "back left", "red cube front, blue cone left"."""
+    """Parts of a short answer that are a direction, or put one after a solid: "back left", "red cube front"."""
     start = 0
     parts = re.split(r"([,;.\n]+)", text)
     if any(len(part.split()) > _BARE_WORDS for part in parts[::2]):
