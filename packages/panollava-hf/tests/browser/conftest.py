@@ -1,0 +1,89 @@
+"""The page of `panollava demo` in Chromium; run by `nox -s browser`, ignored by `nox -s tests`.
+
+`PANOLLAVA_BROWSER=1` switches these tests on. `PANOLLAVA_CHROMIUM` names the browser, `PANOLLAVA_SPACE` the folder of a
+Space whose app is tested in place of the command, `PANOLLAVA_SPACE_PYTHON` the Python for it, and
+`PANOLLAVA_SCREENSHOTS` a folder for images of the page.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+#: Width and height of a desktop and of a phone.
+SIZES = {"1280": (1280, 800), "390": (390, 844)}
+
+if not os.environ.get("PANOLLAVA_BROWSER"):
+    collect_ignore_glob = ["*"]
+else:
+    sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The browser, which all tests share."""
+    from playwright.sync_api import sync_playwright
+
+    names = [os.environ.get("PANOLLAVA_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"]
+    program = next((found for name in names if name and (found := shutil.which(name))), None)
+    if program is None:
+        pytest.fail("there is no Chromium: install the package chromium, or name a program with PANOLLAVA_CHROMIUM")
+    # Software rendering: `--use-gl=swiftshader` would have no WebGL.
+    arguments = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-dev-shm-usage"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    """The running app: its address, its process, and a folder for temporary files of its own."""
+    from server import running
+
+    with running(tmp_path_factory.mktemp("demo")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory):
+    """Rendered scenes, by index."""
+    from scenes import written
+
+    return written(tmp_path_factory.mktemp("scenes"))
+
+
+@pytest.fixture
+def open_page(chromium, demo):
+    """Open the app in a new session; `size` is a name of `SIZES`."""
+    from page import DemoPage
+
+    contexts = []
+
+    def opened(size="1280", **settings):
+        width, height = SIZES[size]
+        given = {"has_touch": size == "390", "reduced_motion": "reduce", **settings}
+        contexts.append(chromium.new_context(viewport={"width": width, "height": height}, **given))
+        return DemoPage(contexts[-1].new_page(), demo.address)
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(params=SIZES)
+def page(request, open_page):
+    """The app at either size."""
+    return open_page(request.param)
+
+
+def pytest_configure(config):
+    if os.environ.get("PANOLLAVA_BROWSER") and not os.environ.get("PANOLLAVA_SPACE"):
+        done = subprocess.run(
+            [sys.executable, "-m", "panollava_hf", "demo", "--help"], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise pytest.UsageError(f"panollava demo does not start: {done.stderr.strip()[-500:]}")
