@@ -13,9 +13,6 @@ from pathlib import Path
 
 import pytest
 
-#: Width and height of a desktop and of a phone.
-SIZES = {"1280": (1280, 800), "390": (390, 844)}
-
 if not os.environ.get("PANOLLAVA_BROWSER"):
     collect_ignore_glob = ["*"]
 else:
@@ -58,8 +55,8 @@ def scenes(tmp_path_factory):
 
 @pytest.fixture
 def open_page(chromium, demo):
-    """Open the app in a new session; `size` is a name of `SIZES`."""
-    from page import DemoPage
+    """Open the app in a new session; `size` is the width of a desktop or of a phone."""
+    from page import SIZES, DemoPage
 
     contexts = []
 
@@ -74,7 +71,7 @@ def open_page(chromium, demo):
         context.close()
 
 
-@pytest.fixture(params=SIZES)
+@pytest.fixture(params=["1280", "390"])
 def page(request, open_page):
     """The app at either size."""
     return open_page(request.param)

@@ -9,6 +9,8 @@ import numpy as np
 from panollava_hf.demo._names import ELEMENTS
 from PIL import Image
 
+#: Width and height of a desktop and of a phone.
+SIZES = {"1280": (1280, 800), "390": (390, 844)}
 #: Milliseconds that a step may take on a slow machine.
 PATIENCE = 60_000
 
@@ -88,8 +90,8 @@ class DemoPage:
         """Wait until the viewer no longer turns."""
         self.page.wait_for_function(
             """() => new Promise(done => {
-                const before = [panollavaViewer.yaw(), panollavaViewer.pitch()]
-                setTimeout(() => done(panollavaViewer.yaw() === before[0] && panollavaViewer.pitch() === before[1]), 150)
+                const pose = () => `${panollavaViewer.yaw()} ${panollavaViewer.pitch()}`, before = pose()
+                setTimeout(() => done(pose() === before), 150)
             })"""
         )
 

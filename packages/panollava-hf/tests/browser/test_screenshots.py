@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import SIZES
+from page import SIZES
 
 FOLDER = os.environ.get("PANOLLAVA_SCREENSHOTS")
 
