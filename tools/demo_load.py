@@ -1,10 +1,10 @@
 """Parallel sessions on `panollava demo` with the embedded checkpoint: right answers, steady memory, a clean stop.
 
-`python -m tools.demo_load [--questions 200] [--sessions 8]` starts the page's server. Each session loads its own rendered
-panorama, whose answers are known from its record and differ from those of the other sessions, and asks about it while
-the others ask, too. Memory is measured on Linux. The exit code is 1 if an answer is lost or is that of another session,
-if memory grows by more than 5 % after the first quarter of the questions, or if the server does not end within 20
-seconds.
+`python -m tools.demo_load [--questions 200] [--sessions 8]` starts the page's server. Each session loads a rendered
+panorama of its own, whose answers are known from its record and differ from those of the other sessions, and asks about
+it while the others ask, too. Memory is measured on Linux. The exit code is 1 if an answer is lost or is that of another
+session, if memory grows by more than 5 % after the first quarter of the questions, or if the server does not end within
+20 seconds.
 """
 
 import argparse

@@ -125,5 +125,3 @@ def configured(answerer: Answerer, chat: object, strategy: str, plan: str) -> An
         labels=look.labels,
         system=look.system,
     )
-
-

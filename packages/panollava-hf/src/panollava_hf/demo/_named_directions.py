@@ -31,7 +31,11 @@ _PHRASES: tuple[tuple[str, float, float], ...] = tuple(
         (rf"\b(?:straight |directly |right )?(?:behind {_YOU}|at (?:the|your) back|to the back)\b", 180.0, 0.0),
         (rf"\b(?:straight |directly |right )?(?:in front of {_YOU}|ahead(?: of {_YOU})?|to the front)\b", 0.0, 0.0),
         (rf"\b(?:straight |directly |right )?(?:above|over) {_YOU}\b|\boverhead\b|\bstraight up\b", 0.0, 90.0),
-        (rf"\b(?:straight |directly |right )?(?:below|beneath|under) {_YOU}\b|\bat your feet\b|\bstraight down\b", 0.0, -90.0),
+        (
+            rf"\b(?:straight |directly |right )?(?:below|beneath|under) {_YOU}\b|\bat your feet\b|\bstraight down\b",
+            0.0,
+            -90.0,
+        ),
     ]
 )
 #: Answers that are nothing but a direction, or end with one.
@@ -83,7 +87,9 @@ def named_directions(text: str) -> list[NamedDirection]:
         ([-135.0], [])
     """
     found: list[NamedDirection] = []
-    for entry in sorted([*_bare(text), *_phrases(text), *_written(text)], key=lambda entry: (entry.start, -len(entry.words))):
+    for entry in sorted(
+        [*_bare(text), *_phrases(text), *_written(text)], key=lambda entry: (entry.start, -len(entry.words))
+    ):
         inside = any(other.start <= entry.start < other.start + len(other.words) for other in found)
         same = any((other.yaw_deg, other.pitch_deg) == (entry.yaw_deg, entry.pitch_deg) for other in found)
         if not inside and not same:

@@ -134,7 +134,9 @@ def _directions_asked(question: str) -> list[NamedDirection]:
     """The directions in a question such as "What is to the back left?" or "What can you see above?"."""
     text = question.strip().rstrip("?").strip()
     words = text.split()
-    return named_directions(text) or named_directions(" ".join(words[-2:])) or named_directions(words[-1] if words else "")
+    return (
+        named_directions(text) or named_directions(" ".join(words[-2:])) or named_directions(words[-1] if words else "")
+    )
 
 
 def _of_colour(image: NDArray[np.uint8], wanted: int) -> NDArray[np.bool_]:
@@ -156,9 +158,7 @@ def _of_colour(image: NDArray[np.uint8], wanted: int) -> NDArray[np.bool_]:
     return found
 
 
-def _largest(
-    mask: NDArray[np.bool_], seeds: NDArray[np.bool_], area: NDArray[np.float64]
-) -> NDArray[np.bool_] | None:
+def _largest(mask: NDArray[np.bool_], seeds: NDArray[np.bool_], area: NDArray[np.float64]) -> NDArray[np.bool_] | None:
     """The connected part of a mask with the largest area at the seeds; left and right edges are neighbours."""
     height, width = mask.shape
     left = seeds.copy()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 
-from panollava_hf.demo._space_samples import Sample
+from panollava_hf.demo._space_samples import SampleFile
 
 #: The release of Gradio with which the page was tested, and the Python of the Space.
 GRADIO, PYTHON = "6.31.0", "3.11"
@@ -80,7 +80,7 @@ def requirements_text(facts: SpaceFacts) -> str:
     return "\n".join([*index, f"gradio=={GRADIO}", f"panollava-hf[demo]=={facts.version}", ""])
 
 
-def readme_text(facts: SpaceFacts, samples: Sequence[Sample]) -> str:
+def readme_text(facts: SpaceFacts, samples: Sequence[SampleFile]) -> str:
     """The Space's card, whose front matter is its configuration."""
     on_hub = facts.model != EMBEDDED
     front = {
@@ -101,13 +101,6 @@ def readme_text(facts: SpaceFacts, samples: Sequence[Sample]) -> str:
         "pinned": "false",
     }
     lines = [f"{key}: {value}" for key, value in front.items() if value is not None]
-    model = (
-        f"The model is [{facts.model}](https://huggingface.co/{facts.model}); its licence is on its own page."
-        if on_hub
-        else "The model is the small checkpoint inside the package panollava-hf (MIT). It was trained on rendered "
-        "scenes of coloured solids\nonly. For photographs, set the variable `PANOLLAVA_MODEL` of this Space to a model "
-        "of the Hub."
-    )
     listing = "\n".join(f"- `samples/{s.name}`: {s.title}, {s.licence}, {s.source}" for s in samples)
     return f"""---
 {chr(10).join(lines)}
@@ -118,7 +111,7 @@ def readme_text(facts: SpaceFacts, samples: Sequence[Sample]) -> str:
 Look around in a 360° panorama, ask about it, and see which views the answer comes from. Written by
 `panollava space`, version {facts.version}.
 
-{model}
+{_about_model(facts)}
 
 Panoramas that visitors upload are not kept after their session, and the page loads nothing from other servers.
 
@@ -136,7 +129,16 @@ $ python app.py
 """
 
 
-def sources_text(samples: Sequence[Sample]) -> str:
+def _about_model(facts: SpaceFacts) -> str:
+    if facts.model != EMBEDDED:
+        return f"The model is [{facts.model}](https://huggingface.co/{facts.model}); its licence is on its own page."
+    return (
+        "The model is the small checkpoint inside the package panollava-hf (MIT). It was trained on rendered scenes of\n"
+        "coloured solids only. For photographs, set the variable `PANOLLAVA_MODEL` of this Space to a model of the Hub."
+    )
+
+
+def sources_text(samples: Sequence[SampleFile]) -> str:
     """Where the samples come from."""
     rows = "\n".join(f"| `{s.name}` | {s.title} | {s.licence} | {s.source} |" for s in samples)
     return (
