@@ -106,10 +106,14 @@ class DemoPage:
         self.wait_until_still()
 
     def canvas(self):
-        """What the viewer shows, `[height, width, 3]` uint8, without anything that lies over it."""
+        """What the viewer shows on the screen, `[height, width, 3]` uint8, without what lies over it."""
+        stage = self.element("viewer").locator(".panorama-stage")
+        return _pixels(stage.screenshot(style=ONLY_THE_IMAGE))
+
+    def snapshot(self):
+        """What the viewer's own `snapshot` returns, `[height, width, 3]` uint8."""
         address = self.page.evaluate("panollavaViewer.snapshot()")
-        data = base64.b64decode(address.partition("base64,")[2])
-        return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+        return _pixels(base64.b64decode(address.partition("base64,")[2]))
 
     def spots(self):
         """The hot spots: text, yaw and pitch of each."""
@@ -164,6 +168,11 @@ class DemoPage:
         return self.page.evaluate(UNNAMED)
 
 
+ONLY_THE_IMAGE = """
+    .pnlm-ui, .pnlm-ui *, .pnlm-hotspot-base, .hot-spot, .panorama-outlines { visibility: hidden !important }
+    .panorama-stage, .panorama-stage * { border-radius: 0 !important }
+"""
+
 UNNAMED = r"""() => {
     const text = node => (node?.innerText || node?.textContent || '').trim()
     const named = node => {
@@ -182,6 +191,10 @@ UNNAMED = r"""() => {
     return [...document.querySelectorAll(kinds)].filter(node => shown(node) && !named(node))
         .map(node => node.outerHTML.slice(0, 200))
 }"""
+
+
+def _pixels(data):
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
 def between(first, second):

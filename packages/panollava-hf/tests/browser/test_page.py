@@ -41,18 +41,21 @@ def test_the_viewer_shows_what_extract_views_shows(open_page, scenes, pose):
     page = open_page("1280").load()
     page.upload(asked.path)
     page.look_at(*pose)
-    seen = page.canvas()
-    height, width = seen.shape[:2]
-    yaw, pitch, hfov = pose
+    for name, seen in (("on the screen", page.canvas()), ("snapshot()", page.snapshot())):
+        expected = view_of(asked.pixels, pose, seen.shape[:2])
+        difference, mirrored = (np.abs(image - expected).mean() for image in (1.0 * seen, 1.0 * seen[:, ::-1]))
+        print(f"{name}, {pose}: {difference:.2f} grey levels on average; mirrored {mirrored:.1f}")
+        assert difference <= 2
+        assert mirrored > 2 * difference, "the comparison can fail"
+
+
+def view_of(pixels, pose, size):
+    """`extract_views` for a pose of the viewer, `[height, width, 3]`."""
+    (yaw, pitch, hfov), (height, width) = pose, size
     vfov = 2 * np.degrees(np.arctan(np.tan(np.radians(hfov / 2)) * height / width))
     view = PerspectiveView(yaw, pitch, hfov_deg=hfov, vfov_deg=float(vfov))
-    expected = extract_views(asked.pixels, [view], (height, width))[0]
-    expected = np.asarray(expected).transpose(1, 2, 0) if expected.shape[0] == 3 else np.asarray(expected)
-    difference = np.abs(seen.astype(float) - expected.astype(float)).mean()
-    mirrored = np.abs(seen[:, ::-1].astype(float) - expected.astype(float)).mean()
-    print(f"yaw {yaw:+.0f}°, pitch {pitch:+.0f}°: {difference:.2f} grey levels on average, mirrored {mirrored:.1f}")
-    assert difference <= 2
-    assert mirrored > 2 * difference, "the comparison can fail"
+    (found,) = np.asarray(extract_views(pixels, [view], (height, width)))
+    return found.astype(float)
 
 
 @pytest.mark.parametrize(

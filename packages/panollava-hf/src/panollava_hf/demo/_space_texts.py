@@ -133,8 +133,8 @@ def _about_model(facts: SpaceFacts) -> str:
     if facts.model != EMBEDDED:
         return f"The model is [{facts.model}](https://huggingface.co/{facts.model}); its licence is on its own page."
     return (
-        "The model is the small checkpoint inside the package panollava-hf (MIT). It was trained on rendered scenes of\n"
-        "coloured solids only. For photographs, set the variable `PANOLLAVA_MODEL` of this Space to a model of the Hub."
+        "The model is the small checkpoint inside the package panollava-hf (MIT). It was trained on rendered scenes\n"
+        "of coloured solids only. For photographs, set the variable `PANOLLAVA_MODEL` of this Space to a Hub model."
     )
 
 
