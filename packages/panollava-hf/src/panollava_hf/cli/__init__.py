@@ -15,6 +15,7 @@ from panollava_hf.cli._caption import caption
 from panollava_hf.cli._convert import convert
 from panollava_hf.cli._crop import crop
 from panollava_hf.cli._data import data
+from panollava_hf.cli._demo import demo
 from panollava_hf.cli._embed import embed
 from panollava_hf.cli._eval import eval_
 from panollava_hf.cli._eval_retrieval import eval_retrieval
@@ -44,6 +45,7 @@ app.command()(embed)
 app.command()(join)
 app.command()(convert)
 app.add_typer(data, name="data")
+app.command()(demo)
 app.command("eval")(eval_)
 app.command("eval-retrieval")(eval_retrieval)
 app.command()(export)

@@ -12,7 +12,7 @@ Names for browser tests and other programs, which stay as they are:
 `explain`, `choose` |
 | the viewer in the page | `window.panollavaViewer`: `ready()`, `yaw()`, `pitch()`, `hfov()`, `image()`, `spots()`, \
 `lookAt(yaw, pitch, hfov, animated)`, `snapshot()` |
-| buttons that turn the viewer | elements with `data-yaw` and `data-pitch` (and `data-kind`: `spot`, `view`, `compass`) |
+| buttons that turn the viewer | `data-yaw`, `data-pitch` and `data-kind` (`spot`, `view`, `compass`) |
 | one image of a session | `GET panollava/panorama/TOKEN.jpg`, status 404 after the session |
 """
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from panollava_geometry import ViewPlan, plan_views
+from panollava_geometry import PerspectiveView, ViewPlan, plan_views
 
 from panollava_hf._errors import ChatError, UsageError
 from panollava_hf.asking import Answerer
@@ -23,9 +23,9 @@ PLANS: dict[str, ViewPlan] = {
     "6 views: around, up, down": LOOK_AROUND,
     "6 cube faces": plan_views("cubemap"),
     "10 views: ring of 8, up, down": ViewPlan(
-        [*plan_views("e2p", num_views=8, hfov_deg=100.0, vfov_deg=100.0), *LOOK_AROUND[4:]]
+        [*(PerspectiveView(45.0 * step - 135.0, 0.0, hfov_deg=100.0) for step in range(8)), *list(LOOK_AROUND)[4:]]
     ),
-    "4 views around": ViewPlan(LOOK_AROUND[:4]),
+    "4 views around": ViewPlan(list(LOOK_AROUND)[:4]),
 }
 DEFAULT_PLAN = next(iter(PLANS))
 #: What is shown where nothing can be chosen.

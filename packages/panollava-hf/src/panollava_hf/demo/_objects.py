@@ -1,8 +1,8 @@
 """Coloured solids that a question or an answer names, and where the panorama shows one.
 
-A checkpoint that answers in words says "back left", which is a sector of 45°. Where the object has a colour, the largest
-area of that colour in the sector is the object, and its centre is a direction. This is read from the image; it does not
-show what the answer rests on.
+A checkpoint that answers in words says "back left", which is a sector of 45°. Where the object has a colour, the
+largest area of that colour in the sector is the object, and its centre is a direction. This is read from the image; it
+does not show what the answer rests on.
 """
 
 import colorsys
@@ -161,22 +161,26 @@ def _of_colour(image: NDArray[np.uint8], wanted: int) -> NDArray[np.bool_]:
 def _largest(mask: NDArray[np.bool_], seeds: NDArray[np.bool_], area: NDArray[np.float64]) -> NDArray[np.bool_] | None:
     """The connected part of a mask with the largest area at the seeds; left and right edges are neighbours."""
     height, width = mask.shape
-    left = seeds.copy()
-    best, best_area = None, _AREA
-    for row, column in zip(*np.nonzero(seeds), strict=True):
-        if not left[row, column]:
+    open_, best, best_area = mask.copy(), list[tuple[int, int]](), _AREA
+    for start in zip(*map(list, np.nonzero(seeds)), strict=True):
+        if not open_[start]:
             continue
-        part = np.zeros_like(mask)
-        part[row, column] = True
-        stack = [(int(row), int(column))]
-        while stack:
-            y, x = stack.pop()
+        open_[start] = False
+        part, size, place = [start], 0.0, 0
+        while place < len(part):
+            y, x = part[place]
+            place += 1
+            if seeds[y, x]:
+                size += float(area[y, x])
             for other in ((y - 1, x), (y + 1, x), (y, (x - 1) % width), (y, (x + 1) % width)):
-                if 0 <= other[0] < height and mask[other] and not part[other]:
-                    part[other] = True
-                    stack.append(other)
-        left &= ~part
-        size = float((area * (part & seeds)).sum())
+                if 0 <= other[0] < height and open_[other]:
+                    open_[other] = False
+                    part.append(other)
         if size > best_area:
             best, best_area = part, size
-    return best
+    if not best:
+        return None
+    found = np.zeros_like(mask)
+    rows, columns = zip(*best, strict=True)
+    found[list(rows), list(columns)] = True
+    return found

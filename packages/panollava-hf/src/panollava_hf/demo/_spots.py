@@ -97,7 +97,7 @@ def region_spots(regions: "Sequence[Region]") -> list[HotSpot]:
 
 
 def object_spot(entry: NamedObject, place: NamedDirection, image: "Tensor") -> HotSpot:
-    """Where a coloured object is in a direction that the model named; the direction itself if its colour is not there."""
+    """Where a coloured object is in a direction that the model named; the direction if its colour is not there."""
     centre = centre_of(image, entry.colour, place)
     if centre is None:
         return HotSpot(entry.name, place.yaw_deg, place.pitch_deg, "direction", f"the model says: {place.words}")

@@ -182,6 +182,14 @@
     const place = document.getElementById("viewer-box");
     if (place && place.getBoundingClientRect().top < 0) place.scrollIntoView({ behavior: calm.matches ? "auto" : "smooth", block: "start" });
   });
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest ? event.target.closest("button[data-question]") : null;
+    const field = document.querySelector("#question textarea, #question input");
+    if (!button || !field) return;
+    field.value = button.dataset.question;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    field.focus();
+  });
   document.addEventListener("change", (event) => {
     if (event.target.closest && event.target.closest("#show-outlines")) showOutlines = event.target.checked;
   });
