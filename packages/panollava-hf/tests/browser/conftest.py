@@ -7,7 +7,6 @@ Space whose app is tested in place of the command, `PANOLLAVA_SPACE_PYTHON` the 
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -75,12 +74,3 @@ def open_page(chromium, demo):
 def page(request, open_page):
     """The app at either size."""
     return open_page(request.param)
-
-
-def pytest_configure(config):
-    if os.environ.get("PANOLLAVA_BROWSER") and not os.environ.get("PANOLLAVA_SPACE"):
-        done = subprocess.run(
-            [sys.executable, "-m", "panollava_hf", "demo", "--help"], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise pytest.UsageError(f"panollava demo does not start: {done.stderr.strip()[-500:]}")

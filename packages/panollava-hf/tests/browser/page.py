@@ -39,6 +39,7 @@ class DemoPage:
         """Open the page and wait until it can be used."""
         self.page.goto(self.address)
         self.element("question").wait_for()
+        self.wait_for_image()  # the first sample
         return self
 
     def element(self, name):
@@ -49,7 +50,8 @@ class DemoPage:
 
     def upload(self, path, *, shown=True):
         """Choose a file; wait until the viewer shows it."""
-        before = self.image_address() if shown else None
+        before = self.image_address()
+        self.page.get_by_role("tab", name="File", exact=True).click()
         self.element("upload").locator("input[type=file]").set_input_files(str(path))
         if shown:
             self.wait_for_image(before)
@@ -58,7 +60,7 @@ class DemoPage:
         """Wait until the viewer shows another image than before."""
         self.page.wait_for_function(
             "before => window.panollavaViewer && panollavaViewer.ready() && panollavaViewer.image() !== before",
-            arg=before,
+            arg=before or "",
         )
 
     def image_address(self):
