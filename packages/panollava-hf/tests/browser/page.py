@@ -121,6 +121,14 @@ class DemoPage:
         """The hot spots: text, yaw and pitch of each."""
         return self.page.evaluate("panollavaViewer.spots()")
 
+    def distance_from_centre(self, selector):
+        """How far the first such element's centre is from that of the viewer, in pixels."""
+        box, whole = (
+            self.element("viewer").locator(name).first.bounding_box() for name in (selector, ".panorama-stage")
+        )
+        centres = [(b["x"] + b["width"] / 2, b["y"] + b["height"] / 2) for b in (box, whole)]
+        return max(abs(a - b) for a, b in zip(*centres, strict=True))
+
     # The chat.
 
     def ask(self, question, *, wait=True):
@@ -152,8 +160,8 @@ class DemoPage:
         return " ".join(self.element("status").inner_text().split())
 
     def wait_for_status(self, pattern):
-        """Wait until the sentence matches a pattern, and return it."""
-        script = "([id, pattern]) => new RegExp(pattern).test(document.getElementById(id)?.innerText ?? '')"
+        """Wait until the sentence matches a pattern of JavaScript, and return it."""
+        script = "([id, pattern]) => new RegExp(pattern, 'i').test(document.getElementById(id)?.innerText ?? '')"
         self.page.wait_for_function(script, arg=[ELEMENTS["status"], pattern])
         return self.status()
 
