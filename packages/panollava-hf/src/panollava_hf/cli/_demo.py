@@ -70,7 +70,7 @@ def demo(
     missing = [package for package in _PACKAGES if importlib.util.find_spec(package) is None]
     if missing:
         raise UsageError(f'demo needs the package {missing[0]}: pip install "panollava-hf[demo]"')
-    names: list[str | None] = [*(model or [None])]
+    names: list[str | None] = list(model) if model else [None]
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
         raise UsageError(f"--model {repeated[0]} is given twice; name each model once")

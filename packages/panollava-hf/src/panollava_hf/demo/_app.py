@@ -68,6 +68,7 @@ def build_app(models: Models, settings: DemoSettings | None = None) -> FastAPI:
         build_page(events),
         path="/",
         footer_links=[],
+        run_history=False,  # the browser would keep questions
         show_error=False,
         max_file_size=f"{settings.max_upload_mb}mb",
         ssr_mode=False,

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from panollava_geometry import PanoramaError
 from panollava_geometry.addresses import untrusted_addresses
 
-from panollava_hf._errors import ChatError, PanoLLaVaError, one_line
+from panollava_hf._errors import PanoLLaVaError, one_line
+from panollava_hf._shown import listed
 from panollava_hf.asking import Conversation
 from panollava_hf.demo import _fragments as fragments
+from panollava_hf.demo._finding import find, where_is
 from panollava_hf.demo._line import Done, Progress
 from panollava_hf.demo._loading import read_file, read_url
 from panollava_hf.demo._models import Models, configured
@@ -82,7 +84,7 @@ class Events:
         """Show the image at a URL."""
 
         def read() -> Shown:
-            with untrusted_addresses("a server that listens on this machine only"):
+            with untrusted_addresses("panollava ask", private=self.settings.private_urls):
                 return read_url(url, shape)
 
         return self.load(key, read)
@@ -148,8 +150,6 @@ class Events:
             PanoLLaVaError: As in `ask`.
             Stopped: The user stopped it.
         """
-        from panollava_hf.demo._finding import find
-
         session = self.sessions.of(key)
         shown = self._free(session)
         if not what.strip():
@@ -235,12 +235,10 @@ class Events:
         """The hot spots of an answer. A model that answers in words is asked where the named objects are."""
         answerer, asked = conversation.answerer, list[str]()
 
-        def ask_where(names: Sequence[str]) -> list[str]:
+        def ask_where(names: Sequence[str], turns: Sequence[float]) -> list[str]:
             control.on_step("Finding what the answer names")
             asked.extend(names)
-            questions = [f"Where is the {name}?" for name in names]
-            found = answerer.answer_all([conversation.panorama], questions, [0] * len(names), max_new_tokens=12)
-            return ["" if isinstance(reply, ChatError) else reply.text for reply in found]
+            return where_is(answerer, shown.image, conversation.panorama, names, turns)
 
         try:
             own = answerer.chat.family.reads_panoramas
@@ -249,6 +247,8 @@ class Events:
             return Asked(answer, [], "The hot spots were not computed, because the question was stopped.")
         note = ""
         if asked:
-            questions = ", ".join(f'"Where is the {name}?"' for name in asked[:3])
-            note = f"For the hot spots, the model was also asked {questions}{' and more' if len(asked) > 3 else ''}."
+            names = listed([f"the {name}" for name in dict.fromkeys(asked)], 3)
+            note = (
+                f"For the hot spots, the model was also asked where {names} {'is' if len(set(asked)) == 1 else 'are'}."
+            )
         return Asked(answer, spots, note)

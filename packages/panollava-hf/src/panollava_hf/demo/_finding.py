@@ -1,7 +1,7 @@
 """Where something is on a panorama: boxes where the model writes them, else its answers about turned panoramas."""
 
-from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -54,11 +54,36 @@ def find(answerer: Answerer, chat: StoppableChat, image: "Tensor", what: str) ->
         reply = asked.answer(image, f"Where is the {objects[0].name}?", max_new_tokens=16).text
         places = named_directions(reply)
         if places:
-            spot = object_spot(objects[0], places[0], image)
+            spot = object_spot(objects[0], places[0], image, lambda names, by: where_is(asked, image, image, names, by))
             if spot.kind == "object":
                 return [spot]
     chat.control.check()
     return [_by_turning(asked, image, question, name)]
+
+
+def where_is(
+    answerer: Answerer, image: "Tensor", prepared: Any, names: Sequence[str], turns: Sequence[float]
+) -> list[str]:
+    """What a model says about where objects are, each on the panorama turned to the right by some degrees.
+
+    Args:
+        answerer: The model.
+        image: The panorama, `[3, H, 2H]` uint8.
+        prepared: What the answerer made of it, for questions about the panorama as it is.
+        names: The objects.
+        turns: Degrees.
+    """
+    width = image.shape[-1]
+    panoramas: dict[int, Any] = {}
+    shifts = [round(turn % 360 / 360 * width) % width for turn in turns]
+    for shift in shifts:
+        panoramas.setdefault(shift, torch.roll(image, shift, -1) if shift else prepared)
+    order = list(panoramas)
+    questions = [f"Where is the {name}?" for name in names]
+    found = answerer.answer_all(
+        list(panoramas.values()), questions, [order.index(shift) for shift in shifts], max_new_tokens=12
+    )
+    return ["" if isinstance(reply, ChatError) else reply.text for reply in found]
 
 
 def _by_turning(asked: Answerer, image: "Tensor", question: str, name: str) -> HotSpot:
@@ -75,14 +100,12 @@ def _by_turning(asked: Answerer, image: "Tensor", question: str, name: str) -> H
         [torch.roll(small, turn, -1) for turn in turns], [question] * TURNS, list(range(TURNS)), max_new_tokens=16
     )
     found: list[tuple[float, float, float]] = []
-    words: Counter[str] = Counter()
     for turn, reply in zip(turns, replies, strict=True):
         if isinstance(reply, ChatError):
             raise reply
         places = named_directions(reply.text)
         if len(places) == 1:
             found.append((360 * turn / width, places[0].yaw_deg, places[0].pitch_deg))
-            words[places[0].words] += 1
     upright = [pitch for _, _, pitch in found if abs(pitch) > 45]
     if len(upright) > _AGREEMENT * TURNS:
         return HotSpot(name, 0.0, float(np.sign(sum(upright))) * 75.0, "direction", "the model says: above or below")

@@ -118,24 +118,35 @@ def facts(answer: "Answer | None", model: str, seconds: float, more: str = "") -
 
 def views_grid(answer: "Answer") -> str:
     """The views that the model received, as buttons that turn the viewer to them."""
-    figures = []
+    figures: list[tuple[tuple[float, float], str]] = []
     number = -1  # of the outline in the viewer: only perspective views have one
     for index, (pixels, view) in enumerate(zip(answer.views, answer.plan, strict=True)):
+        order = (0.0, -180.0)
         picture = thumbnail(pixels)
         if isinstance(view, PerspectiveView):
             number += 1
+            order = (
+                round(abs(view.pitch_deg)) + (view.pitch_deg < 0),
+                view.yaw_deg,
+            )  # from left to right, then up, down
             name, small = direction(view.yaw_deg, view.pitch_deg), degrees(view.yaw_deg, view.pitch_deg)
             place = f'data-yaw="{view.yaw_deg:.1f}" data-pitch="{view.pitch_deg:.1f}" data-view="{number}"'
         else:
             name, small, place = _flat(view)
         name = name[:1].upper() + name[1:]
         figures.append(
-            f'<button type="button" class="view" data-kind="view" {place} '
-            f'aria-label="View {index + 1}: {html.escape(name)}, {html.escape(small)}. Turn to it.">'
-            f'<img src="{picture}" alt="" loading="lazy"><span>{html.escape(name)} '
-            f"<small>{html.escape(small)}</small></span></button>"
+            (
+                order,
+                (
+                    f'<button type="button" class="view" data-kind="view" {place} '
+                    f'aria-label="View {index + 1}: {html.escape(name)}, {html.escape(small)}. Turn to it.">'
+                    f'<img src="{picture}" alt="" loading="lazy"><span>{html.escape(name)} '
+                    f"<small>{html.escape(small)}</small></span></button>"
+                ),
+            )
         )
-    return f'<div class="views" role="group" aria-label="Views that the model received">{"".join(figures)}</div>'
+    body = "".join(figure for _, figure in sorted(figures, key=lambda entry: entry[0]))
+    return f'<div class="views" role="group" aria-label="Views that the model received">{body}</div>'
 
 
 def _flat(view: Any) -> tuple[str, str, str]:

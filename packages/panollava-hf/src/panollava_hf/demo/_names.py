@@ -10,7 +10,6 @@ ELEMENTS = {
     "outlines": "show-outlines",
     "status": "status",
     "samples": "sample",
-    "load_sample": "load-sample",
     "upload": "upload",
     "url": "url",
     "load_url": "load-url",

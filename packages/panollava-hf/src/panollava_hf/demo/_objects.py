@@ -7,6 +7,7 @@ does not show what the answer rests on.
 
 import colorsys
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,10 +31,10 @@ _NO = re.compile(r"\s*(?:no|none|nothing|zero|0)\b", re.IGNORECASE)
 _WIDTH = 720
 #: Least saturation, and difference of the largest and the smallest channel, of a coloured pixel.
 _SATURATION, _CHROMA = 0.5, 0.25
-#: Half of the width of the sector that is searched: 22.5° and a margin; and the pitch that it ends at.
-_REACH_DEG, _PITCH_DEG, _POLE_FROM_DEG = 30.0, 60.0, 30.0
-#: Smallest area of an object, in square degrees.
-_AREA = 4.0
+#: How far a centre may be from the direction that is named: 22.5° and a margin. Above and below begin at 40°.
+_REACH_DEG, _PITCH_DEG, _POLE_FROM_DEG = 26.0, 45.0, 35.0
+#: Smallest area of an object in square degrees, and as a share of the largest of its colour.
+_AREA, _SHARE = 4.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,23 @@ def named_objects(question: str, answer: str) -> list[NamedObject]:
     return list(found.values())
 
 
-def centre_of(image: "Tensor", colour: str, direction: NamedDirection) -> tuple[float, float] | None:
-    """Yaw and pitch of the centre of the largest area of a colour in a direction, in degrees.
+@dataclass(frozen=True)
+class Area:
+    """A connected area of one colour: its centre and its size.
+
+    Attributes:
+        yaw_deg: Yaw of its centre.
+        pitch_deg: Pitch of its centre.
+        square_degrees: Its size.
+    """
+
+    yaw_deg: float
+    pitch_deg: float
+    square_degrees: float
+
+
+def areas_of(image: "Tensor", colour: str, direction: NamedDirection) -> list[Area]:
+    """The areas of a colour whose centres lie in a direction, the largest first.
 
     Args:
         image: `[3, H, 2H]` uint8.
@@ -99,30 +115,32 @@ def centre_of(image: "Tensor", colour: str, direction: NamedDirection) -> tuple[
         direction: A sector of 45°, above or below.
 
     Returns:
-        None if there is no area of that colour of at least four square degrees.
+        Areas of at least four square degrees and a tenth of the largest.
     """
     small = load_equirectangular(image, max_width=_WIDTH).permute(1, 2, 0).numpy()
     height, width = small.shape[:2]
     yaws = (np.arange(width) + 0.5) / width * 360 - 180
     pitches = 90 - (np.arange(height) + 0.5) / height * 180
     coloured = _of_colour(small, _COLOURS.index(colour))
-    if abs(direction.pitch_deg) < 45:
-        centre = direction.yaw_deg
-        in_reach = np.abs((yaws - centre + 180) % 360 - 180)[None] <= _REACH_DEG
-        in_reach = in_reach & (np.abs(pitches) <= _PITCH_DEG)[:, None]
-    else:
-        centre = 0.0
-        in_reach = np.broadcast_to((np.sign(direction.pitch_deg) * pitches > _POLE_FROM_DEG)[:, None], coloured.shape)
-    area = np.cos(np.deg2rad(pitches))[:, None] * (360 / width) ** 2
-    part = _largest(coloured, coloured & in_reach, np.broadcast_to(area, coloured.shape))
-    if part is None:
-        return None
-    weights = np.where(part, area, 0)
-    yaw, pitch = np.deg2rad(yaws)[None], np.deg2rad(pitches)[:, None]
-    right = float((weights * np.cos(pitch) * np.sin(yaw)).sum())
-    ahead = float((weights * np.cos(pitch) * np.cos(yaw)).sum())
-    up = float((weights * np.sin(pitch)).sum())
-    return float(np.degrees(np.arctan2(right, ahead))), float(np.degrees(np.arctan2(up, np.hypot(right, ahead))))
+    found = []
+    for rows, columns in _parts(coloured):
+        yaw, pitch = np.deg2rad(yaws[columns]), np.deg2rad(pitches[rows])
+        weights = np.cos(pitch) * (360 / width) ** 2
+        right, up, ahead = (
+            float((weights * part).sum())
+            for part in (np.cos(pitch) * np.sin(yaw), np.sin(pitch), np.cos(pitch) * np.cos(yaw))
+        )
+        centre = float(np.degrees(np.arctan2(right, ahead))), float(np.degrees(np.arctan2(up, np.hypot(right, ahead))))
+        if float(weights.sum()) >= _AREA and _in_direction(*centre, direction):
+            found.append(Area(*centre, float(weights.sum())))
+    found.sort(key=lambda area: -area.square_degrees)
+    return [area for area in found if area.square_degrees >= _SHARE * found[0].square_degrees]
+
+
+def _in_direction(yaw_deg: float, pitch_deg: float, direction: NamedDirection) -> bool:
+    if abs(direction.pitch_deg) > 45:
+        return pitch_deg * float(np.sign(direction.pitch_deg)) > _POLE_FROM_DEG
+    return abs((yaw_deg - direction.yaw_deg + 180) % 360 - 180) <= _REACH_DEG and abs(pitch_deg) <= _PITCH_DEG
 
 
 def _add(found: dict[str, NamedObject], colour: str, shape: str, place: NamedDirection | None) -> None:
@@ -158,29 +176,21 @@ def _of_colour(image: NDArray[np.uint8], wanted: int) -> NDArray[np.bool_]:
     return found
 
 
-def _largest(mask: NDArray[np.bool_], seeds: NDArray[np.bool_], area: NDArray[np.float64]) -> NDArray[np.bool_] | None:
-    """The connected part of a mask with the largest area at the seeds; left and right edges are neighbours."""
+def _parts(mask: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Rows and columns of each connected part of a mask; its left and right edges are neighbours."""
     height, width = mask.shape
-    open_, best, best_area = mask.copy(), list[tuple[int, int]](), _AREA
-    for start in zip(*map(list, np.nonzero(seeds)), strict=True):
-        if not open_[start]:
+    left = mask.copy()
+    for start in np.argwhere(mask).tolist():
+        if not left[start[0], start[1]]:
             continue
-        open_[start] = False
-        part, size, place = [start], 0.0, 0
+        left[start[0], start[1]] = False
+        part, place = [(start[0], start[1])], 0
         while place < len(part):
             y, x = part[place]
             place += 1
-            if seeds[y, x]:
-                size += float(area[y, x])
             for other in ((y - 1, x), (y + 1, x), (y, (x - 1) % width), (y, (x + 1) % width)):
-                if 0 <= other[0] < height and open_[other]:
-                    open_[other] = False
+                if 0 <= other[0] < height and left[other]:
+                    left[other] = False
                     part.append(other)
-        if size > best_area:
-            best, best_area = part, size
-    if not best:
-        return None
-    found = np.zeros_like(mask)
-    rows, columns = zip(*best, strict=True)
-    found[list(rows), list(columns)] = True
-    return found
+        rows, columns = zip(*part, strict=True)
+        yield np.array(rows), np.array(columns)

@@ -1,5 +1,6 @@
 """The page: its elements, and which event belongs to which."""
 
+import asyncio
 import html
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,13 +9,13 @@ import gradio as gr
 
 from panollava_hf.demo import _fragments as fragments
 from panollava_hf.demo._events import KNOWN, Asked, Events
-from panollava_hf.demo._evidence import METHODS, evidence_figure
-from panollava_hf.demo._line import Progress
+from panollava_hf.demo._evidence import evidence_figure, methods
+from panollava_hf.demo._line import Done, Progress
 from panollava_hf.demo._loading import DEFAULT_SHAPE, SHAPES
 from panollava_hf.demo._models import STRATEGY_NAMES
 from panollava_hf.demo._names import ELEMENTS as IDS
 from panollava_hf.demo._samples import SAMPLES
-from panollava_hf.demo._sessions import Session
+from panollava_hf.demo._sessions import Session, Shown
 from panollava_hf.demo._stoppable import Stopped
 
 #: Seconds after which Gradio looks for uploads that no event has read, and their age in seconds.
@@ -61,8 +62,10 @@ class _Page:
                 self.chat = gr.Chatbot(
                     label="Questions and answers",
                     elem_id=IDS["chat"],
-                    height=320,
-                    buttons=["copy"],
+                    height=None,
+                    min_height=180,
+                    max_height=360,
+                    buttons=[],
                     feedback_options=None,
                     allow_tags=False,
                     latex_delimiters=[],
@@ -91,12 +94,9 @@ class _Page:
 
     def _chooser(self) -> None:
         with gr.Accordion("Choose a panorama", open=True, elem_id="chooser"):
-            with gr.Tab("Sample"), gr.Row():
+            with gr.Tab("Sample"):
                 titles = list(SAMPLES)
-                self.sample = gr.Dropdown(
-                    titles, value=titles[0], label="Sample", scale=3, min_width=160, elem_id=IDS["samples"]
-                )
-                self.load_sample = gr.Button("Show", scale=1, min_width=80, elem_id=IDS["load_sample"])
+                self.sample = gr.Radio(titles, value=titles[0], label="Sample", elem_id=IDS["samples"])
             with gr.Tab("File"):
                 self.upload = gr.File(
                     label=f"Image file, at most {self.events.settings.max_upload_mb} MB; deleted when it has been read",
@@ -115,17 +115,10 @@ class _Page:
                     elem_id=IDS["url"],
                 )
                 self.load_url = gr.Button("Load", scale=1, min_width=80, elem_id=IDS["load_url"])
-            with gr.Tab("Kind of image"):
-                self.shape = gr.Dropdown(
-                    list(SHAPES),
-                    value=DEFAULT_SHAPE,
-                    label="What files and URLs show",
-                    elem_id=IDS["shape"],
-                )
 
     def _options(self, names: list[str]) -> None:
         models = self.events.models
-        with gr.Accordion("Model and strategy", open=False, elem_id="options"):
+        with gr.Accordion("Settings: model, strategy, kind of image", open=False, elem_id="options"):
             self.model = gr.Dropdown(names, value=names[0], label="Model", elem_id=IDS["model"])
             choices = models.strategies(names[0])
             self.strategy = gr.Dropdown(
@@ -147,6 +140,9 @@ class _Page:
                 label="Maximum length of an answer, in tokens",
                 elem_id=IDS["length"],
             )
+            self.shape = gr.Dropdown(
+                list(SHAPES), value=DEFAULT_SHAPE, label="What files and URLs show", elem_id=IDS["shape"]
+            )
             self.new_chat = gr.Button("New conversation", size="sm", elem_id=IDS["new_chat"])
 
     def _results(self) -> None:
@@ -154,14 +150,14 @@ class _Page:
             with gr.Tab("Views", elem_id="tab-views"):
                 self.facts = gr.HTML("", elem_id=IDS["facts"])
                 self.views = gr.HTML(_EMPTY_VIEWS, elem_id=IDS["views"])
-            with gr.Tab("Views on the panorama", elem_id="tab-map"):
+            with gr.Tab("Map", elem_id="tab-map"):
                 self.map = gr.HTML(_EMPTY_MAP, elem_id=IDS["map"])
             with gr.Tab("Evidence", elem_id="tab-evidence"):
                 with gr.Row():
-                    methods = list(METHODS)
+                    names = methods()
                     self.method = gr.Dropdown(
-                        methods,
-                        value=methods[0],
+                        names,
+                        value=names[0],
                         label="Method",
                         scale=3,
                         min_width=160,
@@ -169,7 +165,7 @@ class _Page:
                     )
                     self.explain = gr.Button("Show the evidence", scale=1, min_width=140, elem_id=IDS["explain"])
                 self.evidence = gr.HTML(_EMPTY_EVIDENCE, elem_id=IDS["evidence"])
-            with gr.Tab("Where is it?", elem_id="tab-find"), gr.Row():
+            with gr.Tab("Find", elem_id="tab-find"), gr.Row():
                 self.wanted = gr.Textbox(
                     label="What to find",
                     placeholder="the red door",
@@ -183,7 +179,7 @@ class _Page:
     def _connect(self, page: gr.Blocks) -> None:
         shown = [
             self.state, self.spots, self.status, self.chat, self.suggestions, self.facts, self.views, self.map,
-            self.evidence, self.question,
+            self.evidence, self.question, self.sample,
         ]  # fmt: skip
         busy = [
             self.chat, self.question, self.status, self.state, self.spots, self.facts, self.views, self.map,
@@ -198,8 +194,7 @@ class _Page:
         at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
         page.load(self.on_open, None, shown, api_visibility="private", **loading)
         page.unload(self.on_close)
-        self.load_sample.click(self.on_sample, self.sample, shown, api_name="load_sample", **loading)
-        self.sample.input(self.on_sample, self.sample, shown, api_visibility="private", **loading)
+        self.sample.input(self.on_sample, self.sample, shown, api_name="load_sample", **loading)
         self.upload.upload(
             self.on_file, [self.upload, self.shape], [*shown, self.upload], api_name="load_file", **loading
         )
@@ -220,6 +215,7 @@ class _Page:
         self.explain.click(self.on_explain, [self.model, self.method], busy, api_name="explain", **asking)
         self.stop.click(self.on_stop, None, None, api_name="stop", **at_once)
         self.new_chat.click(self.on_new_chat, None, shown, api_name="new_chat", **at_once)
+        self.chat.clear(self.on_new_chat, None, shown, api_visibility="private", **at_once)
         self.model.change(self.on_model, self.model, [self.strategy, self.plan], api_name="choose", **at_once)
 
     # Loading
@@ -239,7 +235,7 @@ class _Page:
     def on_file(self, path: str | None, shape: str, request: gr.Request) -> tuple[Any, ...]:
         """A file was uploaded."""
         if path is None:
-            return (*[gr.skip()] * 10, None)
+            return (*[gr.skip()] * 11, None)
         return (*self._shown(*self.events.load_file(request.session_hash, path, shape)), None)
 
     def on_url(self, url: str, shape: str, request: gr.Request) -> tuple[Any, ...]:
@@ -261,11 +257,12 @@ class _Page:
     def _shown(self, session: Session, status: str) -> tuple[Any, ...]:
         """The page of a session whose panorama or conversation changed; after an error, they are unchanged."""
         if "status-error" in status:
-            return (gr.skip(), gr.skip(), status, *[gr.skip()] * 7)
+            return (gr.skip(), gr.skip(), status, *[gr.skip()] * 8)
         state = fragments.state(session.shown)
-        return (
-            state, "", status, session.turns, _suggested(session), "", _EMPTY_VIEWS, _EMPTY_MAP, _EMPTY_EVIDENCE, "",
-        )  # fmt: skip
+        name = "" if session.shown is None else session.shown.name
+        sample = name if name in SAMPLES else None  # so that the sample can be chosen again
+        results = ("", _EMPTY_VIEWS, _EMPTY_MAP, _EMPTY_EVIDENCE)
+        return (state, "", status, session.turns, _suggested(session), *results, "", sample)
 
     # Asking
 
@@ -280,36 +277,43 @@ class _Page:
         partial = ""
         try:
             async for event in self.events.ask(key, question, model, strategy, plan, int(length)):
-                if session.shown is not shown:
-                    return
                 if isinstance(event, Progress):
                     partial = event.text or partial
                     said = [*before, turn, {"role": "assistant", "content": plain(partial) or "…"}]
                     yield self._busy({self.chat: said, self.question: "", self.status: progress(event)})
                     continue
-                asked: Asked = event.value
-                answer = asked.answer
-                session.turns = [*before, turn, {"role": "assistant", "content": plain(answer.text) or "(no text)"}]
-                yield self._ready({
-                    self.chat: session.turns,
-                    self.question: "",
-                    self.status: fragments.message(f"Answered in {event.seconds:.1f} s."),
-                    self.state: fragments.state(shown, asked.spots, answer.plan),
-                    self.spots: fragments.spot_buttons(asked.spots),
-                    self.facts: fragments.facts(answer, model, event.seconds, asked.note),
-                    self.views: fragments.views_grid(answer),
-                    self.map: "" if shown is None else fragments.map_image(shown, answer.plan),
-                    self.evidence: _EMPTY_EVIDENCE,
-                })  # fmt: skip
+                results = await asyncio.to_thread(self._answered, shown, model, event)
+                if session.shown is not shown:
+                    raise Stopped("stopped")
+                said = plain(event.value.answer.text) or "(no text)"
+                session.turns = [*before, turn, {"role": "assistant", "content": said}]
+                yield self._ready({self.chat: session.turns, self.question: "", **results})
         except Stopped:
-            if session.shown is shown:
-                note = f"{plain(partial)} (stopped)".strip()
-                session.turns = [*before, turn, {"role": "assistant", "content": note}]
-                yield self._ready({self.chat: session.turns, self.status: fragments.message("Stopped.")})
+            if session.shown is not shown:
+                yield self._ready({})  # the page already shows another panorama
+                return
+            said = f"{plain(partial)} (stopped)".strip()
+            session.turns = [*before, turn, {"role": "assistant", "content": said}]
+            yield self._ready({self.chat: session.turns, self.status: fragments.message("Stopped.")})
         except KNOWN as error:
-            if session.shown is shown:
-                said = fragments.message(fragments.sentence(error), "error")
-                yield self._ready({self.chat: before, self.question: question, self.status: said})
+            changes = {self.status: fragments.message(fragments.sentence(error), "error")}
+            if session.control is None:  # else another question runs, and the page belongs to it
+                changes = self._ready({self.chat: session.turns, self.question: question, **changes})
+            yield changes
+
+    def _answered(self, shown: Shown | None, model: str, done: Done) -> dict[Any, Any]:
+        """What the page shows of an answer next to its text."""
+        asked: Asked = done.value
+        answer = asked.answer
+        return {
+            self.status: fragments.message(f"Answered in {done.seconds:.1f} s."),
+            self.state: fragments.state(shown, asked.spots, answer.plan),
+            self.spots: fragments.spot_buttons(asked.spots),
+            self.facts: fragments.facts(answer, model, done.seconds, asked.note),
+            self.views: fragments.views_grid(answer),
+            self.map: "" if shown is None else fragments.map_image(shown, answer.plan),
+            self.evidence: _EMPTY_EVIDENCE,
+        }
 
     async def on_find(self, what: str, model: str, request: gr.Request) -> AsyncIterator[dict[Any, Any]]:
         """Something is to be found."""
@@ -332,7 +336,7 @@ class _Page:
         except Stopped:
             yield self._ready({self.status: fragments.message("Stopped.")})
         except KNOWN as error:
-            yield self._ready({self.status: fragments.message(fragments.sentence(error), "error")})
+            yield self._failed(request, error)
 
     async def on_explain(self, model: str, method: str, request: gr.Request) -> AsyncIterator[dict[Any, Any]]:
         """The evidence for the last answer is to be shown."""
@@ -346,7 +350,13 @@ class _Page:
         except Stopped:
             yield self._ready({self.status: fragments.message("Stopped.")})
         except KNOWN as error:
-            yield self._ready({self.status: fragments.message(fragments.sentence(error), "error")})
+            yield self._failed(request, error)
+
+    def _failed(self, request: gr.Request, error: Exception) -> dict[Any, Any]:
+        """An error as a sentence. The buttons stay as they are if another question of the session runs."""
+        changes: dict[Any, Any] = {self.status: fragments.message(fragments.sentence(error), "error")}
+        running = self.events.sessions.of(request.session_hash).control is not None
+        return changes if running else self._ready(changes)
 
     def on_stop(self, request: gr.Request) -> None:
         """The running question is to stop; its own event then changes the page."""
@@ -397,10 +407,15 @@ def _header(names: list[str]) -> str:
             '<p class="quiet">The model <em>embedded</em> was trained on rendered scenes only. For photographs, start '
             "the page with another <code>--model</code>.</p>"
         )
-    return f"<h1>Look around and ask</h1>{note}"
+    return (
+        '<h1>Look around and ask</h1><p class="lead">Look around in a 360° panorama, ask about it, and see which '
+        f"views the answer comes from.</p>{note}"
+    )
 
 
 _VIEWER = (
     '<div id="panorama-viewer" class="is-empty"><p class="quiet">Choose a panorama to look around in it.</p></div>'
-    '<label class="outlines-switch"><input type="checkbox" id="show-outlines" checked> Outlines of the views</label>'
+    '<div class="under-viewer"><span id="heading" aria-hidden="true"></span>'
+    '<label class="outlines-switch"><input type="checkbox" id="show-outlines" checked> Outlines of the views'
+    "</label></div>"
 )

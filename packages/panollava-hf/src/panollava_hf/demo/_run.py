@@ -40,9 +40,11 @@ def run_demo(
     os.environ[_FOLDER_VARIABLE] = folder
     try:
         from panollava_hf.demo._app import build_app
+        from panollava_hf.demo._samples import SAMPLES, read_sample
         from panollava_hf.serving._server import run_server
 
         app = build_app(models, settings)
+        read_sample(next(iter(SAMPLES)))  # what a page shows first
         on_start()
         with _shared(place) if share else nullcontext():
             run_server(app, place)

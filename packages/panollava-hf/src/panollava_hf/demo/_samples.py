@@ -12,6 +12,8 @@ from panollava_hf.panoshapes import Scene, render_scene, sample_scene
 
 #: Width of a rendered scene in pixels.
 WIDTH = 2048
+#: Seed of the rendered scenes. The embedded checkpoint answers their questions correctly.
+_SEED = 18
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,29 @@ class Sample:
 SAMPLES: dict[str, Sample] = {
     sample.title: sample
     for sample in (
-        Sample("Rendered scene 1", ("Where is the green cube?",), 0, 0),
-        Sample("Rendered scene 2", ("How many objects are there?",), 0, 1),
-        Sample("Rendered scene 3", ("What is to the left?",), 0, 2),
-        Sample("Leadenhall Market", ("What kind of place is this?", "Is anyone here?"), file="leadenhall-market.jpg"),
+        Sample(
+            "Five solids",
+            ("Which object is to the back?", "Where is the green cone?", "How many blue objects can you see?"),
+            _SEED,
+            54,
+        ),
+        Sample(
+            "Four solids",
+            ("What shape is the red object?", "Where is the orange cube?", "Count the cones."),
+            _SEED,
+            6,
+        ),
+        Sample(
+            "A torus",
+            ("What colour is the torus?", "Which object is to the left?", "How many yellow objects can you see?"),
+            _SEED,
+            22,
+        ),
+        Sample(
+            "Leadenhall Market",
+            ("What kind of place is this?", "Which shop is on the right?", "What is above?"),
+            file="leadenhall-market.jpg",
+        ),
     )
 }
 

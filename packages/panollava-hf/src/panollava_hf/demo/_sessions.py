@@ -99,9 +99,11 @@ class Sessions:
         return iter(list(self._all.values()))
 
     def of(self, key: str | None) -> Session:
-        """The session of a page, made when it is first asked for."""
+        """The session of a page, made when it is first asked for. Without a key, one that nothing else can reach."""
+        if not key:
+            return Session()
         with self._lock:
-            session = self._all.setdefault(key or "", Session())
+            session = self._all.setdefault(key, Session())
             session.used = time.monotonic()
             while len(self._all) > self._most:
                 oldest = min(self._all, key=lambda name: self._all[name].used)

@@ -1,3 +1,6 @@
 """Which parts of the sphere an answer rests on."""
 
-__all__: list[str] = []
+from panollava_hf.evidence._evidence import Evidence
+from panollava_hf.evidence._explain import METHODS, explain
+
+__all__ = ["METHODS", "Evidence", "explain"]

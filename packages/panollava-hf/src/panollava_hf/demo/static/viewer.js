@@ -6,6 +6,8 @@
 (() => {
   "use strict";
   const COLOURS = ["#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2", "#ffffff"];
+  const SECTORS = ["Ahead", "Ahead to the right", "Right", "Behind to the right", "Behind", "Behind to the left", "Left",
+    "Ahead to the left"];
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
   let viewer = null, overlay = null, last = "", state = { image: "", name: "", spots: [], outlines: [] };
   let showOutlines = true, loaded = false, problem = "", drawn = "", ringed = null;
@@ -131,6 +133,7 @@
     if (!viewer || !overlay || !loaded) return;
     const yaw = viewer.getYaw() * Math.PI / 180, pitch = viewer.getPitch() * Math.PI / 180, hfov = viewer.getHfov();
     const ratio = window.devicePixelRatio || 1, width = overlay.clientWidth, height = overlay.clientHeight;
+    heading();
     const key = [yaw, pitch, hfov, width, height, ratio, showOutlines, ringed].join();
     if (key === drawn) return;
     drawn = key;
@@ -162,6 +165,15 @@
         pen.stroke();
       }
     });
+  }
+
+  function heading() {
+    const place = document.getElementById("heading");
+    if (!place) return;
+    const yaw = Math.round(wrapped(viewer.getYaw())), pitch = Math.round(viewer.getPitch());
+    const words = Math.abs(pitch) >= 67.5 ? (pitch > 0 ? "Up" : "Down") : SECTORS[(Math.round(yaw / 45) + 8) % 8];
+    const text = `${words} · ${String(yaw).replace("-", "−")}°${pitch ? `, ${Math.abs(pitch)}° ${pitch > 0 ? "up" : "down"}` : ""}`;
+    if (place.textContent !== text) place.textContent = text;
   }
 
   function look() {

@@ -1,0 +1,69 @@
+"""`Evidence`: which parts of the sphere an answer rests on."""
+
+from dataclasses import dataclass, field
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from panollava_hf.evidence._sphere import caps, directions, solid_angles
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Which parts of the sphere an answer rests on.
+
+    Attributes:
+        map: Relevance as a density on the sphere, `[H, 2H]` float32 in the layout of an equirectangular image, per
+            steradian: never negative, and its integral over the sphere is 1. It is 1 / 4π everywhere if no direction
+            matters more than another.
+        method: How it was found, a name in `METHODS`.
+        question: The question.
+        answer: The answer that is explained.
+        seconds: Time that it took.
+        calls: Calls of the model that it took.
+        panorama: The panorama, `[3, h, 2h]` uint8.
+        note: What did not go as the method intends, in one line; empty if nothing.
+    """
+
+    map: Tensor
+    method: str
+    question: str
+    answer: str
+    seconds: float
+    calls: int
+    panorama: Tensor = field(repr=False)
+    note: str = ""
+
+    @property
+    def peak(self) -> tuple[float, float]:
+        """Yaw and pitch of the most relevant direction, in degrees."""
+        height, width = self.map.shape
+        row, column = divmod(int(self.map.argmax()), width)
+        return (column + 0.5) / width * 360 - 180, 90 - (row + 0.5) / height * 180
+
+    def mass(self, yaw_deg: float, pitch_deg: float, radius_deg: float) -> float:
+        """The share of the relevance that lies around a direction.
+
+        Args:
+            yaw_deg: Direction, in degrees; 0 is ahead, positive to the right.
+            pitch_deg: Direction, in degrees; positive up.
+            radius_deg: Largest angle from it, in degrees.
+
+        Returns:
+            A number from 0 to 1. For a uniform map it is about (1 - cos radius) / 2.
+        """
+        height, width = self.map.shape
+        centre = directions(torch.tensor([yaw_deg]), torch.tensor([pitch_deg]))
+        inside = caps(height, centre, radius_deg)[0]
+        return float((self.map * solid_angles(height)[:, None] * inside).sum())
+
+    def draw(self, width: int = 1600) -> Image.Image:
+        """The map over the panorama, with a legend, the question and the answer.
+
+        Args:
+            width: Width of the image in pixels.
+        """
+        from panollava_hf.evidence._draw import draw
+
+        return draw(self, width)
