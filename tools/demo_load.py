@@ -107,7 +107,7 @@ def session(address: str, case: Case, share: int, counts: Counts, process: "subp
     from gradio_client import Client, handle_file
 
     client = Client(address, verbose=False)
-    client.predict(handle_file(case.path), "auto", api_name="/load_file")
+    client.predict(handle_file(case.path), api_name="/load_file")
     for number in range(share):
         question, answer = list(case.answers.items())[number % len(case.answers)]
         try:
@@ -125,8 +125,9 @@ def session(address: str, case: Case, share: int, counts: Counts, process: "subp
 
 
 def last_answer(reply: Any) -> str:
-    """The text of the last answer in the chat that the event returns."""
-    raise NotImplementedError
+    """The text of the last answer in the chat, which is the first thing that the event returns."""
+    content = reply[0][-1]["content"]
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -165,6 +165,11 @@ class DemoPage:
         self.page.wait_for_function(script, arg=[ELEMENTS["status"], pattern])
         return self.status()
 
+    def wait_for_error(self):
+        """Wait until the sentence is an error, and return it."""
+        self.element("status").locator(".status-error").wait_for()
+        return self.status()
+
     # What must not be.
 
     def foreign_requests(self):

@@ -71,7 +71,8 @@ def test_a_wrong_file_is_a_sentence_in_the_page(page, scenes, tmp_path, name, co
     path = tmp_path / name
     path.write_bytes(content)
     page.load().upload(path, shown=False)
-    sentence = page.wait_for_status(r"image|file")
+    sentence = page.wait_for_error()
+    assert name.split(".")[0] in sentence.lower()
     assert len(sentence) < 300
     assert "Traceback" not in sentence
     asked = scenes["green-cube"]
