@@ -1,26 +1,22 @@
 """The page as an application: Gradio, the images of the sessions, and headers that keep all requests here."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # Gradio reads it when it is imported
 
 import gradio as gr
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 
 from panollava_hf.demo._events import Events
+from panollava_hf.demo._headers import PageHeaders
 from panollava_hf.demo._models import Models
 from panollava_hf.demo._page import build_page
 from panollava_hf.demo._settings import DemoSettings
 
-#: Nothing in the page may ask another server. Gradio's own scripts need inline code.
-_POLICY = (
-    "default-src 'self'; img-src 'self' data: blob:; font-src 'self' data:; style-src 'self' 'unsafe-inline'; "
-    "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
-    "media-src 'self' data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
-)
+#: Fonts of the device, so that none is loaded.
 _FONTS = ("system-ui", "sans-serif")
 
 
@@ -48,13 +44,7 @@ def build_app(models: Models, settings: DemoSettings | None = None) -> FastAPI:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.worker, app.state.sessions = models, events.sessions
 
-    @app.middleware("http")
-    async def headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
-        response.headers["Content-Security-Policy"] = _POLICY
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
+    app.add_middleware(PageHeaders)
 
     @app.get("/panollava/panorama/{name}")
     async def panorama(name: str) -> Response:

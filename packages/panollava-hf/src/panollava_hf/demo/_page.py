@@ -279,21 +279,19 @@ class _Page:
             async for event in self.events.ask(key, question, model, strategy, plan, int(length)):
                 if isinstance(event, Progress):
                     partial = event.text or partial
-                    said = [*before, turn, {"role": "assistant", "content": plain(partial) or "…"}]
+                    said = [*before, turn, reply(plain(partial) or "…")]
                     yield self._busy({self.chat: said, self.question: "", self.status: progress(event)})
                     continue
                 results = await asyncio.to_thread(self._answered, shown, model, event)
                 if session.shown is not shown:
                     raise Stopped("stopped")
-                said = plain(event.value.answer.text) or "(no text)"
-                session.turns = [*before, turn, {"role": "assistant", "content": said}]
+                session.turns = [*before, turn, reply(plain(event.value.answer.text) or "(no text)")]
                 yield self._ready({self.chat: session.turns, self.question: "", **results})
         except Stopped:
             if session.shown is not shown:
                 yield self._ready({})  # the page already shows another panorama
                 return
-            said = f"{plain(partial)} (stopped)".strip()
-            session.turns = [*before, turn, {"role": "assistant", "content": said}]
+            session.turns = [*before, turn, reply(f"{plain(partial)} (stopped)".strip())]
             yield self._ready({self.chat: session.turns, self.status: fragments.message("Stopped.")})
         except KNOWN as error:
             changes = {self.status: fragments.message(fragments.sentence(error), "error")}
@@ -379,6 +377,11 @@ def progress(event: Progress) -> str:
             f"Waiting: {count} of others {'is' if event.before == 1 else 'are'} answered first.", "busy"
         )
     return fragments.message(f"{event.step or 'Reading the panorama'} … {event.seconds:.0f} s", "busy")
+
+
+def reply(text: str) -> dict[str, Any]:
+    """A turn of the model in the chat."""
+    return {"role": "assistant", "content": text}
 
 
 def plain(text: str) -> str:
