@@ -5,17 +5,21 @@ Space whose app is tested in place of the command, `PANOLLAVA_SPACE_PYTHON` the 
 `PANOLLAVA_SCREENSHOTS` a folder for images of the page.
 """
 
+import importlib.util
 import os
 import shutil
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+HERE = Path(__file__).parent
+
 if not os.environ.get("PANOLLAVA_BROWSER"):
     collect_ignore_glob = ["*"]
 else:
-    sys.path.insert(0, str(Path(__file__).parent))
+    sys.path.insert(0, str(HERE))
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +48,27 @@ def demo(tmp_path_factory):
         yield server
 
 
+@pytest.fixture
+def slow_demo(tmp_path):
+    """The app with a model at an endpoint that keeps each question waiting; `release` ends the waiting."""
+    from server import running
+
+    spec = importlib.util.spec_from_file_location("asking_loopback", HERE.parent / "asking" / "loopback.py")
+    loopback = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = loopback  # its data classes look their module up
+    spec.loader.exec_module(loopback)
+    release = threading.Event()
+    answer = loopback.fine("a door on the left")
+    answer.hang = release
+    (tmp_path / "slow").mkdir()
+    with loopback.serve(answer) as endpoint:
+        options = ["--base-url", endpoint.url, "--model", "stand-in"]
+        with running(tmp_path / "slow", *options) as server:
+            server.release = release
+            yield server
+            release.set()
+
+
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory):
     """Rendered scenes, by index."""
@@ -59,11 +84,11 @@ def open_page(chromium, demo):
 
     contexts = []
 
-    def opened(size="1280", **settings):
+    def opened(size="1280", address=None, **settings):
         width, height = SIZES[size]
         given = {"has_touch": size == "390", "reduced_motion": "reduce", **settings}
         contexts.append(chromium.new_context(viewport={"width": width, "height": height}, **given))
-        return DemoPage(contexts[-1].new_page(), demo.address)
+        return DemoPage(contexts[-1].new_page(), address or demo.address)
 
     yield opened
     for context in contexts:

@@ -79,22 +79,25 @@ class DemoPage:
 
     def look_at(self, yaw, pitch, hfov):
         """Turn the viewer, without an animation, and wait until it has drawn the pose."""
-        self.page.evaluate(
-            "([yaw, pitch, hfov]) => panollavaViewer.lookAt(yaw, pitch, hfov, false)", [yaw, pitch, hfov]
-        )
         self.page.wait_for_function(
-            "([yaw, pitch, hfov]) => Math.abs(panollavaViewer.yaw() - yaw) < 0.01"
-            " && Math.abs(panollavaViewer.pitch() - pitch) < 0.01 && Math.abs(panollavaViewer.hfov() - hfov) < 0.01",
+            """async ([yaw, pitch, hfov]) => {
+                const near = (a, b) => Math.abs(a - b) < 0.01
+                panollavaViewer.lookAt(yaw, pitch, hfov, false)
+                for (let frame = 0; frame < 4; frame++) await new Promise(requestAnimationFrame)
+                return near(panollavaViewer.yaw(), yaw) && near(panollavaViewer.pitch(), pitch)
+                    && near(panollavaViewer.hfov(), hfov)
+            }""",
             arg=[yaw, pitch, hfov],
         )
 
     def wait_until_still(self):
-        """Wait until the viewer no longer turns."""
+        """Wait until the viewer does not turn for twelve frames."""
         self.page.wait_for_function(
-            """() => new Promise(done => {
+            """async () => {
                 const pose = () => `${panollavaViewer.yaw()} ${panollavaViewer.pitch()}`, before = pose()
-                setTimeout(() => done(pose() === before), 150)
-            })"""
+                for (let frame = 0; frame < 12; frame++) await new Promise(requestAnimationFrame)
+                return pose() === before
+            }"""
         )
 
     def drag(self, right, down=0):

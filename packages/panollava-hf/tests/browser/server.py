@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -16,7 +17,7 @@ from pathlib import Path
 START = 180.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Server:
     """The running app.
 
@@ -25,12 +26,14 @@ class Server:
         process: Its process.
         temporary: Where it writes temporary files.
         log: What it prints.
+        release: Lets a slow model answer, where it has one.
     """
 
     address: str
     process: subprocess.Popen
     temporary: Path
     log: Path
+    release: threading.Event | None = None
 
 
 def free_port():
@@ -39,24 +42,25 @@ def free_port():
         return place.getsockname()[1]
 
 
-def command(port):
-    """The command, or the app of a Space, and the folder to run it in."""
+def command(port, options):
+    """The command, or without options the app of a Space, and the folder to run it in."""
     space = os.environ.get("PANOLLAVA_SPACE")
-    if space:
+    if space and not options:
         return [os.environ.get("PANOLLAVA_SPACE_PYTHON", sys.executable), "app.py"], space
-    options = ["--model", "embedded", "--port", str(port), "--device", "cpu"]
-    return [sys.executable, "-m", "panollava_hf", "demo", *options], None
+    options = options or ("--model", "embedded", "--device", "cpu")
+    return [sys.executable, "-m", "panollava_hf", "demo", "--port", str(port), *options], None
 
 
 @contextlib.contextmanager
-def running(folder):
+def running(folder, *options):
     """Start the app, wait until it answers, and end it.
 
     Args:
         folder: An empty folder for its temporary files and its log.
+        options: Options of `panollava demo`; default: the embedded checkpoint, or the app of a Space.
     """
     port = free_port()
-    arguments, place = command(port)
+    arguments, place = command(port, options)
     (folder / "tmp").mkdir()
     own = {"TMPDIR": str(folder / "tmp"), "GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"}
     own |= {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
