@@ -51,6 +51,7 @@ class Events:
 
     def __init__(self, models: Models, settings: DemoSettings) -> None:
         self.models, self.settings = models, settings
+        self.samples = settings.samples or SAMPLES
         self.sessions = Sessions(settings.max_sessions)
 
     def load(self, key: str | None, read: Callable[[], Shown]) -> tuple[Session, str]:
@@ -93,9 +94,9 @@ class Events:
         """Show a sample."""
 
         def read() -> Shown:
-            if title not in SAMPLES:
+            if title not in self.samples:
                 raise PanoramaError(f"there is no sample {str(title)[:60]!r}; choose one of the list")
-            return read_sample(title)
+            return read_sample(title, self.samples)
 
         return self.load(key, read)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from panollava_hf._errors import OutputExistsError, PushError
 from panollava_hf._files import require_new, staged_folder, write_whole
 from panollava_hf._shown import listed
-from panollava_hf.demo._space_samples import LISTING as SAMPLE_LISTING
 from panollava_hf.demo._space_samples import listing_text, read_samples
 from panollava_hf.demo._space_texts import SpaceFacts, app_text, readme_text, requirements_text, sources_text
 from panollava_hf.hub._space import LISTING, digest, listing_of
@@ -24,7 +23,7 @@ def space_files(facts: SpaceFacts) -> dict[str, bytes]:
         "requirements.txt": requirements_text(facts),
         "README.md": readme_text(facts, samples),
         f"{SAMPLES}/SOURCES.md": sources_text(samples),
-        f"{SAMPLES}/{SAMPLE_LISTING}": listing_text(samples),
+        f"{SAMPLES}/samples.json": listing_text(samples),
     }
     files = {name: text.encode() for name, text in texts.items()}
     files |= {f"{SAMPLES}/{sample.name}": sample.content for sample in samples}

@@ -6,8 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: The file that says what a folder's samples are called, and which questions suit them.
-LISTING = "samples.json"
 _QUALITY = 92
 _RENDERED = "rendered by panollava_hf.panoshapes"
 _PHOTOGRAPH = '"Leadenhall Market" of Poly Haven, tone-mapped from the HDR image'
