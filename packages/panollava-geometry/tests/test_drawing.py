@@ -1,6 +1,16 @@
 import numpy as np
+import pytest
 import torch
-from panollava_geometry import SphericalBox, draw_boxes, draw_footprints, plan_views
+from panollava_geometry import (
+    EquirectangularView,
+    PerspectiveView,
+    SphericalBox,
+    ViewPlan,
+    draw_boxes,
+    draw_footprints,
+    plan_views,
+)
+from panollava_geometry.drawing import colour
 
 
 def test_footprints_are_drawn_where_the_views_look(photo_like):
@@ -14,5 +24,44 @@ def test_labels_of_boxes_next_to_each_other_hide_none_of_them():
     erp = torch.zeros(3, 512, 1024, dtype=torch.uint8)
     boxes = [SphericalBox(6 * k, 0, 5, 20) for k in range(6)]
     labelled = np.asarray(draw_boxes(erp, boxes, [f"a long label {k}" for k in range(6)]))
-    assert (labelled[230:] == np.asarray(draw_boxes(erp, boxes))[230:]).all()
-    assert labelled[:225].any(axis=(1, 2)).sum() > 6 * 12
+    plain = np.asarray(draw_boxes(erp, boxes))
+    assert (labelled == plain)[plain.any(-1)].all()
+    new = (labelled != plain).any(-1)
+    assert new.sum() > 6 * 1000
+
+
+def test_the_whole_view_has_no_outline_and_no_number():
+    erp = torch.zeros(3, 256, 512, dtype=torch.uint8)
+    whole = ViewPlan([EquirectangularView()])
+    assert not np.asarray(draw_footprints(erp, whole)).any()
+
+
+def test_a_view_behind_has_its_number_at_both_edges_in_full():
+    erp = torch.zeros(3, 128, 256, dtype=torch.uint8)
+    drawn = draw_footprints(erp, PerspectiveView(180.0, hfov_deg=60.0))
+    chips = [np.asarray(drawn)[32:60, columns].astype(int) for columns in (slice(0, 12), slice(244, 256))]
+    assert (chips[0] == chips[1]).all(-1).mean() > 0.9
+    assert (chips[0] == colour(0)).all(-1).sum() > 30
+
+
+def test_many_views_fade_the_panorama_and_dash_every_second_row():
+    erp = torch.full((3, 256, 512), 80, dtype=torch.uint8)
+    rows = [[PerspectiveView(yaw, pitch, hfov_deg=30.0) for yaw in range(-180, 180, 45)] for pitch in (0, 45)]
+    few, many = (np.asarray(draw_footprints(erp, plan)) for plan in (rows[0][:3], rows[0] + rows[1]))
+    assert tuple(few[-1, 0]) == (80, 80, 80)
+    assert tuple(many[-1, 0]) == (150, 150, 150)
+    side = 256 + round(15 / 360 * 512)  # right side of the view ahead at the horizon, and of that 45 degrees up
+    solid = [(np.abs(many[row, side - 4 : side + 4].astype(int) - 150).max() > 60) for row in range(110, 146)]
+    assert all(solid)
+    upper = draw_footprints(erp, rows[0] + [PerspectiveView(0, 45, hfov_deg=30.0)])
+    changed = (
+        np.asarray(upper) != np.asarray(draw_footprints(erp, [*rows[0], PerspectiveView(0, 0, hfov_deg=30.0)]))
+    ).any(-1)
+    assert changed[:100].any()
+
+
+@pytest.mark.parametrize("size", [(128, 64), (256, 128), (4096, 2048)])
+def test_lines_and_letters_scale_with_the_image(size):
+    erp = torch.zeros(3, size[1], size[0], dtype=torch.uint8)
+    drawn = np.asarray(draw_footprints(erp, plan_views("cubemap"))).any(-1)
+    assert 0.02 < drawn.mean() < (0.5 if size[0] < 200 else 0.25)

@@ -9,14 +9,13 @@ import subprocess
 import sys
 import threading
 
-import numpy as np
 import panollava_geometry
 import pytest
 import torch
-from panollava_geometry import PanoramaError, PerspectiveView, ViewPlan, _cropping, plan_views
+from panollava_geometry import PanoramaError, _cropping, plan_views
 from panollava_geometry.cli import printable
 from panollava_hf import _console, _contact_sheet, cli
-from panollava_hf._contact_sheet import contact_sheet, save_views
+from panollava_hf._contact_sheet import save_views
 from panollava_hf.cli import run
 from PIL import Image
 from rich.console import Console
@@ -61,26 +60,7 @@ def test_json_and_views(panorama_file, tmp_path, capsys):
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["contact_sheet.png", *[f"view_{i:02d}.png" for i in range(6)]]
     with Image.open(folder / "contact_sheet.png") as sheet:
-        assert sheet.width > 4 * 80
-
-
-def test_captions_of_small_views_stay_apart():
-    plan = ViewPlan([PerspectiveView(0, 90), PerspectiveView(0, -90)])
-    sheet = np.asarray(contact_sheet(torch.zeros(2, 3, 20, 20, dtype=torch.uint8), plan).convert("L"))
-    captions, images = sheet[:24], sheet[26:46]
-    begins = np.flatnonzero(np.diff((images < 128).any(axis=0).astype(int)) == 1)
-    assert len(begins) == 2
-    gap = captions[:, begins[1] - 4 : begins[1]]
-    assert (captions[:, : begins[1] - 4] < 128).any()
-    assert (gap == 255).all(), "the first caption ends before the second begins"
-
-
-def test_names_are_written_over_the_views():
-    plan, views = ViewPlan([PerspectiveView(90)]), torch.zeros(1, 3, 120, 120, dtype=torch.uint8)
-    plain, named = contact_sheet(views, plan), contact_sheet(views, plan, names=["right"])
-    assert plain.size == named.size
-    assert plain.crop((0, 0, 128, 24)).tobytes() != named.crop((0, 0, 128, 24)).tobytes()
-    assert named.tobytes() == contact_sheet(views, ViewPlan([PerspectiveView(0)]), names=["right"]).tobytes()
+        assert sheet.width > 6 * 240
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ FOLDERS = {
     "conversion": "CheckpointError Conversion convert_lightning_checkpoint",
     "demo": "",
     "data": "Example TableError check_csv read_examples",
-    "evidence": "Evidence METHODS explain",
+    "evidence": "Evidence METHODS explain explain_cost",
     "evaluation": "EvaluationError Options Question Questions evaluate normalise read_questions",
     "evaluation.metrics": "CAPTION_SCORES CaptionScore METRICS MetricResult",
     "hub": "CardFacts PushPlan export_checkpoint plan_push plan_space push read_results write_card",

@@ -1,28 +1,41 @@
 """Draw on a panorama what every view of a plan sees, and boxes with their labels."""
 
-import colorsys
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from numpy import ndarray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
+from panollava_geometry._captions import Caption, draw_captions
+from panollava_geometry._colours import colour
+from panollava_geometry._direction_words import view_words
+from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError
+from panollava_geometry._outlines import draw_lines, draw_outlines
+from panollava_geometry._placing import Rectangle, grown
 from panollava_geometry._plan import Views, as_plan
 from panollava_geometry._sphere import rays_to_equirect
 from panollava_geometry._spherical_box import SphericalBox
 from panollava_geometry._tensors import check_panorama
+from panollava_geometry._text import text_size
+from panollava_geometry._views import View
 
-_STEPS = 64
 #: Rays along the outline of a box.
 _OUTLINE = 721
+#: With more views than this, the panorama is faded and the directions are left out; on small images, they are, too.
+_FEW, _SMALL = 8, 600
+_FADE = 0.4
+#: Views that look up or down more than this have their label in the centre.
+_POLE_DEG = 60
 
 
 def draw_footprints(erp: UInt8[Tensor, "3 height width"], plan: Views) -> Image.Image:
-    """Draw the outline and the number of every view on a panorama. Outlines continue across the seam.
+    """Draw the outline, the number and the direction of every view on a panorama.
+
+    Outlines continue across the seam, where labels are repeated. Views of the whole panorama are left out. Where there
+    are more than eight views, the panorama is faded, every second row of views is dashed, and labels are numbers only.
 
     Args:
         erp: Panorama `[3, H, 2H]`, uint8, on the CPU.
@@ -40,25 +53,21 @@ def draw_footprints(erp: UInt8[Tensor, "3 height width"], plan: Views) -> Image.
         >>> draw_footprints(torch.zeros(3, 64, 128, dtype=torch.uint8), plan_views("cubemap")).size
         (128, 64)
     """
-    check_panorama(erp)
-    image = Image.fromarray(erp.permute(1, 2, 0).numpy().copy())
-    draw = ImageDraw.Draw(image)
-    width, height = image.size
-    line = max(2, width // 500)
-    font = ImageFont.load_default(size=max(12, width // 40))
-    side = np.linspace(0, 1, _STEPS)
-    zero, one = np.zeros(_STEPS), np.ones(_STEPS)
-    outline = np.concatenate(
-        [np.stack(pair, axis=-1) for pair in ((side, zero), (one, side), (side[::-1], one), (zero, side[::-1]))]
-    )
-    for index, view in enumerate(as_plan(plan)):
-        colour = _colour(index)
-        inset = 0.002 + 0.996 * outline  # keeps the outline of the global view inside the image
-        _draw_line(draw, view.pixels_to_rays(inset, (1, 1)), (width, height), colour, line)
-        centre = rays_to_equirect(view.rays((1, 1))[0, 0], (height, width))
-        draw.text(
-            tuple(centre), str(index), fill=colour, font=font, anchor="mm", stroke_width=line, stroke_fill=(0, 0, 0)
-        )
+    image = _image(erp)
+    shown = [(index, view) for index, view in enumerate(as_plan(plan)) if not _is_whole(view)]
+    many = len(shown) > _FEW
+    if many:
+        image = image.point([round(level + _FADE * (255 - level)) for level in range(256)] * 3)
+    rows = sorted({_row(view) for _, view in shown})
+    views = [view for _, view in shown]
+    dashed = [many and rows.index(_row(view)) % 2 == 1 for view in views]
+    draw_outlines(image, views, [colour(index) for index, _ in shown], dashed)
+    captions = []
+    for index, view in shown:
+        x, y = _label_place(view, image.size, centre=many)
+        words = "" if many or image.width < _SMALL else f" {view_words(view)[0]}"
+        captions.append(Caption(float(x), float(y), f"{index}{words}", colour(index)))
+    draw_captions(image, captions)
     return image
 
 
@@ -84,73 +93,47 @@ def draw_boxes(
         >>> draw_boxes(torch.zeros(3, 64, 128, dtype=torch.uint8), [SphericalBox(180, 0, 30, 20)], ["door"]).size
         (128, 64)
     """
-    check_panorama(erp)
+    image = _image(erp)
     if labels and len(labels) != len(boxes):
         raise PanoramaError(f"expected one label for each of the {len(boxes)} boxes, got {len(labels)}")
-    image = Image.fromarray(erp.permute(1, 2, 0).numpy().copy())
-    draw = ImageDraw.Draw(image)
-    width, height = image.size
-    line = max(2, width // 500)
-    for index, box in enumerate(boxes):
-        _draw_line(draw, box.outline(_OUTLINE), (width, height), _colour(index), line)
-    font = ImageFont.load_default(size=max(12, width // 60))
-    taken: list[tuple[float, float, float, float]] = []
-    for index, label in enumerate(labels):  # after all outlines, so that none crosses a label
+    outlines = [box.outline(_OUTLINE) for box in boxes]
+    draw_lines(image, [(outline, colour(index), False) for index, outline in enumerate(outlines)])
+    captions, inside = [], []
+    size = text_size(image.size)
+    for index, (outline, label) in enumerate(zip(outlines, labels, strict=False)):  # no labels, or one for each
+        places = rays_to_equirect(outline, (image.height, image.width))
+        inside += [grown(part, image.width / 200 + 2) for part in _surrounding(places, image.width)]
+        x, y = places[places[:, 1].argmin()]
         text = (label.splitlines() or [""])[0][:40]
         if text:
-            places = rays_to_equirect(boxes[index].outline(_OUTLINE), (height, width))
-            place = _free_place(draw, text, font, tuple(places[places[:, 1].argmin()]), (width, height), line, taken)
-            taken.append(place)
-            draw.rectangle(place, fill=_colour(index))
-            draw.text((place[0] + line, place[1] + line), text, fill=(0, 0, 0), font=font)
+            captions.append(Caption(float(x), float(y) - size, text, colour(index)))
+    draw_captions(image, captions, size=size, avoid=inside)
     return image
 
 
-def _free_place(
-    draw: ImageDraw.ImageDraw,
-    text: str,
-    font: Any,
-    top: tuple[float, ...],
-    size: tuple[int, int],
-    line: int,
-    taken: Sequence[tuple[float, float, float, float]],
-) -> tuple[float, float, float, float]:
-    """Where a label stands: above the highest point of its box, inside of the image, clear of labels drawn before."""
-    _, _, right, bottom = draw.textbbox((0, 0), text, font=font)
-    width, height = right + 2 * line, bottom + 2 * line
-    left = float(min(max(top[0] - width / 2, 0), max(size[0] - width, 0)))
-    start = float(min(max(top[1] - height - line, 0), max(size[1] - height, 0)))
-    for step in (-1, 1):  # upwards, where a label hides no box below it; downwards if there is no room
-        upper = start
-        for _ in range(len(taken) + 1):
-            hit = next(
-                (t for t in taken if left < t[2] and t[0] < left + width and upper < t[3] and t[1] < upper + height),
-                None,
-            )
-            if hit is None:
-                return left, upper, left + width, upper + height
-            upper = hit[1] - 1 - height if step < 0 else hit[3] + 1
-            if not 0 <= upper <= size[1] - height:
-                break
-    upper = start
-    return left, upper, left + width, upper + height
+def _image(erp: Tensor) -> Image.Image:
+    check_panorama(erp)
+    return Image.fromarray(erp.permute(1, 2, 0).numpy().copy())
 
 
-def _colour(index: int) -> tuple[int, ...]:
-    return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(index * 0.618 % 1, 0.85, 1.0))
+def _is_whole(view: View) -> bool:
+    return isinstance(view, EquirectangularView) and float(view.solid_angles((1, 1)).sum()) > 4 * np.pi * 0.999
 
 
-def _draw_line(
-    draw: ImageDraw.ImageDraw,
-    rays: Float[ndarray, "points 3"],
-    size: tuple[int, int],
-    colour: tuple[int, ...],
-    line: int,
-) -> None:
-    """Draw a line through rays; where it crosses the seam it is continued at the other edge."""
-    width, height = size
-    places = rays_to_equirect(rays, (height, width))
+def _row(view: View) -> int:
+    """Views of one number are in one row around the viewer."""
+    return round(float(np.degrees(np.arcsin(view.rays((1, 1))[0, 0, 1]))))
+
+
+def _label_place(view: View, size: tuple[int, int], *, centre: bool) -> Float[ndarray, " 2"]:
+    """Where the label of a view stands, (x, y): its centre, or near its upper edge, where it hides less."""
+    upright = abs(_row(view)) < _POLE_DEG
+    inside = np.array([0.5, 0.07 if upright and not centre else 0.5])
+    return rays_to_equirect(view.pixels_to_rays(inside, (1, 1)), (size[1], size[0]))
+
+
+def _surrounding(places: Float[ndarray, "points 2"], width: int) -> list[Rectangle]:
+    """Rectangles around an outline: one, or one at either edge if it crosses the seam."""
     jumps = np.flatnonzero(np.abs(np.diff(places[:, 0])) > width / 2) + 1
-    for part in np.split(places, jumps):
-        if len(part) > 1:
-            draw.line([tuple(place) for place in part], fill=colour, width=line, joint="curve")
+    sides = [part for part in np.split(places, jumps) if len(part)]
+    return [(*map(float, part.min(axis=0)), *map(float, part.max(axis=0))) for part in sides]  # type: ignore[misc]

@@ -122,7 +122,7 @@ def test_views_that_differ_get_a_folder_for_each_question(echo, at_endpoint, pan
 
     answerer = Answerer.load("echo", base_url="http://127.0.0.1:9/v1", view_size=32)
     found = [answerer.answer(str(panorama_file), "A?", strategy=name) for name in ("views", "erp")]
-    written = _write_views(found, tmp_path)
+    written = _write_views(found, tmp_path, answerer.prepare(str(panorama_file)).image, ["A?", "A?"])
     assert [len(files) for files in written] == [7, 2]
     assert (tmp_path / "question_02" / _contact_sheet.SHEET_NAME).is_file()
 

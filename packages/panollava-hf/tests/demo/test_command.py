@@ -39,6 +39,7 @@ def test_wrong_options_are_one_line(arguments, part, capsys):
     assert part in lines[-1]
 
 
+@pytest.mark.slow  # each starts a process with torch and Gradio
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_cleanly(number, tmp_path):
     pytest.importorskip("gradio")

@@ -2,7 +2,8 @@ import io
 
 import numpy as np
 import pytest
-from panollava_hf.evaluation.metrics._directions import directions, draw
+from panollava_geometry.drawing import PALETTE
+from panollava_hf.evaluation.metrics._directions import directions
 from PIL import Image
 
 
@@ -40,12 +41,18 @@ def test_without_questions_there_is_no_result(count):
 
 
 def test_the_figure_shows_the_counts(count):
-    right = count(["front", "left"] * 5, ["front", "left"] * 5)
-    with (
-        Image.open(io.BytesIO(draw(right, "right"))) as image,
-        Image.open(io.BytesIO(draw(count(["front"], ["left"]), "wrong"))) as other,
-    ):
-        assert image.format == "PNG"
-        assert min(image.size) > 600
-        assert np.asarray(image.convert("RGB")).std() > 20
-        assert image.tobytes() != other.tobytes()
+    right, half = (
+        np.asarray(
+            Image.open(io.BytesIO(count(["front", "left"] * 4, found).files("a model on data")["directions.png"]))
+        )
+        for found in (["front", "left"] * 4, ["front", "front"] * 4)
+    )
+    assert right.shape == half.shape
+    assert min(right.shape[:2]) > 600
+    blue = [(figure == PALETTE[5]).all(-1).sum() for figure in (right, half)]
+    assert blue[0] == pytest.approx(2 * blue[1], rel=0.02)  # two wedges of the rose, and one
+
+
+def test_a_figure_without_directions_and_with_odd_labels_is_drawn(count):
+    found = count(["$\\frac$", "x" * 500, "a\nb"], ["left", "\x1b[31m", ""])
+    assert found.files("s" * 5000)["directions.png"].startswith(b"\x89PNG")

@@ -164,16 +164,13 @@ def test_other_settings_are_refused(done, answerer, questions):
 
 def test_without_the_extra_exact_match_stays(answerer, questions, tmp_path, monkeypatch):
     monkeypatch.setattr(_captions, "find_spec", lambda module: None)
-    monkeypatch.setattr(_directions, "find_spec", lambda module: None)
     results = evaluate(answerer, questions, tmp_path / "out", Options(max_new_tokens=1))
     found = results.to_json()
     assert found["exact_match"] is not None
     assert "bleu4" not in found["captions"]
     assert found["captions"]["needs"].startswith("sacrebleu: pip install")
-    captions, figure = results.notes()
+    (captions,) = results.notes()
     assert "captions are not scored" in captions
-    assert "directions.png is not drawn" in figure
-    assert not (tmp_path / "out" / "directions.png").exists()
     assert "not scored" in (tmp_path / "out" / "results.md").read_text()
     with pytest.raises(EvaluationError, match="--captions needs sacrebleu"):
         check(questions, Options(), captions=True)
@@ -314,7 +311,7 @@ def test_answers_that_are_no_directions_do_not_make_a_huge_figure(make_question,
     found = _directions.directions(make_questions(rows), predict_all(rows, lambda question: "left"))
     assert len(found.labels) == 10 + 20
     assert any(label.startswith("answer 990") for label in found.labels)
-    assert len(_directions.draw(found, "t" * 1000)) < 2**20
+    assert len(found.files("t" * 1000)["directions.png"]) < 2**20
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

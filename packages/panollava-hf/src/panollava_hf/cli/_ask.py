@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,6 +51,8 @@ from panollava_hf.cli._questions import answer_each, read_questions
 from panollava_hf.cli._usage import usage_errors
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from panollava_hf.asking import Answer
 
 #: No view of a model needs a wider panorama; it bounds the sphere around a strip with a small field of view.
@@ -134,7 +137,7 @@ def ask(
     written: list[list[str]] = [[] for _ in found]
     try:
         if save_views is not None:
-            written = _write_views(found, save_views)
+            written = _write_views(found, save_views, prepared.image, asked)
     finally:  # answers that were found are printed, also if their views cannot be saved
         if as_json:
             for question, answer, files in zip(asked, found, written, strict=True):
@@ -184,16 +187,18 @@ def _raise_failed(found: "list[Answer | PanoLLaVaError]") -> None:
         raise UsageError(f"{len(failed)} of {len(found)} questions have no answer; the first error: {failed[0]}")
 
 
-def _write_views(found: "list[Answer | PanoLLaVaError]", folder: Path) -> list[list[str]]:
+def _write_views(
+    found: "list[Answer | PanoLLaVaError]", folder: Path, panorama: "Tensor", questions: list[str]
+) -> list[list[str]]:
     """Save the views of the answers; in subfolders if they differ."""
     import torch
 
     from panollava_hf._contact_sheet import save_views
-    from panollava_hf.asking._directions import label
 
-    def save(answer: "Answer", place: Path) -> list[str]:
-        names = [label(view) for view in answer.plan]
-        return [printable(str(path)) for path in save_views(answer.views, answer.plan, place, names)]
+    def save(answers: "Sequence[tuple[int, Answer]]", place: Path) -> list[str]:
+        texts = [(questions[number], answer.text) for number, answer in answers]
+        plan, views = answers[0][1].plan, answers[0][1].views
+        return [printable(str(path)) for path in save_views(views, plan, place, panorama=panorama, answers=texts)]
 
     answers = [(number, answer) for number, answer in enumerate(found) if not isinstance(answer, PanoLLaVaError)]
     written: list[list[str]] = [[] for _ in found]
@@ -203,11 +208,11 @@ def _write_views(found: "list[Answer | PanoLLaVaError]", folder: Path) -> list[l
     same = all(answer.plan == first.plan and torch.equal(answer.views, first.views) for _, answer in answers)
     with usage_errors(f"--save-views {folder}", OSError):
         if same:
-            files = save(first, folder)
+            files = save(answers, folder)
             written = [[] if isinstance(answer, PanoLLaVaError) else files for answer in found]
         for number, answer in () if same else answers:
             place = folder / f"question_{number + 1:02d}"
-            written[number] = save(answer, place)
+            written[number] = save([(number, answer)], place)
     total = len({name for files in written for name in files})
     _console.say(f"Wrote {total} images to {folder}/")
     return written

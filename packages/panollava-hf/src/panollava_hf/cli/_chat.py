@@ -44,7 +44,7 @@ def chat(answerer: "Answerer", panorama: "Panorama", *, max_new_tokens: int) -> 
     from panollava_hf.asking import Conversation
 
     conversation = Conversation(answerer, panorama)
-    last: Answer | None = None
+    last: tuple[str, Answer] | None = None
     _console.say("Ask about the panorama. /help lists the commands; Ctrl-D ends.")
     with _interrupts_stop_answers(), history() as remember:
         while True:
@@ -79,8 +79,8 @@ def chat(answerer: "Answerer", panorama: "Panorama", *, max_new_tokens: int) -> 
                 last = _answer(conversation, line, max_new_tokens) or last
 
 
-def _answer(conversation: "Conversation", question: str, max_new_tokens: int) -> "Answer | None":
-    """Ask, and print the answer; None if it was stopped or failed, which is printed."""
+def _answer(conversation: "Conversation", question: str, max_new_tokens: int) -> "tuple[str, Answer] | None":
+    """Ask, and print the answer; the question and its answer, or None if it was stopped or failed, which is printed."""
     stream: Streamed | None = None
     try:
         with _console.status("Answering …") as spinner:
@@ -88,7 +88,7 @@ def _answer(conversation: "Conversation", question: str, max_new_tokens: int) ->
             answer = conversation.ask(question, on_text=stream, max_new_tokens=max_new_tokens)
         stream.end(answer.text)
         print_notes(answer)
-        return answer
+        return question, answer
     except KeyboardInterrupt:
         if stream is not None:
             stream.stop()
@@ -100,20 +100,21 @@ def _answer(conversation: "Conversation", question: str, max_new_tokens: int) ->
     return None
 
 
-def _views(answerer: "Answerer", panorama: "Panorama", last: "Answer | None", folder: str) -> None:
+def _views(answerer: "Answerer", panorama: "Panorama", last: "tuple[str, Answer] | None", folder: str) -> None:
     """List or save the views of the last answer; before the first, those that the model will receive."""
     from panollava_hf._contact_sheet import save_views
     from panollava_hf._files import check_writable
     from panollava_hf.asking._directions import label
 
-    plan, views = (last.plan, last.views) if last is not None else _first_views(answerer, panorama)
+    plan, views = _first_views(answerer, panorama) if last is None else (last[1].plan, last[1].views)
+    asked = [] if last is None else [(last[0], last[1].text)]
     if not folder:
         echo("\n".join(f"{number}: {label(view)}" for number, view in enumerate(plan, 1)))
         return
     place = Path(folder).expanduser()
     try:
         check_writable(place)
-        written = save_views(views, plan, place, [label(view) for view in plan])
+        written = save_views(views, plan, place, panorama=panorama.image, answers=asked)
     except (UsageError, RuntimeError) as error:  # `expanduser` raises a RuntimeError if there is no such user
         _console.note(f"/views {folder}: {error}")
     except OSError as error:

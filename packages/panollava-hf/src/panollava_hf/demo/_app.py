@@ -1,7 +1,8 @@
 """The page as an application: Gradio, the images of the sessions, and headers that keep all requests here."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.resources import files
 
@@ -30,7 +31,23 @@ def build_app(models: Models, settings: DemoSettings | None = None) -> FastAPI:
     Returns:
         The application. `app.state.worker.stop()` stops all questions; at its end, all sessions are dropped.
     """
-    settings = settings or DemoSettings()
+    return _in_a_loop(lambda: _build(models, settings or DemoSettings()))
+
+
+def _in_a_loop(build: Callable[[], FastAPI]) -> FastAPI:
+    """Call a function inside an event loop: without one, Gradio makes loops that it never closes."""
+
+    async def inside() -> FastAPI:
+        return build()
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(inside())
+    return build()
+
+
+def _build(models: Models, settings: DemoSettings) -> FastAPI:
     events = Events(models, settings)
 
     @asynccontextmanager

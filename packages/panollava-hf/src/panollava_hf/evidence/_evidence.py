@@ -1,12 +1,17 @@
 """`Evidence`: which parts of the sphere an answer rests on."""
 
+import math
 from dataclasses import dataclass, field
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from panollava_hf.evidence._sphere import caps, directions, solid_angles
+from panollava_hf.evidence._sphere import angles_deg, directions, map_rays, solid_angles
+
+#: Values that belong to the top of the map, as a share of the largest; cosine of the angle within which its middle is
+#: looked for, and how often.
+_TOP, _NEAR, _SHIFTS = 0.97, math.cos(math.radians(45)), 8
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,17 @@ class Evidence:
 
     @property
     def peak(self) -> tuple[float, float]:
-        """Yaw and pitch of the most relevant direction, in degrees."""
-        height, width = self.map.shape
-        row, column = divmod(int(self.map.argmax()), width)
-        return (column + 0.5) / width * 360 - 180, 90 - (row + 0.5) / height * 180
+        """Yaw and pitch of the most relevant direction in degrees; of a flat top, its middle."""
+        rays = map_rays(len(self.map)).flatten(0, 1)
+        values = self.map.flatten()
+        weight = solid_angles(len(self.map)).repeat_interleave(self.map.shape[1]) * (values >= _TOP * values.max())
+        centre = rays[int(values.argmax())]
+        for _ in range(_SHIFTS):  # to the middle of the part of the top that is near
+            near = (rays @ centre) > _NEAR
+            mean = (rays * (weight * near)[:, None]).sum(0)
+            centre = mean / mean.norm()
+        x, y, z = centre.tolist()
+        return math.degrees(math.atan2(x, z)), math.degrees(math.asin(max(-1.0, min(1.0, y))))
 
     def mass(self, yaw_deg: float, pitch_deg: float, radius_deg: float) -> float:
         """The share of the relevance that lies around a direction.
@@ -53,10 +65,10 @@ class Evidence:
         Returns:
             A number from 0 to 1. For a uniform map it is about (1 - cos radius) / 2.
         """
-        height, width = self.map.shape
+        height = len(self.map)
         centre = directions(torch.tensor([yaw_deg]), torch.tensor([pitch_deg]))
-        inside = caps(height, centre, radius_deg)[0]
-        return float((self.map * solid_angles(height)[:, None] * inside).sum())
+        inside = angles_deg(map_rays(height), centre)[0] <= radius_deg
+        return float((self.map * solid_angles(height)[:, None])[inside].sum())
 
     def draw(self, width: int = 1600) -> Image.Image:
         """The map over the panorama, with a legend, the question and the answer.

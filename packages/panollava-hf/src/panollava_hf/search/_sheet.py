@@ -1,8 +1,8 @@
-"""The hits of a search in one image: the view of the query, the view that was found, and where it is."""
+"""The hits of a search in one image: where the query was looked at, the view that was found, and where it is."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from panollava_geometry import (
     EquirectangularView,
@@ -13,23 +13,40 @@ from panollava_geometry import (
     load_equirectangular,
     rotate_equirectangular,
 )
-from panollava_geometry.cli import printable
-from PIL import Image, ImageDraw, ImageFont
+from panollava_geometry.drawing import (
+    EMPTY,
+    GREY,
+    INK,
+    PAPER,
+    Caption,
+    Colour,
+    colour,
+    degrees_text,
+    direction_words,
+    draw_captions,
+    draw_outlines,
+    text_line,
+    text_on,
+)
+from PIL import Image, ImageDraw
 
-from panollava_hf._shown import shortened
 from panollava_hf.search._search import Hit
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-VIEW, GAP, TITLE, EDGE = 240, 10, 40, 20
-PAPER, INK, GREY, EMPTY, MARK = "#ffffff", "#1c1c1e", "#6e6e73", "#ececee", "#ff9500"
+#: Side of a view, space between images, margin, and sizes of the letters, in pixels.
+_VIEW, _GAP, _EDGE, _LETTERS, _SMALL = 300, 15, 24, 24, 17
+#: Heights of the line above an image, and of the title of a hit.
+_LINE, _TITLE = 30, 42
+_WIDE = 4 * _VIEW + 2 * _GAP
 
 
 def hits_sheet(query: "Tensor | None", name: str, hits: Sequence[Hit], *, fov_deg: float = 90.0) -> Image.Image:
-    """A row per hit: the view of the query, the view of the hit, and the panorama turned to the query's heading.
+    """The query with the directions that were found, then a row for each hit.
 
-    The yaw of both views is marked under the panoramas.
+    A row has the view of the query, the view of the hit, and the panorama of the hit, turned to the query's heading,
+    with the outline of the view.
 
     Args:
         query: The panorama `[3, H, 2H]` uint8 that was searched for; None if only its vectors are known.
@@ -37,94 +54,114 @@ def hits_sheet(query: "Tensor | None", name: str, hits: Sequence[Hit], *, fov_de
         hits: What was found, best first.
         fov_deg: Field of view of the shown views.
     """
-    width = 2 * EDGE + 4 * VIEW + 2 * GAP
-    height = 2 * EDGE + (len(hits) + 1) * (TITLE + VIEW) + len(hits) * EDGE
-    sheet = Image.new("RGB", (width, height), PAPER)
-    first = hits[0].query_yaw_deg if hits and hits[0].query_yaw_deg is not None else 0.0
-    pitch = hits[0].query_pitch_deg if hits and hits[0].query_pitch_deg is not None else 0.0
-    _row(sheet, EDGE, f"Query: {name}", "", [(query, first, pitch)], query, first, 0.0, fov_deg)
-    draw, small = ImageDraw.Draw(sheet), ImageFont.load_default(size=12)
-    for column, text in enumerate(("view of the query", "", "whole panorama")):
-        draw.text((EDGE + column * (VIEW + GAP), EDGE + 19), text, fill=GREY, font=small)
-    text = "Below: where to look in each hit,\nand the hit at the heading of the query"
-    draw.multiline_text((EDGE + VIEW + GAP, EDGE + TITLE + VIEW - 36), text, fill=GREY, font=small)
+    top = _EDGE + _TITLE + (_WIDE // 2 if query is not None else 0)
+    row = _EDGE + _TITLE + _LINE + _VIEW
+    sheet = Image.new("RGB", (_WIDE + 2 * _EDGE, top + len(hits) * row + _EDGE), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    title = text_line(f"Query: {name}", _LETTERS, _WIDE)
+    title.draw(pen, (_EDGE, _EDGE), INK)
+    if query is not None:
+        sheet.paste(_query(query, hits, fov_deg), (_EDGE, _EDGE + _TITLE))
+    else:
+        left = _EDGE + title.width + _LETTERS
+        note = text_line("only its vectors are known, not its image", _SMALL, _EDGE + _WIDE - left)
+        note.draw(pen, (left, _EDGE + 8), GREY)
     for number, hit in enumerate(hits, 1):
-        panorama, problem = read_image(hit.path)
-        title = f"{number}. {Path(hit.path).name if hit.path else hit.id}"
-        where = (
-            ""
-            if hit.yaw_deg is None
-            else f", look at yaw {degrees(hit.yaw_deg)}, pitch {degrees(hit.pitch_deg or 0.0)}"
-        )
-        heading = "" if hit.heading_deg is None else f", turned by {degrees(hit.heading_deg)}"
-        views = [(query, hit.query_yaw_deg, hit.query_pitch_deg), (panorama, hit.yaw_deg, hit.pitch_deg)]
-        top = EDGE + number * (TITLE + VIEW + EDGE)
-        text = f"score {hit.score:.3f}{where}{heading}" + (f"; {problem}" if problem else "")
-        _row(sheet, top, title, text, views, panorama, hit.yaw_deg, hit.heading_deg or 0.0, fov_deg)
+        _draw_hit(sheet, top + (number - 1) * row + _EDGE, number, hit, query, fov_deg)
     return sheet
 
 
-def degrees(angle: float) -> str:
-    """An angle in whole degrees.
-
-    Example:
-        >>> degrees(-119.7), degrees(0.3), degrees(45.0)
-        ('-120°', '0°', '+45°')
-    """
-    return f"{round(angle):+d}°" if round(angle) else "0°"
-
-
-def _row(
-    sheet: Image.Image,
-    top: int,
-    title: str,
-    text: str,
-    views: Sequence[tuple[Any, float | None, float | None]],
-    panorama: "Tensor | None",
-    yaw_deg: float | None,
-    heading_deg: float,
-    fov_deg: float,
-) -> None:
-    """One panorama: its captions, views, and itself turned by a heading with a mark at a yaw."""
-    draw = ImageDraw.Draw(sheet)
-    draw.text((EDGE, top), shortened(printable(title), 110), fill=INK, font=ImageFont.load_default(size=15))
-    draw.text((EDGE, top + 19), shortened(text, 150), fill=GREY, font=ImageFont.load_default(size=12))
-    y = top + TITLE
-    for column in range(2):
-        found = views[column] if column < len(views) else None
-        if found is None:
-            continue
-        cell = _view(*found, fov_deg)
-        sheet.paste(cell, (EDGE + column * (VIEW + GAP), y))
-    x = EDGE + 2 * (VIEW + GAP)
-    sheet.paste(_whole(panorama, heading_deg), (x, y))
-    if yaw_deg is not None and panorama is not None:
-        middle = x + ((yaw_deg - heading_deg + 180) % 360) / 360 * 2 * VIEW
-        half = fov_deg / 360 * VIEW
-        for left in (middle - half - 2 * VIEW, middle - half, middle - half + 2 * VIEW):
-            start, stop = max(left, x), min(left + 2 * half, x + 2 * VIEW)
-            if stop > start:
-                draw.rectangle((start, y + VIEW - 5, stop - 1, y + VIEW - 1), fill=MARK)
+def _query(query: "Tensor", hits: Sequence[Hit], fov_deg: float) -> Image.Image:
+    """The panorama of the query with the view that each hit was found by."""
+    numbers: dict[PerspectiveView, list[int]] = {}
+    for number, hit in enumerate(hits, 1):
+        view = _view(hit.query_yaw_deg, hit.query_pitch_deg, fov_deg)
+        if view is not None:
+            numbers.setdefault(view, []).append(number)
+    image = _whole(query, 0.0, _WIDE)
+    views = list(numbers)
+    draw_outlines(image, views, [colour(found[0] - 1) for found in numbers.values()])
+    captions = [
+        _caption(view, ", ".join(map(str, found)), colour(found[0] - 1), image.size) for view, found in numbers.items()
+    ]
+    draw_captions(image, captions)
+    return image
 
 
-def _view(panorama: "Tensor | None", yaw_deg: float | None, pitch_deg: float | None, fov_deg: float) -> Image.Image:
+def _draw_hit(sheet: Image.Image, y: int, number: int, hit: Hit, query: "Tensor | None", fov_deg: float) -> None:
+    """A hit: its number, name and score; the view of the query, its view, and the whole panorama."""
+    pen, rgb = ImageDraw.Draw(sheet), colour(number - 1)
+    panorama, problem = read_image(hit.path)
+    digits = text_line(str(number), _LETTERS)
+    chip = round(digits.width + _LETTERS)
+    pen.rounded_rectangle((_EDGE, y, _EDGE + chip, y + 34), radius=6, fill=rgb)
+    digits.draw(pen, (_EDGE + _LETTERS / 2, y + 2), text_on(rgb))
+    score = text_line(f"score {hit.score:.3f}" + (f"; {problem}" if problem else ""), _SMALL)
+    score.draw(pen, (_EDGE + _WIDE - score.width, y + 8), GREY)
+    left = _EDGE + chip + _LETTERS / 2
+    name = Path(hit.path).name if hit.path else hit.id
+    text_line(name, _LETTERS, _EDGE + _WIDE - score.width - _LETTERS - left).draw(pen, (left, y + 2), INK)
+    heading = hit.heading_deg or 0.0
+    seen = _view(hit.yaw_deg, hit.pitch_deg, fov_deg)
+    cells = [
+        (
+            _VIEW,
+            "query",
+            hit.query_yaw_deg,
+            hit.query_pitch_deg,
+            _cut(query, hit.query_yaw_deg, hit.query_pitch_deg, fov_deg),
+        ),
+        (_VIEW, "hit", hit.yaw_deg, hit.pitch_deg, _cut(panorama, hit.yaw_deg, hit.pitch_deg, fov_deg)),
+        (2 * _VIEW, _turned(hit.heading_deg), None, None, _whole(panorama, heading, 2 * _VIEW)),
+    ]
+    if panorama is not None and seen is not None:
+        turned = PerspectiveView(seen.yaw_deg - heading, seen.pitch_deg, hfov_deg=fov_deg)
+        draw_outlines(cells[2][4], [turned], [rgb])
+    x = _EDGE
+    for width, text, yaw, pitch, image in cells:
+        words = text if yaw is None else f"{text}: {direction_words(yaw, pitch or 0.0)}"
+        line = text_line(words, _SMALL, width)
+        line.draw(pen, (x, y + _TITLE), INK)
+        if yaw is not None:
+            degrees = text_line(degrees_text(yaw, pitch or 0.0), 0.8 * _SMALL, width - line.width - _SMALL / 2)
+            degrees.draw(pen, (x + line.width + _SMALL / 2, y + _TITLE + 3), GREY)
+        sheet.paste(image, (x, y + _TITLE + _LINE))
+        x += width + _GAP
+
+
+def _turned(heading_deg: float | None) -> str:
+    if heading_deg is None or not round(heading_deg):
+        return "whole panorama"
+    return f"whole panorama, turned by {round(heading_deg):+d}° to the heading of the query"
+
+
+def _view(yaw_deg: float | None, pitch_deg: float | None, fov_deg: float) -> PerspectiveView | None:
+    return None if yaw_deg is None else PerspectiveView(yaw_deg, pitch_deg or 0.0, hfov_deg=fov_deg)
+
+
+def _caption(view: PerspectiveView, text: str, rgb: Colour, size: tuple[int, int]) -> Caption:
+    x = ((view.yaw_deg + 180) % 360) / 360 * size[0]
+    return Caption(x, (90 - view.pitch_deg) / 180 * size[1], text, rgb)
+
+
+def _cut(panorama: "Tensor | None", yaw_deg: float | None, pitch_deg: float | None, fov_deg: float) -> Image.Image:
     if panorama is None:
-        return Image.new("RGB", (VIEW, VIEW), EMPTY)
-    view = PerspectiveView(yaw_deg or 0.0, pitch_deg or 0.0, 0.0, fov_deg, fov_deg)
-    return _image(extract_views(panorama, ViewPlan([view]), (VIEW, VIEW))[0])
+        return Image.new("RGB", (_VIEW, _VIEW), EMPTY)
+    view = PerspectiveView(yaw_deg or 0.0, pitch_deg or 0.0, hfov_deg=fov_deg)
+    return _image(extract_views(panorama, ViewPlan([view]), (_VIEW, _VIEW))[0])
 
 
-def _whole(panorama: "Tensor | None", heading_deg: float) -> Image.Image:
+def _whole(panorama: "Tensor | None", heading_deg: float, width: int) -> Image.Image:
     if panorama is None:
-        return Image.new("RGB", (2 * VIEW, VIEW), EMPTY)
-    small = extract_views(panorama, ViewPlan([EquirectangularView()]), (VIEW, 2 * VIEW))[0]
+        return Image.new("RGB", (width, width // 2), EMPTY)
+    small = extract_views(panorama, ViewPlan([EquirectangularView()]), (width // 2, width))[0]
     return _image(rotate_equirectangular(small, heading_deg))
 
 
 def read_image(path: str | None) -> "tuple[Tensor | None, str]":
-    """A panorama for the sheet, or why there is none."""
+    """A panorama for the sheet, or the reason that there is none."""
     if path is None:
-        return None, "the table does not say where its image is"
+        return None, "the table does not name its image"
     try:
         return load_equirectangular(path, max_width=2048), ""
     except (PanoramaError, OSError):
