@@ -173,6 +173,22 @@ class DemoPage:
         self.element("status").locator(".status-error").wait_for()
         return self.status()
 
+    # What belongs to an answer.
+
+    def tab(self, name):
+        """Open a tab by its name; on narrow screens it may be in the menu of further tabs."""
+        tab = self.element("tabs").get_by_role("tab", name=name, exact=True).filter(visible=True)
+        if tab.count() == 0:
+            self.element("tabs").get_by_role("button", name="More tabs").filter(visible=True).click()
+            tab = self.element("tabs").locator(".overflow-dropdown").get_by_text(name, exact=True)
+        tab.first.click()
+
+    def width_of_image(self, name):
+        """Width in pixels of the file of an element's image, once it is loaded."""
+        image = self.element(name).locator("img").first
+        image.wait_for()
+        return image.evaluate("async image => { await image.decode(); return image.naturalWidth }")
+
     # What must not be.
 
     def foreign_requests(self):

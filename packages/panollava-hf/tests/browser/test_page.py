@@ -37,6 +37,26 @@ def test_a_hot_spot_turns_the_viewer_to_the_object(page, scenes):
     assert page.distance_from_centre(".hot-spot-object") < 4, "the mark is on the object"
 
 
+def test_views_outlines_and_evidence_of_an_answer_are_shown(page, scenes):
+    asked = scenes["purple-sphere"]
+    page.load().upload(asked.path)
+    page.ask(asked.question)
+    views = page.element("views").locator("button[data-yaw]")
+    assert views.count() == 6
+    views.nth(1).click()
+    page.wait_until_still()
+    assert between(page.yaw(), float(views.nth(1).get_attribute("data-yaw"))) < 1
+    page.tab("Map")
+    assert page.width_of_image("map") > 300
+    page.tab("Evidence")
+    page.button("explain").click()
+    page.element("evidence").locator("img").wait_for()
+    assert page.width_of_image("evidence") > 300
+    page.wait_until_idle()
+    assert page.without_name() == []
+    assert page.foreign_requests() == []
+
+
 @pytest.mark.parametrize("pose", [(0.0, 0.0, 90.0), (90.0, 0.0, 90.0), (-60.0, 30.0, 75.0)], ids=str)
 def test_the_viewer_shows_what_extract_views_shows(open_page, scenes, pose):
     asked = scenes["blue-cylinder"]

@@ -21,4 +21,6 @@ def test_screenshots(open_page, size, scheme):
     page.wait_until_still()
     page.page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
     page.page.mouse.move(2, 2)
-    page.page.screenshot(path=Path(FOLDER) / f"demo-{size}-{scheme}.jpg", type="jpeg", quality=88, animations="disabled")
+    page.page.screenshot(
+        path=Path(FOLDER) / f"demo-{size}-{scheme}.jpg", type="jpeg", quality=88, animations="disabled"
+    )
