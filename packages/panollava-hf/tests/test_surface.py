@@ -51,7 +51,7 @@ FOLDERS = {
     "needed_width run strategy_for",
     "cli": "main run",
     "conversion": "CheckpointError Conversion convert_lightning_checkpoint",
-    "demo": "",
+    "demo": "DemoSettings Models build_app run_demo",
     "data": "Example TableError check_csv read_examples",
     "evidence": "Evidence METHODS explain explain_cost",
     "evaluation": "EvaluationError Options Question Questions evaluate normalise read_questions",

@@ -46,6 +46,16 @@ def test_a_wrong_file_is_a_sentence_and_is_deleted(events, tmp_path, name):
     assert session.shown is None
 
 
+def test_messages_name_the_upload_and_no_options_of_the_command_line(events, tmp_path):
+    path = tmp_path / "square.png"
+    Image.new("RGB", (80, 70)).save(path)
+    _, said = events.load_file("a", str(upload(tmp_path, "square.png", path.read_bytes())), DEFAULT_SHAPE)
+    assert "square.png: 80x70 is not a full equirectangular panorama" in said
+    assert "choose what it shows in the settings" in said
+    assert "--" not in said
+    assert str(tmp_path) not in said
+
+
 def test_an_upload_is_read_and_deleted(events, tmp_path, panorama):
     path = tmp_path / "panorama.png"
     Image.fromarray(panorama).save(path)

@@ -11,6 +11,7 @@ from panollava_geometry.addresses import untrusted_addresses
 from panollava_hf._errors import PanoLLaVaError, one_line
 from panollava_hf._shown import listed
 from panollava_hf.asking import Conversation
+from panollava_hf.asking._default_model import EMBEDDED
 from panollava_hf.demo import _fragments as fragments
 from panollava_hf.demo._finding import find, where_is
 from panollava_hf.demo._line import Done, Progress
@@ -75,7 +76,11 @@ class Events:
             return session, fragments.message(text, "error")
         session.show(shown)
         height, width = shown.image.shape[-2:]
-        return session, fragments.message(f"{shown.name}: {width} × {height} pixels. Look around, and ask.")
+        said = f"{shown.name}: {width} × {height} pixels. Look around, and ask."
+        sample = SAMPLES.get(shown.name)
+        if sample is not None and sample.file and self.models.names == [EMBEDDED]:
+            said += " This is a photograph; the model was trained on rendered scenes, and its answers will be wrong."
+        return session, fragments.message(said)
 
     def load_file(self, key: str | None, path: str, shape: str) -> tuple[Session, str]:
         """Show an upload; its file is deleted."""

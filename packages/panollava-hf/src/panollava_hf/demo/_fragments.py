@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from panollava_geometry import EquirectangularView, PerspectiveView, draw_footprints, load_equirectangular
+from panollava_geometry.drawing import colour
 from PIL import Image
 
 from panollava_hf._shown import shortened
@@ -43,6 +44,7 @@ def state(shown: "Shown | None", spots: Sequence[HotSpot] = (), plan: "ViewPlan 
         "name": "" if shown is None else shown.name,
         "spots": [spot.to_dict() for spot in spots],
         "outlines": [] if plan is None else outlines(plan),
+        "colours": [] if plan is None else [_hex(index) for index, view in enumerate(plan) if _has_outline(view)],
     }
     return f'<div hidden data-state="{html.escape(json.dumps(value), quote=True)}"></div>'
 
@@ -53,9 +55,16 @@ def outlines(plan: "ViewPlan") -> list[list[list[float]]]:
     zero, one = np.zeros(_POINTS), np.ones(_POINTS)
     around = ((side, zero), (one, side), (side[::-1], one), (zero, side[::-1]))
     points = np.concatenate([np.stack(pair, axis=-1) for pair in around])
-    return [
-        np.round(view.pixels_to_rays(points, (1, 1)), 4).tolist() for view in plan if isinstance(view, PerspectiveView)
-    ]
+    return [np.round(view.pixels_to_rays(points, (1, 1)), 4).tolist() for view in plan if _has_outline(view)]
+
+
+def _has_outline(view: object) -> bool:
+    return isinstance(view, PerspectiveView)
+
+
+def _hex(index: int) -> str:
+    """The colour of a view in the viewer, which is that of its outline on the map."""
+    return "#{:02x}{:02x}{:02x}".format(*colour(index))
 
 
 def compass() -> str:
@@ -121,10 +130,11 @@ def views_grid(answer: "Answer") -> str:
     figures: list[tuple[tuple[float, float], str]] = []
     number = -1  # of the outline in the viewer: only perspective views have one
     for index, (pixels, view) in enumerate(zip(answer.views, answer.plan, strict=True)):
-        order = (0.0, -180.0)
+        order, swatch = (0.0, -180.0), ""
         picture = thumbnail(pixels)
         if isinstance(view, PerspectiveView):
             number += 1
+            swatch = f'<i class="swatch" style="background: {_hex(index)}"></i>'
             order = (
                 round(abs(view.pitch_deg)) + (view.pitch_deg < 0),
                 view.yaw_deg,
@@ -140,7 +150,7 @@ def views_grid(answer: "Answer") -> str:
                 (
                     f'<button type="button" class="view" data-kind="view" {place} '
                     f'aria-label="View {index + 1}: {html.escape(name)}, {html.escape(small)}. Turn to it.">'
-                    f'<img src="{picture}" alt="" loading="lazy"><span>{html.escape(name)} '
+                    f'<img src="{picture}" alt="" loading="lazy"><span>{swatch}{html.escape(name)} '
                     f"<small>{html.escape(small)}</small></span></button>"
                 ),
             )
@@ -207,5 +217,6 @@ def data_url(image: Image.Image) -> str:
 def sentence(error: BaseException) -> str:
     """An error as a sentence: it begins with a capital letter and ends with a full stop."""
     text = shortened(str(error), 600) or type(error).__name__
-    head = text[:1].upper() if text[:1].islower() and "://" not in text.partition(" ")[0] else text[:1]
+    first = text.partition(" ")[0]  # a word, not a name or an address
+    head = text[:1].upper() if first.isalpha() and first.islower() else text[:1]
     return f"{head}{text[1:]}{'' if text.endswith(('.', '!', '?', '…')) else '.'}"

@@ -1,6 +1,7 @@
 """Panoramas for a page: uploads, URLs and samples, in the size that the viewer and the models use."""
 
 import io
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 #: Widest panorama of a page: WebGL of every device takes it, and no view of a model needs more.
 MAX_WIDTH = 4096
 _QUALITY = 93
+#: Options of the command line in a message.
+_ARGUMENT = re.compile(r"\(--\w")
 #: What an image shows → arguments of `load_equirectangular`.
 SHAPES: dict[str, dict[str, Any]] = {
     "a full panorama (2:1)": {},
@@ -46,7 +49,7 @@ def read_file(path: str, shape: str = DEFAULT_SHAPE) -> Shown:
     try:
         return prepare(data, name, shape)
     except PanoramaError as error:
-        raise PanoramaError(_about(str(error), name)) from error
+        raise PanoramaError(_for_page(str(error), name)) from error
 
 
 def read_url(url: str, shape: str = DEFAULT_SHAPE) -> Shown:
@@ -62,7 +65,11 @@ def read_url(url: str, shape: str = DEFAULT_SHAPE) -> Shown:
     text = url.strip()
     if not text.lower().startswith(("http://", "https://")):
         raise PanoramaError("this is not a URL; expected an address that begins with http:// or https://")
-    return prepare(text, source_name(text), shape)
+    name = source_name(text)
+    try:
+        return prepare(text, name, shape)
+    except PanoramaError as error:
+        raise PanoramaError(_for_page(str(error), name)) from error
 
 
 def prepare(source: Any, name: str, shape: str = DEFAULT_SHAPE) -> Shown:
@@ -85,9 +92,15 @@ def encoded(image: "Tensor") -> bytes:
     return stream.getvalue()
 
 
-def _about(message: str, name: str) -> str:
-    """The message about an upload, whose bytes have no name."""
-    return message if name in message else f"{name[:80]}: {message}"
+def _for_page(message: str, name: str) -> str:
+    """A message of `load_equirectangular` for the page: with the name of the upload, and without arguments."""
+    message = message.removeprefix("the bytes: ")
+    if not message.startswith(name):
+        message = f"{name[:80]}: {message}"
+    problem, _, remedy = message.rpartition("; ")
+    if problem and _ARGUMENT.search(remedy):
+        message = f"{problem}; choose what it shows in the settings"
+    return message
 
 
 def _delete(path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 _YAW = re.compile(
     r"yaw\s*(?:of|is|=|:|≈|about)?\s*([+\-−]?\d{1,3}(?:\.\d+)?)\s*(?:°|deg(?:rees)?)?"
-    r"(?:[\s,;]*(?:and )?pitch\s*(?:of|is|=|:|≈|about)?\s*([+\-−]?\d{1,2}(?:\.\d+)?))?",
+    r"(?:[\s,;]*(?:and )?pitch\s*(?:of|is|=|:|≈|about)?\s*([+\-−]?\d{1,2}(?:\.\d+)?)(?:°| ?deg(?:rees)?)?)?",
     re.IGNORECASE,
 )
 _YOU = r"(?:you|me|us|the (?:camera|viewer))"

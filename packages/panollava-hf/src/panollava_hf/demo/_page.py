@@ -56,7 +56,6 @@ class _Page:
                 self.state = gr.HTML(fragments.state(None), elem_id=IDS["viewer_state"])
                 gr.HTML(fragments.compass(), elem_id=IDS["compass"])
                 self.spots = gr.HTML("", elem_id=IDS["spots"])
-                self.status = gr.HTML(fragments.message(""), elem_id=IDS["status"])
             with gr.Column(scale=5, min_width=320, elem_id="chat-column"):
                 self._chooser()
                 self.chat = gr.Chatbot(
@@ -88,6 +87,7 @@ class _Page:
                     self.stop = gr.Button(
                         "Stop", variant="stop", scale=1, min_width=80, interactive=False, elem_id=IDS["stop"]
                     )
+                self.status = gr.HTML(fragments.message(""), elem_id=IDS["status"])
                 self._options(names)
         self._results()
         self._connect(page)
@@ -372,10 +372,8 @@ class _Page:
 def progress(event: Progress) -> str:
     """What happens to a question, as a sentence."""
     if event.before:
-        count = f"{event.before} question{'' if event.before == 1 else 's'}"
-        return fragments.message(
-            f"Waiting: {count} of others {'is' if event.before == 1 else 'are'} answered first.", "busy"
-        )
+        count = "1 question is" if event.before == 1 else f"{event.before} questions are"
+        return fragments.message(f"Waiting: {count} answered first.", "busy")
     return fragments.message(f"{event.step or 'Reading the panorama'} … {event.seconds:.0f} s", "busy")
 
 

@@ -1,15 +1,15 @@
 /* The 360° viewer of `panollava demo`: pannellum, with outlines of views, hot spots and buttons that turn it.
 
    Python writes what is shown as JSON into the attribute `data-state` of `#viewer-state`:
-   {"image": address, "name": text, "spots": [{"label", "yaw", "pitch", "kind"}], "outlines": [[[x, y, z], …], …]}.
+   {"image": address, "name": text, "spots": [{"label", "yaw", "pitch", "kind"}], "outlines": [[[x, y, z], …], …],
+   "colours": [one for each outline]}.
    Rays are x right, y up, z ahead; yaw grows to the right and pitch upwards, as everywhere in the library. */
 (() => {
   "use strict";
-  const COLOURS = ["#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2", "#ffffff"];
   const SECTORS = ["Ahead", "Ahead to the right", "Right", "Behind to the right", "Behind", "Behind to the left", "Left",
     "Ahead to the left"];
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
-  let viewer = null, overlay = null, last = "", state = { image: "", name: "", spots: [], outlines: [] };
+  let viewer = null, overlay = null, last = "", state = { image: "", name: "", spots: [], outlines: [], colours: [] };
   let showOutlines = true, loaded = false, problem = "", drawn = "", ringed = null;
 
   const wrapped = (yaw) => 180 - ((((180 - yaw) % 360) + 360) % 360);
@@ -149,10 +149,10 @@
     const up = [-Math.sin(yaw) * Math.sin(pitch), Math.cos(pitch), -Math.cos(yaw) * Math.sin(pitch)];
     const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
     state.outlines.forEach((line, index) => {
-      for (const [colour, thickness] of [["rgba(0, 0, 0, 0.55)", 4], [COLOURS[index % COLOURS.length], index === ringed ? 4 : 2]]) {
+      for (const [colour, thickness] of [["rgba(0, 0, 0, 0.55)", 4], [state.colours[index], index === ringed ? 4 : 2]]) {
         pen.strokeStyle = colour;
         pen.lineWidth = thickness;
-        pen.setLineDash(index >= COLOURS.length ? [8, 6] : []);
+        pen.setLineDash([]);
         pen.beginPath();
         let before = false;
         for (const ray of line) {
