@@ -24,3 +24,16 @@ def test_screenshots(open_page, size, scheme):
     page.page.screenshot(
         path=Path(FOLDER) / f"demo-{size}-{scheme}.jpg", type="jpeg", quality=88, animations="disabled"
     )
+
+
+@pytest.mark.skipif(FOLDER is None, reason="--screenshots was not given")
+def test_screenshot_of_the_evidence(open_page):
+    page = open_page("1280").load()
+    page.ask(next(iter(SAMPLES.values())).questions[0])
+    page.tab("Evidence")
+    page.button("explain").click()
+    page.width_of_image("evidence")
+    page.wait_until_idle()
+    page.page.mouse.move(2, 2)
+    path = Path(FOLDER) / "demo-evidence.jpg"
+    page.element("tabs").screenshot(path=path, type="jpeg", quality=88, animations="disabled")

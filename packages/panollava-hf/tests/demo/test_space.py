@@ -120,11 +120,17 @@ def test_a_space_is_written_again_and_hidden_files_stay(space, monkeypatch):
     assert not (space / "samples" / "old.jpg").exists()
 
 
+def replace_samples_by_a_link(folder):
+    (folder / "samples").rename(folder.parent / "elsewhere")
+    (folder / "samples").symlink_to(folder.parent / "elsewhere")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda f: (f / "app.py").write_text("mine"), "is a Space with app.py changed since it was written"),
         (lambda f: (f / "notes.txt").write_text("mine"), "is a Space with notes.txt added since it was written"),
+        (replace_samples_by_a_link, "is a Space with samples added since it was written"),
         (lambda f: (f / "panollava-space.json").unlink(), "this path already exists; choose a new folder"),
         (lambda f: (f / "panollava-space.json").write_text("[]"), "expected a JSON object, got a list"),
     ],

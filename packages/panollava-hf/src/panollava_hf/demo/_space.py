@@ -87,7 +87,8 @@ def check_space(output: Path) -> Mapping[str, str] | None:
             return {}  # a fresh clone
         require_new(output)
         return None
-    there = {path.relative_to(output).as_posix() for path in output.rglob("*") if not path.is_dir()}
+    found = [path for path in output.rglob("*") if path.is_symlink() or not path.is_dir()]
+    there = {path.relative_to(output).as_posix() for path in found}
     there = {name for name in there if not name.startswith(".")}
     others = sorted(there - {*before, LISTING})
     changed = sorted(name for name, known in before.items() if name in there and digest_of(output / name) != known)
