@@ -56,7 +56,7 @@ FOLDERS = {
     "evidence": "Evidence METHODS explain explain_cost",
     "evaluation": "EvaluationError Options Question Questions evaluate normalise read_questions",
     "evaluation.metrics": "CAPTION_SCORES CaptionScore METRICS MetricResult",
-    "hub": "CardFacts PushPlan export_checkpoint plan_push push read_results write_card",
+    "hub": "CardFacts PushPlan export_checkpoint plan_push plan_space push read_results write_card",
     "jobs": "Job JobError PanoramaAnswerer PanoramaCaptioner PanoramaCropper PanoramaEmbedder Summary open_source "
     "run_job",
     "jobs.sources": "open_source",
@@ -198,6 +198,9 @@ def test_import_loads_neither_torch_nor_transformers():
         ["train", "--list"],
         ["export", ".", "--model", "missing"],
         ["push", "missing", "owner/name"],
+        ["push", "missing", "owner/name", "--space"],
+        ["space", "--help"],
+        ["space", "taken"],
     ],
     ids=" ".join,
 )

@@ -25,6 +25,7 @@ from panollava_hf.cli._locate import locate
 from panollava_hf.cli._push import push
 from panollava_hf.cli._search import search
 from panollava_hf.cli._serve import serve
+from panollava_hf.cli._space import space
 from panollava_hf.cli._train import train
 
 __all__ = ["main", "run"]
@@ -51,6 +52,7 @@ app.command()(export)
 app.command()(push)
 app.command()(search)
 app.command()(serve)
+app.command()(space)
 app.command()(train)
 
 

@@ -1,12 +1,14 @@
 """`panollava demo`."""
 
 import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from panollava_hf import _console
 from panollava_hf._errors import UsageError
+from panollava_hf._shown import shortened
 from panollava_hf.cli import _model_options
 from panollava_hf.cli._model_options import (
     BaseUrlOption,
@@ -53,6 +55,14 @@ def demo(
     max_waiting: Annotated[
         int, typer.Option("--max-waiting", min=1, max=10_000, help="Most questions that wait; others get a sentence.")
     ] = 32,
+    samples: Annotated[
+        Path | None,
+        typer.Option(
+            "--samples",
+            metavar="FOLDER",
+            help="Panoramas that the page offers in place of its own; samples.json in it gives titles and questions.",
+        ),
+    ] = None,
     strategy: StrategyOption = None,
     view_size: ViewSizeOption = None,
     labels: LabelsOption = None,
@@ -78,16 +88,23 @@ def demo(
         _model_options.check(ModelChoice(name, base_url, strategy, view_size, labels, device, dtype, system, timeout))
         for name in names
     ]
+    if samples is not None and not samples.is_dir():
+        raise UsageError(f"--samples {shortened(str(samples), 200)}: there is no such folder")
     from panollava_hf.serving._server import listen
 
     with listen(host, port) as place:
         number = place.getsockname()[1]
         answerers: list[Answerer] = [_model_options.load(choice) for choice in choices]
         from panollava_hf.demo import DemoSettings, Models, run_demo
+        from panollava_hf.demo._sample_folder import read_folder
 
         loopback = _is_loopback(host)
         settings = DemoSettings(
-            max_upload_mb, max_waiting, max_new_tokens=max_new_tokens, private_urls=loopback and share == "no"
+            max_upload_mb,
+            max_waiting,
+            max_new_tokens=max_new_tokens,
+            private_urls=loopback and share == "no",
+            samples=None if samples is None else read_folder(samples),
         )
 
         def started() -> None:

@@ -52,6 +52,7 @@ class Events:
 
     def __init__(self, models: Models, settings: DemoSettings) -> None:
         self.models, self.settings = models, settings
+        self.samples = settings.samples or SAMPLES
         self.sessions = Sessions(settings.max_sessions)
 
     def load(self, key: str | None, read: Callable[[], Shown]) -> tuple[Session, str]:
@@ -76,7 +77,7 @@ class Events:
         session.show(shown)
         height, width = shown.image.shape[-2:]
         said = f"{shown.name}: {width} × {height} pixels. Look around, and ask."
-        sample = SAMPLES.get(shown.name)
+        sample = self.samples.get(shown.name)
         if sample is not None and sample.file and self.models.names == [EMBEDDED]:
             said += " This is a photograph; the model was trained on rendered scenes, and its answers will be wrong."
         return session, fragments.message(said)
@@ -98,9 +99,9 @@ class Events:
         """Show a sample."""
 
         def read() -> Shown:
-            if title not in SAMPLES:
+            if title not in self.samples:
                 raise PanoramaError(f"there is no sample {str(title)[:60]!r}; choose one of the list")
-            return read_sample(title)
+            return read_sample(title, self.samples)
 
         return self.load(key, read)
 

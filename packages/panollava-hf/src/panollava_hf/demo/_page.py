@@ -2,7 +2,7 @@
 
 import asyncio
 import html
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import gradio as gr
@@ -14,7 +14,7 @@ from panollava_hf.demo._line import Done, Progress
 from panollava_hf.demo._loading import DEFAULT_SHAPE, SHAPES
 from panollava_hf.demo._models import STRATEGY_NAMES
 from panollava_hf.demo._names import ELEMENTS as IDS
-from panollava_hf.demo._samples import SAMPLES
+from panollava_hf.demo._samples import Sample
 from panollava_hf.demo._sessions import Session, Shown
 from panollava_hf.demo._stoppable import Stopped
 
@@ -95,7 +95,7 @@ class _Page:
     def _chooser(self) -> None:
         with gr.Accordion("Choose a panorama", open=True, elem_id="chooser"):
             with gr.Tab("Sample"):
-                titles = list(SAMPLES)
+                titles = list(self.events.samples)
                 self.sample = gr.Radio(titles, value=titles[0], label="Sample", elem_id=IDS["samples"])
             with gr.Tab("File"):
                 self.upload = gr.File(
@@ -222,7 +222,7 @@ class _Page:
 
     def on_open(self, request: gr.Request) -> tuple[Any, ...]:
         """A page was opened: it shows the first sample."""
-        return self._shown(*self.events.load_sample(request.session_hash, next(iter(SAMPLES))))
+        return self._shown(*self.events.load_sample(request.session_hash, next(iter(self.events.samples))))
 
     def on_close(self, request: gr.Request) -> None:
         """A page was closed."""
@@ -260,9 +260,9 @@ class _Page:
             return (gr.skip(), gr.skip(), status, *[gr.skip()] * 8)
         state = fragments.state(session.shown)
         name = "" if session.shown is None else session.shown.name
-        sample = name if name in SAMPLES else None  # so that the sample can be chosen again
+        sample = name if name in self.events.samples else None  # so that the sample can be chosen again
         results = ("", _EMPTY_VIEWS, _EMPTY_MAP, _EMPTY_EVIDENCE)
-        return (state, "", status, session.turns, _suggested(session), *results, "", sample)
+        return (state, "", status, session.turns, _suggested(session, self.events.samples), *results, "", sample)
 
     # Asking
 
@@ -391,10 +391,10 @@ def _strategies(names: list[str]) -> list[tuple[str, str]]:
     return [(STRATEGY_NAMES.get(name, name), name) for name in names]
 
 
-def _suggested(session: Session) -> str:
+def _suggested(session: Session, samples: Mapping[str, Sample]) -> str:
     """Questions that suit a sample, as buttons that write them into the field."""
-    sample = None if session.shown is None else SAMPLES.get(session.shown.name)
-    if sample is None:
+    sample = None if session.shown is None else samples.get(session.shown.name)
+    if sample is None or not sample.questions:
         return ""
     texts = [html.escape(text, quote=True) for text in sample.questions]
     buttons = "".join(f'<button type="button" class="chip" data-question="{text}">{text}</button>' for text in texts)

@@ -35,6 +35,7 @@ def run_demo(
 
     Raises:
         UsageError: Gradio's servers give no address.
+        PanoramaError: The first sample is not a panorama.
     """
     folder = tempfile.mkdtemp(prefix="panollava-demo-")
     os.environ[_FOLDER_VARIABLE] = folder
@@ -44,7 +45,8 @@ def run_demo(
         from panollava_hf.serving._server import run_server
 
         app = build_app(models, settings)
-        read_sample(next(iter(SAMPLES)))  # what a page shows first
+        samples = (settings or DemoSettings()).samples or SAMPLES
+        read_sample(next(iter(samples)), samples)  # what a page shows first
         on_start()
         with _shared(place) if share else nullcontext():
             run_server(app, place)

@@ -1,8 +1,10 @@
 """Samples: rendered scenes, which the embedded checkpoint was trained for, and a photograph of this package."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
 
 import torch
 
@@ -12,6 +14,8 @@ from panollava_hf.panoshapes import Scene, render_scene, sample_scene
 
 #: Width of a rendered scene in pixels.
 WIDTH = 2048
+#: How many decoded samples are kept; a large one takes 25 MB.
+_KEPT = 8
 #: Seed of the rendered scenes. The embedded checkpoint answers their questions correctly.
 _SEED = 18
 
@@ -26,6 +30,7 @@ class Sample:
         seed: Seed of a rendered scene; None for a photograph.
         index: Number of the scene.
         file: File of a photograph in `static/`.
+        path: File of a panorama of the user.
     """
 
     title: str
@@ -33,6 +38,7 @@ class Sample:
     seed: int | None = None
     index: int = 0
     file: str = ""
+    path: Path | None = None
 
     def scene(self) -> Scene | None:
         """The scene, with the true place of each object; None for a photograph."""
@@ -69,20 +75,26 @@ SAMPLES: dict[str, Sample] = {
 }
 
 
-@lru_cache(maxsize=len(SAMPLES))
-def _loaded(title: str) -> Shown:
-    sample = SAMPLES[title]
+@lru_cache(maxsize=_KEPT)
+def _loaded(sample: Sample) -> Shown:
     scene = sample.scene()
+    if sample.path is not None:
+        return prepare(sample.path, sample.title)
     if scene is None:
-        return prepare((files("panollava_hf.demo") / "static" / sample.file).read_bytes(), title)
-    return prepare(torch.from_numpy(render_scene(scene, WIDTH)).permute(2, 0, 1).contiguous(), title)
+        return prepare((files("panollava_hf.demo") / "static" / sample.file).read_bytes(), sample.title)
+    return prepare(torch.from_numpy(render_scene(scene, WIDTH)).permute(2, 0, 1).contiguous(), sample.title)
 
 
-def read_sample(title: str) -> Shown:
-    """A sample, with a token of its own. It is read once.
+def read_sample(title: str, samples: Mapping[str, Sample] = SAMPLES) -> Shown:
+    """A sample, with a token of its own. The last few are kept.
+
+    Args:
+        title: Its title.
+        samples: The samples of the page by their titles.
 
     Raises:
         KeyError: There is no such sample.
+        PanoramaError: Its file is not a panorama.
     """
-    shown = _loaded(title)
+    shown = _loaded(samples[title])
     return Shown(shown.image, shown.jpeg, shown.name)

@@ -1,6 +1,11 @@
 """Limits of the page."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from panollava_hf.demo._samples import Sample
 
 
 @dataclass(frozen=True)
@@ -14,6 +19,7 @@ class DemoSettings:
         max_new_tokens: Maximum length of an answer, in tokens.
         private_urls: Whether URLs of private addresses, such as `localhost`, may be loaded.
         title: Title of the page.
+        samples: The panoramas that can be chosen, by their titles; None: those of this package.
     """
 
     max_upload_mb: int = 64
@@ -22,3 +28,4 @@ class DemoSettings:
     max_new_tokens: int = 256
     private_urls: bool = True
     title: str = "PanoLLaVA: look around and ask"
+    samples: "Mapping[str, Sample] | None" = None
