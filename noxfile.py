@@ -360,6 +360,41 @@ def _panollava(session, python, *arguments):
 
 
 @nox.session(venv_backend="none")
+def browser(session):
+    """The page of `panollava demo` in Chromium: `nox -s browser`, or `nox -s browser -- -k hot_spot`.
+
+    `--screenshots` writes images of the page to docs/assets. `--space` tests the folder of `panollava space` in a clean
+    environment, .nox/space, made from its requirements.txt and wheels of the four packages; where the index has no
+    build of torch for the CPU, this takes gigabytes. PANOLLAVA_CHROMIUM names the browser; default: chromium.
+    """
+    python, here = dev(session), folder("hf") / "tests" / "browser"
+    options = [option for option in session.posargs if option not in ("--space", "--screenshots")]
+    env = {"PANOLLAVA_BROWSER": "1", "HF_HUB_OFFLINE": "1"}
+    if "--screenshots" in session.posargs:
+        env["PANOLLAVA_SCREENSHOTS"] = str(ROOT / "docs" / "assets")
+    if "--space" in session.posargs:
+        env |= _space(session, python)
+    session.run(python, "-m", "pytest", str(here), "-q", *options, env=env, external=True)
+
+
+def _space(session, python):
+    """Write a Space and install its requirements with our wheels; return what its tests need."""
+    venv, tmp = ROOT / ".nox" / "space", Path(session.create_tmp()).resolve()
+    made, wheels = tmp / "space", tmp / "wheels"
+    for old in (venv, made, wheels):
+        shutil.rmtree(old, ignore_errors=True)
+    session.run(python, "-m", "panollava_hf", "space", str(made), external=True)
+    sources = [str(folder(p)) for p in PACKAGES]
+    session.run(python, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(wheels), *sources, external=True)
+    session.run(sys.executable, "-m", "venv", str(venv), external=True)
+    own = str(venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    required = ["--find-links", str(wheels), "-r", str(made / "requirements.txt")]
+    # Without an answer from the index of CPU builds, pip goes on with the other indexes.
+    session.run(own, "-m", "pip", "install", "-q", *required, env={"PIP_RETRIES": "0"}, external=True)
+    return {"PANOLLAVA_SPACE": str(made), "PANOLLAVA_SPACE_PYTHON": own}
+
+
+@nox.session(venv_backend="none")
 def bench(session):
     """Measure against named peers in one run and write docs/benchmarks.md. Arguments select sections."""
     python, peers = dev(session), ["pyequilib==0.6.0", "py360convert==1.0.4", "lightly==1.6.0", "mambapy==1.2.0"]

@@ -12,7 +12,8 @@ from tools.check_release import PACKAGES, ROOT, VERSION, check_siblings, project
 
 FOLDERS = [ROOT / "packages" / f"panollava-{package}" for package in PACKAGES]
 SESSIONS = {"tests", "tests-isolated", "minimums", "compat", "hub-compat", "embedding-compat"}
-SESSIONS |= {"lint", "types", "docs", "build", "demo", "bench", "fuzz", "audit", "suites", "vllm"}
+SESSIONS |= {"lint", "types", "docs", "build", "demo", "bench", "fuzz", "audit"}
+SESSIONS |= {"browser", "suites", "vllm"}
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -91,7 +92,7 @@ def test_nox_sessions():
 def test_continuous_integration_runs_sessions_that_exist():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     local = set(re.search(r"sessions=\((.*)\)$", script, re.MULTILINE)[1].replace('"', "").split())
-    assert {"tests", "lint", "types", "docs", "tests-isolated(losses)", "tests-isolated(geometry)"} <= local
+    assert {"tests", "lint", "types", "docs", "tests-isolated(losses)", "tests-isolated(geometry)", "browser"} <= local
     hosted = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
     matrix = set(hosted["jobs"]["session"]["strategy"]["matrix"]["session"])
     assert (local | matrix) <= sessions()

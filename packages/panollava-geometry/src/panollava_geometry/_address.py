@@ -22,6 +22,8 @@ _IPV6, _PORT = re.compile(r"^\[([^\]]*)\]"), re.compile(r"(?::(\d{0,5}))?", re.A
 
 #: None: redirects to private addresses are followed. Otherwise, how the user can allow them.
 _private_option: ContextVar[str | None] = ContextVar("private_option", default=None)
+#: Whether URLs of private addresses may be read at all.
+_private_allowed: ContextVar[bool] = ContextVar("private_allowed", default=True)
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def follow_redirect(address: Address, location: str, name: str) -> Address:
 
 
 @contextmanager
-def untrusted_addresses(option: str) -> Iterator[None]:
+def untrusted_addresses(option: str, *, private: bool = True) -> Iterator[None]:
     """In this block, a public address must not redirect to a private one.
 
     For URLs that come from a table instead of a person: a server could otherwise make this machine read from its own
@@ -148,17 +150,25 @@ def untrusted_addresses(option: str) -> Iterator[None]:
 
     Args:
         option: How the user can allow it, for the error message, such as `--private-redirects`.
+        private: Whether a private address may be read that is not the target of a redirect. False for the URLs that
+            visitors of a public page give.
     """
-    token = _private_option.set(option)
+    tokens = _private_option.set(option), _private_allowed.set(private)
     try:
         yield
     finally:
-        _private_option.reset(token)
+        _private_option.reset(tokens[0])
+        _private_allowed.reset(tokens[1])
 
 
 def private_redirect_option() -> str | None:
     """How the user can allow redirects to private addresses, or None where they are allowed."""
     return _private_option.get()
+
+
+def private_addresses_allowed() -> bool:
+    """Whether private addresses may be read at all."""
+    return _private_allowed.get()
 
 
 def is_private(ip: str) -> bool:

@@ -12,7 +12,13 @@ import zlib
 from contextlib import AbstractContextManager, closing
 
 from panollava_geometry import _address
-from panollava_geometry._address import Address, follow_redirect, private_redirect_option, read_address
+from panollava_geometry._address import (
+    Address,
+    follow_redirect,
+    private_addresses_allowed,
+    private_redirect_option,
+    read_address,
+)
 from panollava_geometry._connection import DeadlineError, Exchange, TooMuchDataError
 from panollava_geometry._errors import PanoramaError, boundary
 
@@ -40,10 +46,11 @@ def download(url: str, name: str, *, private_redirects: bool | None = None) -> b
     """
     option = private_redirect_option() if private_redirects is None else _ALLOWED_BY[private_redirects]
     exchange = Exchange(TIMEOUT, MAX_SECONDS, 2 * MAX_BYTES + 2**20)
-    address, from_public = read_address(url, name), False
-    for _ in range(MAX_REDIRECTS + 1):
+    address = read_address(url, name)
+    from_public = option is not None and not private_addresses_allowed()  # then a private address is refused at once
+    for number in range(MAX_REDIRECTS + 1):
         proxied = _is_proxied(address)
-        refused = _private_address(name, option) if option is not None and from_public else None
+        refused = _private_address(name, option, redirected=number > 0) if option is not None and from_public else None
         if proxied and option is not None:  # the proxy connects, so only what the name resolves to can be checked
             exchange.reached_private = _resolves_to_private(address)
             if refused and exchange.reached_private:
@@ -154,10 +161,9 @@ def _resolves_to_private(address: Address) -> bool:
     return any(_address.is_private(str(target[0])) for *_, target in found)
 
 
-def _private_address(name: str, option: str) -> PanoramaError:
-    return PanoramaError(
-        f"{name}: the server redirects to a private address; download the file yourself, or allow it with {option}"
-    )
+def _private_address(name: str, option: str, *, redirected: bool) -> PanoramaError:
+    what = "the server redirects to a private address" if redirected else "this is a private address"
+    return PanoramaError(f"{name}: {what}; download the file yourself, or allow it with {option}")
 
 
 def _too_large(name: str) -> PanoramaError:

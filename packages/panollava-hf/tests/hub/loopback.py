@@ -138,11 +138,16 @@ class Handler(BaseHTTPRequestHandler):
                     raise Refused(400, "BadHash", "the content has another hash")
                 self.hub.large[oid] = self.body
                 return 200, {}, b""
+            case ["spaces", owner, name, "info", "lfs", "objects", "batch"]:
+                self.repository(f"spaces/{owner}", name.removesuffix(".git"), write=True)
+                return self.batch()
             case [owner, name, "info", "lfs", "objects", "batch"]:
                 self.repository(owner, name.removesuffix(".git"), write=True)
                 return self.batch()
             case ["api", "models", owner, name, *rest]:
                 return self.model(owner, name, rest)
+            case ["api", "spaces", owner, name, *rest]:
+                return self.model(f"spaces/{owner}", name, rest)
             case [owner, name, "resolve", revision, *path]:
                 return self.file(self.repository(owner, name), revision, "/".join(path))
         raise Refused(404, "NotImplemented", f"the loopback hub does not support {self.command} {self.path}")
@@ -192,6 +197,10 @@ class Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.body)
         owner = asked.get("organization") or asked["name"].split("/")[0]
         name = f"{owner}/{asked['name'].split('/')[-1]}"
+        if asked.get("type") == "space":
+            if not asked.get("sdk"):
+                raise Refused(400, "BadRequest", "sdk is required for a Space")
+            name = f"spaces/{name}"
         if name in self.hub.repositories:
             raise Refused(409, "Conflict", "You already created this model repo", url=f"{self.hub.endpoint}/{name}")
         made = self.hub.repositories[name] = Repository(

@@ -15,6 +15,7 @@ from panollava_hf.cli._caption import caption
 from panollava_hf.cli._convert import convert
 from panollava_hf.cli._crop import crop
 from panollava_hf.cli._data import data
+from panollava_hf.cli._demo import demo
 from panollava_hf.cli._embed import embed
 from panollava_hf.cli._eval import eval_
 from panollava_hf.cli._eval_retrieval import eval_retrieval
@@ -24,6 +25,7 @@ from panollava_hf.cli._locate import locate
 from panollava_hf.cli._push import push
 from panollava_hf.cli._search import search
 from panollava_hf.cli._serve import serve
+from panollava_hf.cli._space import space
 from panollava_hf.cli._train import train
 
 __all__ = ["main", "run"]
@@ -43,12 +45,14 @@ app.command()(embed)
 app.command()(join)
 app.command()(convert)
 app.add_typer(data, name="data")
+app.command()(demo)
 app.command("eval")(eval_)
 app.command("eval-retrieval")(eval_retrieval)
 app.command()(export)
 app.command()(push)
 app.command()(search)
 app.command()(serve)
+app.command()(space)
 app.command()(train)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import huggingface_hub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
@@ -23,6 +23,8 @@ TIMEOUT = 120.0
 CONFIGS = ("config.json", "processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
 #: Code and weights. Such files of an earlier push are deleted if the new folder does not have them.
 REPLACED = (".py", ".safetensors", ".safetensors.index.json")
+#: In a Space also its sample images.
+REPLACED_FOLDER = "samples/"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class PushPlan:
         private: Whether a new repository is made private.
         message: Commit message.
         files: The files to push, relative to the folder.
+        repo_type: "model" or "space".
     """
 
     folder: Path
@@ -44,6 +47,7 @@ class PushPlan:
     private: bool
     message: str
     files: tuple[str, ...]
+    repo_type: Literal["model", "space"] = "model"
 
     @property
     def size(self) -> int:
@@ -53,7 +57,7 @@ class PushPlan:
     def content(self, name: str) -> str | bytes:
         """What is uploaded for a file: its path, or the model card with the repository's name in its examples."""
         path = self.folder / name
-        if name != "README.md":
+        if name != "README.md" or self.repo_type == "space":
             return str(path)
         return point_card(path.read_text(encoding="utf-8"), self.repo_id, self.tag or "main").encode()
 
@@ -70,6 +74,16 @@ def check_repository(repo_id: str) -> None:
         raise PushError(" ".join(str(error).split())[:300]) from error
     if repo_id.count("/") != 1:
         raise PushError(f"the repository {shown(repo_id)} has no owner: write owner/name")
+
+
+def check_tag(tag: str | None) -> None:
+    """Check the name of a tag.
+
+    Raises:
+        PushError: It has characters that a tag may not have.
+    """
+    if tag is not None and not re.fullmatch(r"\w[\w.+-]*", tag):
+        raise PushError(f"{shown(tag)} is not a valid tag: use letters, digits, '.', '-', '_' and '+', as in v1.0.0")
 
 
 def plan_push(
@@ -97,14 +111,13 @@ def plan_push(
         OSError: The folder cannot be read.
     """
     check_repository(repo_id)
-    if tag is not None and not re.fullmatch(r"\w[\w.+-]*", tag):
-        raise PushError(f"{shown(tag)} is not a valid tag: use letters, digits, '.', '-', '_' and '+', as in v1.0.0")
+    check_tag(tag)
     if not (folder / "config.json").is_file():
         raise PushError(f"{folder} has no config.json: push a folder that `panollava export` wrote")
     references = _references(folder, "config.json")
     if exported and not references:
         raise PushError(f"{folder} contains no code (no auto_map in its config.json): run `panollava export` first")
-    files = _files(folder, nested=not exported)
+    files = find_files(folder, nested=not exported)
     others = [_references(folder, name) for name in CONFIGS[1:] if name in files]
     needed = {f"{module}.py" for found in (references, *others) for module in found} | {"README.md"}
     missing = sorted(needed - set(files))
@@ -139,7 +152,7 @@ def _references(folder: Path, name: str) -> set[str]:
     return {reference.split(".")[0] for reference in given}
 
 
-def _files(folder: Path, *, nested: bool) -> tuple[str, ...]:
+def find_files(folder: Path, *, nested: bool) -> tuple[str, ...]:
     """The files of a folder without hidden ones; links, and subfolders unless `nested`, are refused."""
     found = [path.relative_to(folder) for path in (folder.rglob("*") if nested else folder.iterdir())]
     names = sorted(path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
@@ -219,12 +232,16 @@ def _limited_session(session: Any, seconds: float) -> Any:
 
 
 def _push(api: HfApi, plan: PushPlan) -> str:
-    api.create_repo(plan.repo_id, private=plan.private, exist_ok=True)
-    if plan.tag is not None and plan.tag in {tag.name for tag in api.list_repo_refs(plan.repo_id).tags}:
+    kind = plan.repo_type
+    if kind == "space":
+        api.create_repo(plan.repo_id, private=plan.private, exist_ok=True, repo_type="space", space_sdk="gradio")
+    else:
+        api.create_repo(plan.repo_id, private=plan.private, exist_ok=True)
+    if plan.tag is not None and plan.tag in {ref.name for ref in api.list_repo_refs(plan.repo_id, repo_type=kind).tags}:
         raise PushError(f"{plan.repo_id} already has a tag {plan.tag}: tags are never moved, choose another one")
-    before = api.model_info(plan.repo_id)
+    before = api.space_info(plan.repo_id) if kind == "space" else api.model_info(plan.repo_id)
     present = [entry.rfilename for entry in before.siblings or []]
-    stale = [name for name in present if name.endswith(REPLACED) and name not in plan.files]
+    stale = [name for name in present if _is_replaced(name, kind) and name not in plan.files]
     # With `parent_commit`, the Hub refuses the commit if there has been another one since `before`.
     commit = api.create_commit(
         plan.repo_id,
@@ -234,10 +251,15 @@ def _push(api: HfApi, plan: PushPlan) -> str:
         ],
         commit_message=plan.message,
         parent_commit=before.sha,
+        repo_type=kind,
     )
     if plan.tag is not None:
-        api.create_tag(plan.repo_id, tag=plan.tag, revision=commit.oid)
+        api.create_tag(plan.repo_id, tag=plan.tag, revision=commit.oid, repo_type=kind)
     return str(commit.oid)
+
+
+def _is_replaced(name: str, kind: str) -> bool:
+    return name.endswith(REPLACED) or (kind == "space" and name.startswith(REPLACED_FOLDER))
 
 
 def _without_secrets(message: str, token: str | None) -> str:
