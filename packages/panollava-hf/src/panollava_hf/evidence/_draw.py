@@ -54,7 +54,7 @@ def draw(evidence: "Evidence", width: int) -> Image.Image:
     width += width % 2
     values = _enlarged(evidence.map, width)
     share = values / max(float(values.max()), 1e-12)
-    image = Image.fromarray(_blended(evidence, share, width))
+    image = Image.fromarray(_blended(evidence, share * (not evidence.is_even), width))  # an even map has no colours
     inside = values >= _TOLERANCE * core_level(evidence.map)
     if not evidence.is_even:
         _outline(image, inside)
@@ -65,7 +65,7 @@ def draw(evidence: "Evidence", width: int) -> Image.Image:
     )
     times = float(evidence.map.max()) * 4 * math.pi
     high = f"{times:.0f}× mean" if times >= 10 else f"{times:.1f}× mean"
-    title = "the same everywhere" if evidence.is_even else f"white outline: {CORE:.0%} of the evidence"
+    title = "no part matters more than another" if evidence.is_even else f"white outline: {CORE:.0%} of the evidence"
     return _with_head(with_colour_bar(image, "0", high, title), evidence)
 
 
