@@ -162,6 +162,7 @@ def test_an_answer_that_nothing_supports(image):
     chat.model.mask.zero_()
     evidence = explain(Answerer(chat), Panorama(image), "How red is it?", "red", method="gradient")
     assert torch.equal(evidence.map, uniform())
+    assert evidence.is_even
     assert "as surely" in evidence.note
 
 

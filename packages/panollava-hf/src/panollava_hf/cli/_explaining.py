@@ -122,12 +122,12 @@ def _explained(
         return {"error": str(error)}
     if evidence.note:
         _console.note(f"{evidence.note}.")
-    yaw, pitch = evidence.peak
+    yaw, pitch = (None, None) if evidence.is_even else (round(angle, 1) for angle in evidence.peak)
     return {
         "path": printable(str(file)),
         "method": evidence.method,
-        "yaw_deg": round(yaw, 1),
-        "pitch_deg": round(pitch, 1),
+        "yaw_deg": yaw,
+        "pitch_deg": pitch,
         "calls": evidence.calls,
         "seconds": round(evidence.seconds, 3),
         "note": evidence.note,

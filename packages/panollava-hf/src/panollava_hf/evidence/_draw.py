@@ -54,10 +54,9 @@ def draw(evidence: "Evidence", width: int) -> Image.Image:
     width += width % 2
     values = _enlarged(evidence.map, width)
     share = values / max(float(values.max()), 1e-12)
-    image = Image.fromarray(_blended(evidence, share, width))
+    image = Image.fromarray(_blended(evidence, share * (not evidence.is_even), width))  # an even map has no colours
     inside = values >= _TOLERANCE * core_level(evidence.map)
-    is_flat = float(evidence.map.max()) < 1.01 / (4 * math.pi)
-    if not is_flat:
+    if not evidence.is_even:
         _outline(image, inside)
         _mark(image, evidence.peak)
     size = text_size(image.size, 1 / 64)
@@ -66,8 +65,8 @@ def draw(evidence: "Evidence", width: int) -> Image.Image:
     )
     times = float(evidence.map.max()) * 4 * math.pi
     high = f"{times:.0f}× mean" if times >= 10 else f"{times:.1f}× mean"
-    title = "the same everywhere" if is_flat else f"white outline: {CORE:.0%} of the evidence"
-    return _with_head(with_colour_bar(image, "0", high, title), evidence, is_flat)
+    title = "no part matters more than another" if evidence.is_even else f"white outline: {CORE:.0%} of the evidence"
+    return _with_head(with_colour_bar(image, "0", high, title), evidence)
 
 
 def core_level(density: torch.Tensor) -> float:
@@ -121,7 +120,7 @@ def _mark(image: Image.Image, direction: tuple[float, float]) -> None:
         pen.line([(x, y - arm), (x, y + arm)], fill=colour, width=max(1, thick))
 
 
-def _with_head(image: Image.Image, evidence: "Evidence", is_flat: bool) -> Image.Image:
+def _with_head(image: Image.Image, evidence: "Evidence") -> Image.Image:
     """The image below the question, the answer, where the evidence is and how it was found."""
     size = text_size(image.size, 1 / 44)
     margin = round(size * 0.8)
@@ -129,7 +128,7 @@ def _with_head(image: Image.Image, evidence: "Evidence", is_flat: bool) -> Image
     lines = [(line, INK) for line in text_lines(evidence.question, size, room, 3)]
     lines += [(line, (0, 90, 140)) for line in text_lines(evidence.answer or "(no answer)", size, room, 3)]
     words, degrees = direction_words(*evidence.peak), degrees_text(*evidence.peak)
-    found = "" if is_flat else f"Most evidence: {words} ({degrees}). "
+    found = "" if evidence.is_even else f"Most evidence: {words} ({degrees}). "
     remark = f"{found}Method: {TITLES[evidence.method]}.{f' Note: {evidence.note}.' if evidence.note else ''}"
     lines += [(line, GREY) for line in text_lines(remark, max(10.0, size * 0.7), room, 4)]
     top = margin + sum(math.ceil(line.height) for line, _ in lines) + margin // 2

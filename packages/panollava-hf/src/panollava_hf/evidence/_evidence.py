@@ -41,6 +41,11 @@ class Evidence:
     note: str = ""
 
     @property
+    def is_even(self) -> bool:
+        """Whether no direction matters more than another; then `peak` means nothing."""
+        return float(self.map.max()) < 1.01 / (4 * math.pi)
+
+    @property
     def peak(self) -> tuple[float, float]:
         """Yaw and pitch of the most relevant direction in degrees; of a flat top, its middle."""
         rays = map_rays(len(self.map)).flatten(0, 1)

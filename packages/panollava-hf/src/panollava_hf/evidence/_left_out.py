@@ -106,6 +106,6 @@ def by_views(answerer: Answerer, panorama: Panorama, question: str, answer: str,
 def _changes(names: Sequence[str], left: Sequence[Support]) -> str:
     """Which answers the model gave without which views."""
     changed = [(name, one.text or "") for name, one in zip(names, left, strict=True) if one.value < 1]
-    told = [f"without {name}: {shortened(' '.join(text.split()), 40)}" for name, text in changed[:_QUOTED]]
+    quoted = [f"without {name}: {shortened(' '.join(text.split()), 40)}" for name, text in changed[:_QUOTED]]
     more = [f"and {len(changed) - _QUOTED} more"] if len(changed) > _QUOTED else []
-    return "; ".join([f"the answer changes without {len(changed)} of {len(left)} views", *told, *more])
+    return "; ".join([f"the answer changes without {len(changed)} of {len(left)} views", *quoted, *more])
