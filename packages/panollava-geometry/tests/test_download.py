@@ -302,6 +302,19 @@ def test_redirects_from_public_to_private_addresses(raw, private):
         assert _download.download(outside.url, "n", private_redirects=True) == JPEG
 
 
+def test_private_addresses_of_visitors_are_not_read_at_all(raw, private):
+    inside = raw(WHOLE, host="127.0.0.2")
+    outside = raw(WHOLE)
+    with untrusted_addresses("another command", private=False):
+        assert load_equirectangular(outside.url).shape == (3, 16, 32)
+        with pytest.raises(PanoramaError, match=r"this is a private address; .*allow it with another command"):
+            load_equirectangular(inside.url)
+        with pytest.raises(PanoramaError, match="redirects to a private address"):
+            load_equirectangular(raw(redirect(inside.url)).url)
+    assert inside.requests == []  # not even connected to
+    assert load_equirectangular(inside.url).shape == (3, 16, 32)
+
+
 def test_the_address_that_is_checked_is_the_one_connected_to(raw, private, monkeypatch):
     """A name that resolves to a public address first and to a private one then (DNS rebinding)."""
     inside = raw(WHOLE, host="127.0.0.2")

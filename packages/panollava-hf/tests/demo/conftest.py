@@ -1,8 +1,9 @@
 import sys
 from pathlib import Path
 
-# `import standins` in the tests of this folder: pytest's import mode does not find modules next to a test.
-sys.path.append(str(Path(__file__).parent))
+# `import standins` in the tests of this folder: pytest's import mode does not find modules next to a test. The tiny
+# models of transformers are those of the tests of asking.
+sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "asking")]
 
 import pytest
 import torch

@@ -7,7 +7,7 @@ from panollava_hf.asking._families import family_of
 
 
 class Talker(ChatDefaults):
-    """Says words one after the other. Between two words it waits for `gate`, if there is one.
+    """Says words one after the other. After `free` words it waits for `gate`, if there is one.
 
     Attributes:
         said: Words that it has said.
@@ -17,8 +17,8 @@ class Talker(ChatDefaults):
 
     device, dtype, trained = "stand-in", "none", True
 
-    def __init__(self, words=("one", "two", "three"), gate=None, name="talker", error=None):
-        self.words, self.gate, self.name, self.error = words, gate, name, error
+    def __init__(self, words=("one", "two", "three"), gate=None, name="talker", error=None, free=0):
+        self.words, self.gate, self.name, self.error, self.free = words, gate, name, error, free
         self.family = family_of("qwen3_vl")
         self.said, self.started, self.ended = [], threading.Event(), threading.Event()
         self.requests = []
@@ -31,7 +31,7 @@ class Talker(ChatDefaults):
             if self.error is not None:
                 raise self.error
             for word in self.words:
-                if self.gate is not None:
+                if self.gate is not None and len(self.said) >= self.free:
                     assert self.gate.wait(20)
                 self.said.append(word)
                 if on_text is not None:

@@ -2,12 +2,15 @@ import importlib.util
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
 
 import pytest
+from panollava_hf._errors import UsageError
 from panollava_hf.cli import run
+from panollava_hf.demo._run import _shared
 
 COMMAND = [sys.executable, "-m", "panollava_hf", "demo", "--model", "embedded", "--port", "0"]
 
@@ -57,3 +60,29 @@ def test_a_signal_ends_it_cleanly(number, tmp_path):
     assert "Traceback" not in err
     assert out == ""
     assert [path for path in tmp_path.rglob("*") if path.name.startswith("panollava-demo-")] == []
+
+
+def test_a_public_address_is_asked_for_with_share_only(monkeypatch, capsys):
+    """`--share yes` without a connection is one line; with one, the address is printed and closed at the end."""
+    networking = pytest.importorskip("gradio.networking")
+    tunneling = pytest.importorskip("gradio.tunneling")
+    killed, asked = [], []
+
+    class Tunnel:
+        def kill(self):
+            killed.append(self)
+
+    def tunnel(host, port, token, *rest):
+        asked.append((host, port))
+        tunneling.CURRENT_TUNNELS.append(Tunnel())
+        return "https://x.gradio.live"
+
+    with socket.create_server(("127.0.0.1", 0)) as place:
+        monkeypatch.setattr(networking, "setup_tunnel", tunnel)
+        with _shared(place):
+            assert asked == [place.getsockname()]
+        assert len(killed) == 1
+        monkeypatch.setattr(networking, "setup_tunnel", lambda *given: 1 / 0)
+        with pytest.raises(UsageError, match="--share yes: no public address"), _shared(place):
+            pass
+    assert "https://x.gradio.live" in capsys.readouterr().err

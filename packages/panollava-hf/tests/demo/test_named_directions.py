@@ -15,7 +15,7 @@ NAMED = {
     "yaw of 200 degrees": [(-160, 0)],
     "yaw −90°": [(-90, 0)],
     "In front of you, and to your right.": [(0, 0), (90, 0)],
-    "left and left": [(-90, 0)],
+    "left, left": [(-90, 0)],
 }
 
 
@@ -28,6 +28,8 @@ def test_directions_that_are_named(text):
     "text",
     [
         "He left the room.",
+        "He left.",
+        "Turn back",
         "A cup to the left of the plate stands on the table in the middle.",
         "You are right about the colour of that door, it is red indeed.",
         "The back of the chair is made of wood, with two red stripes.",

@@ -5,18 +5,20 @@ import pytest
 import torch
 from panollava_hf._errors import ChatError
 from panollava_hf.asking import Answerer
+from panollava_hf.asking.models._transformers import TransformersChat
 from panollava_hf.demo._stoppable import Control, StoppableChat, Stopped
 from standins import Talker
+from tiny_vlm import TINY
 
 GREY = torch.full((3, 64, 128), 127, dtype=torch.uint8)
 
 
 class StopsAfter(Control):
-    """A control that stops after it was looked at some times."""
+    """A control that stops after some checks."""
 
-    def __init__(self, looks):
+    def __init__(self, checks):
         super().__init__()
-        self.left = looks
+        self.left = checks
 
     @property
     def stopped(self):
@@ -99,3 +101,23 @@ def test_it_is_what_the_model_is(embedded):
         assert getattr(chat, name) is getattr(embedded.chat, name) or getattr(chat, name) == getattr(
             embedded.chat, name
         )
+
+
+def test_a_model_of_transformers_streams_and_stops():
+    """A tiny model with random weights; in `describe`, the calls before the answer are stopped, too."""
+    model, processor = TINY["internvl"].build()
+    chat = StoppableChat(TransformersChat(model, processor, "tiny"))
+    pieces = []
+    whole = Answerer(chat, view_size=56).answer(
+        GREY, "What?", max_new_tokens=30, min_new_tokens=30, on_text=pieces.append
+    )
+    assert whole.new_tokens == 30
+
+    def stop(piece):
+        chat.control.stop()
+
+    with pytest.raises(Stopped):
+        Answerer(chat, view_size=56).answer(GREY, "What?", max_new_tokens=30, min_new_tokens=30, on_text=stop)
+    chat.control = StopsAfter(5)
+    with pytest.raises(Stopped):
+        Answerer(chat, view_size=56, strategy="describe").answer(GREY, "What?")

@@ -22,6 +22,7 @@ from panollava_hf import _console
 from panollava_hf._errors import PanoLLaVaError, UsageError
 from panollava_hf._files import check_writable
 from panollava_hf.cli import _model_options
+from panollava_hf.cli._explaining import METHODS, check_explain, cost_with_evidence, explain_each, raise_unexplained
 from panollava_hf.cli._model_options import (
     BaseUrlOption,
     BudgetOption,
@@ -83,6 +84,22 @@ def ask(
             "for each question where they differ.",
         ),
     ] = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT.png",
+            help="Image of the panorama with the parts that the answer rests on; OUT-1.png … for several questions.",
+        ),
+    ] = None,
+    explain_method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(METHODS),
+            help="How these parts are found: by gradients or by blurring parts of the panorama (PanoLLaVA "
+            "checkpoints), or by asking again without each view (all models). Default: gradient where possible, else "
+            "views.",
+        ),
+    ] = None,
     budget: BudgetOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -102,11 +119,15 @@ def ask(
     """
     started = time.perf_counter()
     asked = read_questions(questions or ())
-    if not asked and (as_json or dry_run or save_views is not None or budget is not None):
-        raise UsageError("--json, --dry-run, --budget and --save-views need a question; write it after the panorama")
+    outputs = (save_views, budget, explain, explain_method)
+    if not asked and (as_json or dry_run or any(value is not None for value in outputs)):
+        raise UsageError(
+            "--json, --dry-run, --budget, --save-views and --explain need a question; write it after the panorama"
+        )
     check_file(panorama)
     if save_views is not None:
         check_writable(save_views, "--save-views")
+    check_explain(explain, explain_method, len(asked))
     choice = _model_options.check(
         ModelChoice(model, base_url, strategy, view_size, labels, device, dtype, system, timeout)
     )
@@ -123,9 +144,15 @@ def ask(
 
         chat(answerer, prepared, max_new_tokens=max_new_tokens)
         return
-    if dry_run:
-        print_cost(answerer.cost(prepared, asked, max_new_tokens=max_new_tokens), as_json=as_json)
-        return
+    how: dict[str, Any] = {"method": explain_method, "max_new_tokens": max_new_tokens}
+    if dry_run or (explain is not None and most is not None):
+        cost = answerer.cost(prepared, asked, max_new_tokens=max_new_tokens)
+        cost = cost if explain is None else cost_with_evidence(cost, answerer, prepared, asked, **how)
+        if dry_run:
+            print_cost(cost, as_json=as_json)
+            return
+        if most is not None:
+            most.check(cost)
     with _console.status("Answering …") as spinner:
         live = len(asked) == 1 and not as_json and is_terminal(sys.stdout)
         stream = Streamed(getattr(spinner, "stop", lambda: None)) if live else None
@@ -135,18 +162,25 @@ def ask(
         if not isinstance(answer, PanoLLaVaError):
             print_notes(answer, f"question {number}: " if len(found) > 1 else "")
     written: list[list[str]] = [[] for _ in found]
+    evidence: list[dict[str, Any]] = [{} for _ in found]
     try:
+        if explain is not None and as_json:
+            evidence = explain_each(answerer, prepared, asked, found, explain, **how)
         if save_views is not None:
             written = _write_views(found, save_views, prepared.image, asked)
     finally:  # answers that were found are printed, also if their views cannot be saved
         if as_json:
-            for question, answer, files in zip(asked, found, written, strict=True):
+            for question, answer, files, report in zip(asked, found, written, evidence, strict=True):
                 head = {"panorama": shown_source(panorama), "question": question}
                 body = {"error": str(answer)} if isinstance(answer, PanoLLaVaError) else answer_fields(answerer, answer)
-                echo_json(head | body | {"seconds": seconds, "saved": files})
+                more = {"evidence": report} if report else {}
+                echo_json(head | body | {"seconds": seconds, "saved": files} | more)
         else:
             _print_text(asked, found, stream)
+    if explain is not None and not as_json:  # after the answers, which need not wait
+        evidence = explain_each(answerer, prepared, asked, found, explain, **how)
     _raise_failed(found)
+    raise_unexplained(evidence)
 
 
 def check_file(panorama: str) -> None:

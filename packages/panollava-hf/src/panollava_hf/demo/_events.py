@@ -77,7 +77,7 @@ class Events:
         session.show(shown)
         height, width = shown.image.shape[-2:]
         said = f"{shown.name}: {width} × {height} pixels. Look around, and ask."
-        sample = SAMPLES.get(shown.name)
+        sample = self.samples.get(shown.name)
         if sample is not None and sample.file and self.models.names == [EMBEDDED]:
             said += " This is a photograph; the model was trained on rendered scenes, and its answers will be wrong."
         return session, fragments.message(said)

@@ -68,11 +68,11 @@ def evidence_figure(evidence: Any) -> str:
     yaw, pitch = evidence.peak
     words = f"{direction(yaw, pitch)} ({fragments.degrees(yaw, pitch)})"
     text = f"Strongest direction: {words}. Method: {evidence.method}, {evidence.seconds:.1f} s."
-    picture = fragments.figure(
+    drawn = fragments.figure(
         fragments.data_url(evidence.draw()), f"The flat panorama with the evidence for the answer. {text}", text
     )
     note = f'<p class="quiet">{html.escape(evidence.note)}</p>' if evidence.note else ""
     return (
         f'{note}<div class="chips"><button type="button" class="chip" data-kind="evidence" data-yaw="{yaw:.1f}" '
-        f'data-pitch="{pitch:.1f}">Turn to the strongest direction</button></div>{picture}{_ABOUT}'
+        f'data-pitch="{pitch:.1f}">Turn to the strongest direction</button></div>{drawn}{_ABOUT}'
     )

@@ -94,7 +94,7 @@ def _by_turning(asked: Answerer, image: "Tensor", question: str, name: str) -> H
     """
     small = load_equirectangular(image, max_width=_WIDTH)
     width = small.shape[-1]
-    # Steps that are no multiple of a sector, so that each turn moves the borders to another place.
+    # Steps that are not a multiple of a sector, so that each turn moves the borders to another place.
     turns = [round(width * (step / TURNS + step * _SECTOR_DEG / 360 / TURNS)) % width for step in range(TURNS)]
     replies = asked.answer_all(
         [torch.roll(small, turn, -1) for turn in turns], [question] * TURNS, list(range(TURNS)), max_new_tokens=16

@@ -94,12 +94,14 @@ def degrees(yaw_deg: float, pitch_deg: float = 0.0) -> str:
     """A direction in whole degrees.
 
     Example:
-        >>> degrees(-90.2, 10.0), degrees(180.0)
-        ('−90°, 10° up', '180°')
+        >>> degrees(-90.2, 10.0), degrees(180.0), degrees(0.0, -90.0)
+        ('−90°, 10° up', '180°', '90° down')
     """
-    yaw = f"{round(yaw_deg)}°".replace("-", "−")
-    pitch = round(pitch_deg)
-    return yaw if not pitch else f"{yaw}, {abs(pitch)}° {'up' if pitch > 0 else 'down'}"
+    yaw, pitch = f"{round(yaw_deg)}°".replace("-", "−"), round(pitch_deg)
+    tilt = f"{abs(pitch)}° {'up' if pitch > 0 else 'down'}"
+    if abs(pitch) == 90:  # yaw means nothing there
+        return tilt
+    return f"{yaw}, {tilt}" if pitch else yaw
 
 
 def facts(answer: "Answer | None", model: str, seconds: float, more: str = "") -> str:
@@ -131,7 +133,7 @@ def views_grid(answer: "Answer") -> str:
     number = -1  # of the outline in the viewer: only perspective views have one
     for index, (pixels, view) in enumerate(zip(answer.views, answer.plan, strict=True)):
         order, swatch = (0.0, -180.0), ""
-        picture = thumbnail(pixels)
+        source = thumbnail(pixels)
         if isinstance(view, PerspectiveView):
             number += 1
             swatch = f'<i class="swatch" style="background: {_hex(index)}"></i>'
@@ -150,7 +152,7 @@ def views_grid(answer: "Answer") -> str:
                 (
                     f'<button type="button" class="view" data-kind="view" {place} '
                     f'aria-label="View {index + 1}: {html.escape(name)}, {html.escape(small)}. Turn to it.">'
-                    f'<img src="{picture}" alt="" loading="lazy"><span>{swatch}{html.escape(name)} '
+                    f'<img src="{source}" alt="" loading="lazy"><span>{swatch}{html.escape(name)} '
                     f"<small>{html.escape(small)}</small></span></button>"
                 ),
             )

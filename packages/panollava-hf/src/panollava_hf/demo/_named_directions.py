@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from panollava_hf.panoshapes._scene import SHAPES
+
 _YAW = re.compile(
     r"yaw\s*(?:of|is|=|:|≈|about)?\s*([+\-−]?\d{1,3}(?:\.\d+)?)\s*(?:°|deg(?:rees)?)?"
     r"(?:[\s,;]*(?:and )?pitch\s*(?:of|is|=|:|≈|about)?\s*([+\-−]?\d{1,2}(?:\.\d+)?)(?:°| ?deg(?:rees)?)?)?",
@@ -38,7 +40,7 @@ _PHRASES: tuple[tuple[str, float, float], ...] = tuple(
         ),
     ]
 )
-#: Answers that are nothing but a direction, or end with one.
+#: Parts of an answer that are nothing but a direction, or that put one after the name of a solid.
 _BARE = {
     "front": (0.0, 0.0),
     "ahead": (0.0, 0.0),
@@ -55,7 +57,7 @@ _BARE = {
     "back left": (-135.0, 0.0),
     "front left": (-45.0, 0.0),
 }
-_BARE_END = re.compile(rf"(?:^|\s)({'|'.join(sorted(_BARE, key=len, reverse=True))})$")
+_BARE_END = re.compile(rf"(?:^|\b(?:{'|'.join(SHAPES)}) )({'|'.join(sorted(_BARE, key=len, reverse=True))})$")
 #: Most words of a part of an answer that may end with a bare direction.
 _BARE_WORDS = 5
 
@@ -112,7 +114,7 @@ def _phrases(text: str) -> Iterator[NamedDirection]:
 
 
 def _bare(text: str) -> Iterator[NamedDirection]:
-    """Parts of a short answer that are or end with a direction: "back left", "red cube front, blue cone left"."""
+    """Parts of a short answer that are a direction, or put one after a solid: "back left", "red cube front"."""
     start = 0
     parts = re.split(r"([,;.\n]+)", text)
     if any(len(part.split()) > _BARE_WORDS for part in parts[::2]):

@@ -65,7 +65,7 @@ def draw(evidence: "Evidence", width: int) -> Image.Image:
         image, [Caption(width * (yaw + 180) / 360, image.height - size, name) for yaw, name in _SIDES], size=size
     )
     times = float(evidence.map.max()) * 4 * math.pi
-    high = f"{times:.0f}× the mean" if times >= 10 else f"{times:.1f}× the mean"
+    high = f"{times:.0f}× mean" if times >= 10 else f"{times:.1f}× mean"
     title = "the same everywhere" if is_flat else f"white outline: {CORE:.0%} of the evidence"
     return _with_head(with_colour_bar(image, "0", high, title), evidence, is_flat)
 
@@ -98,7 +98,7 @@ def _blended(evidence: "Evidence", share: np.ndarray, width: int) -> np.ndarray:
 
 def _outline(image: Image.Image, inside: np.ndarray) -> None:
     """A white line with a dark border around a region; it continues across the seam."""
-    thick = max(2, image.width // 600)
+    thick = max(1, image.width // 600)
     pixels = np.asarray(image).copy()
     for reach, colour in ((2 * thick, INK), (thick, PAPER)):
         around = inside.copy()

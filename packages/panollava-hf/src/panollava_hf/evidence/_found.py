@@ -7,8 +7,8 @@ from torch import Tensor
 
 #: Called with the number of finished steps and of all steps. What it raises ends the work.
 OnStep = Callable[[int, int], None]
-#: Note of a map that explains little.
-AS_SURE = "the model is as sure of this answer with the panorama blurred, so the map says little"
+#: Note of an answer that does not need the details of the panorama.
+AS_SURE = "the model gives this answer as surely when it sees the blurred panorama"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,32 @@
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from panollava_hf.asking import Answerer
+from panollava_hf.panoshapes import render_scene, sample_scene
+
+# The endpoint, the tiny models and the panoramas of the tests of asking.
+sys.path.append(str(Path(__file__).parent.parent / "asking"))
+
+
+@pytest.fixture(scope="session")
+def embedded():
+    return Answerer.load("embedded")
+
+
+@pytest.fixture(scope="session")
+def scene():
+    """A scene of several objects, and one of them whose shape no other has."""
+    found = sample_scene(1, "test", 3)
+    for index in range(50):
+        found = sample_scene(1, "test", index)
+        single = [item for item in found.objects if found.only(shape=item.shape) and item.horizontal]
+        if len(found.objects) >= 4 and single:
+            return found, single[0]
+    raise AssertionError("no scene with an object of its own shape")
+
+
+@pytest.fixture(scope="session")
+def image(scene):
+    return torch.from_numpy(render_scene(scene[0], 512)).permute(2, 0, 1)
