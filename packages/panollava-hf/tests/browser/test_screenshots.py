@@ -29,7 +29,7 @@ def test_screenshots(open_page, size, scheme):
 @pytest.mark.skipif(FOLDER is None, reason="--screenshots was not given")
 def test_screenshot_of_the_evidence(open_page):
     page = open_page("1280").load()
-    page.ask(next(iter(SAMPLES.values())).questions[0])
+    page.ask(next(iter(SAMPLES.values())).questions[1])
     page.tab("Evidence")
     page.button("explain").click()
     page.width_of_image("evidence")
