@@ -14,7 +14,7 @@ PALETTE: tuple[Colour, ...] = (
     (0, 158, 115),  # bluish green
     (240, 228, 66),  # yellow
     (204, 121, 167),  # reddish purple
-    (213, 94, 0),  # vermillion
+    (213, 94, 0),  # vermilion
     (0, 114, 178),  # blue
     (86, 180, 233),  # sky blue
 )
