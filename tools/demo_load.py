@@ -126,7 +126,8 @@ def session(address: str, case: Case, share: int, counts: Counts, process: "subp
 
 def last_answer(reply: Any) -> str:
     """The text of the last answer in the chat, which is the first thing that the event returns."""
-    content = reply[0][-1]["content"]
+    turns = reply[0]["value"] if isinstance(reply[0], dict) else reply[0]
+    content = turns[-1]["content"]
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 

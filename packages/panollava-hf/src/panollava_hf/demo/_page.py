@@ -17,6 +17,7 @@ from panollava_hf.demo._names import ELEMENTS as IDS
 from panollava_hf.demo._samples import Sample
 from panollava_hf.demo._sessions import Session, Shown
 from panollava_hf.demo._stoppable import Stopped
+from panollava_hf.demo._updates import updates
 
 #: Seconds after which Gradio looks for uploads that no event has read, and their age in seconds.
 _CACHE = (60, 300)
@@ -192,31 +193,31 @@ class _Page:
         }
         asking: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden"}
         at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
-        page.load(self.on_open, None, shown, api_visibility="private", **loading)
+        page.load(updates(self.on_open), None, shown, api_visibility="private", **loading)
         page.unload(self.on_close)
-        self.sample.input(self.on_sample, self.sample, shown, api_name="load_sample", **loading)
+        self.sample.input(updates(self.on_sample), self.sample, shown, api_name="load_sample", **loading)
         self.upload.upload(
-            self.on_file, [self.upload, self.shape], [*shown, self.upload], api_name="load_file", **loading
+            updates(self.on_file), [self.upload, self.shape], [*shown, self.upload], api_name="load_file", **loading
         )
         gr.on(
             [self.load_url.click, self.url.submit],
-            self.on_url, [self.url, self.shape], shown, api_name="load_url", **loading,
+            updates(self.on_url), [self.url, self.shape], shown, api_name="load_url", **loading,
         )  # fmt: skip
         inputs = [self.question, self.model, self.strategy, self.plan, self.length]
-        gr.on([self.ask.click, self.question.submit], self.on_ask, inputs, busy, api_name="ask", **asking)
+        gr.on([self.ask.click, self.question.submit], updates(self.on_ask), inputs, busy, api_name="ask", **asking)
         gr.on(
             [self.find.click, self.wanted.submit],
-            self.on_find,
+            updates(self.on_find),
             [self.wanted, self.model],
             busy,
             api_name="find",
             **asking,
         )
-        self.explain.click(self.on_explain, [self.model, self.method], busy, api_name="explain", **asking)
+        self.explain.click(updates(self.on_explain), [self.model, self.method], busy, api_name="explain", **asking)
         self.stop.click(self.on_stop, None, None, api_name="stop", **at_once)
-        self.new_chat.click(self.on_new_chat, None, shown, api_name="new_chat", **at_once)
-        self.chat.clear(self.on_new_chat, None, shown, api_visibility="private", **at_once)
-        self.model.change(self.on_model, self.model, [self.strategy, self.plan], api_name="choose", **at_once)
+        self.new_chat.click(updates(self.on_new_chat), None, shown, api_name="new_chat", **at_once)
+        self.chat.clear(updates(self.on_new_chat), None, shown, api_visibility="private", **at_once)
+        self.model.change(updates(self.on_model), self.model, [self.strategy, self.plan], api_name="choose", **at_once)
 
     # Loading
 
