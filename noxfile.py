@@ -308,7 +308,8 @@ def docs(session):
     python, pages = dev(session), ["README.md", "docs", *(str(folder(p) / "README.md") for p in PACKAGES)]
     session.run(python, "-m", "pytest", "-p", "tools.markdown_blocks", *pages, external=True)
     sources = [str(folder(p) / "src") for p in PACKAGES]
-    session.run(python, "-m", "pytest", "--doctest-modules", *sources, external=True)
+    without = "--ignore-glob=*/panollava_hf/vllm/_model.py"  # imports vLLM, which is not in this environment
+    session.run(python, "-m", "pytest", "--doctest-modules", without, *sources, external=True)
 
 
 @nox.session
