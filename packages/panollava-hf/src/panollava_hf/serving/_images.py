@@ -22,7 +22,7 @@ def image_bytes(address: Any, most: int) -> bytes:
 
     Example:
         >>> image_bytes("data:image/png;base64,iVBORw==", 100)
-        b'\\x89PNG'
+        b'\x89PNG'
     """
     if not isinstance(address, str):
         raise RequestError(f"image_url must be an object with the text 'url', got {shown(address)}; {_HOW}")
