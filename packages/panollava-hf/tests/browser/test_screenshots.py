@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from page import SIZES
 from panollava_hf.demo._samples import SAMPLES
+from PIL import Image
 
 FOLDER = os.environ.get("PANOLLAVA_SCREENSHOTS")
 
@@ -21,9 +22,10 @@ def test_screenshots(open_page, size, scheme):
     page.wait_until_still()
     page.page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
     page.page.mouse.move(2, 2)
-    page.page.screenshot(
-        path=Path(FOLDER) / f"demo-{size}-{scheme}.jpg", type="jpeg", quality=88, animations="disabled"
-    )
+    path = Path(FOLDER) / f"demo-{size}-{scheme}.jpg"
+    page.page.screenshot(path=path, type="jpeg", quality=88, animations="disabled")
+    with Image.open(path) as image:
+        assert image.size == SIZES[size]
 
 
 @pytest.mark.skipif(FOLDER is None, reason="--screenshots was not given")
@@ -37,3 +39,5 @@ def test_screenshot_of_the_evidence(open_page):
     page.page.mouse.move(2, 2)
     path = Path(FOLDER) / "demo-evidence.jpg"
     page.element("tabs").screenshot(path=path, type="jpeg", quality=88, animations="disabled")
+    with Image.open(path) as image:
+        assert image.width > 1000
