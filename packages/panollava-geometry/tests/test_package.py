@@ -28,12 +28,14 @@ def test_inventory():
         "equirect_to_cubemap",
         "extract_views",
         "find_correspondences",
+        "is_panorama",
         "load_equirectangular",
         "load_views",
         "paste_views",
         "plan_views",
         "rotate_equirectangular",
         "rotation_matrix",
+        "save_equirectangular",
         "view_rays",
     ]
     for name in panollava_geometry.__all__:

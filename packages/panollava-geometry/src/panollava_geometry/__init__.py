@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from panollava_geometry._equirectangular_view import EquirectangularView
     from panollava_geometry._errors import PanoramaError, PanoramaWarning
     from panollava_geometry._extraction import extract_views
+    from panollava_geometry._information import is_panorama
     from panollava_geometry._loading import load_equirectangular, load_views
     from panollava_geometry._pasting import paste_views
     from panollava_geometry._perspective_view import PerspectiveView
     from panollava_geometry._plan import ViewPlan
     from panollava_geometry._rotation import rotate_equirectangular
+    from panollava_geometry._saving import save_equirectangular
     from panollava_geometry._sphere import rotation_matrix
     from panollava_geometry._spherical_box import SphericalBox
     from panollava_geometry._strategies import plan_views
@@ -52,12 +54,14 @@ __all__ = [
     "equirect_to_cubemap",
     "extract_views",
     "find_correspondences",
+    "is_panorama",
     "load_equirectangular",
     "load_views",
     "paste_views",
     "plan_views",
     "rotate_equirectangular",
     "rotation_matrix",
+    "save_equirectangular",
     "view_rays",
 ]
 
@@ -77,11 +81,13 @@ _MODULES = {
     "equirect_to_cubemap": "_cubemap",
     "extract_views": "_extraction",
     "find_correspondences": "_correspondences",
+    "is_panorama": "_information",
     "load_equirectangular": "_loading",
     "load_views": "_loading",
     "paste_views": "_pasting",
     "plan_views": "_strategies",
     "rotate_equirectangular": "_rotation",
     "rotation_matrix": "_sphere",
+    "save_equirectangular": "_saving",
     "view_rays": "_token_rays",
 }
