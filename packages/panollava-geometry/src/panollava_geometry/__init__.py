@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from panollava_geometry._equirectangular_view import EquirectangularView
     from panollava_geometry._errors import PanoramaError, PanoramaWarning
     from panollava_geometry._extraction import extract_views
+    from panollava_geometry._fisheye import dual_fisheye_to_equirect, fisheye_to_equirect
+    from panollava_geometry._fisheye_view import FisheyeView
+    from panollava_geometry._flat_views import CylindricalView, StereographicView
     from panollava_geometry._information import is_panorama
     from panollava_geometry._loading import load_equirectangular, load_views
     from panollava_geometry._pasting import paste_views
@@ -42,18 +45,23 @@ else:
 __all__ = [
     "Correspondences",
     "Coverage",
+    "CylindricalView",
     "EquirectangularView",
+    "FisheyeView",
     "PanoramaError",
     "PanoramaWarning",
     "PerspectiveView",
     "SphericalBox",
+    "StereographicView",
     "ViewPlan",
     "cubemap_to_equirect",
     "draw_boxes",
     "draw_footprints",
+    "dual_fisheye_to_equirect",
     "equirect_to_cubemap",
     "extract_views",
     "find_correspondences",
+    "fisheye_to_equirect",
     "is_panorama",
     "load_equirectangular",
     "load_views",
@@ -69,18 +77,23 @@ __all__ = [
 _MODULES = {
     "Correspondences": "_correspondences",
     "Coverage": "_coverage",
+    "CylindricalView": "_flat_views",
     "EquirectangularView": "_equirectangular_view",
+    "FisheyeView": "_fisheye_view",
     "PanoramaError": "_errors",
     "PanoramaWarning": "_errors",
     "PerspectiveView": "_perspective_view",
     "SphericalBox": "_spherical_box",
+    "StereographicView": "_flat_views",
     "ViewPlan": "_plan",
     "cubemap_to_equirect": "_cubemap",
     "draw_boxes": "_drawing",
     "draw_footprints": "_drawing",
+    "dual_fisheye_to_equirect": "_fisheye",
     "equirect_to_cubemap": "_cubemap",
     "extract_views": "_extraction",
     "find_correspondences": "_correspondences",
+    "fisheye_to_equirect": "_fisheye",
     "is_panorama": "_information",
     "load_equirectangular": "_loading",
     "load_views": "_loading",

@@ -99,7 +99,23 @@ def extract_views(
         views = _by_py360convert(flat, plan, maps, view_size, antialias, align_corners)
     else:
         views = _by_torch(flat, maps)
+    views = _without_hidden(views, plan, view_size, align_corners)
     return views.reshape(*batch, len(plan), channels, *view_size)
+
+
+def _without_hidden(
+    views: Shaped[Tensor, "batch views channels height width"],
+    plan: ViewPlan,
+    size: tuple[int, int],
+    align_corners: bool,
+) -> Shaped[Tensor, "batch views channels height width"]:
+    """The views, black where they show nothing: outside the circle of a fisheye image."""
+    visible = [view.visible(size, align_corners=align_corners) for view in plan]
+    if all(mask is None for mask in visible):
+        return views
+    everything = np.ones(size, bool)
+    shown = torch.from_numpy(np.stack([everything if mask is None else mask for mask in visible]))
+    return torch.where(shown[None, :, None].to(views.device), views, torch.zeros((), dtype=views.dtype))
 
 
 def _find_maps(
@@ -177,7 +193,7 @@ def _by_py360convert(
     for view, (resampling, anchor) in zip(plan, maps, strict=True):
         if isinstance(resampling, SeparableFilter):
             views.append(_by_torch(erp, [(resampling, anchor)])[:, 0])
-        elif isinstance(view, PerspectiveView) and not antialias:
+        elif isinstance(view, PerspectiveView) and view.principal_point == (0.5, 0.5) and not antialias:
             images = [np.ascontiguousarray(image.permute(1, 2, 0).numpy()) for image in erp]
             read = [py360convert_backend.perspective(image, view, size, align_corners) for image in images]
             views.append(torch.from_numpy(np.stack(read)).permute(0, 3, 1, 2))

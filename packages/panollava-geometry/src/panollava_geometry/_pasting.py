@@ -13,6 +13,8 @@ from torch import Tensor
 from panollava_geometry._bounded_cache import BoundedCache
 from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError, short
+from panollava_geometry._fisheye_view import FisheyeView
+from panollava_geometry._flat_views import CylindricalView
 from panollava_geometry._footprint import required_width
 from panollava_geometry._plan import Views, as_plan
 from panollava_geometry._sizes import Size, check_result, size_pair
@@ -104,6 +106,8 @@ def paste_views(
 
 
 def _is_full_turn(view: View) -> bool:
+    if isinstance(view, CylindricalView):
+        return view.hfov_deg >= 360 - 1e-6
     return isinstance(view, EquirectangularView) and float(np.diff(view.longitude_range_deg)[0]) >= 360 - 1e-6
 
 
@@ -126,6 +130,10 @@ def _plan(view: View, size: tuple[int, int], erp_height: int, fine: int) -> _Pla
         if isinstance(view, EquirectangularView):
             (low, high) = view.latitude_range_deg
             uv *= [not padding, low > -90 and high < 90]
+        elif isinstance(view, FisheyeView):  # the weight decreases towards the circle
+            uv = np.stack([np.hypot(uv[:, 0], uv[:, 1]), np.zeros(len(uv))], axis=1)
+        elif padding:
+            uv[:, 0] = 0
         weight = density * np.maximum(1 - uv, 1e-3).prod(axis=1)
         xy[:, 0] += padding
         grid = 2 * xy / [size[1] + 2 * padding, size[0]] - 1

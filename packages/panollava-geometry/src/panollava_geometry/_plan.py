@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from panollava_geometry._coverage import Coverage, coverage
-from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError, boundary, short
 from panollava_geometry._footprint import required_width
-from panollava_geometry._perspective_view import PerspectiveView
 from panollava_geometry._sizes import MAX_VIEWS, Size, check_result, size_pair
 from panollava_geometry._views import View, view_from_dict
 
@@ -47,9 +45,10 @@ class ViewPlan(Sequence[View]):
         if not members:
             raise PanoramaError("a ViewPlan needs at least one view, got none")
         for member in members:
-            if not isinstance(member, PerspectiveView | EquirectangularView):
+            if not isinstance(member, View):
                 raise PanoramaError(
-                    f"a ViewPlan takes PerspectiveView and EquirectangularView, got {type(member).__name__}"
+                    "a ViewPlan takes views, such as PerspectiveView and EquirectangularView, got "
+                    f"{type(member).__name__}"
                 )
         object.__setattr__(self, "views", members)
 
@@ -135,7 +134,7 @@ def as_plan(views: Views) -> ViewPlan:
     """
     if isinstance(views, ViewPlan):
         return views
-    if isinstance(views, PerspectiveView | EquirectangularView):
+    if isinstance(views, View):
         return ViewPlan([views])
     if not isinstance(views, Sequence) or isinstance(views, str | bytes):
         raise PanoramaError(f"expected a ViewPlan, a view or a list of views, got {type(views).__name__}")

@@ -103,8 +103,9 @@ class SphericalBox:
                 f"0 <= top < bottom <= 1, got {(left, top, right, bottom)}"
             )
         half = np.tan(np.deg2rad(view.fov_deg) / 2)
-        x = (2 * np.array([left, right]) - 1) * half[0]
-        y = (1 - 2 * np.array([bottom, top])) * half[1]
+        shift = 2 * np.array(view.principal_point) - 1
+        x = (2 * np.array([left, right]) - 1 - shift[0]) * half[0]
+        y = (1 - 2 * np.array([bottom, top]) + shift[1]) * half[1]
         centre_x, centre_y = 0.0, 0.0
         for _ in range(50):  # each step is far below the last one; a dozen are enough
             before = centre_x, centre_y
@@ -141,7 +142,7 @@ class SphericalBox:
         Returns:
             Left, top, right and bottom as fractions of the view's width and height; None if the view sees none of it.
         """
-        if self._wide:
+        if self._wide or view.principal_point != (0.5, 0.5):
             rays = np.concatenate([self.outline(721), self._grid()])
             seen = view.rays_to_pixels(rays, (1, 1))[0]
             edge = np.linspace(0, 1, 201)

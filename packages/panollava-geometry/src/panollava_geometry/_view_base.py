@@ -77,6 +77,10 @@ class BaseView:
         """Exact solid angle of every pixel of an image of `size`, in steradians."""
         raise NotImplementedError
 
+    def visible(self, size: tuple[int, int], *, align_corners: bool = False) -> Bool[ndarray, "height width"] | None:
+        """Which pixels of an image of `size` show something. None: all."""
+        return None
+
     def to_dict(self) -> dict[str, Any]:
         """A dictionary for JSON. `view_from_dict` reads it."""
         return {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]  # subclasses are dataclasses
