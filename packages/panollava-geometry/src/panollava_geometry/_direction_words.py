@@ -36,6 +36,7 @@ def view_words(view: object) -> tuple[str, str]:
     """The direction of a view in words, and in degrees for smaller letters.
 
     Example:
+        >>> from panollava_geometry import PerspectiveView
         >>> view_words(PerspectiveView(-90.0))
         ('left', '-90°')
         >>> view_words(PerspectiveView(0.0, 90.0))

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from jaxtyping import Shaped
+from jaxtyping import Bool, Shaped
 from numpy import ndarray
 from torch import Tensor
 
@@ -56,8 +57,8 @@ def fisheye_to_equirect(
         radius: Radius in pixels at which the field of view ends. Default: half of the shorter side.
 
     Returns:
-        The panorama `[..., C, H, 2H]` (or an array `[H, 2H]` or `[H, 2H, C]`), of the dtype of the image and 0 where the
-        lens does not see, and a boolean mask `[H, 2H]` of what it sees.
+        The panorama `[..., C, H, 2H]` (or an array `[H, 2H]` or `[H, 2H, C]`), of the dtype of the image and 0 where
+        the lens does not see, and a boolean mask `[H, 2H]` of what it sees.
 
     Raises:
         PanoramaError: The image is of another type or shape, or a number is impossible.
@@ -146,6 +147,10 @@ def _read(
     working = image.reshape(-1, channels, rows, columns)
     working = working if working.dtype == torch.float64 else working.float()
     halves = [(columns * index // len(lenses), columns * (index + 1) // len(lenses)) for index in range(len(lenses))]
+    inside = [
+        torch.as_tensor(_is_inside(lens, rows, left, right)).to(working)
+        for lens, (left, right) in zip(lenses, halves, strict=True)
+    ]
     finest = max(lens.radius / math.radians(lens.view.hfov_deg / 2) for lens in lenses)
     fine = min(max(math.ceil(finest * math.pi / height - 1e-9), 1), _MAX_FINE)
     strip = max(1, _STRIP_PIXELS // (2 * height * fine * fine))
@@ -156,20 +161,20 @@ def _read(
         rays = equirect_to_rays(centres, (height * fine, 2 * height * fine))
         total = working.new_zeros(len(working), channels, count, 2 * height)
         weights, seen_share = (working.new_zeros(count, 2 * height) for _ in range(2))
-        for lens, (left, right) in zip(lenses, halves, strict=True):
+        for number, (lens, (left, right)) in enumerate(zip(lenses, halves, strict=True)):
             xy, seen = lens.view.rays_to_pixels(rays, (2, 2))  # the circle has radius 1 around (1, 1)
             unit = np.where(seen[..., None], xy - 1, 0.0)
             place = np.asarray(lens.centre) + unit * lens.radius
             seen = seen & (place > [left, 0]).all(axis=-1) & (place < [right, rows]).all(axis=-1)
             weight = np.where(seen, np.maximum(1 - np.hypot(unit[..., 0], unit[..., 1]), 1e-3), 0.0)
-            part = working[..., left:right]
+            part = working[..., left:right] * inside[number]
             grid = torch.as_tensor(2 * (place - [left, 0]) / [right - left, rows] - 1).to(working)
-            read = functional.grid_sample(
-                part, grid.expand(len(working), -1, -1, -1), padding_mode="border", align_corners=False
-            )
+            read = partial(functional.grid_sample, padding_mode="border", align_corners=False)
             share = torch.as_tensor(weight).to(working)
-            total = total + functional.avg_pool2d(read * share, fine)
-            weights = weights + functional.avg_pool2d(share[None, None], fine)[0, 0]
+            total = total + functional.avg_pool2d(read(part, grid.expand(len(working), -1, -1, -1)) * share, fine)
+            known = read(inside[number][None, None], grid[None])[0] * share
+            weights = weights + functional.avg_pool2d(known[None], fine)[0, 0]
+            seen &= (known[0] > 0).cpu().numpy()
             both = torch.as_tensor(seen.astype(np.float64)).to(working)
             seen_share = torch.maximum(seen_share, functional.avg_pool2d(both[None, None], fine)[0, 0])
         shown = seen_share >= 0.5
@@ -177,6 +182,13 @@ def _read(
         strips.append(cast_like(torch.where(shown, mean, torch.zeros_like(mean)), image))
         masks.append(shown)
     return torch.cat(strips, dim=-2).reshape(*batch, channels, height, 2 * height), torch.cat(masks)
+
+
+def _is_inside(lens: _Lens, rows: int, left: int, right: int) -> Bool[ndarray, "rows columns"]:
+    """Which pixels of columns [left, right) have their centre inside the circle. The others are not read."""
+    x = np.arange(left, right) + 0.5 - lens.centre[0]
+    y = np.arange(rows) + 0.5 - lens.centre[1]
+    return np.asarray(np.hypot(x, y[:, None]) <= lens.radius)
 
 
 def _tensor(image: Any) -> Tensor:

@@ -19,8 +19,8 @@ Projection = Literal["equidistant", "equisolid", "stereographic"]
 class FisheyeView(CameraView):
     """The circular image of a fisheye lens. The circle touches the edges of the image; outside it, the image is black.
 
-    With the angle θ of a ray to the axis, and the distance ρ to the centre (1 at the edge of the circle), where h is half
-    of the field of view:
+    With the angle θ of a ray to the axis, and the distance ρ to the centre (1 at the edge of the circle), where h is
+    half of the field of view:
 
     - equidistant: ρ = θ / h
     - equisolid: ρ = sin(θ/2) / sin(h/2)
@@ -91,9 +91,9 @@ class FisheyeView(CameraView):
         return np.asarray(2 * np.arctan(rho * end)), np.asarray(2 * end / (1 + (rho * end) ** 2))
 
     def _unit_to_rays(self, uv: Float[ndarray, "*grid 2"]) -> Float[ndarray, "*grid 3"]:
-        """Rays of the camera. Outside the circle, a smooth continuation that ends before the ray opposite to the axis."""
+        """Rays of the camera. Outside the circle, a smooth continuation that ends before the ray behind the camera."""
         rho = np.hypot(uv[..., 0], uv[..., 1])
-        theta, slope = self._angle(np.minimum(rho, 1.0))
+        theta, slope = self._angle(np.asarray(np.minimum(rho, 1.0)))
         rest = np.maximum(np.pi - theta, 1e-9)
         theta = theta + np.where(rho > 1, rest * -np.expm1(-np.maximum(rho - 1, 0) * slope / rest), 0.0)
         factor = np.where(rho > 1e-12, np.sin(theta) / np.maximum(rho, 1e-12), slope)
@@ -118,7 +118,7 @@ class FisheyeView(CameraView):
         return np.asarray(np.hypot(uv[..., 0], uv[..., 1]) <= 1.0 + 1e-9)
 
     def _density(self, uv: Float[ndarray, "*grid 2"]) -> Float[ndarray, "*grid"]:
-        rho = np.minimum(np.hypot(uv[..., 0], uv[..., 1]), 1.0)
+        rho = np.asarray(np.minimum(np.hypot(uv[..., 0], uv[..., 1]), 1.0))
         theta, slope = self._angle(rho)
         return np.asarray(slope * np.where(rho > 1e-9, np.sin(theta) / np.maximum(rho, 1e-9), slope))
 

@@ -15,11 +15,10 @@ from panollava_geometry._view_base import check_finite
 
 @dataclass(frozen=True)
 class CylindricalView(CameraView):
-    """A panorama on a cylinder around the camera's vertical axis, as stitching programs make it. Vertical lines stay
-    straight.
+    """A panorama on a cylinder around the camera's vertical axis, which keeps vertical lines straight.
 
-    A pixel at (u, v), which run from -1 to 1 over the image with v down, is at the longitude u · hfov/2 and the latitude
-    atan(-v · tan(vfov/2)) in the frame of the camera. Pixels are square if the height is
+    A pixel at (u, v), which run from -1 to 1 over the image with v down, is at the longitude u · hfov/2 and the
+    latitude atan(-v · tan(vfov/2)) in the frame of the camera. Pixels are square if the height is
     width · tan(vfov/2) / (hfov/2), with hfov in radians.
 
     Args:
@@ -83,11 +82,10 @@ class CylindricalView(CameraView):
 
 @dataclass(frozen=True)
 class StereographicView(CameraView):
-    """A stereographic image, which keeps the shapes of small things. Looking down with a wide field of view, it is known
-    as "little planet".
+    """A stereographic image, which keeps the shapes of small things. Looking down, it is a "little planet".
 
-    The ray of (u, v) is at the angle θ to the axis with tan(θ/2) = |(u · tan(hfov/4), v · tan(vfov/4))|. Pixels are square
-    if tan(hfov/4) / tan(vfov/4) is width / height; `vfov_deg=None` is right for square images.
+    The ray of (u, v) is at the angle θ to the axis with tan(θ/2) = |(u · tan(hfov/4), v · tan(vfov/4))|. Pixels are
+    square if tan(hfov/4) / tan(vfov/4) is width / height; `vfov_deg=None` is right for square images.
 
     Args:
         yaw_deg: Rotation to the right in degrees.
@@ -147,7 +145,7 @@ class StereographicView(CameraView):
         length = np.sqrt(x**2 + y**2 + z**2)
         ahead = length + z
         scale = np.where(ahead > 1e-12 * length, ahead, np.nan)
-        return np.stack([x / scale, -y / scale], axis=-1) / self._extent
+        return np.asarray(np.stack([x / scale, -y / scale], axis=-1) / self._extent)
 
     def _density(self, uv: Float[ndarray, "*grid 2"]) -> Float[ndarray, "*grid"]:
         across, up = self._extent

@@ -30,8 +30,8 @@ class PerspectiveView(BaseView):
         roll_deg: Clockwise rotation in degrees, as seen by the camera.
         hfov_deg: Horizontal field of view between the outer pixel edges, in degrees, in [1e-6, 180).
         vfov_deg: Vertical field of view in degrees. None means the same as `hfov_deg`.
-        principal_point: Where the axis of the camera meets the image, as fractions of its width and height. The fields of
-            view stay those of the same camera with the axis in the centre: the focal length is
+        principal_point: Where the axis of the camera meets the image, as fractions of its width and height. The
+            fields of view are those of the same camera with the axis in the centre: the focal length is
             width / (2 tan(hfov/2)) pixels.
 
     Raises:

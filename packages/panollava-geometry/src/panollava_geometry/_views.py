@@ -28,6 +28,7 @@ def view_from_dict(data: Mapping[str, Any]) -> View:
     if not isinstance(kind, str) or kind not in _KINDS:
         raise PanoramaError(f"unknown kind of view {short(kind)}: expected one of {', '.join(sorted(_KINDS))}")
     try:
-        return _KINDS[kind](**fields)
+        view: View = _KINDS[kind](**fields)
     except TypeError as error:
         raise PanoramaError(f"cannot read a {kind} view from {short(fields)}: {one_line(error)}") from error
+    return view
