@@ -15,6 +15,7 @@ from torch import Tensor
 
 from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError, boundary, short
+from panollava_geometry._hdr import HDR_SUFFIXES, encode_hdr
 from panollava_geometry._panorama_metadata import GPano
 from panollava_geometry._printable import printable_name
 
@@ -48,7 +49,9 @@ def save_equirectangular(
     Args:
         panorama: uint8 `[1 | 3, H, 2H]` as a tensor, or `[H, 2H]` or `[H, 2H, 1 | 3]` as an array; of any shape with
             `window`.
-        path: The file. Its suffix is the format: .jpg, .png, .webp, .tif or .avif.
+            For .hdr and .exr (extra `[exr]`) instead: floating point, linear in light, the full sphere.
+        path: The file. Its suffix is the format: .jpg, .png, .webp, .tif or .avif, and .hdr or .exr, which have no
+            GPano metadata.
         window: The part of the sphere that the image shows. A window across the seam is written with the compass
             heading of its centre as the pose, because GPano has no such areas.
         gpano: Further fields: pose, initial view, software, dates. Its sizes and area are replaced.
@@ -67,11 +70,14 @@ def save_equirectangular(
         True
     """
     path = Path(path)
+    if path.suffix.lower() in HDR_SUFFIXES:
+        _save_hdr(panorama, path, window, gpano)
+        return
     image_format = _FORMATS.get(path.suffix.lower())
     if image_format is None:
         raise PanoramaError(
             f"{printable_name(str(path))}: panoramas cannot be saved as {short(path.suffix)}; use one of "
-            f"{', '.join(_FORMATS)}"
+            f"{', '.join(_FORMATS)}, or of {' and '.join(HDR_SUFFIXES)} for float values"
         )
     if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
         raise PanoramaError(f"quality must be a whole number from 1 to 100, got {short(quality)}")
@@ -152,15 +158,27 @@ def write_file(path: Path, data: bytes) -> None:
         ) from error
 
 
-def _pixels(panorama: Tensor | ndarray, *, whole: bool) -> ndarray:
-    """The panorama as an array `[H, W]` or `[H, W, 3]`, uint8."""
-    expected = "a uint8 tensor [1 | 3, H, 2H] or array [H, 2H] or [H, 2H, 1 | 3]"
+def _save_hdr(panorama: Tensor | ndarray, path: Path, window: EquirectangularView | None, gpano: GPano | None) -> None:
+    """Write a float panorama."""
+    name = printable_name(str(path))
+    if window is not None or gpano is not None:
+        raise PanoramaError(f"{name}: this format has no GPano metadata; pass neither window nor gpano, or use .tif")
+    write_file(path, encode_hdr(_pixels(panorama, whole=True, floats=True), path.suffix.lower(), name))
+
+
+def _pixels(panorama: Tensor | ndarray, *, whole: bool, floats: bool = False) -> ndarray:
+    """The panorama as an array `[H, W]` or `[H, W, 3]`, uint8 or float32."""
+    kind = "floating-point" if floats else "uint8"
+    expected = f"a {kind} tensor [1 | 3, H, 2H] or array [H, 2H] or [H, 2H, 1 | 3]"
     if isinstance(panorama, Tensor):
         array = panorama.detach().cpu()
-        values = array.permute(1, 2, 0).numpy() if array.ndim == 3 and array.dtype == torch.uint8 else None
+        array = array.float() if floats and array.is_floating_point() else array
+        values = array.permute(1, 2, 0).numpy() if array.ndim == 3 and array.dtype != torch.bfloat16 else None
     else:
         values = panorama if isinstance(panorama, ndarray) else None
-    if values is None or values.dtype != np.uint8 or values.ndim not in (2, 3):
+    if floats and values is not None and values.dtype.kind == "f":
+        values = values.astype(np.float32, copy=False)
+    if values is None or values.dtype != (np.float32 if floats else np.uint8) or values.ndim not in (2, 3):
         given = f"{panorama.dtype} {tuple(panorama.shape)}" if hasattr(panorama, "shape") else type(panorama).__name__
         raise PanoramaError(f"a panorama to be saved must be {expected}, got {given}")
     if values.ndim == 3 and values.shape[2] == 1:
