@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,7 @@ def encode_exr(pixels: Float[ndarray, "height width 3"]) -> bytes:
 def _library(name: str) -> Any:
     if find_spec("OpenEXR") is None:
         raise PanoramaError(f"{name}: OpenEXR files need: pip install 'panollava-geometry[exr]'")
-    import OpenEXR
-
-    return OpenEXR
+    return import_module("OpenEXR")
 
 
 def _open(data: bytes, name: str, *, header_only: bool) -> Any:

@@ -52,7 +52,7 @@ def load_hdr(source: FileSource, *, max_width: int | None = None) -> Float[Tenso
     if max_width is not None and max_width < 2:
         raise PanoramaError(f"max_width must be at least 2, got {short(max_width)}")
     name = source_name(source)
-    data, kind = _read(source, name)
+    data, kind = read_hdr(source, name)
     width, height = hdr_size(data, kind, name)
     if not is_full_sphere((width, height)):
         raise not_full_sphere(name, (width, height), "float images must show the full sphere")
@@ -73,7 +73,8 @@ def hdr_size(data: bytes, kind: str, name: str) -> tuple[int, int]:
     width, height = radiance_size(data, name) if kind == "radiance" else exr_size(data, name)
     if width < 1 or height < 1 or width * height > MAX_HDR_PIXELS:
         raise PanoramaError(
-            f"{name}: the float image is too large or empty ({width}x{height}); at most {MAX_HDR_PIXELS} pixels are read"
+            f"{name}: the float image is too large or empty ({width}x{height}); "
+            f"at most {MAX_HDR_PIXELS} pixels are read"
         )
     return width, height
 
@@ -111,8 +112,12 @@ def encode_hdr(pixels: ndarray, suffix: str, name: str) -> bytes:
     return encode_radiance(rgb)
 
 
-def _read(source: FileSource, name: str) -> tuple[bytes, str]:
-    """The bytes of a float image, and its kind."""
+def read_hdr(source: FileSource, name: str) -> tuple[bytes, str]:
+    """The bytes of a float image, and its kind.
+
+    Raises:
+        PanoramaError: The file cannot be read, or is of another kind.
+    """
     with contextlib.ExitStack() as stack:
         file = open_file(source, name, stack)
         with boundary(f"{name}: the file cannot be read", "get the file again"):

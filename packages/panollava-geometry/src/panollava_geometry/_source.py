@@ -49,13 +49,17 @@ def _shown(name: object) -> str:
 
 
 @contextlib.contextmanager
-def open_image(source: FileSource) -> Iterator[Image.Image]:
+def open_image(source: FileSource, name: str | None = None) -> Iterator[Image.Image]:
     """Open the image of a source without decoding it. It is closed afterwards if it was opened here.
+
+    Args:
+        source: The source.
+        name: Its name in messages. Default: `source_name(source)`.
 
     Raises:
         PanoramaError: The file is missing, cannot be downloaded, is not an image, or is too large.
     """
-    name = source_name(source)
+    name = source_name(source) if name is None else name
     with contextlib.ExitStack() as stack:
         file = open_file(source, name, stack)
         with boundary(f"{name}: the file is damaged, its header cannot be read", "get the file again"):
