@@ -100,52 +100,6 @@ def panorama_info(source: FileSource) -> PanoramaInfo:
         )
 
 
-def is_panorama(self) -> bool:
-    """Whether the image is the full sphere, or says which part of it is shown."""
-    return self.kind in ("full sphere", "part of the sphere")
-
-
-def panorama_info(source: FileSource) -> PanoramaInfo:
-    """Report what a file is: its format, what it shows, its metadata. JPEG files are decoded at a small scale.
-
-    Args:
-        source: Path, http(s) URL, bytes or binary file object.
-
-    Raises:
-        PanoramaError: The file is missing, damaged, too large, or neither an image nor a video, or a library for its
-            format is not installed.
-
-    Warns:
-        PanoramaWarning: Its metadata cannot be used.
-
-    Example:
-        >>> import io
-        >>> from panollava_geometry.files import panorama_info
-        >>> Image.new("RGB", (300, 200)).save(file := io.BytesIO(), "PNG")
-        >>> panorama_info(file.getvalue()).kind
-        'not a panorama'
-    """
-    name = source_name(source)
-    other = _not_of_pillow(source, name)
-    if other is not None:
-        return other
-    with open_image(source) as image:
-        image_format, size, mode = image.format or "", image.size, image.mode
-        kind, reason, panorama_size = _classify(image, name)
-        return PanoramaInfo(
-            name=name,
-            format=image_format,
-            size=size,
-            mode=mode,
-            kind=kind,
-            reason=reason,
-            panorama_size=panorama_size,
-            orientation=read_orientation(image, name),
-            profile=profile_name(image.info.get("icc_profile")),
-            gpano=read_gpano(image),
-        )
-
-
 def is_panorama(source: FileSource) -> bool:
     """Whether a file is an equirectangular panorama: the full sphere, or a part of it with GPano metadata.
 
