@@ -16,6 +16,8 @@ _PLUGINS = {
     "heif": ("pillow_heif", "pillow_heif", "HeifImageFile", "HEIC", "heif"),
     "jxl": ("pillow_jxl", "pillow_jxl.JpegXLImagePlugin", "JXLImageFile", "JPEG XL", "jxl"),
 }
+#: Formats whose plugins decode when they open a file. They are opened here only, after the size was checked.
+CHECKED_FORMATS = ("JXL",)
 _OTHER = {
     "avif": "an AVIF image, and this Pillow is built without AVIF: pip install --upgrade pillow",
     "radiance": "a Radiance HDR image: load it with panollava_geometry.files.load_hdr",
@@ -24,6 +26,11 @@ _OTHER = {
     "matroska": "a video: read its frames with panollava_geometry.files.video_frames",
     "avi": "a video: read its frames with panollava_geometry.files.video_frames",
 }
+
+
+def _format_of(kind: str) -> str:
+    """Pillow's name of the format of a kind."""
+    return {"heif": "HEIF", "jxl": "JXL"}[kind]
 
 
 def open_with_plugin(file: Any, name: str, check_pixels: Callable[[str, int, int], None]) -> Image.Image | None:
@@ -48,7 +55,8 @@ def open_with_plugin(file: Any, name: str, check_pixels: Callable[[str, int, int
     if kind not in _PLUGINS:
         return None
     top, module, image_class, title, extra = _PLUGINS[kind]
-    if find_spec(top) is None:
+    registered = _format_of(kind) in Image.OPEN  # by the program
+    if find_spec(top) is None and not registered:
         raise PanoramaError(f"{name}: this is {title}, which needs: pip install 'panollava-geometry[{extra}]'")
     if kind == "jxl":
         data = file.read()
@@ -57,4 +65,6 @@ def open_with_plugin(file: Any, name: str, check_pixels: Callable[[str, int, int
             raise PanoramaError(f"{name}: the file is damaged, its header cannot be read; get the file again")
         check_pixels(name, *size)
         file = io.BytesIO(data)
+    if registered:
+        return Image.open(file, formats=[_format_of(kind)])
     return cast("Image.Image", getattr(import_module(module), image_class)(file))

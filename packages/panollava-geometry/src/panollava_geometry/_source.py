@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from panollava_geometry._address import is_address, shown_address
 from panollava_geometry._errors import PanoramaError, boundary, one_line
 from panollava_geometry._formats import FORMATS
-from panollava_geometry._plugin_formats import open_with_plugin
+from panollava_geometry._plugin_formats import CHECKED_FORMATS, open_with_plugin
 from panollava_geometry._printable import printable_name
 from panollava_geometry._quiet import quiet_pillow
 from panollava_geometry._xmp import as_bytes
@@ -129,12 +129,12 @@ def _identify(file: BinaryFile, name: str) -> Image.Image:
     """
     with quiet_pillow():
         Image.preinit()
-        common = [kind for kind in FORMATS if kind in Image.OPEN]
+        common = [kind for kind in FORMATS if kind in Image.OPEN and kind not in CHECKED_FORMATS]
         try:
             return Image.open(cast("BinaryIO", file), formats=common)
         except UnidentifiedImageError:
             Image.init()
-            rare = [kind for kind in FORMATS if kind in Image.OPEN and kind not in common]
+            rare = [kind for kind in FORMATS if kind in Image.OPEN and kind not in (*common, *CHECKED_FORMATS)]
             try:
                 if not rare:
                     raise
