@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 from panollava_geometry import (
+    CylindricalView,
     EquirectangularView,
+    FisheyeView,
     PerspectiveView,
+    StereographicView,
     ViewPlan,
     extract_views,
     find_correspondences,
@@ -34,6 +37,24 @@ def test_convention_yaw_is_positive_to_the_right():
 
 def test_convention_pitch_is_positive_upwards():
     np.testing.assert_allclose(axis(PerspectiveView(0, 90)), [0, 1, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [CylindricalView, StereographicView, FisheyeView, PerspectiveView])
+def test_convention_every_projection_has_the_same_pose(kind):
+    np.testing.assert_allclose(axis(kind(90)), [1, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(axis(kind(0, 90)), [0, 1, 0], atol=1e-12)
+    right_of_centre = kind(0, 0, 90).pixels_to_rays(np.array([5.5, 5.0]), (10, 10))
+    np.testing.assert_allclose(right_of_centre[[0, 1]] * [1, -1] > [-1e-9, 0], True)
+
+
+def test_convention_the_circle_of_a_fisheye_touches_the_edges():
+    ray = FisheyeView(0, hfov_deg=180).pixels_to_rays(np.array([10.0, 5.0]), (10, 10))
+    np.testing.assert_allclose(ray, [1, 0, 0], atol=1e-12)
+
+
+def test_convention_the_principal_point_is_a_fraction():
+    ray = axis(PerspectiveView(0, hfov_deg=90, principal_point=(0.0, 0.5)))
+    np.testing.assert_allclose(ray, [2**-0.5, 0, 2**-0.5], atol=1e-12)
 
 
 def test_convention_roll_turns_the_camera_clockwise():
