@@ -176,9 +176,9 @@ def _classify(image: Image.Image, name: str) -> tuple[Kind, str, tuple[int, int]
     says = gpano is not None and gpano.area is not None
     if mask is not None and gpano is not None and gpano.area is not None and gpano.full_size != gpano.area[2:]:
         return "part of the sphere", "", full_size
-    looks = look(panorama, name, size)
-    if looks == "dual fisheye":
+    appearance = look(panorama, name, size)
+    if appearance == "dual fisheye":
         return "dual fisheye", "it is two circles on a dark ground", None
-    if looks == "open edges" and not says:
+    if appearance == "open edges" and not says:
         return "not a panorama", "it is 2:1, but its left and right edges do not meet", None
     return "full sphere", "", full_size
