@@ -97,6 +97,15 @@ def test_a_window_across_the_seam_needs_the_heading(tmp_path, card):
     assert mask[64, :60].all()
 
 
+@pytest.mark.parametrize("turn", [-720, -360, 360])
+def test_a_window_turned_by_full_circles(tmp_path, turn):
+    window = EquirectangularView((10 + turn, 100 + turn), (0, 45))
+    save_equirectangular(np.zeros((45, 90), np.uint8), tmp_path / "a.png", window=window)
+    found = panorama_info(tmp_path / "a.png").gpano
+    assert found.area == (190, 45, 90, 45)
+    assert found.pose_heading_deg is None
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     left=st.integers(-180, 170),

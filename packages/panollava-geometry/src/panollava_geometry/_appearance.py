@@ -34,7 +34,7 @@ def note_appearance(panorama: Pixels, name: str, size: Extent) -> None:
     note = {
         "very small": f"the image is very small ({size[0]}x{size[1]} pixels)",
         "dual fisheye": "this looks like an unstitched dual fisheye image; export it as equirectangular from the "
-        "camera's app",
+        "camera's app, or convert it with dual_fisheye_to_equirect",
         "open edges": "left and right edges do not meet: is this a full panorama?",
         "": "",
     }[look(panorama, name, size)]

@@ -1,6 +1,7 @@
 """`save_equirectangular`: write a panorama, or a window of one, with the metadata that says what it shows."""
 
 import io
+import math
 import os
 import tempfile
 from dataclasses import replace
@@ -111,8 +112,9 @@ def window_gpano(window: EquirectangularView, size: tuple[int, int], gpano: GPan
     whole_width = 2 * whole_height
     top = min(round((90 - high) / 180 * whole_height), whole_height - height)
     fields = gpano or GPano()
-    if left >= -180 - 1e-9 and right <= 180 + 1e-9:
-        column = round((left + 180) / 360 * whole_width)
+    turn = 360 * math.floor((left + 180 + 1e-9) / 360)  # (350, 355) is (-10, -5)
+    if right - turn <= 180 + 1e-9:
+        column = round((left - turn + 180) / 360 * whole_width)
     else:
         heading = ((fields.pose_heading_deg or 0.0) + (left + right) / 2) % 360
         fields = replace(fields, pose_heading_deg=round(heading, 9) % 360)
