@@ -253,6 +253,16 @@ def test_crop_writes_what_its_windows_show(tmp_path, card):
     assert panorama_info(tmp_path / "square" / "view_00.jpg").gpano is None
 
 
+def test_info_does_not_import_torch(tmp_path, card):
+    card.image().save(tmp_path / "a.png")
+    program = (
+        "import sys; from panollava_geometry._information import panorama_info as info; "
+        f"info({str(tmp_path / 'a.png')!r}); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "False\n"
+
+
 def run(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "panollava_geometry", "info", *map(str, arguments)], capture_output=True, text=True

@@ -11,12 +11,10 @@ from panollava_geometry._colour_profile import profile_name
 from panollava_geometry._decoding import decode
 from panollava_geometry._errors import PanoramaError, boundary
 from panollava_geometry._file_kinds import HEAD, file_kind
-from panollava_geometry._hdr import hdr_size, read_hdr
 from panollava_geometry._orientation import read_orientation
 from panollava_geometry._panorama_metadata import GPano, read_gpano
 from panollava_geometry._shape import is_full_sphere, not_full_sphere
 from panollava_geometry._source import BinaryFile, FileSource, open_file, open_image, source_name
-from panollava_geometry._video import video_info
 
 Kind = Literal["full sphere", "part of the sphere", "dual fisheye", "not a panorama"]
 #: Width at which an image is looked at.
@@ -134,10 +132,14 @@ def _not_of_pillow(file: BinaryFile, name: str) -> PanoramaInfo | None:
         kind = file_kind(file.read(HEAD))
         file.seek(0)
     if kind in ("radiance", "exr"):
+        from panollava_geometry._hdr import hdr_size, read_hdr  # imports torch, which other files do not need
+
         data, _ = read_hdr(file, name)
         size = hdr_size(data, kind, name)
         return _by_shape(name, "Radiance" if kind == "radiance" else "OpenEXR", size, "float RGB")
     if kind in ("mp4", "matroska", "avi"):
+        from panollava_geometry._video import video_info
+
         video = video_info(file, name)
         length = "" if video.seconds is None else f", {video.seconds:.2f} s"
         rate = "" if video.frames_per_second is None else f", {video.frames_per_second:.5g} frames/s"
