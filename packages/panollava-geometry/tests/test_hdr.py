@@ -180,7 +180,8 @@ def test_a_missing_library_is_one_line(tmp_path):
     """In a process in which none of them is found."""
     program = (
         "import importlib.util as u, numpy as np; real = u.find_spec\n"
-        "u.find_spec = lambda n, *a: None if n in ('av', 'OpenEXR', 'pillow_heif', 'pillow_jxl') else real(n, *a)\n"
+        "absent = ('av', 'OpenEXR', 'pi_heif', 'pillow_heif', 'imagecodecs')\n"
+        "u.find_spec = lambda name, *more: None if name in absent else real(name, *more)\n"
         "from panollava_geometry import *; from panollava_geometry.files import *\n"
     )
     calls = [(extra, call) for extra, calls in CALLS.items() for call in calls]

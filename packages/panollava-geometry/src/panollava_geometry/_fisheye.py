@@ -151,6 +151,7 @@ def _read(
         torch.as_tensor(_is_inside(lens, rows, left, right)).to(working)
         for lens, (left, right) in zip(lenses, halves, strict=True)
     ]
+    parts = [working[..., left:right] * shape for (left, right), shape in zip(halves, inside, strict=True)]
     finest = max(lens.radius / math.radians(lens.view.hfov_deg / 2) for lens in lenses)
     fine = min(max(math.ceil(finest * math.pi / height - 1e-9), 1), _MAX_FINE)
     strip = max(1, _STRIP_PIXELS // (2 * height * fine * fine))
@@ -167,11 +168,12 @@ def _read(
             place = np.asarray(lens.centre) + unit * lens.radius
             seen = seen & (place > [left, 0]).all(axis=-1) & (place < [right, rows]).all(axis=-1)
             weight = np.where(seen, np.maximum(1 - np.hypot(unit[..., 0], unit[..., 1]), 1e-3), 0.0)
-            part = working[..., left:right] * inside[number]
             grid = torch.as_tensor(2 * (place - [left, 0]) / [right - left, rows] - 1).to(working)
             read = partial(functional.grid_sample, padding_mode="border", align_corners=False)
             share = torch.as_tensor(weight).to(working)
-            total = total + functional.avg_pool2d(read(part, grid.expand(len(working), -1, -1, -1)) * share, fine)
+            total = total + functional.avg_pool2d(
+                read(parts[number], grid.expand(len(working), -1, -1, -1)) * share, fine
+            )
             known = read(inside[number][None, None], grid[None])[0] * share
             weights = weights + functional.avg_pool2d(known[None], fine)[0, 0]
             seen &= (known[0] > 0).cpu().numpy()

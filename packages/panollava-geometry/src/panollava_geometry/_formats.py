@@ -35,7 +35,8 @@ JPEG_FORMATS = ("JPEG", "MPO")
 DUAL_FISHEYE_SUFFIX = ".insp"
 
 #: Suffixes of the formats of extras, for each library.
-_SUFFIXES_OF_EXTRAS = {"pillow_heif": (".heic", ".heif", ".hif"), "pillow_jxl": (".jxl",)}
+_HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+_SUFFIXES_OF_EXTRAS = {"pi_heif": _HEIF_SUFFIXES, "pillow_heif": _HEIF_SUFFIXES, "imagecodecs": (".jxl",)}
 
 #: Suffixes of files in these formats, in lower case. Those of extras are included if their library is installed.
 SUFFIXES = frozenset(

@@ -1,4 +1,8 @@
-"""Open formats for which Pillow needs another library: HEIC, AVIF and JPEG XL. Each is an extra of this package."""
+"""Open formats for which Pillow needs another library: HEIC and JPEG XL. Each is an extra of this package.
+
+HEIC is read by pi-heif, or by pillow-heif if that is installed; nothing is registered with Pillow. JPEG XL is read by
+imagecodecs, or by a plugin that the program has registered with Pillow.
+"""
 
 import io
 from collections.abc import Callable
@@ -6,31 +10,25 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, cast
 
+import numpy as np
 from PIL import Image
 
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._file_kinds import HEAD, file_kind, jxl_size
 
-#: The module, the class of its images, and the extra for each kind.
-_PLUGINS = {
-    "heif": ("pillow_heif", "pillow_heif", "HeifImageFile", "HEIC", "heif"),
-    "jxl": ("pillow_jxl", "pillow_jxl.JpegXLImagePlugin", "JXLImageFile", "JPEG XL", "jxl"),
-}
 #: Formats whose plugins decode when they open a file. They are opened here only, after the size was checked.
 CHECKED_FORMATS = ("JXL",)
+_HEIF_LIBRARIES = ("pi_heif", "pillow_heif")
+_LOAD_HDR = "load it with panollava_geometry.files.load_hdr"
+_VIDEO_FRAMES = "a video: read its frames with panollava_geometry.files.video_frames"
 _OTHER = {
     "avif": "an AVIF image, and this Pillow is built without AVIF: pip install --upgrade pillow",
-    "radiance": "a Radiance HDR image: load it with panollava_geometry.files.load_hdr",
-    "exr": "an OpenEXR image: load it with panollava_geometry.files.load_hdr",
-    "mp4": "a video: read its frames with panollava_geometry.files.video_frames",
-    "matroska": "a video: read its frames with panollava_geometry.files.video_frames",
-    "avi": "a video: read its frames with panollava_geometry.files.video_frames",
+    "radiance": f"a Radiance HDR image: {_LOAD_HDR}",
+    "exr": f"an OpenEXR image: {_LOAD_HDR}",
+    "mp4": _VIDEO_FRAMES,
+    "matroska": _VIDEO_FRAMES,
+    "avi": _VIDEO_FRAMES,
 }
-
-
-def _format_of(kind: str) -> str:
-    """Pillow's name of the format of a kind."""
-    return {"heif": "HEIF", "jxl": "JXL"}[kind]
 
 
 def open_with_plugin(file: Any, name: str, check_pixels: Callable[[str, int, int], None]) -> Image.Image | None:
@@ -52,19 +50,40 @@ def open_with_plugin(file: Any, name: str, check_pixels: Callable[[str, int, int
     file.seek(0)
     if kind in _OTHER:
         raise PanoramaError(f"{name}: this is {_OTHER[kind]}")
-    if kind not in _PLUGINS:
-        return None
-    top, module, image_class, title, extra = _PLUGINS[kind]
-    registered = _format_of(kind) in Image.OPEN  # by the program
-    if find_spec(top) is None and not registered:
-        raise PanoramaError(f"{name}: this is {title}, which needs: pip install 'panollava-geometry[{extra}]'")
-    if kind == "jxl":
-        data = file.read()
-        size = jxl_size(data)
-        if size is None:
-            raise PanoramaError(f"{name}: the file is damaged, its header cannot be read; get the file again")
-        check_pixels(name, *size)
-        file = io.BytesIO(data)
-    if registered:
-        return Image.open(file, formats=[_format_of(kind)])
-    return cast("Image.Image", getattr(import_module(module), image_class)(file))
+    if kind == "heif":
+        return _open_heif(file, name)
+    return _open_jxl(file.read(), name, check_pixels) if kind == "jxl" else None
+
+
+def _open_heif(file: Any, name: str) -> Image.Image:
+    library = next((library for library in _HEIF_LIBRARIES if find_spec(library) is not None), None)
+    if library is None:
+        raise _missing(name, "HEIC", "heif")
+    return cast("Image.Image", import_module(library).HeifImageFile(file))
+
+
+def _open_jxl(data: bytes, name: str, check_pixels: Callable[[str, int, int], None]) -> Image.Image:
+    size = jxl_size(data)
+    if size is None:
+        raise PanoramaError(f"{name}: the file is damaged, its header cannot be read; get the file again")
+    if "JXL" not in Image.OPEN and find_spec("imagecodecs") is None:
+        raise _missing(name, "JPEG XL", "jxl")
+    check_pixels(name, *size)
+    if "JXL" in Image.OPEN:
+        return Image.open(io.BytesIO(data), formats=["JXL"])
+    pixels = np.asarray(import_module("imagecodecs").jpegxl_decode(data))
+    if pixels.dtype == np.uint16:
+        pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    if pixels.ndim == 4:  # the first image of an animation
+        pixels = pixels[0]
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] > 4):
+        raise PanoramaError(f"{name}: JPEG XL images of {pixels.dtype} are not read; save it with 8 or 16 bits")
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    image.format = "JXL"
+    return image
+
+
+def _missing(name: str, title: str, extra: str) -> PanoramaError:
+    return PanoramaError(f"{name}: this is {title}, which needs: pip install 'panollava-geometry[{extra}]'")
