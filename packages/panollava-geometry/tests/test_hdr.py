@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,6 +95,37 @@ def test_a_data_window_and_other_channels(tmp_path):
                 load_hdr(tmp_path / "b.exr")
         else:
             assert np.array_equal(load_hdr(tmp_path / "b.exr")[1].numpy(), grey)
+
+
+def test_damaged_openexr_files(tmp_path):
+    pytest.importorskip("OpenEXR")
+    save_equirectangular(bright(), tmp_path / "a.exr")
+    data = (tmp_path / "a.exr").read_bytes()
+    for part in (5, 100, 300, len(data) // 2, len(data) - 1):
+        with pytest.raises(PanoramaError, match="the OpenEXR file cannot be read") as raised:
+            load_hdr(data[:part])
+        assert "\n" not in str(raised.value)
+    for at in range(8, 400, 9):
+        damaged = bytearray(data)
+        damaged[at] ^= 0x55
+        with suppress(PanoramaError):
+            assert load_hdr(bytes(damaged)).shape[0] == 3
+
+
+def test_openexr_files_with_too_many_values():
+    openexr = pytest.importorskip("OpenEXR")
+    from panollava_geometry._exr import decode_exr
+
+    parts = [
+        openexr.Part({"name": name, "type": openexr.scanlineimage}, {"RGB": np.ones((4, 8, 3), np.float32)})
+        for name in "ab"
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        openexr.File(parts).write(f"{folder}/a.exr")
+        data = Path(folder, "a.exr").read_bytes()
+    assert decode_exr(data, "a", 24).shape == (4, 8, 3)
+    with pytest.raises(PanoramaError, match="all its parts and channels have 192 values, too many"):
+        decode_exr(data, "a", 23)
 
 
 def test_a_float_panorama_is_reduced_and_cut():

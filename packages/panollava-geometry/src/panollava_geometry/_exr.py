@@ -13,6 +13,8 @@ from numpy import ndarray
 
 from panollava_geometry._errors import PanoramaError, boundary
 
+#: Most values of a file: this many channels of the largest image.
+_MAX_CHANNELS = 8
 _PROBLEM, _REMEDY = "the OpenEXR file cannot be read", "get the file again, or save it with other options"
 
 
@@ -22,7 +24,7 @@ def exr_size(data: bytes, name: str) -> tuple[int, int]:
     Raises:
         PanoramaError: The library is not installed, or the header is damaged.
     """
-    left, top, right, bottom = _window(_open(data, name, header_only=True).header(), "displayWindow", name)
+    left, top, right, bottom = _window(_header(data, name), "displayWindow", name)
     return right - left, bottom - top
 
 
@@ -37,14 +39,24 @@ def decode_exr(data: bytes, name: str, limit: int) -> Float[ndarray, "height wid
     Raises:
         PanoramaError: The library is not installed, the file is damaged, or it has no colours.
     """
-    header = _open(data, name, header_only=True).header()
+    header = _header(data, name)
     left, top, right, bottom = _window(header, "displayWindow", name)
     first_x, first_y, last_x, last_y = _window(header, "dataWindow", name)
-    if (last_x - first_x) * (last_y - first_y) > limit:
-        raise PanoramaError(f"{name}: its data window is too large ({last_x - first_x}x{last_y - first_y})")
-    channels = _open(data, name, header_only=False).channels()
+    library = _library(name)
+    with boundary(f"{name}: {_PROBLEM}", _REMEDY):  # the library reads all channels of all parts
+        headers = [part.header for part in library.File(io.BytesIO(data), header_only=True).parts]
+        counts = [len(header["channels"]) for header in headers]
+    values = 0
+    for part_header, count in zip(headers, counts, strict=True):
+        start_x, start_y, end_x, end_y = _window(part_header, "dataWindow", name)
+        values += (end_x - start_x) * (end_y - start_y) * count
+    if values > _MAX_CHANNELS * limit:
+        raise PanoramaError(f"{name}: all its parts and channels have {values} values, too many; save RGB only")
     with boundary(f"{name}: {_PROBLEM}", _REMEDY):
+        channels = library.File(io.BytesIO(data)).channels()
         pixels = _colours({key: channel.pixels for key, channel in channels.items()}, name)
+    if pixels.shape != (last_y - first_y, last_x - first_x, 3):
+        raise PanoramaError(f"{name}: {_PROBLEM} (its pixels are not those of its data window); {_REMEDY}")
     result = np.zeros((bottom - top, right - left, 3), np.float32)
     rows = slice(max(top, first_y), min(bottom, last_y))
     columns = slice(max(left, first_x), min(right, last_x))
@@ -75,10 +87,10 @@ def _library(name: str) -> Any:
     return import_module("OpenEXR")
 
 
-def _open(data: bytes, name: str, *, header_only: bool) -> Any:
+def _header(data: bytes, name: str) -> Any:
     library = _library(name)
     with boundary(f"{name}: {_PROBLEM}", _REMEDY):
-        return library.File(io.BytesIO(data), header_only=header_only)
+        return library.File(io.BytesIO(data), header_only=True).header()
 
 
 def _window(header: Any, field: str, name: str) -> tuple[int, int, int, int]:
