@@ -22,6 +22,7 @@ def test_inventory():
         "PerspectiveView",
         "SphericalBox",
         "ViewPlan",
+        "convert_cubemap",
         "cubemap_to_equirect",
         "draw_boxes",
         "draw_footprints",

@@ -9,7 +9,7 @@ TYPE_CHECKING = False  # type checkers take it for True; importing `typing` take
 if TYPE_CHECKING:
     from panollava_geometry._correspondences import Correspondences, find_correspondences
     from panollava_geometry._coverage import Coverage
-    from panollava_geometry._cubemap import cubemap_to_equirect, equirect_to_cubemap
+    from panollava_geometry._cubemap import convert_cubemap, cubemap_to_equirect, equirect_to_cubemap
     from panollava_geometry._drawing import draw_boxes, draw_footprints
     from panollava_geometry._equirectangular_view import EquirectangularView
     from panollava_geometry._errors import PanoramaError, PanoramaWarning
@@ -46,6 +46,7 @@ __all__ = [
     "PerspectiveView",
     "SphericalBox",
     "ViewPlan",
+    "convert_cubemap",
     "cubemap_to_equirect",
     "draw_boxes",
     "draw_footprints",
@@ -71,6 +72,7 @@ _MODULES = {
     "PerspectiveView": "_perspective_view",
     "SphericalBox": "_spherical_box",
     "ViewPlan": "_plan",
+    "convert_cubemap": "_cubemap",
     "cubemap_to_equirect": "_cubemap",
     "draw_boxes": "_drawing",
     "draw_footprints": "_drawing",
