@@ -96,7 +96,7 @@ def test_panoramas_that_are_neither_tensors_nor_arrays(value, message):
         extract_views(value, plan_views("cubemap"), 8)
     with pytest.raises(PanoramaError, match=message):
         rotate_equirectangular(value, 5.5)
-    with pytest.raises(PanoramaError, match="must be|with load_equirectangular"):
+    with pytest.raises(PanoramaError, match=r"must be|with load_equirectangular"):
         paste_views(value, plan_views("cubemap"), 8)
 
 

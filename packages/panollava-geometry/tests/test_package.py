@@ -31,11 +31,16 @@ def test_inventory():
         "find_correspondences",
         "load_equirectangular",
         "load_views",
+        "normals_to_view",
+        "normals_to_world",
         "paste_views",
         "plan_views",
+        "radial_to_z_depth",
         "rotate_equirectangular",
+        "rotate_normals",
         "rotation_matrix",
         "view_rays",
+        "z_to_radial_depth",
     ]
     for name in panollava_geometry.__all__:
         value = getattr(panollava_geometry, name)

@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from panollava_geometry._correspondences import Correspondences, find_correspondences
     from panollava_geometry._coverage import Coverage
     from panollava_geometry._cubemap import convert_cubemap, cubemap_to_equirect, equirect_to_cubemap
+    from panollava_geometry._depth import radial_to_z_depth, z_to_radial_depth
     from panollava_geometry._drawing import draw_boxes, draw_footprints
     from panollava_geometry._equirectangular_view import EquirectangularView
     from panollava_geometry._errors import PanoramaError, PanoramaWarning
     from panollava_geometry._extraction import extract_views
     from panollava_geometry._loading import load_equirectangular, load_views
+    from panollava_geometry._normals import normals_to_view, normals_to_world, rotate_normals
     from panollava_geometry._pasting import paste_views
     from panollava_geometry._perspective_view import PerspectiveView
     from panollava_geometry._plan import ViewPlan
@@ -55,11 +57,16 @@ __all__ = [
     "find_correspondences",
     "load_equirectangular",
     "load_views",
+    "normals_to_view",
+    "normals_to_world",
     "paste_views",
     "plan_views",
+    "radial_to_z_depth",
     "rotate_equirectangular",
+    "rotate_normals",
     "rotation_matrix",
     "view_rays",
+    "z_to_radial_depth",
 ]
 
 #: The module of every public name.
@@ -81,9 +88,14 @@ _MODULES = {
     "find_correspondences": "_correspondences",
     "load_equirectangular": "_loading",
     "load_views": "_loading",
+    "normals_to_view": "_normals",
+    "normals_to_world": "_normals",
     "paste_views": "_pasting",
     "plan_views": "_strategies",
+    "radial_to_z_depth": "_depth",
     "rotate_equirectangular": "_rotation",
+    "rotate_normals": "_normals",
     "rotation_matrix": "_sphere",
     "view_rays": "_token_rays",
+    "z_to_radial_depth": "_depth",
 }
