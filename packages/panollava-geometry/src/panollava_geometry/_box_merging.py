@@ -47,8 +47,8 @@ def non_maximum_suppression(
         scores: N finite numbers.
         labels: N labels. Boxes of different labels do not suppress each other. None means one label.
         threshold: In [0, 1].
-        overlap: `iou`, or `smaller`: the shared solid angle as a fraction of the smaller box, which also finds an object
-            that one view shows only in part.
+        overlap: `iou`, or `smaller`: the shared solid angle as a fraction of the smaller box, which also finds an
+            object that one view shows only in part.
 
     Returns:
         The places of the kept boxes, int64, the best first.
@@ -87,8 +87,8 @@ def merge_boxes(
         threshold: In [0, 1].
         overlap: `iou`, or `smaller`: the shared solid angle as a fraction of the smaller box.
         method: `mean`: the mean direction, orientation, width and height, weighted by the scores (weighted boxes
-            fusion, https://arxiv.org/abs/1910.13302). `union`: a box that encloses all of them, for objects that are cut
-            at the edges of views.
+            fusion, https://arxiv.org/abs/1910.13302). `union`: a box that encloses all of them, for objects that are
+            cut at the edges of views.
 
     Returns:
         The merged boxes, the best first. A box that overlaps with no other one is unchanged.
@@ -113,7 +113,7 @@ def merge_boxes(
             f"the scores must be positive for method='mean', got {short(float(weights.min()))}: pass probabilities, or "
             "method='union'"
         )
-    members = [(index,) for index in range(len(given))]
+    members: list[tuple[int, ...]] = [(index,) for index in range(len(given))]
     current, best, groups = given, weights, names
     while True:
         joined = _groups(current, best, groups, threshold, overlap)

@@ -45,9 +45,9 @@ class BoxSet:
         simple = near & self.simple[others] & self.simple[first]
         for index in np.flatnonzero(near & ~simple):
             areas[index] = self.boxes[first].intersection(self.boxes[others[index]])
-        index = np.flatnonzero(simple)
-        for start in range(0, len(index), _CHUNK):
-            chunk = index[start : start + _CHUNK]
+        clipped = np.flatnonzero(simple)
+        for start in range(0, len(clipped), _CHUNK):
+            chunk = clipped[start : start + _CHUNK]
             corners = np.broadcast_to(self.corners[first], (len(chunk), 8, 3))
             shared = _shared_areas(corners, self.planes[others[chunk]])
             areas[chunk] = np.minimum(shared, np.minimum(self.area[first], self.area[others[chunk]]))

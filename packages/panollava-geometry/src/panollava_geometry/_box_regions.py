@@ -1,4 +1,4 @@
-"""Boxes on the sphere and regions of the panorama, across the seam and the poles; and the boxes of other definitions."""
+"""Boxes on the sphere and regions of the panorama, across the seam and the poles; boxes of other definitions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -37,7 +37,7 @@ def box_around(rays: Any, *, roll_deg: Degrees = 0.0) -> SphericalBox:
         >>> corners = view.point_to_ray([[0.6, 0.4], [0.9, 0.4], [0.9, 0.6], [0.6, 0.6]])
         >>> box = box_around(corners)
         >>> round(box.yaw_deg), round(box.width_deg), round(box.height_deg)
-        (25, 28, 22)
+        (25, 27, 23)
     """
     array = numbers(rays, "rays", 3).reshape(-1, 3)
     lengths = np.linalg.norm(array, axis=1)
@@ -117,7 +117,7 @@ def window_to_box(window: EquirectangularView) -> SphericalBox:
         >>> from panollava_geometry import EquirectangularView
         >>> box = window_to_box(EquirectangularView((-10.0, 10.0), (-5.0, 5.0)))
         >>> round(box.width_deg, 6), round(box.height_deg, 4)
-        (20.0, 10.1523)
+        (20.0, 10.1535)
     """
     (left, right), (low, high) = window.longitude_range_deg, window.latitude_range_deg
     yaw, width = _wrapped((left + right) / 2), min(right - left, 360.0)
@@ -129,7 +129,7 @@ def window_to_box(window: EquirectangularView) -> SphericalBox:
         if high < 0 and low == -90:
             found.append(SphericalBox(yaw, -90.0, 180 + 2 * high, 180 + 2 * high))
     elif high - low < 180:
-        # The sides lie on meridians: the outermost points of the range are its corners, and the middles of its parallels.
+        # The sides lie on meridians: the outermost points are the corners, and the middles of the parallels.
         longitude = np.deg2rad([left, left, right, right, (left + right) / 2, (left + right) / 2])
         found.append(box_around(angles_to_rays(longitude, np.deg2rad([low, high, low, high, low, high]))))
     return min(found, key=lambda box: box.area)
@@ -150,8 +150,10 @@ def box_to_erp(box: SphericalBox, erp_size: Size) -> list[tuple[float, float, fl
 
     Example:
         >>> from panollava_geometry import SphericalBox
-        >>> box_to_erp(SphericalBox(180.0, 90.0, 60.0, 60.0), 180)  # around the zenith, for its corners below 60°
-        [(0.0, 0.0, 360.0, 39.23152048359958)]
+        >>> for left, top, right, bottom in box_to_erp(SphericalBox(180.0, 0.0, 20.0, 10.0), 180):
+        ...     print(round(left), round(top), round(right), round(bottom))
+        350 85 360 95
+        0 85 10 95
     """
     height, width = erp_pair(erp_size)
     window = box_to_window(box)
@@ -200,7 +202,7 @@ def box_to_sph(box: SphericalBox) -> tuple[float, float, float, float, float]:
     theta is the longitude in [0, 360) from the left edge of the panorama, phi the colatitude in [0, 180] from the
     zenith, alpha and beta are the field of view, gamma is the roll. This is the format of Sph-IoU
     (https://doi.org/10.1609/aaai.v34i07.6995), FoV-IoU (https://arxiv.org/abs/2202.03176) and Sph2Pob
-    (https://www.ijcai.org/proceedings/2023/137).
+    (https://github.com/AntXinyuan/sph2pob).
 
     Example:
         >>> from panollava_geometry import SphericalBox
@@ -233,8 +235,8 @@ def sph_to_box(values: Sequence[float]) -> SphericalBox:
 def latitude_box_to_box(box: SphericalBox) -> SphericalBox:
     """The box around a region whose upper and lower sides are circles of latitude in its own frame.
 
-    Sph-IoU (https://doi.org/10.1609/aaai.v34i07.6995) means such a region with a centre and a field of view: its area is
-    2 · width · sin(height / 2). Unbiased IoU (https://doi.org/10.1609/aaai.v36i1.19929), 360VOT
+    Sph-IoU (https://doi.org/10.1609/aaai.v34i07.6995) means such a region with a centre and a field of view: its area
+    is 2 · width · sin(height / 2). Unbiased IoU (https://doi.org/10.1609/aaai.v36i1.19929), 360VOT
     (https://arxiv.org/abs/2307.14630) and `SphericalBox` up to 180° mean what a view of this field of view sees, with
     great circles on all sides. The region bulges beyond the latter; the result encloses it.
 
@@ -250,7 +252,7 @@ def latitude_box_to_box(box: SphericalBox) -> SphericalBox:
     Example:
         >>> from panollava_geometry import SphericalBox
         >>> round(latitude_box_to_box(SphericalBox(0.0, 0.0, 90.0, 40.0)).height_deg, 3)
-        54.471
+        54.473
     """
     if not box.width_deg < _HALF_TURN_DEG:
         raise PanoramaError(f"width_deg must be below 180, got {box.width_deg}: a wider SphericalBox is such a region")

@@ -61,8 +61,8 @@ def polygon_area(corners: Float[ndarray, "corners 3"]) -> float:
 def shared_area(planes: Float[ndarray, "planes 4"], low: float = -1.0, high: float = 1.0) -> float:
     """Solid angle of what lies inside of all half-spaces, in steradians; small circles are allowed.
 
-    On a circle of latitude each half-space leaves out one arc. The length of what the arcs leave is exact. As a function
-    of the height it is smooth between the heights at which an arc begins or ends or two borders cross, so the integral
+    On a circle of latitude each half-space leaves out one arc. The length of what the arcs leave is exact. It is a
+    smooth function of the height between the heights at which an arc begins or ends or two borders cross. The integral
     over each of these pieces by the double exponential rule (Takahasi and Mori 1974,
     https://doi.org/10.2977/prims/1195192451) is exact up to rounding.
 
@@ -136,4 +136,4 @@ def _free_length(planes: Float[ndarray, "planes 4"], height: Float[ndarray, " he
     starts, ends = np.take_along_axis(starts, order, axis=0), np.take_along_axis(ends, order, axis=0)
     covered = np.maximum.accumulate(np.concatenate([np.zeros((1, len(height))), ends[:-1]]), axis=0)
     left = 2 * np.pi - np.maximum(ends - np.maximum(starts, covered), 0).sum(axis=0)
-    return np.maximum(left, 0)
+    return np.asarray(np.maximum(left, 0))

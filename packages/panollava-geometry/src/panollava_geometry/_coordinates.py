@@ -40,7 +40,7 @@ def angles_to_rays(yaw_deg: Points, pitch_deg: Points) -> Float[ndarray, "*grid 
         raise PanoramaError(
             f"yaw_deg and pitch_deg must have shapes that fit together, got {yaw.shape} and {pitch.shape}"
         ) from error
-    return _sphere.angles_to_rays(np.deg2rad(yaw), np.deg2rad(pitch))
+    return _sphere.angles_to_rays(np.asarray(np.deg2rad(yaw)), np.asarray(np.deg2rad(pitch)))
 
 
 def rays_to_angles(rays: Points) -> tuple[Float[ndarray, "*grid"], Float[ndarray, "*grid"]]:
@@ -61,7 +61,7 @@ def rays_to_angles(rays: Points) -> tuple[Float[ndarray, "*grid"], Float[ndarray
         ([90.0, 0.0], [0.0, 45.0])
     """
     longitude, latitude = _sphere.rays_to_angles(numbers(rays, "rays", 3))
-    return np.rad2deg(longitude), np.rad2deg(latitude)
+    return np.asarray(np.rad2deg(longitude)), np.asarray(np.rad2deg(latitude))
 
 
 def erp_to_rays(xy: Points, erp_size: Size) -> Float[ndarray, "*grid 3"]:
