@@ -150,5 +150,5 @@ def test_a_damaged_image_is_one_error(encoded, rgb):
     import io
 
     image = Image.open(io.BytesIO(encoded(rgb)[:2000]))
-    with pytest.raises(PanoramaError, match="the image cannot be read .*; open the file again"):
+    with pytest.raises(PanoramaError, match=r"the image cannot be read .*; open the file again"):
         extract_views(image, PLAN, 8)

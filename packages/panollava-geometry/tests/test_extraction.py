@@ -290,6 +290,8 @@ for antialias in (True, False):
     torch.testing.assert_close(torch.compile(function, backend="aot_eager")(panorama), expected)
     (reason,) = torch._dynamo.explain(function)(panorama).break_reasons  # the plan, and nothing else
     assert "torch.compiler.disable" in reason.reason, reason
+    nearest = partial(extract_views, plan=plan_views("anyres_e2p"), size=8, interpolation="nearest")
+    assert torch.equal(torch.compile(nearest, backend="aot_eager")(panorama), nearest(panorama))
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -190,9 +190,3 @@ def test_turning_by_columns_is_rolling(yaw, pitch, roll, fov, columns):
     there = extract_views(erp, PerspectiveView(yaw + columns * 360 / 32, pitch, roll, fov), 6, interpolation="nearest")
     assert torch.equal(here, there)
     assert torch.isin(here, erp).all()
-
-
-def test_it_compiles():
-    erp, plan = torch.from_numpy(labels())[None], plan_views("cubemap")
-    compiled = torch.compile(lambda e: extract_views(e, plan, 8, interpolation="nearest"), backend="eager")
-    assert torch.equal(compiled(erp), extract_views(erp, plan, 8, interpolation="nearest"))

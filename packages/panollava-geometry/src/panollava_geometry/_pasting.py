@@ -199,7 +199,9 @@ def _paste_nearest(
 
 
 def _filled(
-    panorama: Shaped[Tensor, "*batch channels height width"], counts: Float[Tensor, "height width"], fill: float
+    panorama: Shaped[Tensor, "*batch channels height width"],
+    counts: Float[Tensor, "height width"],
+    fill: float | int | bool,
 ) -> Shaped[Tensor, "*batch channels height width"]:
     if not panorama.is_floating_point() and not panorama.is_complex():
         low, high = (0, 1) if panorama.dtype == torch.bool else _limits(torch.iinfo(panorama.dtype))
@@ -208,7 +210,7 @@ def _filled(
     return retyped(torch.where(counts == 0, as_integers(value), as_integers(panorama)), panorama)
 
 
-def _filled_array(panorama: ndarray, counts: ndarray, fill: float) -> ndarray:
+def _filled_array(panorama: ndarray, counts: ndarray, fill: float | int | bool) -> ndarray:
     """The panorama `[H, 2H]` or `[..., H, 2H, C]` with a value where no view sees it."""
     if panorama.dtype.kind in "biu":
         low, high = (0, 1) if panorama.dtype.kind == "b" else _limits(np.iinfo(panorama.dtype))
@@ -221,7 +223,7 @@ def _limits(info: Any) -> tuple[int, int]:
     return int(info.min), int(info.max)
 
 
-def _check_fill(fill: float, low: int, high: int, dtype: object) -> None:
+def _check_fill(fill: float | int | bool, low: int, high: int, dtype: object) -> None:
     if not (low <= fill <= high and fill == int(fill)):
         raise PanoramaError(f"fill must be a whole number from {low} to {high} for {dtype}, got {short(fill)}")
 
