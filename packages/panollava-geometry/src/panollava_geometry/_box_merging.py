@@ -10,7 +10,7 @@ from numpy import ndarray
 from panollava_geometry._box_overlaps import BoxSet
 from panollava_geometry._box_regions import box_around
 from panollava_geometry._errors import PanoramaError, boundary, short
-from panollava_geometry._sphere import rotation_matrix
+from panollava_geometry._sphere import Degrees, rotation_matrix
 from panollava_geometry._spherical_box import SphericalBox
 
 Overlap = Literal["iou", "smaller"]
@@ -34,7 +34,7 @@ def non_maximum_suppression(
     scores: Any,
     *,
     labels: Sequence[Hashable] | None = None,
-    threshold: float = 0.5,
+    threshold: float | int = 0.5,
     overlap: Overlap = "iou",
 ) -> Int[ndarray, " kept"]:
     """Keep the best of all boxes that overlap.
@@ -71,7 +71,7 @@ def merge_boxes(
     scores: Any,
     *,
     labels: Sequence[Hashable] | None = None,
-    threshold: float = 0.5,
+    threshold: float | int = 0.5,
     overlap: Overlap = "iou",
     method: Method = "mean",
 ) -> list[MergedBox]:
@@ -131,7 +131,7 @@ def merge_boxes(
 
 
 def _groups(
-    boxes: BoxSet, scores: Float[ndarray, " boxes"], labels: Sequence[Hashable], threshold: float, overlap: str
+    boxes: BoxSet, scores: Float[ndarray, " boxes"], labels: Sequence[Hashable], threshold: float | int, overlap: str
 ) -> list[tuple[int, ...]]:
     """The best box of each group and the boxes that it suppresses, the best first."""
     if overlap not in get_args(Overlap):
@@ -178,7 +178,7 @@ def _extreme_rays(box: SphericalBox) -> Float[ndarray, "rays 3"]:
     return box.outline(9)[:-1] if box.width_deg <= 180 else box.outline(721)
 
 
-def _nearest_form(box: SphericalBox, rotation: Float[ndarray, "3 3"]) -> tuple[ndarray, tuple[float, float]]:
+def _nearest_form(box: SphericalBox, rotation: Float[ndarray, "3 3"]) -> tuple[ndarray, tuple[Degrees, Degrees]]:
     """The same box with the roll that is nearest to another rotation: turned by 180°, or by 90° with sides swapped."""
     quarter = rotation_matrix(0, 0, 90)
     forms = [(box.rotation, (box.width_deg, box.height_deg))]

@@ -1,6 +1,5 @@
 """Boxes on the sphere and regions of the panorama, across the seam and the poles; boxes of other definitions."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,8 @@ from panollava_geometry._spherical_box import SphericalBox
 from panollava_geometry._view_base import numbers
 
 _HALF_TURN_DEG = 180.0
+#: Rays with a smaller z are not in front of a frame.
+_AHEAD = 1e-9
 
 
 def box_around(rays: Any, *, roll_deg: Degrees = 0.0) -> SphericalBox:
@@ -26,7 +27,8 @@ def box_around(rays: Any, *, roll_deg: Degrees = 0.0) -> SphericalBox:
 
     Args:
         rays: Directions `[..., 3]` of any length, except 0.
-        roll_deg: Roll of the box in degrees.
+        roll_deg: Roll of the box in degrees. For directions around a pole, where the roll changes quickly with the yaw,
+            the roll of the box may differ.
 
     Raises:
         PanoramaError: There are no directions, or one is 0 or not finite.
@@ -47,29 +49,36 @@ def box_around(rays: Any, *, roll_deg: Degrees = 0.0) -> SphericalBox:
     centre = unit.sum(axis=0)
     if np.linalg.norm(centre) < 1e-12:
         centre = unit[0]
-    for _ in range(100):
-        yaw, pitch, frame = _looking(centre, roll_deg)
-        x, y, z = (unit @ frame).T
-        if (z <= 1e-9).any():
-            break
-        across, up = np.arctan2(x, z), np.arctan2(y, z)
-        middle = (across.min() + across.max()) / 2, (up.min() + up.max()) / 2
-        if abs(middle[0]) + abs(middle[1]) < 1e-14:
-            break
-        centre = frame @ [np.tan(middle[0]), np.tan(middle[1]), 1.0]
-    yaw, pitch, frame = _looking(centre, roll_deg)
+    frame = _centred(unit, _looking(centre, roll_deg), roll_deg)
     x, y, z = (unit @ frame).T
-    if (z > 1e-9).all():
+    if (z > _AHEAD).all():
         sizes = [2 * np.abs(np.arctan2(side, z)).max() for side in (x, y)]
     else:  # not in one hemisphere around the centre
         sizes = [2 * np.abs(np.arctan2(x, z)).max(), 2 * np.abs(np.arctan2(y, np.hypot(x, z))).max()]
         sizes[1] = sizes[1] if sizes[0] > np.pi else np.pi
-    width, height = np.rad2deg(sizes).tolist()
-    # One part in 10^12 more, so that rounding leaves no direction outside.
-    grown = 1 + 1e-12
-    return SphericalBox(
-        yaw, pitch, min(max(width * grown, 1e-6), 360.0), min(max(height * grown, 1e-6), 180.0), float(roll_deg)
-    )
+    # A little more, so that the rounding of the angles leaves no direction outside.
+    width, height = (np.rad2deg(sizes) * (1 + 1e-12) + 4e-12).tolist()
+    return SphericalBox.of_frame(frame, min(max(width, 1e-6), 360.0), min(max(height, 1e-6), 180.0))
+
+
+def _centred(rays: Float[ndarray, "rays 3"], frame: Float[ndarray, "3 3"], roll_deg: Degrees) -> Float[ndarray, "3 3"]:
+    """Turn a frame until the outermost rays are on opposite sides of its forward axis.
+
+    The roll is kept. Where this does not converge, which happens around a pole, the frame is turned without a twist.
+    """
+    for step in range(200):
+        x, y, z = (rays @ frame).T
+        if (z <= _AHEAD).any():
+            break
+        across, up = np.arctan2(x, z), np.arctan2(y, z)
+        middle = float(across.min() + across.max()) / 2, float(up.min() + up.max()) / 2
+        if abs(middle[0]) + abs(middle[1]) < 1e-13:
+            break
+        if step < 60:
+            frame = _looking(frame @ [np.tan(middle[0]), np.tan(middle[1]), 1.0], roll_deg)
+        else:
+            frame = frame @ rotation_matrix(*np.rad2deg(middle).tolist())
+    return frame
 
 
 def box_to_window(box: SphericalBox) -> EquirectangularView:
@@ -164,7 +173,7 @@ def box_to_erp(box: SphericalBox, erp_size: Size) -> list[tuple[float, float, fl
     return [(left, top, float(width), bottom), (0.0, top, right - width, bottom)]
 
 
-def erp_to_box(rectangle: Sequence[float], erp_size: Size) -> SphericalBox:
+def erp_to_box(rectangle: Any, erp_size: Size) -> SphericalBox:
     """A box around a rectangle of the panorama, as detectors on equirectangular images return.
 
     Args:
@@ -213,7 +222,7 @@ def box_to_sph(box: SphericalBox) -> tuple[float, float, float, float, float]:
     return theta, 90.0 - box.pitch_deg, float(box.width_deg), float(box.height_deg), float(box.roll_deg)
 
 
-def sph_to_box(values: Sequence[float]) -> SphericalBox:
+def sph_to_box(values: Any) -> SphericalBox:
     """The box of (theta, phi, alpha, beta) or (theta, phi, alpha, beta, gamma). Inverse of `box_to_sph`.
 
     Raises:
@@ -261,11 +270,11 @@ def latitude_box_to_box(box: SphericalBox) -> SphericalBox:
     return SphericalBox(box.yaw_deg, box.pitch_deg, box.width_deg, min(tall, 180.0), box.roll_deg)
 
 
-def _looking(centre: Float[ndarray, " 3"], roll_deg: Degrees) -> tuple[float, float, Float[ndarray, "3 3"]]:
+def _looking(centre: Float[ndarray, " 3"], roll_deg: Degrees) -> Float[ndarray, "3 3"]:
+    """The frame of a camera that looks at a place, with a roll."""
     flat = np.hypot(centre[0], centre[2])
     yaw = float(np.rad2deg(np.arctan2(centre[0], centre[2]))) if flat > 1e-12 else 0.0
-    pitch = float(np.rad2deg(np.arctan2(centre[1], flat)))
-    return yaw, pitch, rotation_matrix(yaw, pitch, roll_deg)
+    return rotation_matrix(yaw, float(np.rad2deg(np.arctan2(centre[1], flat))), roll_deg)
 
 
 def _wrapped(yaw_deg: float) -> float:
