@@ -70,12 +70,12 @@ def test_uint8_views_are_rounded(noise_panorama):
 
 
 @pytest.mark.parametrize(
-    "mode", ["L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "F", "1", "P", "PA", "I", "I;16", "HSV"]
+    "mode", ["L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "F", "1", "P", "PA", "I", "I;16", "I;16B", "HSV"]
 )
 def test_every_mode_with_nearest(mode):
     rng = np.random.default_rng(0)
     channels = len(Image.new(mode, (1, 1)).getbands())
-    itemsize = {"F": 4, "I": 4, "I;16": 2}.get(mode, 1)
+    itemsize = {"F": 4, "I": 4, "I;16": 2, "I;16B": 2}.get(mode, 1)
     if mode == "1":
         image = Image.fromarray(rng.random((32, 64)) > 0.5)
     else:
@@ -137,6 +137,10 @@ def test_arrays_are_not_copied_to_be_read():
         ),
         ([Image.new("P", (4, 4))] * 6, "mode P cannot be averaged"),
         (Image.new("L", (4, 4)), "expected views as a tensor"),
+        (
+            [Image.new("I;16", (4, 4))] * 6,
+            "mode I;16 cannot be averaged: pass np.asarray(image, np.float32), or interpol",
+        ),
         ([], "expected views as a tensor"),
         (["a.jpg"] * 6, "expected views as a tensor"),
     ],

@@ -142,6 +142,13 @@ def test_fills_that_do_not_fit(values, fill, message):
         paste_views(values, PerspectiveView(0), 8, interpolation="nearest", fill=fill)
 
 
+@pytest.mark.usefixtures("uninstrumented")
+@pytest.mark.parametrize("fill", ["a", None, [0]])
+def test_fills_that_are_not_numbers(fill):
+    with pytest.raises(PanoramaError, match="fill must be a number, got "):
+        paste_views(np.zeros((1, 4, 4)), PerspectiveView(0), 8, fill=fill)
+
+
 def test_floating_point_values_have_gradients():
     erp = torch.rand(1, 8, 16, dtype=torch.float64, requires_grad=True)
     view = PerspectiveView(20, 10)

@@ -5,7 +5,7 @@ its bottom edge, the down face at its top edge.
 """
 
 import functools
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -29,6 +29,22 @@ from panollava_geometry._view_base import pixel_centres
 _CUBE = plan_views("cubemap")
 
 
+@overload
+def equirect_to_cubemap(
+    erp: Shaped[Tensor, "*batch channels erp_height erp_width"],
+    face_width: int,
+    *,
+    layout: Literal["stack"] = "stack",
+    interpolation: Interpolation = "bilinear",
+) -> Shaped[Tensor, "*batch 6 channels face_width face_width"]: ...
+@overload
+def equirect_to_cubemap(
+    erp: Shaped[Tensor, "*batch channels erp_height erp_width"] | ndarray | Image,
+    face_width: int,
+    *,
+    layout: CubemapLayout = "stack",
+    interpolation: Interpolation = "bilinear",
+) -> Any: ...
 def equirect_to_cubemap(
     erp: Shaped[Tensor, "*batch channels erp_height erp_width"] | ndarray | Image,
     face_width: int,
@@ -65,6 +81,14 @@ def equirect_to_cubemap(
     return arranged(opened, faces, layout)
 
 
+@overload
+def cubemap_to_equirect(
+    faces: Tensor, height: int, *, layout: CubemapLayout | None = None, interpolation: Interpolation = "bilinear"
+) -> Shaped[Tensor, "*batch channels height erp_width"]: ...
+@overload
+def cubemap_to_equirect(
+    faces: Any, height: int, *, layout: CubemapLayout | None = None, interpolation: Interpolation = "bilinear"
+) -> Any: ...
 def cubemap_to_equirect(
     faces: Any,
     height: int,

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from panollava_geometry._containers import Interpolation, open_panorama, open_views
 from panollava_geometry._depth import check_views
+from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError
-from panollava_geometry._perspective_view import PerspectiveView
 from panollava_geometry._plan import Views, as_plan
 from panollava_geometry._rotation import rotate_equirectangular
 from panollava_geometry._sphere import Degrees, rotation_matrix
@@ -148,7 +148,7 @@ def _turned(normals: Any, plan: Views, unit: bool, to_view: bool) -> Any:
     opened = open_views(normals)
     values = check_views(opened.tensor, views, "normals")
     _check_vectors(values)
-    frames = np.stack([view.rotation if isinstance(view, PerspectiveView) else np.eye(3) for view in views])
+    frames = np.stack([np.eye(3) if isinstance(view, EquirectangularView) else view.rotation for view in views])
     rotations = torch.from_numpy(frames).to(values.device, values.dtype)
     vectors = torch.einsum("vij,...vihw->...vjhw" if to_view else "vij,...vjhw->...vihw", rotations, values)
     return opened.restore(_unit(vectors) if unit else vectors)

@@ -117,6 +117,8 @@ def paste_views(
     height, width = (erp_size, 2 * erp_size) if isinstance(erp_size, int) else size_pair(erp_size, "erp_size")
     if height < 1 or width != 2 * height:
         raise PanoramaError(f"erp_size must be a positive height or (height, 2 * height), got {short(erp_size)}")
+    if not isinstance(fill, float | int | np.number | np.bool):
+        raise PanoramaError(f"fill must be a number, got {short(fill)}")
     plan = as_plan(plan)
     opened = open_views(views, interpolation)
     values = opened.tensor

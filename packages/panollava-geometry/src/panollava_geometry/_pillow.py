@@ -19,7 +19,8 @@ else:  # annotations are checked in the tests, where Pillow may not be imported
 #: Modes whose values are amounts, so that means of them have a meaning.
 _AMOUNTS = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "F")
 #: Further modes that `interpolation="nearest"` reads: indices, bits, integers, and hue, which is an angle.
-_LABELS = ("1", "P", "PA", "I", "I;16", "HSV")
+_NUMBERS = ("I", "I;16", "I;16B", "I;16L")
+_LABELS = ("1", "P", "PA", "HSV", *_NUMBERS)
 
 
 def is_image(value: object) -> TypeGuard[Image]:
@@ -39,7 +40,9 @@ def array_from_image(image: Image, nearest: bool) -> ndarray:
         PanoramaError: The mode is not supported, or the file of the image is damaged.
     """
     if image.mode not in _AMOUNTS and not (nearest and image.mode in _LABELS):
-        if image.mode in _LABELS:
+        if image.mode in _NUMBERS:
+            remedy = "pass np.asarray(image, np.float32), or interpolation='nearest' for labels, masks and depth"
+        elif image.mode in _LABELS:
             remedy = "call .convert('RGB') for colours, or pass interpolation='nearest' for labels and masks"
         else:
             remedy = "call .convert('RGB') first"
