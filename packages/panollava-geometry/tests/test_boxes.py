@@ -257,6 +257,8 @@ BOX = SphericalBox(0, 0, 10, 10)
             lambda: boxes.non_maximum_suppression([BOX], [1], labels=["a", "b"]),
             "one label for each of the 1 boxes, got 2",
         ),
+        (lambda: boxes.non_maximum_suppression([BOX], [1], labels=3), "labels must be a list of names or numbers ("),
+        (lambda: boxes.non_maximum_suppression([BOX], [1], labels=[[1]]), "labels must be a list of names or num"),
         (lambda: boxes.merge_boxes([BOX], [1], method="median"), "unknown method 'median': choose from mean, union"),
         (lambda: boxes.merge_boxes([BOX], [-1.0]), "scores must be positive for method='mean', got -1.0"),
         (lambda: boxes.box_around([[0.0, 0.0, 0.0]]), "at least one direction, none of length 0"),

@@ -156,3 +156,32 @@ def test_a_damaged_image_is_one_error(encoded, rgb):
     image = Image.open(io.BytesIO(encoded(rgb)[:2000]))
     with pytest.raises(PanoramaError, match=r"the image cannot be read .*; open the file again"):
         extract_views(image, PLAN, 8)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: extract_views(np.zeros((8, 16, 0)), PLAN, 4), "at least one channel, got shape (0, 8, 16)"),
+        (
+            lambda: extract_views(np.ma.zeros((8, 16)), PLAN, 4),
+            "a panorama array cannot be masked: call .filled(value)",
+        ),
+        (
+            lambda: paste_views(torch.zeros(6, 1, 0, 0), PLAN, 4),
+            "views must be [..., 6 views, channels, height, width]",
+        ),
+        (lambda: cubemap_to_equirect(torch.zeros(6, 1, 0, 0), 4), "a cubemap must be [..., 6, channels, width, width]"),
+        (lambda: rotate_equirectangular(np.zeros((8, 16)), float("nan")), "yaw_deg must be a finite number of degrees"),
+        (lambda: rotate_equirectangular(np.zeros((8, 16)), 0, float("inf")), "pitch_deg must be a finite number"),
+    ],
+)
+def test_empty_masked_and_endless(call, message):
+    with pytest.raises(PanoramaError, match=re.escape(message)):
+        call()
+
+
+def test_unusual_arrays():
+    array = np.random.default_rng(0).random((8, 16))
+    expected = extract_views(array, PLAN, 4)
+    for same in (np.asfortranarray(array), array[::-1, ::-1][::-1, ::-1], array.astype(">f8"), array.view(np.matrix)):
+        np.testing.assert_array_equal(extract_views(same, PLAN, 4), expected)

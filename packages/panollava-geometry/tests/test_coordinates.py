@@ -109,6 +109,8 @@ def test_shapes_and_tensors():
         (lambda: coordinates.angles_to_rays([1, 2], [1, 2, 3]), "shapes that fit together, got (2,) and (3,)"),
         (lambda: coordinates.erp_to_rays([1.0, 2.0], (8, 8)), "erp_size must be a positive height"),
         (lambda: coordinates.view_to_erp([1.0, 2.0], PerspectiveView(0), 0, 8), "size must be a positive int"),
+        (lambda: coordinates.view_to_angles([1, 2], "view", 8), "expected one view, got str: pass a PerspectiveView"),
+        (lambda: coordinates.erp_to_view([1, 2], [PerspectiveView(0)], 8, 8), "expected one view, got list"),
         (lambda: PerspectiveView(0).point_to_ray(3.0), "points must be numbers [..., 2], got shape ()"),
     ],
 )

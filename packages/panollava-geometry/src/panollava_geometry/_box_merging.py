@@ -201,7 +201,9 @@ def _numbers(scores: Any, boxes: Sequence[SphericalBox]) -> Float[ndarray, " box
 def _labels(labels: Sequence[Hashable] | None, boxes: Sequence[SphericalBox]) -> list[Hashable]:
     if labels is None:
         return [None] * len(boxes)
-    names = [label.item() if hasattr(label, "item") else label for label in labels]  # numbers of arrays and tensors
+    with boundary("labels must be a list of names or numbers", "pass one label per box"):
+        names = [label.item() if hasattr(label, "item") else label for label in labels]  # numbers of arrays and tensors
+        hash(tuple(names))
     if len(names) != len(boxes):
         raise PanoramaError(f"labels must be one label for each of the {len(boxes)} boxes, got {len(names)}")
     return names

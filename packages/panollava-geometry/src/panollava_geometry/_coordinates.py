@@ -9,7 +9,7 @@ from numpy import ndarray
 from panollava_geometry import _sphere
 from panollava_geometry._errors import PanoramaError, short
 from panollava_geometry._sizes import Size, size_pair
-from panollava_geometry._view_base import numbers
+from panollava_geometry._view_base import BaseView, numbers
 from panollava_geometry._views import View
 
 #: Points as functions take them: arrays, lists, or tensors on the CPU.
@@ -147,7 +147,9 @@ def view_to_angles(
         >>> [float(angle.round(6)) + 0.0 for angle in view_to_angles([224.0, 112.0], PerspectiveView(0.0), 224)]
         [45.0, 0.0]
     """
-    return rays_to_angles(view.pixels_to_rays(numbers(xy, "xy", 2), size_pair(size), align_corners=align_corners))
+    return rays_to_angles(
+        _view(view).pixels_to_rays(numbers(xy, "xy", 2), size_pair(size), align_corners=align_corners)
+    )
 
 
 def angles_to_view(
@@ -167,7 +169,7 @@ def angles_to_view(
         >>> xy.round(6).tolist(), seen.tolist()
         ([[224.0, 112.0], [nan, nan]], [True, False])
     """
-    return view.rays_to_pixels(angles_to_rays(yaw_deg, pitch_deg), size_pair(size), align_corners=align_corners)
+    return _view(view).rays_to_pixels(angles_to_rays(yaw_deg, pitch_deg), size_pair(size), align_corners=align_corners)
 
 
 def view_to_erp(
@@ -193,7 +195,7 @@ def view_to_erp(
         >>> view_to_erp([[112.0, 112.0]], PerspectiveView(90.0), 224, 512).round(6).tolist()
         [[768.0, 256.0]]
     """
-    rays = view.pixels_to_rays(numbers(xy, "xy", 2), size_pair(size), align_corners=align_corners)
+    rays = _view(view).pixels_to_rays(numbers(xy, "xy", 2), size_pair(size), align_corners=align_corners)
     return rays_to_erp(rays, erp_size)
 
 
@@ -214,7 +216,7 @@ def erp_to_view(
         >>> xy.round(6).tolist(), seen.tolist()
         ([[112.0, 112.0], [nan, nan]], [True, False])
     """
-    return view.rays_to_pixels(erp_to_rays(xy, erp_size), size_pair(size), align_corners=align_corners)
+    return _view(view).rays_to_pixels(erp_to_rays(xy, erp_size), size_pair(size), align_corners=align_corners)
 
 
 def erp_pair(erp_size: Size) -> tuple[int, int]:
@@ -227,3 +229,11 @@ def erp_pair(erp_size: Size) -> tuple[int, int]:
     if height < 1 or width != 2 * height:
         raise PanoramaError(f"erp_size must be a positive height or (height, 2 * height), got {short(erp_size)}")
     return height, width
+
+
+def _view(view: object) -> BaseView:
+    if not isinstance(view, BaseView):
+        raise PanoramaError(
+            f"expected one view, got {type(view).__name__}: pass a PerspectiveView, or a view of a plan"
+        )
+    return view

@@ -77,7 +77,7 @@ def open_cubemap(cubemap: object, layout: CubemapLayout | None, interpolation: I
 def _checked(opened: Opened) -> Opened:
     faces = opened.tensor
     check_tensor(faces, "faces as a tensor [..., 6, channels, width, width]")
-    if faces.ndim < 4 or faces.shape[-4] != 6 or faces.shape[-1] != faces.shape[-2]:
+    if faces.ndim < 4 or faces.shape[-4] != 6 or faces.shape[-1] != faces.shape[-2] or 0 in faces.shape[-3:]:
         raise PanoramaError(f"a cubemap must be [..., 6, channels, width, width], got {tuple(faces.shape)}")
     return opened
 

@@ -104,7 +104,7 @@ def check_views(values: Any, plan: ViewPlan, name: str) -> Tensor:
     """
     check_tensor(values, f"{name} as a tensor [..., views, channels, height, width] or an array")
     tensor: Tensor = values
-    if tensor.ndim < 4 or tensor.shape[-4] != len(plan):
+    if tensor.ndim < 4 or tensor.shape[-4] != len(plan) or 0 in tensor.shape[-3:]:
         raise PanoramaError(
             f"{name} must be [..., {len(plan)} views, channels, height, width] for this plan, got {tuple(tensor.shape)}"
         )

@@ -123,7 +123,7 @@ def paste_views(
     opened = open_views(views, interpolation)
     values = opened.tensor
     check_tensor(values, "views as a tensor [..., views, channels, height, width], an array or a list of images")
-    if values.ndim < 4 or values.shape[-4] != len(plan):
+    if values.ndim < 4 or values.shape[-4] != len(plan) or 0 in values.shape[-3:]:
         raise PanoramaError(
             f"views must be [..., {len(plan)} views, channels, height, width] for this plan, got {tuple(values.shape)}"
         )

@@ -1,5 +1,6 @@
 """Rotate a panorama, as if the camera had been rotated."""
 
+import sys
 from typing import Any, overload
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from panollava_geometry._backends import torch_backend
 from panollava_geometry._containers import Interpolation, open_panorama
+from panollava_geometry._errors import PanoramaError, short
 from panollava_geometry._nearest import read_rotated
 from panollava_geometry._pillow import Image
 from panollava_geometry._sampled_grid import plan_rotated_strip
@@ -72,7 +74,7 @@ def rotate_equirectangular(
         The rotated panoramas, of the same kind, shape, dtype and device.
 
     Raises:
-        PanoramaError: The panorama is not 2:1, or its dtype is not supported.
+        PanoramaError: The panorama is not 2:1, its dtype is not supported, or an angle is not finite.
 
     Example:
         >>> from panollava_geometry import rotate_equirectangular
@@ -81,6 +83,9 @@ def rotate_equirectangular(
     """
     opened = open_panorama(erp, interpolation)
     check_panorama(opened.tensor)
+    for name, angle in (("yaw_deg", yaw_deg), ("pitch_deg", pitch_deg), ("roll_deg", roll_deg)):
+        if not abs(angle) <= sys.float_info.max:
+            raise PanoramaError(f"{name} must be a finite number of degrees, got {short(angle)}")
     return opened.restore(_rotate(opened.tensor, yaw_deg, pitch_deg, roll_deg, interpolation))
 
 

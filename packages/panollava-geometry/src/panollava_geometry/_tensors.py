@@ -40,6 +40,8 @@ def check_panorama(erp: Tensor) -> None:
     if height < 1 or width != 2 * height:
         hint = " (channels must come first: permute(2, 0, 1))" if width in (1, 3, 4) else ""
         raise PanoramaError(f"a full panorama must be twice as wide as high, got {width}x{height}{hint}")
+    if erp.shape[-3] < 1:
+        raise PanoramaError(f"a panorama must have at least one channel, got shape {tuple(erp.shape)}")
 
 
 def tensor_from_array(array: ndarray, any_dtype: bool = False) -> Shaped[Tensor, "*batch channels height width"]:
@@ -52,7 +54,7 @@ def tensor_from_array(array: ndarray, any_dtype: bool = False) -> Shaped[Tensor,
     Raises:
         PanoramaError: The array is of another shape or dtype.
     """
-    channels_last = array[..., None] if array.ndim == 2 else array
+    channels_last = _without_subclass(array)[..., None] if array.ndim == 2 else array
     if array.ndim < 2 or channels_last.shape[-3] < 1 or channels_last.shape[-2] != 2 * channels_last.shape[-3]:
         first = array.ndim >= 3 and array.shape[-1] == 2 * array.shape[-2]
         hint = ", which has its channels first: call .transpose(1, 2, 0), or pass torch.from_numpy(…)" if first else ""
@@ -68,7 +70,7 @@ def tensor_from_image(array: ndarray, any_dtype: bool = False) -> Shaped[Tensor,
     """
     if array.ndim < 2 or 0 in array.shape:
         raise PanoramaError(f"an image array must be [h, w] or [h, w, channels], got {array.shape}")
-    channels_last = array[..., None] if array.ndim == 2 else array
+    channels_last = _without_subclass(array)[..., None] if array.ndim == 2 else array
     return _tensor(channels_last, "an image array", any_dtype).movedim(-1, -3)
 
 
@@ -84,8 +86,15 @@ def tensor_from_views(array: ndarray, any_dtype: bool = False) -> Shaped[Tensor,
     return _tensor(channels_last, "an array of views", any_dtype).movedim(-1, -3)
 
 
+def _without_subclass(array: ndarray) -> ndarray:
+    """A matrix as an array, because a matrix cannot have a third axis."""
+    return array.view(ndarray) if isinstance(array, np.matrix) else array
+
+
 def _tensor(array: ndarray, name: str, any_dtype: bool) -> Shaped[Tensor, "..."]:
     dtype = array.dtype
+    if isinstance(array, np.ma.MaskedArray):
+        raise PanoramaError(f"{name} cannot be masked: call .filled(value) first, and pass the mask for itself")
     if any_dtype:
         if dtype.kind not in "biufcmM" or dtype.itemsize not in _SAME_BYTES:
             raise PanoramaError(f"{name} must have numbers or booleans, got {dtype}: convert it first")
