@@ -8,12 +8,16 @@ from panollava_geometry import (
     EquirectangularView,
     FisheyeView,
     PerspectiveView,
+    SphericalBox,
     StereographicView,
     ViewPlan,
+    convert_cubemap,
     extract_views,
     find_correspondences,
+    normals_to_view,
     paste_views,
     plan_views,
+    radial_to_z_depth,
     rotate_equirectangular,
     rotation_matrix,
     view_rays,
@@ -174,3 +178,33 @@ def test_convention_correspondences_are_positions_in_token_units():
 def test_convention_coverage_counts_views():
     _, coverage = paste_views(torch.ones(2, 1, 4, 4), ViewPlan([PerspectiveView(0), PerspectiveView(10)]), 32)
     assert (float(coverage[16, 32]), float(coverage[16, 0])) == (2, 0)
+
+
+def test_convention_nearest_is_the_pixel_that_contains_the_centre():
+    labels = torch.arange(32 * 64).reshape(1, 32, 64)
+    assert extract_views(labels, PerspectiveView(0, hfov_deg=1), 1, interpolation="nearest").item() == 16 * 64 + 32
+    there = PerspectiveView(yaw_deg=3.5 * 360 / 64, pitch_deg=-2.5 * 180 / 32, hfov_deg=1)
+    assert extract_views(labels, there, 1, interpolation="nearest").item() == 18 * 64 + 35
+
+
+def test_convention_depth_is_radial_and_normals_have_the_axes_of_rays():
+    np.testing.assert_allclose(radial_to_z_depth(np.ones((1, 1, 1)), PerspectiveView(33, 44)), 1)
+    corner = radial_to_z_depth(np.ones((1, 2, 2)), PerspectiveView(33, 44))[0, 0, 0]
+    assert corner == pytest.approx(1 / 1.5**0.5)
+    wall = np.array([-1.0, 0, 0]).reshape(1, 1, 1, 3)
+    np.testing.assert_allclose(normals_to_view(wall, PerspectiveView(90)).ravel(), [0, 0, -1], atol=1e-12)
+    floor = np.array([0.0, 1, 0]).reshape(1, 1, 1, 3)
+    np.testing.assert_allclose(normals_to_view(floor, PerspectiveView(0, -90)).ravel(), [0, 0, -1], atol=1e-12)
+
+
+def test_convention_a_box_is_what_a_view_sees():
+    view, box = PerspectiveView(20, 30, 10, 90, 60), SphericalBox(20, 30, 90, 60, 10)
+    assert box.area == pytest.approx(view.solid_angles((4, 4)).sum())
+    rays = np.random.default_rng(0).normal(size=(1000, 3))
+    assert (box.contains(rays) == view.rays_to_pixels(rays, (1, 1))[1]).all()
+
+
+def test_convention_cubemap_layouts():
+    faces = np.arange(6).reshape(6, 1, 1)
+    assert convert_cubemap(faces, "horizon").tolist() == [[0, 1, 2, 3, 4, 5]]
+    assert convert_cubemap(faces, "dice").tolist() == [[0, 4, 0, 0], [3, 0, 1, 2], [0, 5, 0, 0]]

@@ -25,6 +25,7 @@ def test_inventory():
         "SphericalBox",
         "StereographicView",
         "ViewPlan",
+        "convert_cubemap",
         "cubemap_to_equirect",
         "draw_boxes",
         "draw_footprints",
@@ -36,12 +37,17 @@ def test_inventory():
         "is_panorama",
         "load_equirectangular",
         "load_views",
+        "normals_to_view",
+        "normals_to_world",
         "paste_views",
         "plan_views",
+        "radial_to_z_depth",
         "rotate_equirectangular",
+        "rotate_normals",
         "rotation_matrix",
         "save_equirectangular",
         "view_rays",
+        "z_to_radial_depth",
     ]
     for name in panollava_geometry.__all__:
         value = getattr(panollava_geometry, name)

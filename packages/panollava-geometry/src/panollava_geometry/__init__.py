@@ -9,7 +9,8 @@ TYPE_CHECKING = False  # type checkers take it for True; importing `typing` take
 if TYPE_CHECKING:
     from panollava_geometry._correspondences import Correspondences, find_correspondences
     from panollava_geometry._coverage import Coverage
-    from panollava_geometry._cubemap import cubemap_to_equirect, equirect_to_cubemap
+    from panollava_geometry._cubemap import convert_cubemap, cubemap_to_equirect, equirect_to_cubemap
+    from panollava_geometry._depth import radial_to_z_depth, z_to_radial_depth
     from panollava_geometry._drawing import draw_boxes, draw_footprints
     from panollava_geometry._equirectangular_view import EquirectangularView
     from panollava_geometry._errors import PanoramaError, PanoramaWarning
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from panollava_geometry._flat_views import CylindricalView, StereographicView
     from panollava_geometry._information import is_panorama
     from panollava_geometry._loading import load_equirectangular, load_views
+    from panollava_geometry._normals import normals_to_view, normals_to_world, rotate_normals
     from panollava_geometry._pasting import paste_views
     from panollava_geometry._perspective_view import PerspectiveView
     from panollava_geometry._plan import ViewPlan
@@ -54,6 +56,7 @@ __all__ = [
     "SphericalBox",
     "StereographicView",
     "ViewPlan",
+    "convert_cubemap",
     "cubemap_to_equirect",
     "draw_boxes",
     "draw_footprints",
@@ -65,12 +68,17 @@ __all__ = [
     "is_panorama",
     "load_equirectangular",
     "load_views",
+    "normals_to_view",
+    "normals_to_world",
     "paste_views",
     "plan_views",
+    "radial_to_z_depth",
     "rotate_equirectangular",
+    "rotate_normals",
     "rotation_matrix",
     "save_equirectangular",
     "view_rays",
+    "z_to_radial_depth",
 ]
 
 #: The module of every public name.
@@ -86,6 +94,7 @@ _MODULES = {
     "SphericalBox": "_spherical_box",
     "StereographicView": "_flat_views",
     "ViewPlan": "_plan",
+    "convert_cubemap": "_cubemap",
     "cubemap_to_equirect": "_cubemap",
     "draw_boxes": "_drawing",
     "draw_footprints": "_drawing",
@@ -97,10 +106,15 @@ _MODULES = {
     "is_panorama": "_information",
     "load_equirectangular": "_loading",
     "load_views": "_loading",
+    "normals_to_view": "_normals",
+    "normals_to_world": "_normals",
     "paste_views": "_pasting",
     "plan_views": "_strategies",
+    "radial_to_z_depth": "_depth",
     "rotate_equirectangular": "_rotation",
+    "rotate_normals": "_normals",
     "rotation_matrix": "_sphere",
     "save_equirectangular": "_saving",
     "view_rays": "_token_rays",
+    "z_to_radial_depth": "_depth",
 }

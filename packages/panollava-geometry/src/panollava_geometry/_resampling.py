@@ -42,7 +42,7 @@ def find_resampling_maps(
     """
     maps = []
     for view in views:
-        canonical, anchor = _split_yaw(view, erp[1])
+        canonical, anchor = split_yaw(view, erp[1])
         options = (canonical, size, erp, antialias, align_corners, precise)
         maps.append((_cache.get(options, partial(_plan, *options)), anchor))
     return maps
@@ -53,7 +53,7 @@ def clear_cache() -> None:
     _cache.clear()
 
 
-def _split_yaw(view: View, width: int) -> tuple[View, int]:
+def split_yaw(view: View, width: int) -> tuple[View, int]:
     """Turn a view by whole columns to a yaw of almost 0. Returns the turned view and the column it was turned from."""
     if isinstance(view, EquirectangularView):
         centre_deg = sum(view.longitude_range_deg) / 2
