@@ -277,6 +277,23 @@ def test_other_functions_take_these_views(smooth_panorama, photo_like):
     assert draw_footprints(photo_like, ViewPlan(VIEWS)).size == (1024, 512)
 
 
+@pytest.mark.parametrize("view", VIEWS, ids=repr)
+def test_labels_stay_labels(view):
+    """The witness reads the panorama pixel that contains the direction of each pixel of the view."""
+    labels = torch.randint(1, 20, (1, 64, 128), generator=torch.Generator().manual_seed(0))
+    found = extract_views(labels, view, 33, interpolation="nearest")[0, 0].numpy()
+    rays = view.rays((33, 33))
+    x = np.floor((np.arctan2(rays[..., 0], rays[..., 2]) / (2 * math.pi) + 0.5) * 128).astype(int) % 128
+    y = np.floor((0.5 - np.arcsin(np.clip(rays[..., 1], -1, 1)) / math.pi) * 64).astype(int).clip(0, 63)
+    expected = labels[0].numpy()[y, x]
+    visible = view.visible((33, 33))
+    if visible is not None:
+        expected = np.where(visible, expected, 0)
+    assert found.dtype == np.int64
+    assert (found != expected).mean() < 0.01  # directions on the border of two pixels
+    assert set(np.unique(found)) <= set(range(20))
+
+
 BAD = [
     (lambda: FisheyeView(0, hfov_deg=361), "at most 360 degrees, got 361"),
     (lambda: FisheyeView(0, hfov_deg=360, projection="stereographic"), "below 360 degrees, got 360"),

@@ -122,6 +122,7 @@ def _nearest(
     else:
         read = read_nearest
     views = read(flat, plan.views, size, align_corners)
+    views = _without_hidden(views, plan, size, align_corners)
     return views.reshape(*erp.shape[:-3], *views.shape[1:])
 
 
@@ -157,7 +158,9 @@ def _without_hidden(
         return views
     everything = np.ones(size, bool)
     shown = torch.from_numpy(np.stack([everything if mask is None else mask for mask in visible]))
-    return torch.where(shown[None, :, None].to(views.device), views, torch.zeros((), dtype=views.dtype))
+    return torch.where(
+        shown[None, :, None].to(views.device), views, torch.zeros((), dtype=views.dtype, device=views.device)
+    )
 
 
 def _find_maps(
