@@ -4,13 +4,20 @@ import numpy as np
 import pytest
 import torch
 from panollava_geometry import (
+    CylindricalView,
     EquirectangularView,
+    FisheyeView,
     PerspectiveView,
+    SphericalBox,
+    StereographicView,
     ViewPlan,
+    convert_cubemap,
     extract_views,
     find_correspondences,
+    normals_to_view,
     paste_views,
     plan_views,
+    radial_to_z_depth,
     rotate_equirectangular,
     rotation_matrix,
     view_rays,
@@ -34,6 +41,24 @@ def test_convention_yaw_is_positive_to_the_right():
 
 def test_convention_pitch_is_positive_upwards():
     np.testing.assert_allclose(axis(PerspectiveView(0, 90)), [0, 1, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [CylindricalView, StereographicView, FisheyeView, PerspectiveView])
+def test_convention_every_projection_has_the_same_pose(kind):
+    np.testing.assert_allclose(axis(kind(90)), [1, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(axis(kind(0, 90)), [0, 1, 0], atol=1e-12)
+    right_of_centre = kind(0, 0, 90).pixels_to_rays(np.array([5.5, 5.0]), (10, 10))
+    np.testing.assert_allclose(right_of_centre[[0, 1]] * [1, -1] > [-1e-9, 0], True)
+
+
+def test_convention_the_circle_of_a_fisheye_touches_the_edges():
+    ray = FisheyeView(0, hfov_deg=180).pixels_to_rays(np.array([10.0, 5.0]), (10, 10))
+    np.testing.assert_allclose(ray, [1, 0, 0], atol=1e-12)
+
+
+def test_convention_the_principal_point_is_a_fraction():
+    ray = axis(PerspectiveView(0, hfov_deg=90, principal_point=(0.0, 0.5)))
+    np.testing.assert_allclose(ray, [2**-0.5, 0, 2**-0.5], atol=1e-12)
 
 
 def test_convention_roll_turns_the_camera_clockwise():
@@ -153,3 +178,33 @@ def test_convention_correspondences_are_positions_in_token_units():
 def test_convention_coverage_counts_views():
     _, coverage = paste_views(torch.ones(2, 1, 4, 4), ViewPlan([PerspectiveView(0), PerspectiveView(10)]), 32)
     assert (float(coverage[16, 32]), float(coverage[16, 0])) == (2, 0)
+
+
+def test_convention_nearest_is_the_pixel_that_contains_the_centre():
+    labels = torch.arange(32 * 64).reshape(1, 32, 64)
+    assert extract_views(labels, PerspectiveView(0, hfov_deg=1), 1, interpolation="nearest").item() == 16 * 64 + 32
+    there = PerspectiveView(yaw_deg=3.5 * 360 / 64, pitch_deg=-2.5 * 180 / 32, hfov_deg=1)
+    assert extract_views(labels, there, 1, interpolation="nearest").item() == 18 * 64 + 35
+
+
+def test_convention_depth_is_radial_and_normals_have_the_axes_of_rays():
+    np.testing.assert_allclose(radial_to_z_depth(np.ones((1, 1, 1)), PerspectiveView(33, 44)), 1)
+    corner = radial_to_z_depth(np.ones((1, 2, 2)), PerspectiveView(33, 44))[0, 0, 0]
+    assert corner == pytest.approx(1 / 1.5**0.5)
+    wall = np.array([-1.0, 0, 0]).reshape(1, 1, 1, 3)
+    np.testing.assert_allclose(normals_to_view(wall, PerspectiveView(90)).ravel(), [0, 0, -1], atol=1e-12)
+    floor = np.array([0.0, 1, 0]).reshape(1, 1, 1, 3)
+    np.testing.assert_allclose(normals_to_view(floor, PerspectiveView(0, -90)).ravel(), [0, 0, -1], atol=1e-12)
+
+
+def test_convention_a_box_is_what_a_view_sees():
+    view, box = PerspectiveView(20, 30, 10, 90, 60), SphericalBox(20, 30, 90, 60, 10)
+    assert box.area == pytest.approx(view.solid_angles((4, 4)).sum())
+    rays = np.random.default_rng(0).normal(size=(1000, 3))
+    assert (box.contains(rays) == view.rays_to_pixels(rays, (1, 1))[1]).all()
+
+
+def test_convention_cubemap_layouts():
+    faces = np.arange(6).reshape(6, 1, 1)
+    assert convert_cubemap(faces, "horizon").tolist() == [[0, 1, 2, 3, 4, 5]]
+    assert convert_cubemap(faces, "dice").tolist() == [[0, 4, 0, 0], [3, 0, 1, 2], [0, 5, 0, 0]]

@@ -349,10 +349,8 @@ def test_a_url_is_asked_for_once(folder, tmp_path):
 @pytest.mark.parametrize("size", ["auto", 16])
 def test_a_file_is_opened_and_decoded_once(folder, tmp_path, monkeypatch, size):
     opened, decoded = [], []
-    original = _source._open_file
-    monkeypatch.setattr(
-        _source, "_open_file", lambda *arguments: (opened.append(arguments[0]), original(*arguments))[1]
-    )
+    original = _source.open_file
+    monkeypatch.setattr(_source, "open_file", lambda *arguments: (opened.append(arguments[0]), original(*arguments))[1])
     load = ImageFile.ImageFile.load
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: (decoded.append(id(self)), load(self))[1])
     assert run(folder / "one.jpg", "-o", tmp_path / "out", "--size", size) == 0

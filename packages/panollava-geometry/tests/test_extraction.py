@@ -77,11 +77,13 @@ def test_arrays_are_channels_last(noise_panorama, dtype, backend):
         (np.zeros((64, 192, 3)), r"\[H, 2H\] or \[H, 2H, channels\], got \(64, 192, 3\)"),
         (np.zeros(8), "must be"),
         (np.zeros((0, 0)), "must be"),
-        (np.zeros((8, 16), np.uint16), "uint8, float16, float32, float64, got uint16"),
+        (np.zeros((8, 16), np.uint16), "uint8, float16, float32, float64, got uint16: .* interpolation='nearest'"),
         (np.zeros((8, 16), bool), "got bool"),
         (np.zeros((8, 16), object), "got object"),
         (np.zeros((8, 16), np.longdouble), "got "),
-        (Image.new("RGB", (16, 8)), r"got PIL.Image.Image: load .* with load_equirectangular"),
+        (Image.new("RGB", (16, 9)), r"\[H, 2H\] or \[H, 2H, channels\], got \(9, 16, 3\)"),
+        (Image.new("P", (16, 8)), r"mode P cannot be averaged: .* interpolation='nearest'"),
+        (Image.new("I", (16, 8)), r"mode I cannot be averaged"),
         ("pano.jpg", r"got str: load .* with load_equirectangular"),
         (Path("pano.jpg"), "with load_equirectangular"),
         (b"JPEG", "with load_equirectangular"),
@@ -92,9 +94,9 @@ def test_arrays_are_channels_last(noise_panorama, dtype, backend):
 def test_panoramas_that_are_neither_tensors_nor_arrays(value, message):
     with pytest.raises(PanoramaError, match=message):
         extract_views(value, plan_views("cubemap"), 8)
-    with pytest.raises(PanoramaError, match="with load_equirectangular"):
+    with pytest.raises(PanoramaError, match=message):
         rotate_equirectangular(value, 5.5)
-    with pytest.raises(PanoramaError, match="with load_equirectangular"):
+    with pytest.raises(PanoramaError, match=r"must be|with load_equirectangular"):
         paste_views(value, plan_views("cubemap"), 8)
 
 
@@ -288,6 +290,8 @@ for antialias in (True, False):
     torch.testing.assert_close(torch.compile(function, backend="aot_eager")(panorama), expected)
     (reason,) = torch._dynamo.explain(function)(panorama).break_reasons  # the plan, and nothing else
     assert "torch.compiler.disable" in reason.reason, reason
+    nearest = partial(extract_views, plan=plan_views("anyres_e2p"), size=8, interpolation="nearest")
+    assert torch.equal(torch.compile(nearest, backend="aot_eager")(panorama), nearest(panorama))
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -7,13 +7,26 @@ from panollava_geometry import PanoramaError, load_equirectangular
 from panollava_geometry._formats import FORMATS, SUFFIXES
 from PIL import EpsImagePlugin, Image
 
+EXTRAS = (".heic", ".heif", ".hif", ".jxl")
+
 
 def test_suffixes_are_those_of_the_formats():
     Image.init()
     registered = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
     assert registered - SUFFIXES == set()
     # .insp is JPEG; formats that an older Pillow does not know
-    assert SUFFIXES - registered <= {".insp", ".avif", ".avifs", ".pfm", ".qoi", ".jpc", ".j2c", ".apng", ".pnm"}
+    assert SUFFIXES - registered <= {
+        ".insp",
+        ".avif",
+        ".avifs",
+        ".pfm",
+        ".qoi",
+        ".jpc",
+        ".j2c",
+        ".apng",
+        ".pnm",
+        *EXTRAS,
+    }
     assert not SUFFIXES & {".eps", ".ps", ".pdf", ".wmf", ".emf", ".mpg", ".h5", ".txt", ""}
 
 

@@ -66,7 +66,11 @@ def test_batch_dtype_and_gradient():
         (torch.zeros(5, 1, 4, 4), 8, "6 views"),
         (torch.zeros(6, 1, 4, 4), (8, 8), "erp_size must be"),
         (torch.zeros(6, 1, 4, 4), 0, "erp_size must be"),
-        (torch.zeros(6, 1, 4, 4, dtype=torch.uint8), 8, "floating point"),
+        (
+            torch.zeros(6, 1, 4, 4, dtype=torch.int64),
+            8,
+            "uint8 or floating point, got torch.int64: .* interpolation='nearest'",
+        ),
     ],
 )
 def test_errors(views, size, message):

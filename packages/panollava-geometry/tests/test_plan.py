@@ -43,7 +43,7 @@ def test_json_round_trip(strategy):
         ('{"format": "panollava-view-plan", "version": 9}', "version 9 is unknown"),
         ('{"format": "panollava-view-plan", "version": 1, "views": 3}', "must be a list"),
         ('{"format": "panollava-view-plan", "version": 1, "views": []}', "at least one view"),
-        ('{"format": "panollava-view-plan", "version": 1, "views": [{"kind": "fisheye"}]}', "unknown kind of view"),
+        ('{"format": "panollava-view-plan", "version": 1, "views": [{"kind": "mercator"}]}', "unknown kind of view"),
         ('{"format": "panollava-view-plan", "version": 1, "views": [{"kind": "perspective"}]}', "cannot read a persp"),
         (
             '{"format": "panollava-view-plan", "version": 1, "views": [{"kind": "perspective", "yaw_deg": "left"}]}',

@@ -78,13 +78,13 @@ def test_both_ways_to_find_what_boxes_share_agree():
     rng = np.random.default_rng(0)
     for _ in range(30):
         one, other = (SphericalBox(*rng.uniform(-80, 80, 2), *rng.uniform(5, 180, 2), 20) for _ in range(2))
-        planes = np.concatenate([one._planes, other._planes])
+        planes = np.concatenate([one.half_spaces, other.half_spaces])
         assert one.intersection(other) == pytest.approx(shared_area(planes), abs=1e-4)
 
 
 def test_boxes_apart_share_nothing():
     assert SphericalBox(0, 0, 40, 40).iou(SphericalBox(180, 0, 40, 40)) == 0
-    assert len(clip_polygon(SphericalBox(0, 0, 40, 40).outline(9)[:-1], SphericalBox(180, 0, 4, 4)._planes)) == 0
+    assert len(clip_polygon(SphericalBox(0, 0, 40, 40).outline(9)[:-1], SphericalBox(180, 0, 4, 4).half_spaces)) == 0
 
 
 @pytest.mark.parametrize("size", [4e-6, 1e-3, 1.0])

@@ -5,6 +5,7 @@ Only a grid of pixels is read, so the cost does not depend on the size of the im
 
 import functools
 import warnings
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -30,18 +31,33 @@ def note_appearance(panorama: Pixels, name: str, size: Extent) -> None:
         name: Its name.
         size: Width and height of the file.
     """
-    insp = name.lower().endswith(DUAL_FISHEYE_SUFFIX)
-    note = ""
-    if size[0] < _VERY_SMALL:
-        note = f"the image is very small ({size[0]}x{size[1]} pixels)"
-    elif panorama.shape[0] < _VERY_SMALL:
-        return  # too few pixels to look at
-    elif is_dual_fisheye(panorama) or (insp and not edges_meet(panorama)):
-        note = "this looks like an unstitched dual fisheye image; export it as equirectangular from the camera's app"
-    elif not edges_meet(panorama):
-        note = "left and right edges do not meet: is this a full panorama?"
+    note = {
+        "very small": f"the image is very small ({size[0]}x{size[1]} pixels)",
+        "dual fisheye": "this looks like an unstitched dual fisheye image; export it as equirectangular from the "
+        "camera's app, or convert it with dual_fisheye_to_equirect",
+        "open edges": "left and right edges do not meet: is this a full panorama?",
+        "": "",
+    }[look(panorama, name, size)]
     if note:
         warnings.warn(PanoramaWarning(f"{name}: {note}"), stacklevel=2)
+
+
+def look(panorama: Pixels, name: str, size: Extent) -> Literal["", "very small", "dual fisheye", "open edges"]:
+    """What an image of the shape of a full panorama looks like; empty if it looks like a full panorama.
+
+    Args:
+        panorama: The image, at the scale at which it was decoded.
+        name: Its name. The suffix .insp is that of dual fisheye cameras.
+        size: Width and height of the file.
+    """
+    if size[0] < _VERY_SMALL:
+        return "very small"
+    if panorama.shape[0] < _VERY_SMALL:
+        return ""  # too few pixels to look at
+    insp = name.lower().endswith(DUAL_FISHEYE_SUFFIX)
+    if is_dual_fisheye(panorama) or (insp and not edges_meet(panorama)):
+        return "dual fisheye"
+    return "" if edges_meet(panorama) else "open edges"
 
 
 def edges_meet(image: Pixels) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from panollava_geometry._errors import PanoramaWarning, one_line
+from panollava_geometry._errors import PanoramaWarning, one_line, short
 
 if TYPE_CHECKING:
     from PIL import ImageCms
@@ -91,3 +91,18 @@ def _probe(mode: str) -> Image.Image:
     levels = np.linspace(0, 255, 9).round().astype(np.uint8)
     grid = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(1, -1, 3)
     return Image.fromarray(np.ascontiguousarray(grid))
+
+
+def profile_name(profile: object) -> str | None:
+    """The description of an ICC profile, as one short line; None if there is no profile."""
+    if not profile:
+        return None
+    from PIL import ImageCms
+
+    try:
+        if not isinstance(profile, bytes) or len(profile) > _MAX_PROFILE:
+            raise ValueError("not an ICC profile")
+        text = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+    except Exception as error:  # as above: a damaged profile must not prevent reading
+        return f"cannot be read ({one_line(error)})"
+    return short(" ".join(text.split())).strip("'\"")

@@ -79,6 +79,8 @@ def find_correspondences(plan: Views, grid: Size, pairs: Pairs = "adjacent") -> 
         xy, seen = plan[target].rays_to_pixels(rays[source], size)
         between = seen & (np.where(seen[:, None], xy, -1) >= 0.5 - 1e-9).all(axis=1)
         between &= (np.where(seen[:, None], xy, np.inf) <= limit).all(axis=1)
+        if (visible := plan[source].visible(size)) is not None:
+            between &= visible.reshape(-1)
         index = np.flatnonzero(between)
         if len(index):
             weight = weights[source][index]

@@ -14,6 +14,7 @@ import typer
 
 from panollava_geometry._command_line import echo, error_line
 from panollava_geometry._errors import PanoramaError
+from panollava_geometry._info_command import info
 from panollava_geometry._interrupts import on_interrupt
 from panollava_geometry._load_options import EyeOption, HFovOption, PartialOption, WholeSphereOption, load_options
 from panollava_geometry._output_folder import check_writable
@@ -187,6 +188,7 @@ def _with_progress(results: Iterable[_T], total: int) -> Generator[_T]:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command()(crop)
+app.command()(info)
 
 
 @app.callback()

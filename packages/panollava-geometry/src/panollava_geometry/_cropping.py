@@ -21,6 +21,7 @@ from panollava_geometry._layout import Layout
 from panollava_geometry._loading import Source, load_equirectangular, load_panorama, sufficient_width
 from panollava_geometry._output_folder import FOOTPRINT_NAME, PLAN_NAME, check_views_are_ours, replaced_files
 from panollava_geometry._plan import ViewPlan
+from panollava_geometry._saving import encode_with_gpano, window_gpano
 from panollava_geometry._sizes import Size, size_pair
 from panollava_geometry._view_sizes import native_sizes
 from panollava_geometry._views import View
@@ -77,7 +78,12 @@ def crop_file(
             if cancelled is not None and cancelled.is_set():
                 raise Cancelled
             pixels = _view(erp, view, side)
-            _save(Image.fromarray(pixels.permute(1, 2, 0).numpy()), staged / name, image_format, **quality)
+            image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
+            gpano = window_gpano(view, image.size[::-1]) if isinstance(view, EquirectangularView) else None
+            if gpano is None:
+                _save(image, staged / name, image_format, **quality)
+            else:  # an image of longitudes and latitudes says which ones it shows
+                (staged / name).write_bytes(encode_with_gpano(image, image_format.upper(), gpano, **quality))
         _save(draw_footprints(_resized(erp), plan), staged / FOOTPRINT_NAME, "jpeg", quality=90)
         (staged / PLAN_NAME).write_text(plan.to_json() + "\n", encoding="utf-8")
     return [folder / name for name in names]

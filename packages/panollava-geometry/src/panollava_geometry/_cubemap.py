@@ -5,6 +5,7 @@ its bottom edge, the down face at its top edge.
 """
 
 import functools
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -13,64 +14,162 @@ from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from panollava_geometry._errors import PanoramaError
+from panollava_geometry._containers import Interpolation, Opened, open_panorama
+from panollava_geometry._cubemap_layouts import CubemapLayout, arranged, check_layout, open_cubemap
+from panollava_geometry._errors import PanoramaError, short
 from panollava_geometry._extraction import extract_views
+from panollava_geometry._nearest import as_integers, nearest_pixels, retyped
+from panollava_geometry._pillow import Image
+from panollava_geometry._sizes import check_result
 from panollava_geometry._sphere import equirect_to_rays
 from panollava_geometry._strategies import plan_views
-from panollava_geometry._tensors import cast_like, check_tensor
+from panollava_geometry._tensors import cast_like
 from panollava_geometry._view_base import pixel_centres
 
 _CUBE = plan_views("cubemap")
 
 
+@overload
 def equirect_to_cubemap(
-    erp: Shaped[Tensor, "*batch channels erp_height erp_width"], face_width: int
-) -> Shaped[Tensor, "*batch 6 channels face_width face_width"]:
+    erp: Shaped[Tensor, "*batch channels erp_height erp_width"],
+    face_width: int,
+    *,
+    layout: Literal["stack"] = "stack",
+    interpolation: Interpolation = "bilinear",
+) -> Shaped[Tensor, "*batch 6 channels face_width face_width"]: ...
+@overload
+def equirect_to_cubemap(
+    erp: Shaped[Tensor, "*batch channels erp_height erp_width"] | ndarray | Image,
+    face_width: int,
+    *,
+    layout: CubemapLayout = "stack",
+    interpolation: Interpolation = "bilinear",
+) -> Any: ...
+def equirect_to_cubemap(
+    erp: Shaped[Tensor, "*batch channels erp_height erp_width"] | ndarray | Image,
+    face_width: int,
+    *,
+    layout: CubemapLayout = "stack",
+    interpolation: Interpolation = "bilinear",
+) -> Any:
     """Extract the six 90-degree faces of a panorama, antialiased.
 
     Args:
-        erp: Panoramas `[..., C, H, 2H]`.
+        erp: Panoramas `[..., C, H, 2H]`. Or NumPy arrays `[H, 2H]` or `[..., H, 2H, C]`, or a Pillow image.
         face_width: Width and height of a face in pixels.
+        layout: How the faces are returned. `stack`: on one axis; `list`; `dict`: with the keys F, R, B, L, U, D;
+            `horizon`: one image, six faces wide; `dice`: one image, four faces wide and three high, an unfolded cube.
+        interpolation: `bilinear` (antialiased), or `nearest` for labels and masks of any dtype.
 
     Returns:
-        Faces `[..., 6, C, w, w]`: front, right, back, left, up, down.
+        Faces `[..., 6, C, w, w]` in the order front, right, back, left, up, down, or another layout of them. Of arrays,
+        arrays `[6, w, w]` or `[..., 6, w, w, C]`. Of a Pillow image, images (`stack` is a list of them).
 
     Raises:
-        PanoramaError: The panorama is not 2:1, or its dtype is not supported.
+        PanoramaError: The panorama is not 2:1, its dtype is not supported, or the layout is unknown.
 
     Example:
         >>> from panollava_geometry import equirect_to_cubemap
         >>> equirect_to_cubemap(torch.zeros(3, 64, 128), 32).shape
         torch.Size([6, 3, 32, 32])
+        >>> equirect_to_cubemap(np.zeros((64, 128, 3), np.uint8), 32, layout="dice").shape
+        (96, 128, 3)
     """
-    return extract_views(erp, _CUBE, face_width)
+    check_layout(layout)
+    opened = open_panorama(erp, interpolation)
+    faces = extract_views(opened.tensor, _CUBE, face_width, interpolation=interpolation)
+    return arranged(opened, faces, layout)
 
 
+@overload
 def cubemap_to_equirect(
-    faces: Shaped[Tensor, "*batch faces channels face_height face_width"], height: int
-) -> Shaped[Tensor, "*batch channels height erp_width"]:
+    faces: Tensor, height: int, *, layout: CubemapLayout | None = None, interpolation: Interpolation = "bilinear"
+) -> Shaped[Tensor, "*batch channels height erp_width"]: ...
+@overload
+def cubemap_to_equirect(
+    faces: Any, height: int, *, layout: CubemapLayout | None = None, interpolation: Interpolation = "bilinear"
+) -> Any: ...
+def cubemap_to_equirect(
+    faces: Any,
+    height: int,
+    *,
+    layout: CubemapLayout | None = None,
+    interpolation: Interpolation = "bilinear",
+) -> Any:
     """Join six faces to a panorama, with bilinear interpolation across the edges of the cube.
 
     Args:
         faces: Faces `[..., 6, C, w, w]`: front, right, back, left, up, down; uint8 or floating point. Differentiable.
+            Or NumPy arrays `[6, w, w]` or `[..., 6, w, w, C]`, or another layout of tensors, arrays or Pillow images.
         height: Height of the panorama in pixels. Its width is twice that.
+        layout: As in `equirect_to_cubemap`. None means `dict` for a dictionary, `list` for a list, else `stack`.
+        interpolation: `bilinear`, or `nearest` for labels and masks of any dtype.
 
     Returns:
-        Panoramas `[..., C, H, 2H]`.
+        Panoramas `[..., C, H, 2H]`; of arrays, arrays `[H, 2H]` or `[..., H, 2H, C]`; of Pillow images, an image.
 
     Raises:
-        PanoramaError: The faces are not six squares, or the height is not positive.
+        PanoramaError: The faces are not six squares, their dtype is not supported, the layout is unknown or not the
+            one of the faces, or the height is not positive or too large.
 
     Example:
         >>> from panollava_geometry import cubemap_to_equirect
         >>> cubemap_to_equirect(torch.ones(6, 3, 32, 32), 64).shape
         torch.Size([3, 64, 128])
     """
-    check_tensor(faces, "faces as a tensor [..., 6, channels, width, width]")
-    if faces.ndim < 4 or faces.shape[-4] != 6 or faces.shape[-1] != faces.shape[-2]:
-        raise PanoramaError(f"a cubemap must be [..., 6, channels, width, width], got {tuple(faces.shape)}")
-    if height < 1:
-        raise PanoramaError(f"height must be positive, got {height}")
+    opened = open_cubemap(faces, layout, interpolation)
+    if not isinstance(height, int) or height < 1:
+        raise PanoramaError(f"height must be positive, got {short(height)}")
+    check_result(1, (height, 2 * height), opened.tensor.shape[-3], opened.tensor.element_size(), "height")
+    join = _join_nearest if interpolation == "nearest" else _join
+    return opened.restore(join(opened.tensor, height))
+
+
+def convert_cubemap(faces: Any, layout: CubemapLayout, *, source: CubemapLayout | None = None) -> Any:
+    """Convert a cubemap from one layout to another. The values do not change.
+
+    Args:
+        faces: Tensors, NumPy arrays or Pillow images of any dtype, as in `cubemap_to_equirect`.
+        layout: The layout to return, as in `equirect_to_cubemap`.
+        source: The layout of `faces`. None means `dict` for a dictionary, `list` for a list, else `stack`.
+
+    Returns:
+        The faces in the new layout.
+
+    Raises:
+        PanoramaError: A layout is unknown, or the faces are not in it.
+
+    Example:
+        >>> from panollava_geometry import convert_cubemap
+        >>> list(convert_cubemap(np.zeros((32, 192, 3), np.uint8), "dict", source="horizon"))
+        ['F', 'R', 'B', 'L', 'U', 'D']
+    """
+    check_layout(layout)
+    opened = open_cubemap(faces, source, "nearest")
+    values = opened.tensor
+    return arranged(Opened(values, lambda moved: opened.restore(retyped(moved, values))), as_integers(values), layout)
+
+
+def _join_nearest(
+    faces: Shaped[Tensor, "*batch 6 channels width width"], height: int
+) -> Shaped[Tensor, "*batch channels height erp_width"]:
+    width = faces.shape[-1]
+    face, xy = _places(width, height, 1)
+    column, row = np.moveaxis(nearest_pixels(xy, (width, width)), -1, 0)
+    index = torch.from_numpy((face * width + row) * width + column).to(faces.device)
+    flat = as_integers(faces).movedim(-4, -3).flatten(-3)
+    joined = flat.index_select(-1, index)
+    return retyped(joined.reshape(*joined.shape[:-1], height, 2 * height), faces)
+
+
+def _join(
+    faces: Shaped[Tensor, "*batch 6 channels width width"], height: int
+) -> Shaped[Tensor, "*batch channels height erp_width"]:
+    if faces.dtype != torch.uint8 and not faces.is_floating_point():
+        raise PanoramaError(
+            f"faces must be uint8 or floating point, got {faces.dtype}: convert them first, or pass "
+            "interpolation='nearest' for labels and masks"
+        )
     *batch, _, channels, _, width = faces.shape
     flat = faces.reshape(-1, 6, channels, width, width)
     flat = flat if flat.dtype == torch.float64 else flat.float()

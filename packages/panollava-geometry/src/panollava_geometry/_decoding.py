@@ -26,7 +26,15 @@ Decoded = tuple[UInt8[ndarray, "height width 3"], Bool[ndarray, "height width"] 
 _ORIENTATION_TAG = 274
 
 
-def decode(image: Image.Image, name: str, width: int | None, *, from_file: bool, layout: Layout = AUTOMATIC) -> Decoded:
+def decode(
+    image: Image.Image,
+    name: str,
+    width: int | None,
+    *,
+    from_file: bool,
+    layout: Layout = AUTOMATIC,
+    with_notes: bool = True,
+) -> Decoded:
     """Decode an open image to a full panorama.
 
     Args:
@@ -36,6 +44,7 @@ def decode(image: Image.Image, name: str, width: int | None, *, from_file: bool,
         from_file: The image was opened here. A JPEG file is then decoded at a reduced scale, others are reduced by a
             whole factor, and an image that does not look like a panorama gets a `PanoramaWarning`.
         layout: What the user says the image shows.
+        with_notes: Whether to warn about an image that does not look like a panorama.
 
     Returns:
         The panorama `[H, 2H, 3]`, a mask that is False where the image shows nothing (None: nowhere), and the width and
@@ -71,7 +80,7 @@ def decode(image: Image.Image, name: str, width: int | None, *, from_file: bool,
     any_shape = layout.whole_sphere and not is_full_sphere(full_size)
     height = _full_height(full_size if halves is None else _half_size(full_size, halves), any_shape=any_shape)
     panorama, mask = _full(rgb, mask, name, any_shape=any_shape)
-    if from_file and mask is None and not layout.is_given:
+    if with_notes and from_file and mask is None and not layout.is_given:
         note_appearance(panorama, name, full_size)
     return panorama, mask, (2 * height, height)
 

@@ -1,8 +1,8 @@
 """Directions on the sphere as the words that are written on images."""
 
 from panollava_geometry._equirectangular_view import EquirectangularView
-from panollava_geometry._perspective_view import PerspectiveView
 from panollava_geometry._sphere import Degrees
+from panollava_geometry._views import PosedView
 
 #: Words for the eight sectors of 45°, from yaw 0 to the right.
 _SECTORS = ("ahead", "ahead right", "right", "behind right", "behind", "behind left", "left", "ahead left")
@@ -36,6 +36,7 @@ def view_words(view: object) -> tuple[str, str]:
     """The direction of a view in words, and in degrees for smaller letters.
 
     Example:
+        >>> from panollava_geometry import PerspectiveView
         >>> view_words(PerspectiveView(-90.0))
         ('left', '-90°')
         >>> view_words(PerspectiveView(0.0, 90.0))
@@ -45,7 +46,7 @@ def view_words(view: object) -> tuple[str, str]:
         >>> view_words(EquirectangularView())
         ('whole panorama', '')
     """
-    if isinstance(view, PerspectiveView):
+    if isinstance(view, PosedView):
         return direction_words(view.yaw_deg, view.pitch_deg), degrees_text(view.yaw_deg, view.pitch_deg)
     if isinstance(view, EquirectangularView):
         (west, east), (south, north) = view.longitude_range_deg, view.latitude_range_deg
@@ -55,7 +56,7 @@ def view_words(view: object) -> tuple[str, str]:
         words = direction_words((west + east) / 2, (south + north) / 2) if east - west <= _WIDE_DEG else "panorama"
         yaw = "all around" if around else f"{_signed(west)}° to {_signed(east)}°"
         return "panorama" if around else words, f"{yaw}, pitch {_signed(south)}° to {_signed(north)}°"
-    raise TypeError(f"expected a PerspectiveView or an EquirectangularView, got {type(view).__name__}")
+    raise TypeError(f"expected a view, got {type(view).__name__}")
 
 
 def degrees_text(yaw_deg: Degrees, pitch_deg: Degrees = 0.0) -> str:

@@ -9,13 +9,16 @@ from numpy import ndarray
 from torch import Tensor
 
 from panollava_geometry._backends import opencv_backend, py360convert_backend, torch_backend
+from panollava_geometry._containers import Interpolation, open_panorama
 from panollava_geometry._errors import PanoramaError
+from panollava_geometry._nearest import read_views as read_nearest
 from panollava_geometry._perspective_view import PerspectiveView
+from panollava_geometry._pillow import Image
 from panollava_geometry._plan import ViewPlan, Views, as_plan
 from panollava_geometry._resampling import ResamplingMap, find_resampling_maps
 from panollava_geometry._separable_filter import SeparableFilter
 from panollava_geometry._sizes import Size, check_result, size_pair
-from panollava_geometry._tensors import array_from_views, cast_like, check_panorama, tensor_from_array
+from panollava_geometry._tensors import cast_like, check_panorama
 
 Backend = Literal["auto", "torch", "opencv", "py360convert"]
 
@@ -28,8 +31,20 @@ def extract_views(
     *,
     antialias: bool = True,
     align_corners: bool = False,
+    interpolation: Interpolation = "bilinear",
     backend: Backend = "auto",
 ) -> Shaped[Tensor, "*batch views channels height width"]: ...
+@overload
+def extract_views(
+    erp: Image,
+    plan: Views,
+    size: Size,
+    *,
+    antialias: bool = True,
+    align_corners: bool = False,
+    interpolation: Interpolation = "bilinear",
+    backend: Backend = "auto",
+) -> list[Image]: ...
 @overload
 def extract_views(
     erp: ndarray,
@@ -38,17 +53,19 @@ def extract_views(
     *,
     antialias: bool = True,
     align_corners: bool = False,
+    interpolation: Interpolation = "bilinear",
     backend: Backend = "auto",
 ) -> ndarray: ...
 def extract_views(
-    erp: Shaped[Tensor, "*batch channels erp_height erp_width"] | ndarray,
+    erp: Shaped[Tensor, "*batch channels erp_height erp_width"] | ndarray | Image,
     plan: Views,
     size: Size,
     *,
     antialias: bool = True,
     align_corners: bool = False,
+    interpolation: Interpolation = "bilinear",
     backend: Backend = "auto",
-) -> Shaped[Tensor, "*batch views channels height width"] | ndarray:
+) -> Any:
     """Extract the views of a plan from full equirectangular panoramas.
 
     A pixel of a view is the mean of the panorama over the pixel's footprint. With `antialias=False` it is the bilinear
@@ -57,19 +74,21 @@ def extract_views(
 
     Args:
         erp: Panoramas `[..., C, H, 2H]`, uint8 or floating point, on any device. Differentiable. Or NumPy
-            arrays `[H, 2H]` or `[..., H, 2H, C]`.
+            arrays `[H, 2H]` or `[..., H, 2H, C]`, or a Pillow image. With `interpolation="nearest"`, any dtype.
         plan: The views: a plan, a list of views, or a single view.
         size: Height and width of every view in pixels, or one number for both.
         antialias: Average over the footprint of each pixel.
         align_corners: The field of view spans the centres of the outer pixels (the grid of py360convert) instead of
             their outer edges.
+        interpolation: `bilinear`, or `nearest` for labels, masks and depth: each pixel of a view is the panorama pixel
+            at its centre, unchanged, and nothing is averaged, whatever `antialias` is.
         backend: `torch` supports everything. `opencv` supports uint8 on the CPU (extra `[opencv]`). `py360convert`
             uses the sampling of that library on the CPU; it has no antialiased windows of the panorama, which are read
             by torch. `auto` uses `opencv` where possible if its remap is exact (OpenCV 5), otherwise `torch`.
 
     Returns:
         The views `[..., V, C, h, w]`, with the dtype and device of `erp`. Of arrays, arrays `[V, h, w]` or
-        `[..., V, h, w, C]`.
+        `[..., V, h, w, C]`. Of a Pillow image, a list of images of its mode, palette and colour profile.
 
     Raises:
         PanoramaError: The panorama is not a tensor or array, not 2:1, its dtype is not supported, the views are too
@@ -82,10 +101,34 @@ def extract_views(
         >>> extract_views(panorama, plan_views("anyres_e2p"), 64).shape
         torch.Size([7, 3, 64, 64])
     """
-    if isinstance(erp, ndarray):
-        options: dict[str, Any] = {"antialias": antialias, "align_corners": align_corners, "backend": backend}
-        return array_from_views(extract_views(tensor_from_array(erp), plan, size, **options), grey=erp.ndim == 2)
+    opened = open_panorama(erp, interpolation)
     plan, view_size = as_plan(plan), size_pair(size)
+    if interpolation == "nearest":
+        return opened.restore(_nearest(opened.tensor, plan, view_size, align_corners, backend))
+    return opened.restore(_extract(opened.tensor, plan, view_size, antialias, align_corners, backend))
+
+
+def _nearest(
+    erp: Any, plan: ViewPlan, size: tuple[int, int], align_corners: bool, backend: str
+) -> Shaped[Tensor, "*batch views channels height width"]:
+    _check_backend(backend)
+    if backend not in ("auto", "torch"):
+        raise PanoramaError(f"backend={backend!r} has no interpolation='nearest': use backend='auto' or 'torch'")
+    check_panorama(erp)
+    check_result(len(plan), size, erp.shape[-3], erp.element_size())
+    flat = erp.reshape(-1, *erp.shape[-3:])
+    if torch.compiler.is_compiling():
+        from panollava_geometry._untraced import read_nearest as read
+    else:
+        read = read_nearest
+    views = read(flat, plan.views, size, align_corners)
+    views = _without_hidden(views, plan, size, align_corners)
+    return views.reshape(*erp.shape[:-3], *views.shape[1:])
+
+
+def _extract(
+    erp: Any, plan: ViewPlan, view_size: tuple[int, int], antialias: bool, align_corners: bool, backend: str
+) -> Shaped[Tensor, "*batch views channels height width"]:
     _check(erp, backend)
     check_result(len(plan), view_size, erp.shape[-3], erp.element_size())
     *batch, channels, height, width = erp.shape
@@ -99,7 +142,25 @@ def extract_views(
         views = _by_py360convert(flat, plan, maps, view_size, antialias, align_corners)
     else:
         views = _by_torch(flat, maps)
+    views = _without_hidden(views, plan, view_size, align_corners)
     return views.reshape(*batch, len(plan), channels, *view_size)
+
+
+def _without_hidden(
+    views: Shaped[Tensor, "batch views channels height width"],
+    plan: ViewPlan,
+    size: tuple[int, int],
+    align_corners: bool,
+) -> Shaped[Tensor, "batch views channels height width"]:
+    """The views, black where they show nothing: outside the circle of a fisheye image."""
+    visible = [view.visible(size, align_corners=align_corners) for view in plan]
+    if all(mask is None for mask in visible):
+        return views
+    everything = np.ones(size, bool)
+    shown = torch.from_numpy(np.stack([everything if mask is None else mask for mask in visible]))
+    return torch.where(
+        shown[None, :, None].to(views.device), views, torch.zeros((), dtype=views.dtype, device=views.device)
+    )
 
 
 def _find_maps(
@@ -113,12 +174,19 @@ def _find_maps(
     return find_resampling_maps(plan, size, erp, antialias, align_corners, precise)
 
 
-def _check(erp: Tensor, backend: str) -> None:
+def _check_backend(backend: str) -> None:
     if backend not in get_args(Backend):
         raise PanoramaError(f"unknown backend {backend!r}: choose from {', '.join(get_args(Backend))}")
+
+
+def _check(erp: Tensor, backend: str) -> None:
+    _check_backend(backend)
     check_panorama(erp)
     if erp.dtype != torch.uint8 and not erp.is_floating_point():
-        raise PanoramaError(f"a panorama must be uint8 or floating point, got {erp.dtype}: convert it first")
+        raise PanoramaError(
+            f"a panorama must be uint8 or floating point, got {erp.dtype}: convert it first, or pass "
+            "interpolation='nearest' for labels and masks"
+        )
 
 
 def _opencv_applies(erp: Tensor, maps: list[ResamplingMap]) -> bool:
@@ -177,7 +245,7 @@ def _by_py360convert(
     for view, (resampling, anchor) in zip(plan, maps, strict=True):
         if isinstance(resampling, SeparableFilter):
             views.append(_by_torch(erp, [(resampling, anchor)])[:, 0])
-        elif isinstance(view, PerspectiveView) and not antialias:
+        elif isinstance(view, PerspectiveView) and view.principal_point == (0.5, 0.5) and not antialias:
             images = [np.ascontiguousarray(image.permute(1, 2, 0).numpy()) for image in erp]
             read = [py360convert_backend.perspective(image, view, size, align_corners) for image in images]
             views.append(torch.from_numpy(np.stack(read)).permute(0, 3, 1, 2))

@@ -60,7 +60,9 @@ def required_width(views: tuple[View, ...], size: tuple[int, int]) -> int:
             (left, right), (low, high) = view.longitude_range_deg, view.latitude_range_deg
             pitch = math.radians(min((right - left) / size[1], (high - low) / size[0]))
         else:
-            pitch = float(singular_values(local_scale(view, size)[0])[0].min())
+            short_sides = singular_values(local_scale(view, size)[0])[0]
+            visible = view.visible(size)
+            pitch = float((short_sides if visible is None else short_sides[visible]).min(initial=math.pi))
         finest = min(finest, pitch)
     finest = max(finest, _FINEST)
     return 2 * math.ceil(math.pi / finest - 1e-6)

@@ -61,12 +61,7 @@ def read_cropped_area(image: Image.Image, name: str, size: Extent, *, is_full: b
     Raises:
         PanoramaError: The fields are incomplete or contradict each other, or the projection is not equirectangular.
     """
-    groups = [
-        group
-        for text in packets(image)
-        if "GPano" in text or "panorama" in text
-        for group in properties(text, _is_gpano)
-    ]
+    groups = gpano_groups(image)
     if not groups:
         return None
     _check_projection(groups, name)
@@ -93,6 +88,16 @@ def read_cropped_area(image: Image.Image, name: str, size: Extent, *, is_full: b
     _check(numbers, name)
     area = CroppedArea(*(numbers[field] for field in _FIELDS))
     return None if area.is_whole else area
+
+
+def gpano_groups(image: Image.Image) -> list[dict[str, str]]:
+    """The GPano fields of an image as text: one dictionary per description that has such fields, in order."""
+    return [
+        group
+        for text in packets(image)
+        if "GPano" in text or "panorama" in text
+        for group in properties(text, _is_gpano)
+    ]
 
 
 def _is_gpano(address: str | None, prefix: str) -> bool:

@@ -10,11 +10,13 @@ from numpy import ndarray
 from PIL import Image
 from torch import Tensor
 
-from panollava_geometry._decoding import decode
+from panollava_geometry._decoding import Decoded, decode
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._extraction import extract_views
 from panollava_geometry._layout import Layout
+from panollava_geometry._panorama_metadata import read_gpano
 from panollava_geometry._plan import ViewPlan, Views, as_plan
+from panollava_geometry._pose import Pose, apply_pose, check_pose
 from panollava_geometry._rgb import scale_16_bit
 from panollava_geometry._shape import not_full_sphere
 from panollava_geometry._sizes import Size, check_result, size_pair
@@ -39,6 +41,7 @@ def load_equirectangular(
     hfov_deg: Degrees | None = None,
     partial: bool = False,
     eye: Eye | None = None,
+    pose: Pose | None = None,
 ) -> Panorama: ...
 @overload
 def load_equirectangular(
@@ -50,6 +53,7 @@ def load_equirectangular(
     hfov_deg: Degrees | None = None,
     partial: bool = False,
     eye: Eye | None = None,
+    pose: Pose | None = None,
 ) -> tuple[Panorama, Mask]: ...
 def load_equirectangular(
     source: Source,
@@ -60,6 +64,7 @@ def load_equirectangular(
     hfov_deg: Degrees | None = None,
     partial: bool = False,
     eye: Eye | None = None,
+    pose: Pose | None = None,
 ) -> Panorama | tuple[Panorama, Mask]:
     """Load a panorama as uint8 RGB.
 
@@ -84,6 +89,8 @@ def load_equirectangular(
             `PanoramaWarning` says what is assumed.
         eye: The image is a stereo panorama; load the "left" or the "right" one. The left eye is the upper half of a
             1:1 image, or the left half of a 4:1 image.
+        pose: Turn the panorama by the pose of the camera in its GPano metadata. "level" makes the horizon level (pitch
+            and roll). "north" also turns the centre to the north (heading). Pixels are then read bilinearly.
 
     Returns:
         The panorama `[3, H, 2H]`. With `return_mask`, also a boolean mask `[H, 2H]`, which is False where the source
@@ -103,7 +110,8 @@ def load_equirectangular(
     """
     if max_width is not None and max_width < 2:
         raise PanoramaError(f"max_width must be at least 2, got {max_width}")
-    panorama, mask, _ = load_panorama(source, max_width, Layout(whole_sphere, hfov_deg, partial, eye))
+    check_pose(pose)
+    panorama, mask, _ = load_panorama(source, max_width, Layout(whole_sphere, hfov_deg, partial, eye), pose)
     panorama, mask = _at_most(panorama, mask, max_width)
     erp = torch.from_numpy(panorama).permute(2, 0, 1)
     if not return_mask:
@@ -245,7 +253,7 @@ def check_options(
 
 
 def load_panorama(
-    source: Source, width: int | None, layout: Layout
+    source: Source, width: int | None, layout: Layout, pose: Pose | None = None
 ) -> tuple[UInt8[ndarray, "height width 3"], ndarray | None, tuple[int, int]]:
     """The panorama as an array, at least `width` wide if the source is, its mask (None: the full sphere), and its size.
 
@@ -253,14 +261,23 @@ def load_panorama(
     """
     name = source_name(source)
     if isinstance(source, Tensor):
-        return _from_tensor(source), None, (source.shape[2], source.shape[1])
+        decoded: Decoded = _from_tensor(source), None, (source.shape[2], source.shape[1])
+        return _posed(decoded, None, pose, name)
     if isinstance(source, ndarray):
         source = _from_array(source)
     if isinstance(source, Image.Image):
         check_pixels(name, *source.size)
-        return decode(source, name, width, from_file=False, layout=layout)
+        return _posed(decode(source, name, width, from_file=False, layout=layout), source, pose, name)
     with open_image(source) as image:
-        return decode(image, name, width, from_file=True, layout=layout)
+        return _posed(decode(image, name, width, from_file=True, layout=layout), image, pose, name)
+
+
+def _posed(decoded: Decoded, image: Image.Image | None, pose: Pose | None, name: str) -> Decoded:
+    """A panorama turned by the pose in the metadata of its image."""
+    if pose is None:
+        return decoded
+    panorama, mask, size = decoded
+    return *apply_pose(panorama, mask, None if image is None else read_gpano(image), pose, name), size
 
 
 def _from_tensor(tensor: Tensor) -> UInt8[ndarray, "height width 3"]:

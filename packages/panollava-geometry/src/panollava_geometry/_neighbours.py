@@ -54,7 +54,8 @@ def _adjacent(plan: ViewPlan) -> list[tuple[int, int]]:
             ordered = members[start:] + members[:start]
             pairs += zip(ordered, ordered[1:] + ordered[:1], strict=True)
     levels = [
-        rings[ring] for ring in sorted((r for r in rings if isinstance(plan[rings[r][0]], PerspectiveView)), key=repr)
+        rings[ring]
+        for ring in sorted((r for r in rings if not isinstance(plan[rings[r][0]], EquirectangularView)), key=repr)
     ]
     levels.sort(key=lambda members: -_pitch(plan[members[0]]))
     for upper, lower in itertools.pairwise(levels):
@@ -69,6 +70,8 @@ def _ring(view: View) -> tuple[object, ...] | None:
     """A key that the views of one ring share. None for a view that belongs to no ring."""
     if isinstance(view, PerspectiveView):
         return (-view.pitch_deg, view.roll_deg, *view.fov_deg)
+    if not isinstance(view, EquirectangularView):
+        return None if view.hfov_deg >= 360 else (-view.pitch_deg, view.roll_deg, view.kind, *view.fov_deg)
     left, right = view.longitude_range_deg
     return None if right - left >= 360 else (view.latitude_range_deg, right - left)
 
@@ -79,4 +82,4 @@ def _centre_yaw(view: View) -> Degrees:
 
 
 def _pitch(view: View) -> Degrees:
-    return view.pitch_deg if isinstance(view, PerspectiveView) else 0.0
+    return 0.0 if isinstance(view, EquirectangularView) else view.pitch_deg

@@ -1,7 +1,9 @@
 """Paste views, or values on their token grids, back onto the panorama."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -11,17 +13,23 @@ from numpy import ndarray
 from torch import Tensor
 
 from panollava_geometry._bounded_cache import BoundedCache
+from panollava_geometry._containers import Interpolation, open_views
 from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError, short
+from panollava_geometry._fisheye_view import FisheyeView
+from panollava_geometry._flat_views import CylindricalView
 from panollava_geometry._footprint import required_width
-from panollava_geometry._plan import Views, as_plan
+from panollava_geometry._nearest import as_integers, nearest_pixels, retyped
+from panollava_geometry._pillow import Image, image_from_array
+from panollava_geometry._plan import ViewPlan, Views, as_plan
 from panollava_geometry._sizes import Size, check_result, size_pair
 from panollava_geometry._sphere import equirect_to_rays
-from panollava_geometry._tensors import check_tensor
+from panollava_geometry._tensors import cast_like, check_tensor
 from panollava_geometry._view_base import pixel_centres
 from panollava_geometry._views import View
 
 _STRIP = 128  # rows planned at a time, to limit the memory
+_CLEARLY = 1 + 1e-5  # a later view must have a larger weight by more than rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,26 +49,66 @@ class _Places:
 _cache: BoundedCache[_Places] = BoundedCache(max_bytes=128 * 2**20)
 
 
+@overload
 def paste_views(
-    views: Shaped[Tensor, "*batch views channels height width"], plan: Views, erp_size: Size
-) -> tuple[Shaped[Tensor, "*batch channels erp_height erp_width"], Float[Tensor, "erp_height erp_width"]]:
+    views: Shaped[Tensor, "*batch views channels height width"],
+    plan: Views,
+    erp_size: Size,
+    *,
+    interpolation: Interpolation = "bilinear",
+    fill: float | int | bool = 0,
+) -> tuple[Shaped[Tensor, "*batch channels erp_height erp_width"], Float[Tensor, "erp_height erp_width"]]: ...
+@overload
+def paste_views(
+    views: ndarray | Sequence[ndarray],
+    plan: Views,
+    erp_size: Size,
+    *,
+    interpolation: Interpolation = "bilinear",
+    fill: float | int | bool = 0,
+) -> tuple[ndarray, ndarray]: ...
+@overload
+def paste_views(
+    views: Sequence[Image],
+    plan: Views,
+    erp_size: Size,
+    *,
+    interpolation: Interpolation = "bilinear",
+    fill: float | int | bool = 0,
+) -> tuple[Image, ndarray]: ...
+def paste_views(
+    views: Shaped[Tensor, "*batch views channels height width"] | ndarray | Sequence[ndarray] | Sequence[Image],
+    plan: Views,
+    erp_size: Size,
+    *,
+    interpolation: Interpolation = "bilinear",
+    fill: float | int | bool = 0,
+) -> tuple[Any, Any]:
     """Paste views, or values on their token grids, onto the panorama, and blend them.
 
     Every pixel of the panorama is the weighted mean of the views that see it, read bilinearly. The weight of a view
     decreases towards its edges, and is larger for views with smaller pixels. Differentiable with respect to the views.
 
+    With `interpolation="nearest"`, for labels and masks, nothing is averaged: every pixel of the panorama is the value
+    of one view, the one with the largest weight.
+
     Args:
-        views: Images or token-grid values `[..., V, C, h, w]`, floating point.
+        views: Images or token-grid values `[..., V, C, h, w]`, uint8 or floating point. Or NumPy arrays `[V, h, w]` or
+            `[..., V, h, w, C]`, or a list with one array or one Pillow image per view. With
+            `interpolation="nearest"`, any dtype.
         plan: The views: a plan, a list of views, or a single view.
         erp_size: Height of the panorama in pixels (the width is twice that), or (height, width).
+        interpolation: `bilinear`, or `nearest` for labels and masks.
+        fill: The value where no view sees the panorama.
 
     Returns:
-        The panorama `[..., C, H, 2H]`, 0 where no view sees it, and the number of views that see each pixel `[H, 2H]`
-        (fractions at the edges of views).
+        The panorama `[..., C, H, 2H]`, and the number of views that see each pixel `[H, 2H]` (fractions at the edges of
+        views; with `nearest`, whole numbers). Of arrays, arrays `[H, 2H]` or `[..., H, 2H, C]`; of Pillow images, an
+        image and an array.
 
     Raises:
-        PanoramaError: The number of views differs from the plan, the values are not floating point, or the size is not
-            2:1.
+        PanoramaError: The number of views differs from the plan, the dtype of the values is not supported or does not
+            have the value `fill`, or the size is not 2:1.
 
     Example:
         >>> from panollava_geometry import paste_views, plan_views
@@ -71,27 +119,52 @@ def paste_views(
     height, width = (erp_size, 2 * erp_size) if isinstance(erp_size, int) else size_pair(erp_size, "erp_size")
     if height < 1 or width != 2 * height:
         raise PanoramaError(f"erp_size must be a positive height or (height, 2 * height), got {short(erp_size)}")
+    if not isinstance(fill, float | int | np.number | np.bool):
+        raise PanoramaError(f"fill must be a number, got {short(fill)}")
     plan = as_plan(plan)
-    check_tensor(views, "views as a tensor [..., views, channels, height, width]")
-    if views.ndim < 4 or views.shape[-4] != len(plan):
+    opened = open_views(views, interpolation)
+    values = opened.tensor
+    check_tensor(values, "views as a tensor [..., views, channels, height, width], an array or a list of images")
+    if values.ndim < 4 or values.shape[-4] != len(plan) or 0 in values.shape[-3:]:
         raise PanoramaError(
-            f"views must be [..., {len(plan)} views, channels, height, width] for this plan, got {tuple(views.shape)}"
+            f"views must be [..., {len(plan)} views, channels, height, width] for this plan, got {tuple(values.shape)}"
         )
-    if not views.is_floating_point():
-        raise PanoramaError(f"views must be floating point, got {views.dtype}: call .float() first")
-    check_result(1, (height, width), views.shape[-3], max(views.element_size(), 4), "erp_size")
-    *batch, _, channels, view_height, view_width = views.shape
-    flat = views.reshape(-1, *views.shape[-4:])
-    working = flat if flat.dtype == torch.float64 else flat.float()
-    total = working.new_zeros(len(flat), channels, height * width)
+    if interpolation == "bilinear" and not (values.is_floating_point() or values.dtype == torch.uint8):
+        raise PanoramaError(
+            f"views must be uint8 or floating point, got {values.dtype}: call .float() first, or pass "
+            "interpolation='nearest' for labels and masks"
+        )
+    check_result(1, (height, width), values.shape[-3], max(values.element_size(), 4), "erp_size")
+    paste = _paste_nearest if interpolation == "nearest" else _paste
+    panorama, counts = paste(values.reshape(-1, *values.shape[-4:]), plan, height)
+    panorama = panorama.reshape(*values.shape[:-4], *panorama.shape[1:])
+    if isinstance(views, Tensor):
+        return (_filled(panorama, counts, fill) if fill != 0 else panorama), counts
+    seen = counts.numpy()
+    if isinstance(views, ndarray) or isinstance(views[0], ndarray):
+        array = opened.restore(panorama)
+        return (_filled_array(array, seen, fill) if fill != 0 else array), seen
+    image = opened.restore(panorama)
+    if fill != 0:
+        image = image_from_array(_filled_array(np.array(image), seen, fill), image)
+    return image, seen
+
+
+def _paste(
+    views: Shaped[Tensor, "batch views channels height width"], plan: ViewPlan, height: int
+) -> tuple[Shaped[Tensor, "batch channels erp_height erp_width"], Float[Tensor, "erp_height erp_width"]]:
+    channels, *view_size = views.shape[-3:]
+    size, width = (view_size[0], view_size[1]), 2 * height
+    working = views if views.dtype == torch.float64 else views.float()
+    total = working.new_zeros(len(views), channels, height * width)
     weights, counts = working.new_zeros(height * width), working.new_zeros(height * width)
     for index, view in enumerate(plan):
-        fine = _subsampling(view, (view_height, view_width), width)
-        key = (view, (view_height, view_width), height, fine)
-        places = _cache.get(key, partial(_plan, view, (view_height, view_width), height, fine))
+        fine = _subsampling(view, size, width)
+        key = (view, size, height, fine)
+        places = _cache.get(key, partial(_plan, view, size, height, fine))
         pixel = torch.as_tensor(places.pixel).to(views.device)
         weight = torch.as_tensor(places.weight).to(views.device, working.dtype)
-        grid = torch.as_tensor(places.grid).to(views.device, working.dtype).expand(len(flat), 1, -1, -1)
+        grid = torch.as_tensor(places.grid).to(views.device, working.dtype).expand(len(views), 1, -1, -1)
         image = working[:, index]
         if _is_full_turn(view):
             image = functional.pad(image, (1, 1, 0, 0), mode="circular")
@@ -99,11 +172,69 @@ def paste_views(
         total = total.index_add(2, pixel, read * weight)
         weights.index_add_(0, pixel, weight)
         counts.index_add_(0, pixel, torch.full_like(weight, 1 / fine**2))
-    panorama = total / weights.clamp(min=torch.finfo(weights.dtype).tiny)
-    return panorama.to(views.dtype).reshape(*batch, channels, height, width), counts.reshape(height, width)
+    panorama = cast_like(total / weights.clamp(min=torch.finfo(weights.dtype).tiny), views)
+    return panorama.reshape(-1, channels, height, width), counts.reshape(height, width)
+
+
+def _paste_nearest(
+    views: Shaped[Tensor, "batch views channels height width"], plan: ViewPlan, height: int
+) -> tuple[Shaped[Tensor, "batch channels erp_height erp_width"], Float[Tensor, "erp_height erp_width"]]:
+    channels, *view_size = views.shape[-3:]
+    size, width = (view_size[0], view_size[1]), 2 * height
+    source = as_integers(views).flatten(-2)
+    panorama = source.new_zeros(len(views), channels, height * width)
+    best, counts = np.zeros(height * width, np.float32), np.zeros(height * width, np.float32)
+    for index, view in enumerate(plan):
+        places = _cache.get((view, size, height, 1), partial(_plan, view, size, height, 1))
+        counts[places.pixel] += 1
+        better = places.weight > best[places.pixel] * _CLEARLY
+        pixel = places.pixel[better]
+        best[pixel] = places.weight[better]
+        padding = int(_is_full_turn(view))
+        xy = (places.grid[better].astype(np.float64) + 1) / 2 * [size[1] + 2 * padding, size[0]] - [padding, 0]
+        # `grid` is float32: to 2e-7 of the view
+        column, row = np.moveaxis(nearest_pixels(xy + 1e-6 * np.array(size[::-1]), size), -1, 0)
+        read = source[:, index].index_select(-1, torch.from_numpy(row * size[1] + column).to(views.device))
+        panorama = panorama.index_copy(2, torch.from_numpy(pixel).to(views.device), read)
+    return (
+        retyped(panorama, views).reshape(-1, channels, height, width),
+        torch.from_numpy(counts.reshape(height, width)).to(views.device),
+    )
+
+
+def _filled(
+    panorama: Shaped[Tensor, "*batch channels height width"],
+    counts: Float[Tensor, "height width"],
+    fill: float | int | bool,
+) -> Shaped[Tensor, "*batch channels height width"]:
+    if not panorama.is_floating_point() and not panorama.is_complex():
+        low, high = (0, 1) if panorama.dtype == torch.bool else _limits(torch.iinfo(panorama.dtype))
+        _check_fill(fill, low, high, panorama.dtype)
+    value = torch.tensor(fill, dtype=panorama.dtype, device=panorama.device)
+    return retyped(torch.where(counts == 0, as_integers(value), as_integers(panorama)), panorama)
+
+
+def _filled_array(panorama: ndarray, counts: ndarray, fill: float | int | bool) -> ndarray:
+    """The panorama `[H, 2H]` or `[..., H, 2H, C]` with a value where no view sees it."""
+    if panorama.dtype.kind in "biu":
+        low, high = (0, 1) if panorama.dtype.kind == "b" else _limits(np.iinfo(panorama.dtype))
+        _check_fill(fill, low, high, panorama.dtype)
+    unseen = counts == 0
+    return np.where(unseen if panorama.ndim == 2 else unseen[..., None], panorama.dtype.type(fill), panorama)
+
+
+def _limits(info: Any) -> tuple[int, int]:
+    return int(info.min), int(info.max)
+
+
+def _check_fill(fill: float | int | bool, low: int, high: int, dtype: object) -> None:
+    if not (low <= fill <= high and fill == int(fill)):
+        raise PanoramaError(f"fill must be a whole number from {low} to {high} for {dtype}, got {short(fill)}")
 
 
 def _is_full_turn(view: View) -> bool:
+    if isinstance(view, CylindricalView):
+        return view.hfov_deg >= 360 - 1e-6
     return isinstance(view, EquirectangularView) and float(np.diff(view.longitude_range_deg)[0]) >= 360 - 1e-6
 
 
@@ -126,6 +257,10 @@ def _plan(view: View, size: tuple[int, int], erp_height: int, fine: int) -> _Pla
         if isinstance(view, EquirectangularView):
             (low, high) = view.latitude_range_deg
             uv *= [not padding, low > -90 and high < 90]
+        elif isinstance(view, FisheyeView):  # the weight decreases towards the circle
+            uv = np.stack([np.hypot(uv[:, 0], uv[:, 1]), np.zeros(len(uv))], axis=1)
+        elif padding:
+            uv[:, 0] = 0
         weight = density * np.maximum(1 - uv, 1e-3).prod(axis=1)
         xy[:, 0] += padding
         grid = 2 * xy / [size[1] + 2 * padding, size[0]] - 1

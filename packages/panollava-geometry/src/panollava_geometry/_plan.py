@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from panollava_geometry._coverage import Coverage, coverage
-from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError, boundary, short
 from panollava_geometry._footprint import required_width
-from panollava_geometry._perspective_view import PerspectiveView
 from panollava_geometry._sizes import MAX_VIEWS, Size, check_result, size_pair
 from panollava_geometry._views import View, view_from_dict
 
@@ -31,6 +29,7 @@ class ViewPlan(Sequence[View]):
         PanoramaError: There are no views, more than 10000, or an item is not a view.
 
     Example:
+        >>> from panollava_geometry import PerspectiveView
         >>> plan = ViewPlan([PerspectiveView(0.0), PerspectiveView(90.0)])
         >>> len(plan), ViewPlan.from_json(plan.to_json()) == plan
         (2, True)
@@ -47,9 +46,10 @@ class ViewPlan(Sequence[View]):
         if not members:
             raise PanoramaError("a ViewPlan needs at least one view, got none")
         for member in members:
-            if not isinstance(member, PerspectiveView | EquirectangularView):
+            if not isinstance(member, View):
                 raise PanoramaError(
-                    f"a ViewPlan takes PerspectiveView and EquirectangularView, got {type(member).__name__}"
+                    "a ViewPlan takes views, such as PerspectiveView and EquirectangularView, got "
+                    f"{type(member).__name__}"
                 )
         object.__setattr__(self, "views", members)
 
@@ -73,6 +73,7 @@ class ViewPlan(Sequence[View]):
             size: Height and width of every view in pixels, or one number for both.
 
         Example:
+            >>> from panollava_geometry import EquirectangularView
             >>> ViewPlan([EquirectangularView()]).required_width((224, 448))
             448
         """
@@ -84,6 +85,7 @@ class ViewPlan(Sequence[View]):
         """Measure how much of the sphere the views see, and how many views see a direction.
 
         Example:
+            >>> from panollava_geometry import PerspectiveView
             >>> round(ViewPlan([PerspectiveView(0.0)]).coverage().seen, 2)
             0.17
         """
@@ -135,7 +137,7 @@ def as_plan(views: Views) -> ViewPlan:
     """
     if isinstance(views, ViewPlan):
         return views
-    if isinstance(views, PerspectiveView | EquirectangularView):
+    if isinstance(views, View):
         return ViewPlan([views])
     if not isinstance(views, Sequence) or isinstance(views, str | bytes):
         raise PanoramaError(f"expected a ViewPlan, a view or a list of views, got {type(views).__name__}")

@@ -14,7 +14,6 @@ import numpy as np
 
 from panollava_geometry._bounded_cache import BoundedCache
 from panollava_geometry._equirectangular_view import EquirectangularView
-from panollava_geometry._perspective_view import PerspectiveView
 from panollava_geometry._sampled_grid import SampledGrid, plan_sampled_grid
 from panollava_geometry._separable_filter import SeparableFilter, plan_separable_filter
 from panollava_geometry._views import View
@@ -43,7 +42,7 @@ def find_resampling_maps(
     """
     maps = []
     for view in views:
-        canonical, anchor = _split_yaw(view, erp[1])
+        canonical, anchor = split_yaw(view, erp[1])
         options = (canonical, size, erp, antialias, align_corners, precise)
         maps.append((_cache.get(options, partial(_plan, *options)), anchor))
     return maps
@@ -54,17 +53,17 @@ def clear_cache() -> None:
     _cache.clear()
 
 
-def _split_yaw(view: View, width: int) -> tuple[View, int]:
+def split_yaw(view: View, width: int) -> tuple[View, int]:
     """Turn a view by whole columns to a yaw of almost 0. Returns the turned view and the column it was turned from."""
-    if isinstance(view, PerspectiveView):
-        centre_deg = view.yaw_deg
-    else:
+    if isinstance(view, EquirectangularView):
         centre_deg = sum(view.longitude_range_deg) / 2
+    else:
+        centre_deg = view.yaw_deg
     columns = centre_deg / 360 * width
     whole = math.floor(columns + 0.5)
     rest_deg = round(columns - whole, 6) * 360 / width + 0.0
     anchor = (whole + width // 2) % width
-    if isinstance(view, PerspectiveView):
+    if not isinstance(view, EquirectangularView):
         return replace(view, yaw_deg=rest_deg), anchor
     left, right = view.longitude_range_deg
     half = round((right - left) / 2, 9)

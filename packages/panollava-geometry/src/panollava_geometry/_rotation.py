@@ -1,10 +1,18 @@
 """Rotate a panorama, as if the camera had been rotated."""
 
+import sys
+from typing import Any, overload
+
 import torch
 from jaxtyping import Shaped
+from numpy import ndarray
 from torch import Tensor
 
 from panollava_geometry._backends import torch_backend
+from panollava_geometry._containers import Interpolation, open_panorama
+from panollava_geometry._errors import PanoramaError, short
+from panollava_geometry._nearest import read_rotated
+from panollava_geometry._pillow import Image
 from panollava_geometry._sampled_grid import plan_rotated_strip
 from panollava_geometry._sphere import Degrees, rotation_matrix
 from panollava_geometry._tensors import cast_like, check_panorama
@@ -12,12 +20,41 @@ from panollava_geometry._tensors import cast_like, check_panorama
 _STRIP = 256  # rows read at a time, to limit the memory
 
 
+@overload
 def rotate_equirectangular(
     erp: Shaped[Tensor, "*batch channels erp_height erp_width"],
     yaw_deg: Degrees = 0.0,
     pitch_deg: Degrees = 0.0,
     roll_deg: Degrees = 0.0,
-) -> Shaped[Tensor, "*batch channels erp_height erp_width"]:
+    *,
+    interpolation: Interpolation = "bilinear",
+) -> Shaped[Tensor, "*batch channels erp_height erp_width"]: ...
+@overload
+def rotate_equirectangular(
+    erp: ndarray,
+    yaw_deg: Degrees = 0.0,
+    pitch_deg: Degrees = 0.0,
+    roll_deg: Degrees = 0.0,
+    *,
+    interpolation: Interpolation = "bilinear",
+) -> ndarray: ...
+@overload
+def rotate_equirectangular(
+    erp: Image,
+    yaw_deg: Degrees = 0.0,
+    pitch_deg: Degrees = 0.0,
+    roll_deg: Degrees = 0.0,
+    *,
+    interpolation: Interpolation = "bilinear",
+) -> Image: ...
+def rotate_equirectangular(
+    erp: Shaped[Tensor, "*batch channels erp_height erp_width"] | ndarray | Image,
+    yaw_deg: Degrees = 0.0,
+    pitch_deg: Degrees = 0.0,
+    roll_deg: Degrees = 0.0,
+    *,
+    interpolation: Interpolation = "bilinear",
+) -> Any:
     """Rotate a panorama. The centre of the result looks where a view of the same yaw, pitch and roll looks.
 
     A rotation by yaw alone and by a whole number of columns moves the columns without changing them. All other
@@ -25,28 +62,47 @@ def rotate_equirectangular(
     or the roll.
 
     Args:
-        erp: Panoramas `[..., C, H, 2H]`, uint8 or floating point. Differentiable.
+        erp: Panoramas `[..., C, H, 2H]`, uint8 or floating point. Differentiable. Or NumPy arrays `[H, 2H]` or
+            `[..., H, 2H, C]`, or a Pillow image. With `interpolation="nearest"`, any dtype.
         yaw_deg: Rotation to the right, in degrees.
         pitch_deg: Rotation upwards, in degrees.
         roll_deg: Clockwise rotation, in degrees.
+        interpolation: `bilinear`, or `nearest` for labels, masks and depth: each pixel is the pixel at its centre,
+            unchanged.
 
     Returns:
-        The rotated panoramas, of the same shape, dtype and device.
+        The rotated panoramas, of the same kind, shape, dtype and device.
 
     Raises:
-        PanoramaError: The panorama is not 2:1.
+        PanoramaError: The panorama is not 2:1, its dtype is not supported, or an angle is not finite.
 
     Example:
         >>> from panollava_geometry import rotate_equirectangular
         >>> rotate_equirectangular(torch.arange(4.0).expand(1, 2, 4), yaw_deg=90.0)[0, 0].tolist()
         [1.0, 2.0, 3.0, 0.0]
     """
-    check_panorama(erp)
+    opened = open_panorama(erp, interpolation)
+    check_panorama(opened.tensor)
+    for name, angle in (("yaw_deg", yaw_deg), ("pitch_deg", pitch_deg), ("roll_deg", roll_deg)):
+        if not abs(angle) <= sys.float_info.max:
+            raise PanoramaError(f"{name} must be a finite number of degrees, got {short(angle)}")
+    return opened.restore(_rotate(opened.tensor, yaw_deg, pitch_deg, roll_deg, interpolation))
+
+
+def _rotate(
+    erp: Shaped[Tensor, "*batch channels erp_height erp_width"],
+    yaw_deg: Degrees,
+    pitch_deg: Degrees,
+    roll_deg: Degrees,
+    interpolation: str,
+) -> Shaped[Tensor, "*batch channels erp_height erp_width"]:
     *batch, channels, height, width = erp.shape
     columns = yaw_deg / 360 * width
     if pitch_deg == 0 and roll_deg == 0 and abs(columns - round(columns)) < 1e-6:
         return erp.roll(-round(columns), -1)
     rotation = rotation_matrix(yaw_deg, pitch_deg, roll_deg)
+    if interpolation == "nearest":
+        return read_rotated(erp, rotation)
     flat = erp.reshape(-1, channels, height, width)
     strips = [
         torch_backend.sample(

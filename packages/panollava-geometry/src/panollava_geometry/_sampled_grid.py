@@ -59,6 +59,9 @@ def plan_sampled_grid(
     polar = False
     if antialias:
         jacobian, cos_latitude = local_scale(view, size, align_corners=align_corners)
+        visible = view.visible(size, align_corners=align_corners)
+        if visible is not None and not visible.all():  # pixels that show nothing take no part in the choice of scale
+            jacobian = np.where(visible, jacobian, jacobian[:, :, size[0] // 2, size[1] // 2, None, None])
         jacobian *= erp_height / np.pi  # from radians to rows of the panorama
         low, high = singular_values(jacobian)
         smallest, largest = float(low.min()), float(high.max())

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from panollava_geometry._address import is_address, shown_address
 from panollava_geometry._errors import PanoramaError, boundary, one_line
 from panollava_geometry._formats import FORMATS
+from panollava_geometry._plugin_formats import CHECKED_FORMATS, open_with_plugin
 from panollava_geometry._printable import printable_name
 from panollava_geometry._quiet import quiet_pillow
 from panollava_geometry._xmp import as_bytes
@@ -48,18 +49,22 @@ def _shown(name: object) -> str:
 
 
 @contextlib.contextmanager
-def open_image(source: FileSource) -> Iterator[Image.Image]:
+def open_image(source: FileSource, name: str | None = None) -> Iterator[Image.Image]:
     """Open the image of a source without decoding it. It is closed afterwards if it was opened here.
+
+    Args:
+        source: The source.
+        name: Its name in messages. Default: `source_name(source)`.
 
     Raises:
         PanoramaError: The file is missing, cannot be downloaded, is not an image, or is too large.
     """
-    name = source_name(source)
+    name = source_name(source) if name is None else name
     with contextlib.ExitStack() as stack:
-        file = _open_file(source, name, stack)
+        file = open_file(source, name, stack)
         with boundary(f"{name}: the file is damaged, its header cannot be read", "get the file again"):
             try:
-                image = _identify(file)
+                image = _identify(file, name)
             except UnidentifiedImageError as error:
                 raise PanoramaError(
                     f"{name}: this is not an image that Pillow can read; expected JPEG, PNG, WebP or TIFF"
@@ -116,7 +121,7 @@ def _too_large(size: str) -> str:
     return f"the image is too large ({size}); reduce it to at most {MAX_PIXELS} pixels (about 18900x9450)"
 
 
-def _identify(file: BinaryFile) -> Image.Image:
+def _identify(file: BinaryFile, name: str) -> Image.Image:
     """Open an image in one of `FORMATS`.
 
     Pillow's plugins of rare formats are imported only for a file that is in no common format. Its warning above half of
@@ -124,15 +129,21 @@ def _identify(file: BinaryFile) -> Image.Image:
     """
     with quiet_pillow():
         Image.preinit()
-        common = [kind for kind in FORMATS if kind in Image.OPEN]
+        common = [kind for kind in FORMATS if kind in Image.OPEN and kind not in CHECKED_FORMATS]
         try:
             return Image.open(cast("BinaryIO", file), formats=common)
         except UnidentifiedImageError:
             Image.init()
-            rare = [kind for kind in FORMATS if kind in Image.OPEN and kind not in common]
-            if not rare:
-                raise
-            return Image.open(cast("BinaryIO", file), formats=rare)
+            rare = [kind for kind in FORMATS if kind in Image.OPEN and kind not in (*common, *CHECKED_FORMATS)]
+            try:
+                if not rare:
+                    raise
+                return Image.open(cast("BinaryIO", file), formats=rare)
+            except UnidentifiedImageError:
+                image = open_with_plugin(file, name, check_pixels)
+                if image is None:
+                    raise
+                return image
 
 
 def _download(url: str, name: str) -> bytes:
@@ -141,7 +152,12 @@ def _download(url: str, name: str) -> bytes:
     return download(url, name)
 
 
-def _open_file(source: FileSource, name: str, stack: contextlib.ExitStack) -> BinaryFile:
+def open_file(source: FileSource, name: str, stack: contextlib.ExitStack) -> BinaryFile:
+    """Open a source as a binary file. It is closed by the stack if it was opened here.
+
+    Raises:
+        PanoramaError: The file is missing, empty, not a regular file, or cannot be downloaded.
+    """
     if isinstance(source, bytes | bytearray | memoryview):
         if not source:
             raise PanoramaError(f"{name}: the input is empty (0 bytes)")

@@ -37,6 +37,17 @@ def rotation_matrix(yaw_deg: Degrees, pitch_deg: Degrees = 0.0, roll_deg: Degree
     return np.asarray(yaw @ pitch @ roll)
 
 
+def rotation_angles(rotation: Float[ndarray, "3 3"]) -> tuple[float, float, float]:
+    """Yaw, pitch and roll of a rotation matrix, in degrees. Inverse of `rotation_matrix`.
+
+    At a pitch of ±90°, yaw and roll turn around the same axis; the roll is then the one for the yaw of `arctan2(0, 0)`.
+    """
+    x, y, z = rotation[:, 2]
+    yaw, pitch = np.rad2deg([np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))])
+    rest = rotation_matrix(float(yaw), float(pitch)).T @ rotation
+    return float(yaw), float(pitch), float(np.rad2deg(np.arctan2(rest[0, 1], rest[0, 0])))
+
+
 def angles_to_rays(longitude: Float[ndarray, "*grid"], latitude: Float[ndarray, "*grid"]) -> Float[ndarray, "*grid 3"]:
     """Convert longitudes and latitudes in radians to unit rays."""
     cos_latitude = np.cos(latitude)

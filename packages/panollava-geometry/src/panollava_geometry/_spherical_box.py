@@ -20,7 +20,7 @@ _MIN_SIZE_DEG = 1e-6
 #: From this width on, a box is bounded by circles of latitude.
 _HALF_TURN_DEG = 180.0
 #: Up to this size, no two neighbouring corners are opposite to each other, also after clipping.
-_CORNERS_DEG = 179.0
+CORNERS_DEG = 179.0
 #: Rays along an outline that find its highest and lowest point.
 _OUTLINE = 721
 
@@ -103,8 +103,9 @@ class SphericalBox:
                 f"0 <= top < bottom <= 1, got {(left, top, right, bottom)}"
             )
         half = np.tan(np.deg2rad(view.fov_deg) / 2)
-        x = (2 * np.array([left, right]) - 1) * half[0]
-        y = (1 - 2 * np.array([bottom, top])) * half[1]
+        shift = 2 * np.array(view.principal_point) - 1
+        x = (2 * np.array([left, right]) - 1 - shift[0]) * half[0]
+        y = (1 - 2 * np.array([bottom, top]) + shift[1]) * half[1]
         centre_x, centre_y = 0.0, 0.0
         for _ in range(50):  # each step is far below the last one; a dozen are enough
             before = centre_x, centre_y
@@ -119,10 +120,10 @@ class SphericalBox:
         right_axis = along / np.linalg.norm(along) + np.cross(upwards / np.linalg.norm(upwards), forward)
         right_axis /= np.linalg.norm(right_axis)
         frame = np.stack([right_axis, np.cross(forward, right_axis), forward], axis=1)
-        return cls._of_frame(view.rotation @ frame, width, height)
+        return cls.of_frame(view.rotation @ frame, width, height)
 
     @classmethod
-    def _of_frame(cls, rotation: Float[ndarray, "3 3"], width_deg: Degrees, height_deg: Degrees) -> "SphericalBox":
+    def of_frame(cls, rotation: Float[ndarray, "3 3"], width_deg: Degrees, height_deg: Degrees) -> "SphericalBox":
         """The box whose right, upper and forward axes are the columns of a rotation matrix."""
         forward = rotation[:, 2]
         flat = math.hypot(forward[0], forward[2])
@@ -141,7 +142,7 @@ class SphericalBox:
         Returns:
             Left, top, right and bottom as fractions of the view's width and height; None if the view sees none of it.
         """
-        if self._wide:
+        if self._wide or view.principal_point != (0.5, 0.5):
             rays = np.concatenate([self.outline(721), self._grid()])
             seen = view.rays_to_pixels(rays, (1, 1))[0]
             edge = np.linspace(0, 1, 201)
@@ -151,7 +152,7 @@ class SphericalBox:
         else:
             width, height = view.fov_deg
             whole = SphericalBox(view.yaw_deg, view.pitch_deg, width, height, view.roll_deg)
-            rays = clip_polygon(whole._polygon, self._planes)
+            rays = clip_polygon(whole._polygon, self.half_spaces)
             if polygon_area(rays) == 0:
                 return None
             plane = rays @ view.rotation
@@ -187,7 +188,7 @@ class SphericalBox:
         """
         if not self._wide:
             lengths = np.linalg.norm(rays, axis=-1, keepdims=True)
-            return np.asarray((rays @ self._planes[:, :3].T >= -TOLERANCE * lengths).all(axis=-1))
+            return np.asarray((rays @ self.half_spaces[:, :3].T >= -TOLERANCE * lengths).all(axis=-1))
         x, y, z = np.moveaxis(rays @ self.rotation, -1, 0)
         longitude, latitude = np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))
         width, height = np.deg2rad([self.width_deg, self.height_deg]) / 2 + TOLERANCE
@@ -196,7 +197,7 @@ class SphericalBox:
     def iou(self, other: "SphericalBox") -> float:
         """Intersection over union of the solid angles, in [0, 1].
 
-        Exact up to rounding for two boxes of at most 179°, by clipping; else correct to about 1e-4.
+        Exact up to rounding: by clipping for two boxes of at most 179°, else by an integral over circles of latitude.
         """
         shared = self.intersection(other)
         return min(1.0, shared / (self.area + other.area - shared))
@@ -204,9 +205,9 @@ class SphericalBox:
     def intersection(self, other: "SphericalBox") -> float:
         """Solid angle that both boxes share, in steradians."""
         if not self._wide and not other._wide:
-            if max(self.width_deg, self.height_deg, other.width_deg, other.height_deg) <= _CORNERS_DEG:
-                return polygon_area(clip_polygon(self._polygon, other._planes))
-            shared = shared_area(np.concatenate([self._planes, other._planes]))
+            if max(self.width_deg, self.height_deg, other.width_deg, other.height_deg) <= CORNERS_DEG:
+                return polygon_area(clip_polygon(self._polygon, other.half_spaces))
+            shared = shared_area(np.concatenate([self.half_spaces, other.half_spaces]))
             return min(shared, self.area, other.area)
         wide = min((box for box in (self, other) if box._wide), key=lambda box: box.height_deg)
         return min(max(wide._shared(other if wide is self else self), 0.0), self.area, other.area)
@@ -240,7 +241,7 @@ class SphericalBox:
         return bool(self.width_deg > _HALF_TURN_DEG)
 
     @cached_property
-    def _planes(self) -> Float[ndarray, "4 4"]:
+    def half_spaces(self) -> Float[ndarray, "4 4"]:
         """Half-spaces of a box of at most 180°: right, left, top, bottom."""
         return _frustum(self.rotation, self.width_deg, self.height_deg)
 
@@ -259,7 +260,7 @@ class SphericalBox:
         turn = np.eye(4)
         turn[:3, :3] = frame
         if not self._wide:
-            return [(1, self._planes @ turn)]
+            return [(1, self.half_spaces @ turn)]
         up = self.rotation[:, 1]
         band = np.array([[*-up, -self._band], [*up, -self._band]])
         return [(1, band @ turn), (-1, np.concatenate([band, self._gap]) @ turn)]

@@ -7,8 +7,11 @@ imported only while torch compiles.
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
+from panollava_geometry._nearest import read_views
 from panollava_geometry._resampling import ResamplingMap
 from panollava_geometry._resampling import find_resampling_maps as _find
 
 find_resampling_maps: Callable[..., list[tuple[ResamplingMap, int]]] = torch.compiler.disable(_find)  # type: ignore[no-untyped-call]
+read_nearest: Callable[..., Tensor] = torch.compiler.disable(read_views)  # type: ignore[no-untyped-call]

@@ -4,6 +4,7 @@ import math
 
 from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError
+from panollava_geometry._perspective_view import PerspectiveView
 from panollava_geometry._plan import ViewPlan
 from panollava_geometry._sizes import MAX_RESULT_BYTES, Size, check_result, size_pair
 from panollava_geometry._sphere import Degrees
@@ -35,6 +36,9 @@ def native_size(view: View, width: int) -> tuple[int, int]:
     if isinstance(view, EquirectangularView):
         (left, right), (low, high) = view.longitude_range_deg, view.latitude_range_deg
         sides, limit = (width * (high - low) / 360, width * (right - left) / 360), MAX_EQUIRECTANGULAR_PIXELS
+    elif not isinstance(view, PerspectiveView):
+        across, up = view.centre_scale
+        sides, limit = (width * up / math.pi, width * across / math.pi), MAX_PERSPECTIVE_PIXELS
     else:
         hfov, vfov = view.fov_deg
         sides, limit = (_tangent_side(vfov, width), _tangent_side(hfov, width)), MAX_PERSPECTIVE_PIXELS

@@ -1,15 +1,19 @@
-"""A view of either kind, and how it is read from JSON data."""
+"""A view of any kind, and how it is read from JSON data."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError, one_line, short
+from panollava_geometry._fisheye_view import FisheyeView
+from panollava_geometry._flat_views import CylindricalView, StereographicView
 from panollava_geometry._perspective_view import PerspectiveView
 
-View = PerspectiveView | EquirectangularView
-_KINDS: dict[str, type[PerspectiveView] | type[EquirectangularView]] = {
-    cls.kind: cls for cls in (PerspectiveView, EquirectangularView)
+#: Views with a camera pose: yaw, pitch and roll.
+PosedView = PerspectiveView | FisheyeView | CylindricalView | StereographicView
+View = PosedView | EquirectangularView
+_KINDS: dict[str, Any] = {
+    cls.kind: cls for cls in (PerspectiveView, EquirectangularView, FisheyeView, CylindricalView, StereographicView)
 }
 
 
@@ -24,6 +28,7 @@ def view_from_dict(data: Mapping[str, Any]) -> View:
     if not isinstance(kind, str) or kind not in _KINDS:
         raise PanoramaError(f"unknown kind of view {short(kind)}: expected one of {', '.join(sorted(_KINDS))}")
     try:
-        return _KINDS[kind](**fields)
+        view: View = _KINDS[kind](**fields)
     except TypeError as error:
         raise PanoramaError(f"cannot read a {kind} view from {short(fields)}: {one_line(error)}") from error
+    return view

@@ -30,6 +30,7 @@ from panollava_geometry._crop_command import (
     crop,
     crop_plan,
 )
+from panollava_geometry._info_command import info
 from panollava_geometry._interrupts import Interrupted, exit_program, on_interrupt
 from panollava_geometry._load_options import (
     Eye,
@@ -69,6 +70,7 @@ __all__ = [
     "echo",
     "error_line",
     "exit_program",
+    "info",
     "load_options",
     "main",
     "on_interrupt",

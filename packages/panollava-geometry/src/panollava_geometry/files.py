@@ -1,4 +1,4 @@
-"""For programs that work through many panoramas: load one with its size, and cut one into a folder of views.
+"""For programs that work through many panoramas: what a file is, load one with its size, cut one into views.
 
 Example:
     >>> from panollava_geometry import plan_views
@@ -8,7 +8,26 @@ Example:
 
 from panollava_geometry._crop_sources import read_plan_file
 from panollava_geometry._cropping import crop_file
+from panollava_geometry._hdr import hdr_to_srgb, load_hdr
+from panollava_geometry._information import PanoramaInfo, panorama_info
 from panollava_geometry._loading import check_options, load_with_size
+from panollava_geometry._panorama_metadata import GPano
+from panollava_geometry._video import VideoFrame, VideoInfo, video_frames, video_info
 from panollava_geometry._view_sizes import check_size
 
-__all__ = ["check_options", "check_size", "crop_file", "load_with_size", "read_plan_file"]
+__all__ = [
+    "GPano",
+    "PanoramaInfo",
+    "VideoFrame",
+    "VideoInfo",
+    "check_options",
+    "check_size",
+    "crop_file",
+    "hdr_to_srgb",
+    "load_hdr",
+    "load_with_size",
+    "panorama_info",
+    "read_plan_file",
+    "video_frames",
+    "video_info",
+]

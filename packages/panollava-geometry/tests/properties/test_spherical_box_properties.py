@@ -16,7 +16,7 @@ views = st.builds(PerspectiveView, yaws, pitches, rolls, st.floats(20, 110))
 
 
 def turned(box, rotation):
-    return SphericalBox._of_frame(rotation @ box.rotation, box.width_deg, box.height_deg)
+    return SphericalBox.of_frame(rotation @ box.rotation, box.width_deg, box.height_deg)
 
 
 @PROFILE
