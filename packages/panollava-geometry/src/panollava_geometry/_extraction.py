@@ -118,10 +118,11 @@ def _nearest(
     check_result(len(plan), size, erp.shape[-3], erp.element_size())
     flat = erp.reshape(-1, *erp.shape[-3:])
     if torch.compiler.is_compiling():
-        from panollava_geometry._untraced import read_nearest as read
+        from panollava_geometry._untraced import read_nearest as read_untraced
+
+        views = read_untraced(flat, plan.views, size, align_corners)
     else:
-        read = read_nearest
-    views = read(flat, plan.views, size, align_corners)
+        views = read_nearest(flat, plan.views, size, align_corners)
     views = _without_hidden(views, plan, size, align_corners)
     return views.reshape(*erp.shape[:-3], *views.shape[1:])
 
