@@ -25,14 +25,34 @@ def local_scale(
     height, width = size
     y, x = np.meshgrid(np.arange(height + 1.0), np.arange(width + 1.0), indexing="ij")
     corner = view.pixels_to_rays(np.stack([x, y], axis=-1), size, align_corners=align_corners)
-    along_x = corner[:, 1:] - corner[:, :-1]
-    along_y = corner[1:] - corner[:-1]
-    centre = corner[1:, 1:] + corner[:-1, :-1] + corner[1:, :-1] + corner[:-1, 1:]
+    return _from_corners(corner[:-1, :-1], corner[:-1, 1:], corner[1:, :-1], corner[1:, 1:])
+
+
+def scale_at(
+    view: View, centres: Float[ndarray, "height width 2"], size: tuple[int, int], *, align_corners: bool = False
+) -> tuple[Float[ndarray, "2 2 height width"], Float[ndarray, "height width"]]:
+    """`local_scale` at some pixels of the view, given by their centres (x, y)."""
+    corners = [centres + np.array([x, y]) for y in (-0.5, 0.5) for x in (-0.5, 0.5)]
+    return _from_corners(*view.pixels_to_rays(np.stack(corners), size, align_corners=align_corners))
+
+
+def _from_corners(
+    upper_left: Float[ndarray, "height width 3"],
+    upper_right: Float[ndarray, "height width 3"],
+    lower_left: Float[ndarray, "height width 3"],
+    lower_right: Float[ndarray, "height width 3"],
+) -> tuple[Float[ndarray, "2 2 height width"], Float[ndarray, "height width"]]:
+    """The derivative from the rays of the four corners of each pixel, and the cosine of its latitude."""
+    centre = upper_left + upper_right + lower_left + lower_right
     centre /= np.linalg.norm(centre, axis=-1, keepdims=True)
     radius = np.maximum(np.hypot(centre[..., 0], centre[..., 2]), 1e-12)
     at_pole = radius < 1e-9  # east and north are not defined there, so those of longitude 0 are used
-    jacobian = np.empty((2, 2, height, width))
-    for axis, step in enumerate(((along_x[1:] + along_x[:-1]) / 2, (along_y[:, 1:] + along_y[:, :-1]) / 2)):
+    jacobian = np.empty((2, 2, *radius.shape))
+    steps = (
+        (upper_right - upper_left + lower_right - lower_left) / 2,
+        (lower_left - upper_left + lower_right - upper_right) / 2,
+    )
+    for axis, step in enumerate(steps):
         east = (centre[..., 2] * step[..., 0] - centre[..., 0] * step[..., 2]) / radius
         jacobian[0, axis] = np.where(at_pole, step[..., 0], east)
         jacobian[1, axis] = np.where(at_pole, -centre[..., 1] * step[..., 2], step[..., 1] / radius)

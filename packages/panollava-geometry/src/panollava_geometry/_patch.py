@@ -42,20 +42,24 @@ def polar_width(cos_latitude: Float[ndarray, " rows"]) -> Int[ndarray, " rows"]:
 
 
 def patch_around(
-    x: Float[ndarray, "*grid"], y: Float[ndarray, "*grid"], erp: tuple[int, int], level: int, polar: bool
+    columns: tuple[float, float],
+    rows: tuple[float, float],
+    erp: tuple[int, int],
+    level: int,
+    polar: bool,
 ) -> Patch:
-    """The smallest patch that contains every pixel read at the points (x, y), and the columns polar smoothing needs.
+    """The smallest patch that contains every pixel read at some points, and the columns polar smoothing needs.
 
     Args:
-        x: Columns of the points on the panorama, counted from the anchor.
-        y: Rows of the points on the panorama.
+        columns: First and last place along the rows of the reduced panorama, counted from the anchor.
+        rows: First and last place along the columns of the reduced panorama.
         erp: Height and width of the panorama.
         level: Pixels per block mean, along both axes.
         polar: Smooth the rows near a pole.
     """
     height, width = erp
-    low_row = math.floor((float(y.min()) / level) - 0.5) * level
-    high_row = (math.floor((float(y.max()) / level) - 0.5) + 2) * level
+    low_row = math.floor(rows[0] - 0.5) * level
+    high_row = (math.floor(rows[1] - 0.5) + 2) * level
     bands: list[tuple[int, int, int]] = []
     if polar:
         latitude = ((np.arange(low_row, high_row, level) + level / 2) / height - 0.5) * np.pi
@@ -63,10 +67,14 @@ def patch_around(
         starts = [0, *(np.flatnonzero(np.diff(widths)) + 1).tolist(), len(widths)]
         bands = [(first, last, int(widths[first])) for first, last in itertools.pairwise(starts) if widths[first] > 1]
     margin = max((band_width // 2 for _, _, band_width in bands), default=0)
-    low = (math.floor(float(x.min()) / level - 0.5) - margin) * level
-    high = (math.floor(float(x.max()) / level - 0.5) + 2 + margin) * level
+    low = (math.floor(columns[0] - 0.5) - margin) * level
+    high = (math.floor(columns[1] - 0.5) + 2 + margin) * level
     patch = Patch((low_row, high_row), (low, high), level, level, polar_bands=tuple(bands))
-    return as_full_turn(patch, erp, 1) if high - low > 0.75 * width and width % (2 * level) == 0 else patch
+    if high - low <= 0.75 * width or width % (2 * level) != 0:
+        return patch
+    half = width / (2 * level)  # points beyond the seam, which the extension must contain
+    beyond = math.ceil(max(columns[1] - half, -half - columns[0], 0))
+    return as_full_turn(patch, erp, 1 + beyond)
 
 
 def as_full_turn(patch: Patch, erp: tuple[int, int], wrap_columns: int) -> Patch:

@@ -79,5 +79,4 @@ def _plan(
             return separable
         row_weight, column_weight = (w.astype(np.float32) for w in (separable.row_weight, separable.column_weight))
         return replace(separable, row_weight=row_weight, column_weight=column_weight)
-    grid = plan_sampled_grid(view, size, erp, antialias, align_corners)
-    return grid if precise else replace(grid, x=grid.x.astype(np.float32), y=grid.y.astype(np.float32))
+    return plan_sampled_grid(view, size, erp, antialias, align_corners, precise)

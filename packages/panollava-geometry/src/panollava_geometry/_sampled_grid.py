@@ -5,23 +5,42 @@ the points each blur the image by a known variance. The points are spread so tha
 of the footprint, in every direction and at every pixel. This is Heckbert's elliptical footprint
 (https://www.cs.cmu.edu/~ph/texfund/texfund.pdf) less the blur of the reconstruction. Where the view magnifies the
 panorama, plain bilinear interpolation remains.
+
+Perspective views are planned by `_perspective_grid` in float32. All others, float64 panoramas, and the pixels around a
+pole are planned here in float64, from differences between the rays of neighbouring pixels.
 """
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from panollava_geometry._footprint import local_scale, singular_values
+from panollava_geometry._footprint import local_scale, scale_at, singular_values
 from panollava_geometry._patch import Patch, patch_around, polar_width
+from panollava_geometry._perspective_grid import (
+    Sampling,
+    is_fine,
+    lowest_cosine,
+    place_points,
+    pole_windows,
+    sample_pixels,
+    square_root,
+    unit_places,
+)
+from panollava_geometry._perspective_view import PerspectiveView
 from panollava_geometry._sphere import equirect_to_rays, rays_to_angles
 from panollava_geometry._view_base import pixel_centres
 from panollava_geometry._views import View
 
 #: Most points per axis. A view that needs more (beyond about 120 degrees) is softer in its corners instead.
 MAX_POINTS = 8
+#: Rows planned at a time in float64, to limit the memory.
+_STRIP = 64
+#: Without antialiasing: one point at the centre of each pixel.
+POINTS_OF_CENTRES = Sampling(1, 1, False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +60,12 @@ class SampledGrid:
 
 
 def plan_sampled_grid(
-    view: View, size: tuple[int, int], erp: tuple[int, int], antialias: bool, align_corners: bool
+    view: View,
+    size: tuple[int, int],
+    erp: tuple[int, int],
+    antialias: bool,
+    align_corners: bool,
+    precise: bool = True,
 ) -> SampledGrid:
     """Plan the grid of a view.
 
@@ -51,41 +75,108 @@ def plan_sampled_grid(
         erp: Height and width of the panorama.
         antialias: Average over the footprint of each pixel, or read one point at its centre.
         align_corners: The field of view spans the centres of the outer pixels.
+        precise: Plan and keep the positions in float64 instead of float32.
     """
-    erp_height, erp_width = erp
-    centres = pixel_centres(size)
-    level, points = 1, 1
-    places = centres[None, None]
-    polar = False
+    if not precise and isinstance(view, PerspectiveView) and is_fine(view, size, align_corners):
+        sampling, x, y = _place_quickly(view, size, erp, antialias, align_corners)
+    else:
+        sampling, x, y = _place_exactly(view, size, erp, antialias, align_corners)
+    patch = patch_around(_range(x), _range(y), erp, sampling.level, sampling.polar)
+    x += x.dtype.type(patch.wrap_columns - patch.columns[0] / sampling.level - 0.5)
+    y += y.dtype.type(patch.pole_rows[0] - patch.rows[0] / sampling.level - 0.5)
+    if not precise:
+        x, y = x.astype(np.float32, copy=False), y.astype(np.float32, copy=False)
+    return SampledGrid(patch, sampling.points, x, y)
+
+
+class _Scale(NamedTuple):
+    """Derivatives of (east, north) by the pixel coordinates in rows of the panorama, and cosines of the latitude."""
+
+    jacobian: Float[ndarray, "2 2 height width"]
+    cos_latitude: Float[ndarray, "height width"]
+
+
+def _place_quickly(
+    view: PerspectiveView, size: tuple[int, int], erp: tuple[int, int], antialias: bool, align_corners: bool
+) -> tuple[Sampling, Float[ndarray, "rows columns"], Float[ndarray, "rows columns"]]:
+    if not antialias:
+        return POINTS_OF_CENTRES, *place_points(view, size, erp, POINTS_OF_CENTRES, align_corners)
+    jacobian, cos_latitude = scale_at(view, sample_pixels(view, size, align_corners), size, align_corners=align_corners)
+    scale = _Scale(jacobian * (erp[0] / np.pi), cos_latitude)
+    sampling = _choose(scale, lowest_cosine(view, size, align_corners), erp)
+    x, y = place_points(view, size, erp, sampling, align_corners)
+    if sampling.points > 1:
+        grid = (size[0], sampling.points, size[1], sampling.points)
+        for rows, columns in pole_windows(view, size, align_corners):
+            near = pixel_centres(size)[rows, columns]
+            jacobian, cos_latitude = scale_at(view, near, size, align_corners=align_corners)
+            scale = _Scale(jacobian * (erp[0] / np.pi), cos_latitude)
+            exact = _points_around(near, scale, view, size, erp, sampling, align_corners)
+            for values, place in zip((x, y), exact, strict=True):
+                values.reshape(grid)[rows, :, columns] = place
+    return sampling, x, y
+
+
+def _place_exactly(
+    view: View, size: tuple[int, int], erp: tuple[int, int], antialias: bool, align_corners: bool
+) -> tuple[Sampling, Float[ndarray, "rows columns"], Float[ndarray, "rows columns"]]:
+    sampling = POINTS_OF_CENTRES
+    scale = None
     if antialias:
         jacobian, cos_latitude = local_scale(view, size, align_corners=align_corners)
         visible = view.visible(size, align_corners=align_corners)
         if visible is not None and not visible.all():  # pixels that show nothing take no part in the choice of scale
             jacobian = np.where(visible, jacobian, jacobian[:, :, size[0] // 2, size[1] // 2, None, None])
-        jacobian *= erp_height / np.pi  # from radians to rows of the panorama
-        low, high = singular_values(jacobian)
-        smallest, largest = float(low.min()), float(high.max())
-        level = 2 ** max(0, math.floor(math.log2(max(smallest, largest / (2 * MAX_POINTS), 1))))
-        polar = smallest >= 1 and float(cos_latitude.min()) < 0.5
-        while erp_width % (2 * level) and level > 1:
-            level //= 2
-        variance = (level**2 - 1) / 12 + level**2 / 6
-        smoothing = polar_width(cos_latitude.ravel()).reshape(size) if polar else np.ones(size)
-        east = (variance + level**2 * (smoothing**2 - 1.0) / 12) * cos_latitude**2
-        xx, xy, yy = _spread(jacobian, east, variance)
-        if max(float(xx.max()), float(yy.max())) > 1e-6:
-            points = min(max(2, math.ceil(largest / (2 * level))), MAX_POINTS)
-            unit = ((np.arange(points) + 0.5) / points - 0.5) / math.sqrt((1 - 1 / points**2) / 12)
-            v, u = (a[..., None, None] for a in np.meshgrid(unit, unit, indexing="ij"))
-            places = centres + np.stack([xx * u + xy * v, xy * u + yy * v], axis=-1)
+        scale = _Scale(jacobian * (erp[0] / np.pi), cos_latitude)
+        sampling = _choose(scale, float(cos_latitude.min()), erp)
+    points = sampling.points
+    x, y = np.empty((2, size[0], points, size[1], points))
+    for top in range(0, size[0], _STRIP):
+        rows = slice(top, min(top + _STRIP, size[0]))
+        centres = pixel_centres((rows.stop - top, size[1]), top)
+        part = None if scale is None else _Scale(scale.jacobian[:, :, rows], scale.cos_latitude[rows])
+        x[rows], y[rows] = _points_around(centres, part, view, size, erp, sampling, align_corners)
+    shape = (size[0] * points, size[1] * points)
+    return sampling, x.reshape(shape), y.reshape(shape)
+
+
+def _choose(scale: _Scale, lowest_cosine: float, erp: tuple[int, int]) -> Sampling:
+    """Choose how to sample a view from the scale of its pixels, or of those among which are the extremes."""
+    low, high = singular_values(scale.jacobian)
+    smallest, largest = float(low.min()), float(high.max())
+    level = 2 ** max(0, math.floor(math.log2(max(smallest, largest / (2 * MAX_POINTS), 1))))
+    polar = smallest >= 1 and lowest_cosine < 0.5
+    while erp[1] % (2 * level) and level > 1:
+        level //= 2
+    xx, _, yy = _spread(scale, Sampling(level, 1, polar))
+    if max(float(xx.max()), float(yy.max())) <= 1e-6:
+        return Sampling(level, 1, polar)
+    return Sampling(level, min(max(2, math.ceil(largest / (2 * level))), MAX_POINTS), polar)
+
+
+def _points_around(
+    centres: Float[ndarray, "height width 2"],
+    scale: _Scale | None,
+    view: View,
+    size: tuple[int, int],
+    erp: tuple[int, int],
+    sampling: Sampling,
+    align_corners: bool,
+) -> tuple[Float[ndarray, "height points width points"], Float[ndarray, "height points width points"]]:
+    """Columns and rows, on the reduced panorama, of the points of pixels with the given centres."""
+    places = centres[:, None, :, None]
+    if scale is not None and sampling.points > 1:
+        xx, xy, yy = (part[:, None, :, None] for part in _spread(scale, sampling))
+        unit = unit_places(sampling.points)
+        u, v = unit, unit[:, None, None]
+        places = places + np.stack([xx * u + xy * v, xy * u + yy * v], axis=-1)
     longitude, latitude = rays_to_angles(view.pixels_to_rays(places, size, align_corners=align_corners))
-    x = longitude * (erp_width / (2 * np.pi))
-    y = (0.5 - latitude / np.pi) * erp_height
-    patch = patch_around(x, y, erp, level, polar)
-    grid = (size[0] * points, size[1] * points)
-    x = ((x - patch.columns[0]) / level - 0.5 + patch.wrap_columns).transpose(2, 0, 3, 1).reshape(grid)
-    y = ((y - patch.rows[0]) / level - 0.5 + patch.pole_rows[0]).transpose(2, 0, 3, 1).reshape(grid)
-    return SampledGrid(patch, points, np.ascontiguousarray(x), np.ascontiguousarray(y))
+    level = sampling.level
+    return longitude * (erp[1] / (2 * np.pi * level)), (0.5 - latitude / np.pi) * (erp[0] / level)
+
+
+def _range(values: Float[ndarray, "rows columns"]) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
 
 
 def plan_rotated_strip(rotation: Float[ndarray, "3 3"], erp: tuple[int, int], top: int, bottom: int) -> SampledGrid:
@@ -94,29 +185,27 @@ def plan_rotated_strip(rotation: Float[ndarray, "3 3"], erp: tuple[int, int], to
     centres = pixel_centres((bottom - top, width), top)
     longitude, latitude = rays_to_angles(equirect_to_rays(centres, erp) @ rotation.T)
     x, y = longitude * (width / (2 * np.pi)), (0.5 - latitude / np.pi) * height
-    patch = patch_around(x, y, erp, 1, False)
+    patch = patch_around(_range(x), _range(y), erp, 1, False)
     return SampledGrid(
         patch, 1, x - patch.columns[0] - 0.5 + patch.wrap_columns, y - patch.rows[0] - 0.5 + patch.pole_rows[0]
     )
 
 
 def _spread(
-    jacobian: Float[ndarray, "2 2 height width"],
-    east_variance: Float[ndarray, "height width"],
-    north_variance: float,
+    scale: _Scale, sampling: Sampling
 ) -> tuple[Float[ndarray, "height width"], Float[ndarray, "height width"], Float[ndarray, "height width"]]:
     """Symmetric square root (xx, xy, yy) of the covariance that the points must add, in output pixels.
 
     It is the footprint's covariance I/12 less the reconstruction's, which is diag(east, north) on the panorama, pulled
     back through the derivative of the map.
     """
-    (east_x, east_y), (north_x, north_y) = jacobian
+    (east_x, east_y), (north_x, north_y) = scale.jacobian
+    level = sampling.level
+    north_variance = (level**2 - 1) / 12 + level**2 / 6
+    smoothing = polar_width(scale.cos_latitude.ravel()).reshape(scale.cos_latitude.shape) if sampling.polar else 1
+    east_variance = (north_variance + level**2 * (smoothing**2 - 1.0) / 12) * scale.cos_latitude**2
     square = np.maximum((east_x * north_y - east_y * north_x) ** 2, 1e-30)
     xx = 1 / 12 - (north_y**2 * east_variance + east_y**2 * north_variance) / square
     xy = (north_x * north_y * east_variance + east_x * east_y * north_variance) / square
     yy = 1 / 12 - (north_x**2 * east_variance + east_x**2 * north_variance) / square
-    middle, spread = (xx + yy) / 2, np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
-    low, high = (np.sqrt(np.maximum(middle + sign * spread, 0)) for sign in (-1, 1))
-    slope = (high - low) / np.maximum(2 * spread, 1e-15)
-    offset = high - slope * (middle + spread)
-    return offset + slope * xx, slope * xy, offset + slope * yy
+    return square_root(xx, xy, yy)
