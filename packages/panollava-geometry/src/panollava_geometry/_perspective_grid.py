@@ -65,7 +65,7 @@ class _Scale(NamedTuple):
 
 def is_fine(view: PerspectiveView, size: tuple[int, int], align_corners: bool) -> bool:
     """Whether the pixels of a view are small enough for this module."""
-    return max(_axes(view, size, align_corners).step) <= _LARGE_PIXEL
+    return bool(max(_axes(view, size, align_corners).step) <= _LARGE_PIXEL)
 
 
 def sample_pixels(
@@ -178,8 +178,9 @@ def _axes(view: PerspectiveView, size: tuple[int, int], align_corners: bool) -> 
         for count, side, point, extent in zip((size[1], size[0]), sides, view.principal_point, extents, strict=True)
     )
     right, up, forward = view.rotation.T
-    steps = 2 * extents[0] / sides[0], 2 * extents[1] / sides[1]
-    return _Axes(*(part.astype(np.float32) for part in (a, b, right, -up, forward)), steps)
+    steps = float(2 * extents[0] / sides[0]), float(2 * extents[1] / sides[1])
+    a, b, right, down, origin = (part.astype(np.float32) for part in (a, b, right, -up, forward))
+    return _Axes(a, b, right, down, origin, steps)
 
 
 def _blocks(axes: _Axes, block: int) -> _Axes:

@@ -15,9 +15,9 @@ def cut_array(
     """Cut rows and columns out of a panorama. Without wrapping, the result shares the memory of the panorama."""
     height, width = image.shape[:2]
     blocks = []
-    for block, beyond in _row_blocks(*rows, height):
+    for block, beyond in row_blocks(*rows, height):
         shift = width // 2 if beyond else 0
-        parts = [image[block, part] for part in _column_slices(columns[0] + shift, columns[1] + shift, width)]
+        parts = [image[block, part] for part in column_slices(columns[0] + shift, columns[1] + shift, width)]
         joined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         blocks.append(joined[::-1] if beyond else joined)
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=0)
@@ -29,16 +29,16 @@ def cut_tensor(
     """Cut rows and columns out of panoramas. Without wrapping, the result shares the memory of the panoramas."""
     height, width = image.shape[-2:]
     blocks = []
-    for block, beyond in _row_blocks(*rows, height):
+    for block, beyond in row_blocks(*rows, height):
         shift = width // 2 if beyond else 0
         strip = image[..., block, :]
-        parts = [strip[..., part] for part in _column_slices(columns[0] + shift, columns[1] + shift, width)]
+        parts = [strip[..., part] for part in column_slices(columns[0] + shift, columns[1] + shift, width)]
         joined = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
         blocks.append(joined.flip(-2) if beyond else joined)
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=-2)
 
 
-def _column_slices(start: int, stop: int, width: int) -> Iterator[slice]:
+def column_slices(start: int, stop: int, width: int) -> Iterator[slice]:
     """Slices of [0, width) that together are the columns [start, stop), wrapped around."""
     while start < stop:
         first = start % width
@@ -47,7 +47,7 @@ def _column_slices(start: int, stop: int, width: int) -> Iterator[slice]:
         start += count
 
 
-def _row_blocks(start: int, stop: int, height: int) -> Iterator[tuple[slice, bool]]:
+def row_blocks(start: int, stop: int, height: int) -> Iterator[tuple[slice, bool]]:
     """Slices of [0, height) that together are the rows [start, stop), each with whether it is beyond a pole.
 
     A slice beyond a pole is in reverse order.
