@@ -397,7 +397,9 @@ def _space(session, python):
 
 @nox.session(venv_backend="none")
 def bench(session):
-    """Measure against named peers in one run and write docs/benchmarks.md. Arguments select sections."""
+    """Measure against named peers in one run and write docs/benchmarks.md. Arguments select sections and parts."""
     python, peers = dev(session), ["pyequilib==0.6.0", "py360convert==1.0.4", "lightly==1.6.0", "mambapy==1.2.0"]
     session.run(python, "-m", "pip", "install", "-q", *peers, "matplotlib", external=True)
+    # Its functions of geometry need numpy only; among its other requirements is an OpenCV below 5.
+    session.run(python, "-m", "pip", "install", "-q", "--no-deps", "panorai==3.8.0", external=True)
     session.run(python, "-m", "tools.bench", *session.posargs, external=True)

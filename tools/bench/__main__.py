@@ -1,22 +1,35 @@
-"""Run sections (all, or those named) and put their tables into docs/benchmarks.md."""
+"""Run sections (all, or those named) and put their tables into docs/benchmarks.md.
+
+`geometry:planning` runs one part of a section and prints it; the page keeps whole sections.
+"""
 
 import importlib
 import sys
 
-from tools.bench.harness import machine, write_section
+from tools.bench.harness import load, machine, write_section
 
 SECTIONS = ("geometry", "losses", "core", "hf", "training", "embed")
 
 
 def main(names: list[str]) -> None:
-    """Run the named sections, or all of them."""
-    unknown = set(names) - set(SECTIONS)
-    if unknown:
-        raise SystemExit(f"unknown section {', '.join(sorted(unknown))}: choose from {', '.join(SECTIONS)}")
+    """Run the named sections and parts, or all sections."""
+    parts: dict[str, list[str]] = {}
     for name in names or SECTIONS:
-        print(f"== {name}", flush=True)
-        text = importlib.import_module(f"tools.bench.{name}").run()
-        write_section(name, f"{text.rstrip()}\n\n{machine()}")
+        section, _, part = name.partition(":")
+        if section not in SECTIONS:
+            raise SystemExit(f"unknown section {section}: choose from {', '.join(SECTIONS)}")
+        parts.setdefault(section, []).extend([part] if part else [])
+    for section, chosen in parts.items():
+        print(f"== {section}", flush=True)
+        module = importlib.import_module(f"tools.bench.{section}")
+        known = getattr(module, "PARTS", {})
+        if unknown := set(chosen) - set(known):
+            raise SystemExit(f"{section} has no part {', '.join(sorted(unknown))}: choose from {', '.join(known)}")
+        if chosen:
+            print(load(), module.run(chosen), machine(), sep="\n\n", flush=True)
+            continue
+        text = module.run()
+        write_section(section, f"{text.rstrip()}\n\n{machine()}")
         print(text, flush=True)
 
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -105,7 +106,7 @@ def _resident_bytes() -> int:
         return int(statm.read().split()[1]) * resource.getpagesize()
 
 
-def _measure(prepare: Callable[[], Callable[[], object]], pipe: "multiprocessing.connection.Connection") -> None:
+def _measure(prepare: Callable[[], Callable[[], object]], pipe: Any) -> None:
     work = prepare()
     gc.collect()
     before = peak = _resident_bytes()
@@ -131,13 +132,37 @@ def peak_memory(prepare: Callable[[], Callable[[], object]]) -> tuple[int, int]:
 
     `prepare` must be importable (a module-level function or a `functools.partial` of one).
     """
+    result: tuple[int, int] = _of_new_process(_measure, prepare)
+    return result
+
+
+def _reach(make: Callable[[], Callable[[], object]], calls: Sequence[int], pipe: Any) -> None:
+    work, found = make(), []
+    for number in range(1, max(calls) + 1):
+        work()
+        if number in calls:
+            gc.collect()
+            found.append(_resident_bytes())
+    pipe.send(found)
+
+
+def resident_after(make: Callable[[], Callable[[], object]], calls: Sequence[int]) -> list[int]:
+    """Resident bytes of a fresh process that calls what `make()` returns, after each number of calls in `calls`.
+
+    `make` must be importable. The numbers must increase.
+    """
+    return _of_new_process(_reach, make, calls)
+
+
+def _of_new_process(function: Callable[..., None], *arguments: object) -> Any:
+    """What a function sends through the pipe that is its last argument, in a new process."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_measure, args=(prepare, theirs))
+    process = context.Process(target=function, args=(*arguments, theirs))
     process.start()
     theirs.close()
     try:
-        result: tuple[int, int] = ours.recv()
+        result = ours.recv()
     except EOFError:
         process.join()
         raise RuntimeError(f"the process whose memory was measured ended with exit code {process.exitcode}") from None
