@@ -9,6 +9,10 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 
+#: Bands of rows in which the needed columns of a patch are found.
+_NEEDED_BANDS = 12
+
+
 @dataclass(frozen=True, eq=False)
 class Patch:
     """A rectangle of the panorama in pixels. Columns count from the anchor, rows from the top.
@@ -29,6 +33,9 @@ class Patch:
     pole_rows: tuple[int, int] = (0, 0)
     #: Smoothing along the rows near a pole: (first row, last row, width), in reduced pixels.
     polar_bands: tuple[tuple[int, int, int], ...] = ()
+    #: The parts that a view reads: (first row, last row, first column, last column), in reduced pixels after smoothing
+    #: and before the extension. Empty: the whole patch.
+    needed: tuple[tuple[int, int, int, int], ...] = ()
 
 
 def polar_width(cos_latitude: Float[ndarray, " rows"]) -> Int[ndarray, " rows"]:
@@ -75,6 +82,37 @@ def patch_around(
     half = width / (2 * level)  # points beyond the seam, which the extension must contain
     beyond = math.ceil(max(columns[1] - half, -half - columns[0], 0))
     return as_full_turn(patch, erp, 1 + beyond)
+
+
+def with_needed(patch: Patch, ranges: list[tuple[float, float, float, float]]) -> Patch:
+    """The same patch, with the parts of it that are read.
+
+    Args:
+        patch: The patch.
+        ranges: (first column, last column, first row, last row) of all points in one part of the view, on the patch
+            after its extension, where the centre of the first pixel is 0.
+    """
+    rows = (patch.rows[1] - patch.rows[0]) // patch.reduce_rows
+    width = (patch.columns[1] - patch.columns[0]) // patch.reduce_columns
+    above, below = patch.pole_rows
+    wrap = patch.wrap_columns
+    parts: list[tuple[int, int, int, int]] = []
+    edges = [rows * step // _NEEDED_BANDS for step in range(_NEEDED_BANDS + 1)]
+    for top, bottom in itertools.pairwise(edges):
+        read = [part for part in ranges if part[2] - above < bottom and part[3] - above > top - 2]
+        if top == bottom or not (read or (above and top == 0) or (below and bottom == rows)):
+            continue
+        left = min((math.floor(part[0]) for part in read), default=0) - wrap
+        right = max((math.floor(part[1]) for part in read), default=0) + 2 - wrap
+        half = max((size // 2 for first, last, size in patch.polar_bands if first < bottom and last > top), default=0)
+        beyond = patch.full_turn and (left - half < 2 * wrap or right + half > width - 2 * wrap)
+        if beyond or top < above or rows - bottom < below:
+            left, right = 0, width
+        left, right = max(left, 0), min(right, width)
+        if parts and parts[-1][1] == top and parts[-1][2:] == (left, right):
+            top = parts.pop()[0]
+        parts.append((top, bottom, left, right))
+    return replace(patch, needed=tuple(parts))
 
 
 def as_full_turn(patch: Patch, erp: tuple[int, int], wrap_columns: int) -> Patch:

@@ -26,7 +26,7 @@ _POLE_WINDOW = 16
 #: A pole is not in front of a camera whose axis is closer than this to a right angle (the sine).
 _EDGE_ON = 1e-3
 #: Pixels per strip.
-_STRIP = 16384
+_STRIP = 65536
 #: Pixels of at most this size at the axis (its tangent) have the spread of their points computed per 2 x 2 of them.
 _SMALL_PIXEL = 0.01
 #: Pixels of more than this size at the axis (its tangent) are too large to place their points by first derivatives.
@@ -150,8 +150,7 @@ def place_points(
     level, points, polar = sampling
     axes = _axes(view, size, align_corners)
     scale = _Scale(erp[1] / (2 * math.pi * level), erp[0] / (math.pi * level), erp[0] / (2 * level))
-    x = np.empty((height, points, width, points), np.float32)
-    y = np.empty_like(x)
+    x, y = np.empty((2, height, points, width, points), np.float32)
     block = 2 if max(axes.step) <= _SMALL_PIXEL else 1
     rows = max(_STRIP // width // block, 1) * block
     for top in range(0, height, rows):

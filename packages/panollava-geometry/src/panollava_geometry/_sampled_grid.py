@@ -19,7 +19,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from panollava_geometry._footprint import local_scale, scale_at, singular_values
-from panollava_geometry._patch import Patch, patch_around, polar_width
+from panollava_geometry._patch import Patch, patch_around, polar_width, with_needed
 from panollava_geometry._perspective_grid import (
     Sampling,
     is_fine,
@@ -39,6 +39,8 @@ from panollava_geometry._views import View
 MAX_POINTS = 8
 #: Rows planned at a time in float64, to limit the memory.
 _STRIP = 64
+#: Parts of a view for each of which the patch of the panorama is measured.
+_PARTS = 16
 #: Without antialiasing: one point at the centre of each pixel.
 POINTS_OF_CENTRES = Sampling(1, 1, False)
 
@@ -81,9 +83,13 @@ def plan_sampled_grid(
         sampling, x, y = _place_quickly(view, size, erp, antialias, align_corners)
     else:
         sampling, x, y = _place_exactly(view, size, erp, antialias, align_corners)
-    patch = patch_around(_range(x), _range(y), erp, sampling.level, sampling.polar)
-    x += x.dtype.type(patch.wrap_columns - patch.columns[0] / sampling.level - 0.5)
-    y += y.dtype.type(patch.pole_rows[0] - patch.rows[0] / sampling.level - 0.5)
+    ranges = _ranges(x, y)
+    patch = patch_around(_extent(ranges[:, :2]), _extent(ranges[:, 2:]), erp, sampling.level, sampling.polar)
+    across = patch.wrap_columns - patch.columns[0] / sampling.level - 0.5
+    down = patch.pole_rows[0] - patch.rows[0] / sampling.level - 0.5
+    x += x.dtype.type(across)
+    y += y.dtype.type(down)
+    patch = with_needed(patch, [tuple(part) for part in (ranges + [across, across, down, down]).tolist()])
     if not precise:
         x, y = x.astype(np.float32, copy=False), y.astype(np.float32, copy=False)
     return SampledGrid(patch, sampling.points, x, y)
@@ -175,8 +181,15 @@ def _points_around(
     return longitude * (erp[1] / (2 * np.pi * level)), (0.5 - latitude / np.pi) * (erp[0] / level)
 
 
-def _range(values: Float[ndarray, "rows columns"]) -> tuple[float, float]:
-    return float(values.min()), float(values.max())
+def _ranges(x: Float[ndarray, "rows columns"], y: Float[ndarray, "rows columns"]) -> Float[ndarray, "parts 4"]:
+    """Least and largest x, and least and largest y, of strips of rows."""
+    step = -(-len(x) // _PARTS)
+    strips = [(x[top : top + step], y[top : top + step]) for top in range(0, len(x), step)]
+    return np.array([(a.min(), a.max(), b.min(), b.max()) for a, b in strips], np.float64)
+
+
+def _extent(ranges: Float[ndarray, "parts 2"]) -> tuple[float, float]:
+    return float(ranges[:, 0].min()), float(ranges[:, 1].max())
 
 
 def plan_rotated_strip(rotation: Float[ndarray, "3 3"], erp: tuple[int, int], top: int, bottom: int) -> SampledGrid:
@@ -185,7 +198,7 @@ def plan_rotated_strip(rotation: Float[ndarray, "3 3"], erp: tuple[int, int], to
     centres = pixel_centres((bottom - top, width), top)
     longitude, latitude = rays_to_angles(equirect_to_rays(centres, erp) @ rotation.T)
     x, y = longitude * (width / (2 * np.pi)), (0.5 - latitude / np.pi) * height
-    patch = patch_around(_range(x), _range(y), erp, 1, False)
+    patch = patch_around(_extent(_ranges(x, y)[:, :2]), _extent(_ranges(x, y)[:, 2:]), erp, 1, False)
     return SampledGrid(
         patch, 1, x - patch.columns[0] - 0.5 + patch.wrap_columns, y - patch.rows[0] - 0.5 + patch.pole_rows[0]
     )
