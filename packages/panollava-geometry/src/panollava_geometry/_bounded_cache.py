@@ -1,4 +1,4 @@
-"""A cache that is limited by the memory of its values."""
+"""A cache that is limited by the memory of its values, and a memory of recent keys."""
 
 import threading
 from collections import OrderedDict
@@ -51,3 +51,27 @@ class BoundedCache(Generic[Value]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+
+class RecentKeys:
+    """The keys that were added last, thread-safe."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._keys: OrderedDict[Hashable, None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, key: Hashable) -> bool:
+        """Add a key. Returns whether it is new."""
+        with self._lock:
+            new = key not in self._keys
+            self._keys[key] = None
+            self._keys.move_to_end(key)
+            if len(self._keys) > self.most:
+                self._keys.popitem(last=False)
+            return new
+
+    def clear(self) -> None:
+        """Remove all keys."""
+        with self._lock:
+            self._keys.clear()

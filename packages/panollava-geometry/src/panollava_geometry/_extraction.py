@@ -8,6 +8,7 @@ from jaxtyping import Shaped
 from numpy import ndarray
 from torch import Tensor
 
+from panollava_geometry._array_views import extract_arrays, is_small
 from panollava_geometry._backends import opencv_backend, py360convert_backend, torch_backend
 from panollava_geometry._containers import Interpolation, open_panorama
 from panollava_geometry._errors import PanoramaError
@@ -134,15 +135,17 @@ def _extract(
     check_result(len(plan), view_size, erp.shape[-3], erp.element_size())
     *batch, channels, height, width = erp.shape
     flat = erp.reshape(-1, channels, height, width)
-    maps = _find_maps(plan, view_size, (height, width), antialias, align_corners, erp.dtype == torch.float64)
-    if backend == "auto":
-        backend = "opencv" if _opencv_applies(erp, [resampling for resampling, _ in maps]) else "torch"
-    if backend == "opencv":
-        views = _by_opencv(flat, maps, view_size)
-    elif backend == "py360convert":
-        views = _by_py360convert(flat, plan, maps, view_size, antialias, align_corners)
+    known = _opencv_is_possible(erp) if backend == "auto" and is_small(width) else None
+    if backend == "opencv" or known:
+        views = _by_opencv(flat, plan, view_size, antialias, align_corners)
     else:
-        views = _by_torch(flat, maps)
+        maps = _find_maps(plan, view_size, (height, width), antialias, align_corners, erp.dtype == torch.float64)
+        if backend == "auto" and known is None and _opencv_applies(erp, [resampling for resampling, _ in maps]):
+            views = _by_opencv(flat, plan, view_size, antialias, align_corners)
+        elif backend == "py360convert":
+            views = _by_py360convert(flat, plan, maps, view_size, antialias, align_corners)
+        else:
+            views = _by_torch(flat, maps)
     views = _without_hidden(views, plan, view_size, align_corners)
     return views.reshape(*batch, len(plan), channels, *view_size)
 
@@ -190,15 +193,18 @@ def _check(erp: Tensor, backend: str) -> None:
         )
 
 
-def _opencv_applies(erp: Tensor, maps: list[ResamplingMap]) -> bool:
+def _opencv_is_possible(erp: Tensor) -> bool:
     return (
         erp.dtype == torch.uint8
         and erp.device.type == "cpu"
         and erp.shape[-3] <= 4
         and not torch.compiler.is_compiling()
         and opencv_backend.is_exact()
-        and all(opencv_backend.fits(resampling) for resampling in maps)
     )
+
+
+def _opencv_applies(erp: Tensor, maps: list[ResamplingMap]) -> bool:
+    return _opencv_is_possible(erp) and all(opencv_backend.fits(resampling) for resampling in maps)
 
 
 def _by_torch(
@@ -210,8 +216,10 @@ def _by_torch(
 
 def _by_opencv(
     erp: Shaped[Tensor, "batch channels erp_height erp_width"],
-    maps: list[tuple[ResamplingMap, int]],
+    plan: ViewPlan,
     size: tuple[int, int],
+    antialias: bool,
+    align_corners: bool,
 ) -> Shaped[Tensor, "batch views channels height width"]:
     if erp.dtype != torch.uint8 or erp.device.type != "cpu" or erp.shape[1] > 4:
         raise PanoramaError(
@@ -221,11 +229,8 @@ def _by_opencv(
     if not opencv_backend.is_installed():
         raise PanoramaError("backend='opencv' needs OpenCV: pip install 'panollava-geometry[opencv]'")
     # Only the patches that a view needs are copied, so channels-first memory is not reordered here.
-    images = [image.permute(1, 2, 0).numpy() for image in erp]
-    views = np.empty((len(images), len(maps), *size, erp.shape[1]), np.uint8)
-    for image, views_of_image in zip(images, views, strict=True):
-        for index, (resampling, anchor) in enumerate(maps):
-            views_of_image[index] = opencv_backend.sample(image, resampling, anchor)
+    images = erp.permute(0, 2, 3, 1).numpy()
+    views = extract_arrays(images, plan, size, antialias, align_corners)
     return torch.from_numpy(views).permute(0, 1, 4, 2, 3)
 
 

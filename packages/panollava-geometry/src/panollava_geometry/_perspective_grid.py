@@ -17,6 +17,7 @@ from numpy import ndarray
 
 from panollava_geometry._patch import polar_width
 from panollava_geometry._perspective_view import PerspectiveView
+from panollava_geometry._workspace import workspace
 
 _Plane = Float32[ndarray, "rows columns"]
 #: Most pixels of a view per axis at which its scale is measured.
@@ -136,6 +137,7 @@ def place_points(
     erp: tuple[int, int],
     sampling: Sampling,
     align_corners: bool,
+    reuse: bool,
 ) -> tuple[_Plane, _Plane]:
     """Columns and rows of all points on the reduced panorama, where longitude 0 is column 0 and the pole is row 0.
 
@@ -145,12 +147,13 @@ def place_points(
         erp: Height and width of the panorama.
         sampling: How the view is sampled.
         align_corners: The field of view spans the centres of the outer pixels.
+        reuse: The result is valid until this thread calls the function again.
     """
     height, width = size
     level, points, polar = sampling
     axes = _axes(view, size, align_corners)
     scale = _Scale(erp[1] / (2 * math.pi * level), erp[0] / (math.pi * level), erp[0] / (2 * level))
-    x, y = np.empty((2, height, points, width, points), np.float32)
+    x, y = _memory((2, height, points, width, points), reuse)
     block = 2 if max(axes.step) <= _SMALL_PIXEL else 1
     rows = max(_STRIP // width // block, 1) * block
     for top in range(0, height, rows):
@@ -166,6 +169,12 @@ def place_points(
             _add_points(values[part], at_centre, steps, block)
     shape = (height * points, width * points)
     return x.reshape(shape), y.reshape(shape)
+
+
+def _memory(shape: tuple[int, ...], reuse: bool) -> Float32[ndarray, "..."]:
+    if not reuse:
+        return np.empty(shape, np.float32)
+    return workspace("positions", (4 * math.prod(shape),)).view(np.float32).reshape(shape)
 
 
 def _axes(view: PerspectiveView, size: tuple[int, int], align_corners: bool) -> _Axes:

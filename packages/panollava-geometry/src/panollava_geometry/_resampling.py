@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from panollava_geometry._bounded_cache import BoundedCache
+from panollava_geometry._bounded_cache import BoundedCache, RecentKeys
 from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._sampled_grid import SampledGrid, plan_sampled_grid
 from panollava_geometry._separable_filter import SeparableFilter, plan_separable_filter
@@ -20,6 +20,7 @@ from panollava_geometry._views import View
 
 ResamplingMap = SampledGrid | SeparableFilter
 _cache: BoundedCache[ResamplingMap] = BoundedCache(max_bytes=256 * 2**20)
+_seen = RecentKeys(most=4096)
 
 
 def find_resampling_maps(
@@ -48,9 +49,25 @@ def find_resampling_maps(
     return maps
 
 
+def next_resampling_map(
+    view: View, size: tuple[int, int], erp: tuple[int, int], antialias: bool, align_corners: bool
+) -> tuple[ResamplingMap, int]:
+    """The map of one view in float32 and its anchor, valid until this thread asks for the next one.
+
+    A map is cached from the second time on. The first time, it is planned in memory that the thread keeps: most maps of
+    moving cameras are needed once, and the pages of fresh memory cost as much time as the planning.
+    """
+    canonical, anchor = split_yaw(view, erp[1])
+    options = (canonical, size, erp, antialias, align_corners, False)
+    if _seen.add(options):
+        return _plan(*options, reuse=True), anchor
+    return _cache.get(options, partial(_plan, *options)), anchor
+
+
 def clear_cache() -> None:
     """Drop all cached maps, to free their memory or to measure the planning."""
     _cache.clear()
+    _seen.clear()
 
 
 def split_yaw(view: View, width: int) -> tuple[View, int]:
@@ -71,7 +88,13 @@ def split_yaw(view: View, width: int) -> tuple[View, int]:
 
 
 def _plan(
-    view: View, size: tuple[int, int], erp: tuple[int, int], antialias: bool, align_corners: bool, precise: bool
+    view: View,
+    size: tuple[int, int],
+    erp: tuple[int, int],
+    antialias: bool,
+    align_corners: bool,
+    precise: bool,
+    reuse: bool = False,
 ) -> ResamplingMap:
     if antialias and isinstance(view, EquirectangularView):
         separable = plan_separable_filter(view, size, erp, align_corners)
@@ -79,4 +102,4 @@ def _plan(
             return separable
         row_weight, column_weight = (w.astype(np.float32) for w in (separable.row_weight, separable.column_weight))
         return replace(separable, row_weight=row_weight, column_weight=column_weight)
-    return plan_sampled_grid(view, size, erp, antialias, align_corners, precise)
+    return plan_sampled_grid(view, size, erp, antialias, align_corners, precise, reuse)

@@ -40,7 +40,7 @@ MAX_POINTS = 8
 #: Rows planned at a time in float64, to limit the memory.
 _STRIP = 64
 #: Parts of a view for each of which the patch of the panorama is measured.
-_PARTS = 16
+_PARTS = 8
 #: Without antialiasing: one point at the centre of each pixel.
 POINTS_OF_CENTRES = Sampling(1, 1, False)
 
@@ -68,6 +68,7 @@ def plan_sampled_grid(
     antialias: bool,
     align_corners: bool,
     precise: bool = True,
+    reuse: bool = False,
 ) -> SampledGrid:
     """Plan the grid of a view.
 
@@ -78,9 +79,10 @@ def plan_sampled_grid(
         antialias: Average over the footprint of each pixel, or read one point at its centre.
         align_corners: The field of view spans the centres of the outer pixels.
         precise: Plan and keep the positions in float64 instead of float32.
+        reuse: The positions may be in memory that this thread uses for its next grid.
     """
     if not precise and isinstance(view, PerspectiveView) and is_fine(view, size, align_corners):
-        sampling, x, y = _place_quickly(view, size, erp, antialias, align_corners)
+        sampling, x, y = _place_quickly(view, size, erp, antialias, align_corners, reuse)
     else:
         sampling, x, y = _place_exactly(view, size, erp, antialias, align_corners)
     ranges = _ranges(x, y)
@@ -103,14 +105,19 @@ class _Scale(NamedTuple):
 
 
 def _place_quickly(
-    view: PerspectiveView, size: tuple[int, int], erp: tuple[int, int], antialias: bool, align_corners: bool
+    view: PerspectiveView,
+    size: tuple[int, int],
+    erp: tuple[int, int],
+    antialias: bool,
+    align_corners: bool,
+    reuse: bool,
 ) -> tuple[Sampling, Float[ndarray, "rows columns"], Float[ndarray, "rows columns"]]:
     if not antialias:
-        return POINTS_OF_CENTRES, *place_points(view, size, erp, POINTS_OF_CENTRES, align_corners)
+        return POINTS_OF_CENTRES, *place_points(view, size, erp, POINTS_OF_CENTRES, align_corners, reuse)
     jacobian, cos_latitude = scale_at(view, sample_pixels(view, size, align_corners), size, align_corners=align_corners)
     scale = _Scale(jacobian * (erp[0] / np.pi), cos_latitude)
     sampling = _choose(scale, lowest_cosine(view, size, align_corners), erp)
-    x, y = place_points(view, size, erp, sampling, align_corners)
+    x, y = place_points(view, size, erp, sampling, align_corners, reuse)
     if sampling.points > 1:
         grid = (size[0], sampling.points, size[1], sampling.points)
         for rows, columns in pole_windows(view, size, align_corners):

@@ -11,11 +11,12 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from panollava_geometry._backends.opencv_patches import reduced_patch, with_channels, workspace
+from panollava_geometry._backends.opencv_patches import reduced_patch, with_channels
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._resampling import ResamplingMap
 from panollava_geometry._sampled_grid import SampledGrid
 from panollava_geometry._separable_filter import SeparableFilter
+from panollava_geometry._workspace import workspace
 
 _import_lock = threading.Lock()
 #: `cv2.remap` addresses its source with 16-bit integers.

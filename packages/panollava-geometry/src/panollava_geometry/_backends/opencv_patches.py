@@ -1,33 +1,15 @@
 """The reduced patch of a panorama, made by OpenCV: block means, smoothing near the poles, and the extension at the seam.
 
-Only the columns that the view needs in each band of rows are made. The large arrays are kept per thread and used again,
-because the pages of fresh memory cost as much time as the work itself.
+Only the columns that the view needs in each band of rows are made.
 """
-
-import math
-import threading
 
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
 from panollava_geometry._patch import Patch
+from panollava_geometry._workspace import workspace
 from panollava_geometry._wraparound import column_slices, cut_array, row_blocks
-
-#: The largest array in bytes that a thread keeps; it keeps one of each name.
-_MOST_KEPT = 32 * 2**20
-_kept = threading.local()
-
-
-def workspace(name: str, shape: tuple[int, ...]) -> UInt8[ndarray, "..."]:
-    """An uninitialised array that is valid until this thread asks for the same name again."""
-    count = math.prod(shape)
-    if count > _MOST_KEPT:
-        return np.empty(shape, np.uint8)
-    array: ndarray | None = _kept.__dict__.get(name)
-    if array is None or array.size < count:
-        array = _kept.__dict__[name] = np.empty(count, np.uint8)
-    return array[:count].reshape(shape)
 
 
 def reduced_patch(
