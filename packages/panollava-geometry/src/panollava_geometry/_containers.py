@@ -1,7 +1,7 @@
 """Tensors, NumPy arrays and Pillow images: all functions compute with tensors, and return what they were given."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Shaped
@@ -9,10 +9,9 @@ from numpy import ndarray
 from torch import Tensor
 
 from panollava_geometry._errors import PanoramaError, short
+from panollava_geometry._options import Interpolation
 from panollava_geometry._pillow import array_from_image, image_from_array, is_image
 from panollava_geometry._tensors import array_from_views, tensor_from_array, tensor_from_image, tensor_from_views
-
-Interpolation = Literal["bilinear", "nearest"]
 
 
 class Opened(NamedTuple):

@@ -14,11 +14,12 @@ from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from panollava_geometry._containers import Interpolation, Opened, open_panorama
+from panollava_geometry._containers import Opened, open_panorama
 from panollava_geometry._cubemap_layouts import CubemapLayout, arranged, check_layout, open_cubemap
 from panollava_geometry._errors import PanoramaError, short
 from panollava_geometry._extraction import extract_views
 from panollava_geometry._nearest import as_integers, nearest_pixels, retyped
+from panollava_geometry._options import Interpolation
 from panollava_geometry._pillow import Image
 from panollava_geometry._sizes import check_result
 from panollava_geometry._sphere import equirect_to_rays

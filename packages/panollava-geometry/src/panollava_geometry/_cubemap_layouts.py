@@ -12,8 +12,9 @@ from jaxtyping import Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from panollava_geometry._containers import Interpolation, Opened, open_image, open_views
+from panollava_geometry._containers import Opened, open_image, open_views
 from panollava_geometry._errors import PanoramaError, short
+from panollava_geometry._options import Interpolation
 from panollava_geometry._tensors import check_tensor
 
 CubemapLayout = Literal["stack", "list", "dict", "horizon", "dice"]

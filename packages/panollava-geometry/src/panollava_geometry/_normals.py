@@ -11,10 +11,11 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from panollava_geometry._containers import Interpolation, open_panorama, open_views
+from panollava_geometry._containers import open_panorama, open_views
 from panollava_geometry._depth import check_views
 from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError
+from panollava_geometry._options import Interpolation
 from panollava_geometry._plan import Views, as_plan
 from panollava_geometry._rotation import rotate_equirectangular
 from panollava_geometry._sphere import Degrees, rotation_matrix

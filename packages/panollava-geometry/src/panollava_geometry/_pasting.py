@@ -13,13 +13,14 @@ from numpy import ndarray
 from torch import Tensor
 
 from panollava_geometry._bounded_cache import BoundedCache
-from panollava_geometry._containers import Interpolation, open_views
+from panollava_geometry._containers import open_views
 from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError, short
 from panollava_geometry._fisheye_view import FisheyeView
 from panollava_geometry._flat_views import CylindricalView
 from panollava_geometry._footprint import required_width
 from panollava_geometry._nearest import as_integers, nearest_pixels, retyped
+from panollava_geometry._options import Interpolation
 from panollava_geometry._pillow import Image, image_from_array
 from panollava_geometry._plan import ViewPlan, Views, as_plan
 from panollava_geometry._sizes import Size, check_result, size_pair

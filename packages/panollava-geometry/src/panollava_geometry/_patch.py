@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-
 #: Bands of rows in which the needed columns of a patch are found.
 _NEEDED_BANDS = 12
 
@@ -84,7 +83,7 @@ def patch_around(
     return as_full_turn(patch, erp, 1 + beyond)
 
 
-def with_needed(patch: Patch, ranges: list[tuple[float, float, float, float]]) -> Patch:
+def with_needed(patch: Patch, ranges: Float[ndarray, "parts 4"]) -> Patch:
     """The same patch, with the parts of it that are read.
 
     Args:
@@ -99,7 +98,7 @@ def with_needed(patch: Patch, ranges: list[tuple[float, float, float, float]]) -
     parts: list[tuple[int, int, int, int]] = []
     edges = [rows * step // _NEEDED_BANDS for step in range(_NEEDED_BANDS + 1)]
     for top, bottom in itertools.pairwise(edges):
-        read = [part for part in ranges if part[2] - above < bottom and part[3] - above > top - 2]
+        read = [part for part in ranges.tolist() if part[2] - above < bottom and part[3] - above > top - 2]
         if top == bottom or not (read or (above and top == 0) or (below and bottom == rows)):
             continue
         left = min((math.floor(part[0]) for part in read), default=0) - wrap

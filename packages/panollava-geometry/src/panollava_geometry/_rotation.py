@@ -9,9 +9,10 @@ from numpy import ndarray
 from torch import Tensor
 
 from panollava_geometry._backends import torch_backend
-from panollava_geometry._containers import Interpolation, open_panorama
+from panollava_geometry._containers import open_panorama
 from panollava_geometry._errors import PanoramaError, short
 from panollava_geometry._nearest import read_rotated
+from panollava_geometry._options import Interpolation
 from panollava_geometry._pillow import Image
 from panollava_geometry._sampled_grid import plan_rotated_strip
 from panollava_geometry._sphere import Degrees, rotation_matrix

@@ -91,7 +91,7 @@ def plan_sampled_grid(
     down = patch.pole_rows[0] - patch.rows[0] / sampling.level - 0.5
     x += x.dtype.type(across)
     y += y.dtype.type(down)
-    patch = with_needed(patch, [tuple(part) for part in (ranges + [across, across, down, down]).tolist()])
+    patch = with_needed(patch, ranges + np.array([across, across, down, down]))
     if not precise:
         x, y = x.astype(np.float32, copy=False), y.astype(np.float32, copy=False)
     return SampledGrid(patch, sampling.points, x, y)

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from jaxtyping import Shaped
 from numpy import ndarray
-from torch import Tensor
+
+from panollava_geometry._torch_types import Tensor
 
 
 def cut_array(
@@ -27,6 +27,8 @@ def cut_tensor(
     image: Shaped[Tensor, "*batch height width"], rows: tuple[int, int], columns: tuple[int, int]
 ) -> Shaped[Tensor, "*batch rows columns"]:
     """Cut rows and columns out of panoramas. Without wrapping, the result shares the memory of the panoramas."""
+    import torch
+
     height, width = image.shape[-2:]
     blocks = []
     for block, beyond in row_blocks(*rows, height):

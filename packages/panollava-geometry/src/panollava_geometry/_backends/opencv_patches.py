@@ -1,4 +1,4 @@
-"""The reduced patch of a panorama, made by OpenCV: block means, smoothing near the poles, and the extension at the seam.
+"""The reduced patch of a panorama by OpenCV: block means, smoothing near the poles, the extension at the seam.
 
 Only the columns that the view needs in each band of rows are made.
 """
