@@ -12,10 +12,26 @@ from panollava_geometry._separable_filter import SeparableFilter
 from panollava_geometry._wraparound import cut_tensor
 
 
+def _block_means(
+    image: Float[Tensor, "batch channels rows columns"], rows: int, columns: int
+) -> Float[Tensor, "batch channels _ _"]:
+    """Means of blocks of `rows` x `columns` pixels, both powers of two.
+
+    Sums of slices take a tenth of the time of `avg_pool2d`, which first copies a patch that is not contiguous.
+    """
+    blocks = rows * columns
+    while rows > 1 or columns > 1:
+        if rows > 1:
+            image, rows = image[..., ::2, :] + image[..., 1::2, :], rows // 2
+        if columns > 1:
+            pairs = image.unflatten(-1, (-1, 2))
+            image, columns = pairs[..., 0] + pairs[..., 1], columns // 2
+    return image / blocks if blocks > 1 else image
+
+
 def _reduce(image: Float[Tensor, "batch channels rows columns"], patch: Patch) -> Float[Tensor, "batch channels _ _"]:
     """Apply block means, polar smoothing, and the extension of a full turn."""
-    if patch.reduce_rows > 1 or patch.reduce_columns > 1:
-        image = functional.avg_pool2d(image, (patch.reduce_rows, patch.reduce_columns))
+    image = _block_means(image, patch.reduce_rows, patch.reduce_columns)
     if patch.polar_bands:
         parts, done = [], 0
         for first, last, width in patch.polar_bands:
@@ -39,9 +55,11 @@ def _read_grid(
     image: Float[Tensor, "batch channels rows columns"], grid: SampledGrid
 ) -> Float[Tensor, "batch channels height width"]:
     rows, columns = image.shape[-2:]
-    x, y = (torch.as_tensor(a).to(image.device, image.dtype) for a in (grid.x, grid.y))
-    places = torch.stack([(2 * x + 1) / columns - 1, (2 * y + 1) / rows - 1], dim=-1)
-    places = places.expand(image.shape[0], -1, -1, -1)
+    scaled = []
+    for positions, side in ((grid.x, columns), (grid.y, rows)):
+        edge = torch.tensor(1 / side - 1, dtype=image.dtype, device=image.device)
+        scaled.append(torch.add(edge, torch.as_tensor(positions).to(image.device, image.dtype), alpha=2 / side))
+    places = torch.stack(scaled, dim=-1).expand(image.shape[0], -1, -1, -1)
     read = functional.grid_sample(image, places, mode="bilinear", padding_mode="border", align_corners=False)
     return functional.avg_pool2d(read, grid.points) if grid.points > 1 else read
 
