@@ -3,12 +3,13 @@
 import sys
 from typing import Any, overload
 
+import numpy as np
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from panollava_geometry._backends import torch_backend
+from panollava_geometry._backends import opencv_backend, torch_backend
 from panollava_geometry._containers import open_panorama
 from panollava_geometry._errors import PanoramaError, short
 from panollava_geometry._nearest import read_rotated
@@ -16,6 +17,7 @@ from panollava_geometry._options import Interpolation
 from panollava_geometry._pillow import Image
 from panollava_geometry._sampled_grid import plan_rotated_strip
 from panollava_geometry._sphere import Degrees, rotation_matrix
+from panollava_geometry._tensor_views import opencv_is_possible
 from panollava_geometry._tensors import cast_like, check_panorama
 
 _STRIP = 256  # rows read at a time, to limit the memory
@@ -106,9 +108,22 @@ def _rotate(
         return read_rotated(erp, rotation)
     flat = erp.reshape(-1, channels, height, width)
     strips = [
-        torch_backend.sample(
-            flat, plan_rotated_strip(rotation, (height, width), top, min(top + _STRIP, height)), width // 2
-        )
-        for top in range(0, height, _STRIP)
+        _read_strip(flat, rotation, top, min(top + _STRIP, height), width // 2) for top in range(0, height, _STRIP)
     ]
-    return cast_like(torch.cat(strips, dim=-2), erp).reshape(*batch, channels, height, width)
+    return torch.cat(strips, dim=-2).reshape(*batch, channels, height, width)
+
+
+def _read_strip(
+    erp: Shaped[Tensor, "batch channels erp_height erp_width"],
+    rotation: Float[ndarray, "3 3"],
+    top: int,
+    bottom: int,
+    anchor: int,
+) -> Shaped[Tensor, "batch channels rows erp_width"]:
+    size = (erp.shape[-2], erp.shape[-1])
+    grid = plan_rotated_strip(rotation, size, top, bottom, precise=erp.dtype == torch.float64)
+    if opencv_is_possible(erp) and opencv_backend.fits(grid):
+        images = erp.permute(0, 2, 3, 1).numpy()
+        rows = [opencv_backend.sample(image, grid, anchor) for image in images]
+        return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2)
+    return cast_like(torch_backend.sample(erp, grid, anchor), erp)

@@ -31,7 +31,7 @@ from panollava_geometry._perspective_grid import (
     unit_places,
 )
 from panollava_geometry._perspective_view import PerspectiveView
-from panollava_geometry._sphere import equirect_to_rays, rays_to_angles
+from panollava_geometry._sphere import rays_to_angles, rotated_rays
 from panollava_geometry._view_base import pixel_centres
 from panollava_geometry._views import View
 
@@ -199,16 +199,27 @@ def _extent(ranges: Float[ndarray, "parts 2"]) -> tuple[float, float]:
     return float(ranges[:, 0].min()), float(ranges[:, 1].max())
 
 
-def plan_rotated_strip(rotation: Float[ndarray, "3 3"], erp: tuple[int, int], top: int, bottom: int) -> SampledGrid:
+def plan_rotated_strip(
+    rotation: Float[ndarray, "3 3"], erp: tuple[int, int], top: int, bottom: int, precise: bool = True
+) -> SampledGrid:
     """Plan rows [top, bottom) of a rotated panorama, one point per pixel. The anchor is half the width."""
     height, width = erp
-    centres = pixel_centres((bottom - top, width), top)
-    longitude, latitude = rays_to_angles(equirect_to_rays(centres, erp) @ rotation.T)
-    x, y = longitude * (width / (2 * np.pi)), (0.5 - latitude / np.pi) * height
-    patch = patch_around(_extent(_ranges(x, y)[:, :2]), _extent(_ranges(x, y)[:, 2:]), erp, 1, False)
-    return SampledGrid(
-        patch, 1, x - patch.columns[0] - 0.5 + patch.wrap_columns, y - patch.rows[0] - 0.5 + patch.pole_rows[0]
-    )
+    east, up, north = rotated_rays(rotation, erp, (top, bottom), (0, width), np.float64 if precise else np.float32)
+    kind = east.dtype.type
+    x = np.arctan2(east, north)
+    x *= kind(width / (2 * np.pi))
+    east *= east
+    north *= north
+    east += north
+    np.sqrt(east, out=east)
+    y = np.arctan2(up, east, out=up)
+    y *= kind(-height / np.pi)
+    y += kind(height / 2)
+    ranges = _ranges(x, y)
+    patch = patch_around(_extent(ranges[:, :2]), _extent(ranges[:, 2:]), erp, 1, False)
+    x += kind(patch.wrap_columns - patch.columns[0] - 0.5)
+    y += kind(patch.pole_rows[0] - patch.rows[0] - 0.5)
+    return SampledGrid(patch, 1, x, y)
 
 
 def _spread(

@@ -4,6 +4,8 @@ Unit rays have x to the right, y up and z forward. Longitude (yaw) 0 is forward 
 (pitch) increases upwards. A camera is rotated by roll (clockwise, as seen by the camera), then pitch, then yaw.
 """
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
@@ -75,3 +77,29 @@ def equirect_to_rays(xy: Float[ndarray, "*grid 2"], size: tuple[int, int]) -> Fl
     height, width = size
     longitude, latitude = (xy[..., 0] / width - 0.5) * (2 * np.pi), (0.5 - xy[..., 1] / height) * np.pi
     return angles_to_rays(np.asarray(longitude), np.asarray(latitude))
+
+
+def rotated_rays(
+    rotation: Float[ndarray, "3 3"],
+    size: tuple[int, int],
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+    dtype: type[np.floating[Any]] = np.float64,
+) -> tuple[Float[ndarray, "rows columns"], Float[ndarray, "rows columns"], Float[ndarray, "rows columns"]]:
+    """Rotated unit rays of pixel centres of a full panorama, as three arrays: x, y and z.
+
+    The ray of a pixel is a product of functions of its row and of its column, so no angle is computed per pixel.
+
+    Args:
+        rotation: The matrix that the rays are multiplied by.
+        size: Height and width of the panorama.
+        rows: First row, and the row after the last one.
+        columns: First column, and the column after the last one. They may exceed the panorama.
+        dtype: Of the result.
+    """
+    latitude = (0.5 - (np.arange(*rows) + 0.5) / size[0]) * np.pi
+    longitude = ((np.arange(*columns) + 0.5) / size[1] - 0.5) * (2 * np.pi)
+    across = (rotation[:, :1] * np.sin(longitude) + rotation[:, 2:] * np.cos(longitude)).astype(dtype)
+    down = np.cos(latitude)[:, None].astype(dtype)
+    x, y, z = (across[axis] * down + (rotation[axis, 1] * np.sin(latitude))[:, None].astype(dtype) for axis in range(3))
+    return x, y, z

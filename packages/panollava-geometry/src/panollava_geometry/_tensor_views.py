@@ -66,7 +66,7 @@ def _extract(
     check_result(len(plan), view_size, erp.shape[-3], erp.element_size())
     *batch, channels, height, width = erp.shape
     flat = erp.reshape(-1, channels, height, width)
-    known = _opencv_is_possible(erp) if backend == "auto" and is_small(width) else None
+    known = opencv_is_possible(erp) if backend == "auto" and is_small(width) else None
     if backend == "opencv" or known:
         views = _by_opencv(flat, plan, view_size, antialias, align_corners)
     else:
@@ -124,7 +124,8 @@ def _check(erp: Tensor, backend: str) -> None:
         )
 
 
-def _opencv_is_possible(erp: Tensor) -> bool:
+def opencv_is_possible(erp: Tensor) -> bool:
+    """Whether OpenCV reads panoramas of this dtype, device and number of channels as exactly as torch."""
     return (
         erp.dtype == torch.uint8
         and erp.device.type == "cpu"
@@ -135,7 +136,7 @@ def _opencv_is_possible(erp: Tensor) -> bool:
 
 
 def _opencv_applies(erp: Tensor, maps: list[ResamplingMap]) -> bool:
-    return _opencv_is_possible(erp) and all(opencv_backend.fits(resampling) for resampling in maps)
+    return opencv_is_possible(erp) and all(opencv_backend.fits(resampling) for resampling in maps)
 
 
 def _by_torch(
