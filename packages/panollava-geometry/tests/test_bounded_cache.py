@@ -1,6 +1,6 @@
 from types import SimpleNamespace
 
-from panollava_geometry._bounded_cache import BoundedCache
+from panollava_geometry._bounded_cache import BoundedCache, RecentKeys
 
 
 def value(nbytes):
@@ -31,3 +31,11 @@ def test_the_newest_value_is_kept_even_if_it_is_too_large():
     large = cache.get("b", lambda: value(50))
     assert len(cache) == 1
     assert cache.get("b", lambda: value(1)) is large
+
+
+def test_recent_keys_are_new_once_and_are_limited():
+    keys = RecentKeys(most=2)
+    assert [keys.add(key) for key in "abab"] == [True, True, False, False]
+    assert [keys.add(key) for key in "cba"] == [True, False, True]  # "c" replaced "a", then "a" replaced "c"
+    keys.clear()
+    assert keys.add("a")

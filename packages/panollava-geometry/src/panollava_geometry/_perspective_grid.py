@@ -20,6 +20,7 @@ from panollava_geometry._perspective_view import PerspectiveView
 from panollava_geometry._workspace import workspace
 
 _Plane = Float32[ndarray, "rows columns"]
+_Coarse = Float32[ndarray, "block_rows block_columns"]
 #: Most pixels of a view per axis at which its scale is measured.
 _SAMPLES = 9
 #: Pixels around a pole, in each direction, that are planned in float64.
@@ -283,7 +284,7 @@ def square_root(
 def _add_points(
     values: Float32[ndarray, "rows points columns points"],
     centre: _Plane,
-    steps: tuple[_Plane, _Plane],
+    steps: tuple[_Coarse, _Coarse],
     block: int,
 ) -> None:
     """Write the coordinates of all points of a strip: the centre of a pixel plus steps along both unit directions."""
