@@ -21,7 +21,7 @@ Align = Literal["scale", "scale_shift"]
 DEPTHS = ("depth", "z_depth", "inverse_depth", "inverse_z_depth")
 
 Views = Shaped[Tensor, "batch views channels height width"]
-Panoramas = Shaped[Tensor, "batch channels erp_height erp_width"]
+Panoramas = Shaped[Tensor, "batch merged_channels erp_height erp_width"]
 
 
 class Merge(NamedTuple):
