@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
@@ -15,11 +15,12 @@ _CHUNK = 2**20  # panorama pixels at a time, to limit the memory
 
 def paste_votes(
     views: Shaped[Tensor, "batch views channels height width"], plan: ViewPlan, height: int
-) -> Shaped[Tensor, "batch channels erp_height erp_width"]:
+) -> tuple[Shaped[Tensor, "batch channels erp_height erp_width"], Float[Tensor, "erp_height erp_width"]]:
     """Paste label maps of views onto the panorama.
 
     Every view that sees a panorama pixel votes for its label there, with the weight that `paste_views` would give it.
     Of labels with the same weight, the smallest wins. Where no view sees the panorama, the result is 0.
+    The second result is the number of views that see each pixel.
 
     Args:
         views: Labels of any dtype.
@@ -37,7 +38,11 @@ def paste_votes(
             for first in range(0, 2 * height**2, _CHUNK):
                 pixel, winner = _winners(places, seen, first)
                 pasted[item, channel, torch.from_numpy(pixel)] = torch.from_numpy(winner)
-    return retyped(pasted.to(views.device), views).reshape(*pasted.shape[:2], height, 2 * height)
+    counts = np.zeros(2 * height**2, np.float32)
+    for place in places:
+        counts[place.pixel] += 1
+    seen_by = torch.from_numpy(counts.reshape(height, 2 * height)).to(views.device)
+    return retyped(pasted.to(views.device), views).reshape(*pasted.shape[:2], height, 2 * height), seen_by
 
 
 def _winners(places: list[Places], seen: list[ndarray], first: int) -> tuple[ndarray, ndarray]:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from panollava_geometry._containers import Interpolation
 from panollava_geometry._depth import radial_to_z_depth, z_to_radial_depth
 from panollava_geometry._depth_alignment import align_views
 from panollava_geometry._errors import PanoramaError, short
@@ -63,12 +64,12 @@ class Merge(NamedTuple):
             values = _along_rays(kind, values, self.plan, self.align)
         elif kind == "normals":
             values = normals_to_world(values, self.plan)
-        nearest = kind in ("labels", "votes")
-        size = (self.height, 2 * self.height)
-        pasted, counts = paste_views(values, self.plan, size, interpolation="nearest" if nearest else "bilinear")
         if kind == "votes":
-            pasted = paste_votes(values, self.plan, self.height)
-        elif kind == "normals":
+            pasted, counts = paste_votes(values, self.plan, self.height)
+        else:
+            interpolation: Interpolation = "nearest" if kind == "labels" else "bilinear"
+            pasted, counts = paste_views(values, self.plan, self.height, interpolation=interpolation)
+        if kind == "normals":
             pasted = torch.nn.functional.normalize(pasted, dim=1, eps=torch.finfo(pasted.dtype).tiny)
         elif kind == "logits":
             pasted = pasted.argmax(dim=1, keepdim=True)

@@ -20,12 +20,11 @@ from panollava_geometry._fisheye_view import FisheyeView
 from panollava_geometry._flat_views import CylindricalView
 from panollava_geometry._footprint import required_width
 from panollava_geometry._nearest import as_integers, nearest_pixels, retyped
+from panollava_geometry._perspective_view import PerspectiveView
 from panollava_geometry._pillow import Image, image_from_array
 from panollava_geometry._plan import ViewPlan, Views, as_plan
 from panollava_geometry._sizes import Size, check_result, size_pair
-from panollava_geometry._sphere import equirect_to_rays
 from panollava_geometry._tensors import cast_like, check_tensor
-from panollava_geometry._view_base import pixel_centres
 from panollava_geometry._views import View
 
 _STRIP = 128  # rows planned at a time, to limit the memory
@@ -272,10 +271,10 @@ def _plan(view: View, size: tuple[int, int], erp_height: int, fine: int) -> Plac
     density = size[0] * size[1] / float(view.solid_angles(size).sum())
     found: list[tuple[ndarray, ndarray, ndarray]] = []
     for top in range(0, erp[0], _STRIP):
-        centres = pixel_centres((min(_STRIP, erp[0] - top), erp[1]), top)
-        xy, seen = view.rays_to_pixels(equirect_to_rays(centres, erp), size)
-        xy, rows_columns = xy[seen], np.argwhere(seen)
-        pixel = (rows_columns[:, 0] + top) // fine * (erp[1] // fine) + rows_columns[:, 1] // fine
+        rows_columns, rays = _directions(view, erp, top)
+        xy, seen = view.rays_to_pixels(rays, size)
+        xy, rows_columns = xy[seen], rows_columns[seen]
+        pixel = rows_columns[:, 0] // fine * (erp[1] // fine) + rows_columns[:, 1] // fine
         uv = np.abs(2 * xy / [size[1], size[0]] - 1)
         if isinstance(view, EquirectangularView):
             (low, high) = view.latitude_range_deg
@@ -290,3 +289,20 @@ def _plan(view: View, size: tuple[int, int], erp_height: int, fine: int) -> Plac
         found.append((pixel, grid.astype(np.float32), weight.astype(np.float32)))
     pixel, grid, weight = (np.concatenate(column) for column in zip(*found, strict=True))
     return Places(pixel, grid, weight)
+
+
+def _directions(view: View, erp: tuple[int, int], top: int) -> tuple[Int[ndarray, "near 2"], Float[ndarray, "near 3"]]:
+    """Row, column and ray of the pixels of a strip of a panorama. Those far outside of a flat view are left out."""
+    latitude = (0.5 - (np.arange(top, min(top + _STRIP, erp[0])) + 0.5) / erp[0]) * np.pi
+    longitude = ((np.arange(erp[1]) + 0.5) / erp[1] - 0.5) * (2 * np.pi)
+    flat = np.stack([np.sin(longitude), np.cos(longitude)])
+    near = np.ones((len(latitude), len(longitude)), bool)
+    if isinstance(view, PerspectiveView):
+        # the point of a flat view that is farthest from its axis is a corner
+        axis, corners = view.rotation[:, 2], view.point_to_ray([[0, 0], [0, 1], [1, 0], [1, 1]])
+        along = np.cos(latitude)[:, None] * (axis[[0, 2]] @ flat) + (np.sin(latitude) * axis[1])[:, None]
+        near = along >= (corners @ axis).min() - 1e-9
+    row, column = np.nonzero(near)
+    cosine = np.cos(latitude)[row]
+    rays = np.stack([flat[0, column] * cosine, np.sin(latitude)[row], flat[1, column] * cosine], axis=-1)
+    return np.stack([row + top, column], axis=-1), rays
