@@ -105,9 +105,9 @@ def _scales(
     total = weight.sum(1, keepdim=True).clamp(min=1e-300)
     laplacian = torch.diag_embed(weight.sum(-1)) - (weight / total) @ weight.mT
     mean = (weight * logarithm).sum(1, keepdim=True) / total
-    pull = (weight * (mean - logarithm)).sum(-1)
+    residual = (weight * (mean - logarithm)).sum(-1)
     size = laplacian.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
-    scales: Tensor = torch.linalg.solve(laplacian + size / weight.shape[1], pull)
+    scales: Tensor = torch.linalg.solve(laplacian + size / weight.shape[1], residual)
     return scales
 
 
