@@ -160,13 +160,6 @@ def test_the_pose_is_applied(tmp_path, formulas, pose, heading):
     for size in ("64", "auto"):
         where = ["-o", str(tmp_path / "views"), "--plan", str(tmp_path / "plan.json")]
         arguments = ["crop", str(tmp_path / "a.png"), *where]
-            "crop",
-            str(tmp_path / "a.png"),
-            "-o",
-            str(tmp_path / "views"),
-            "--plan",
-            str(tmp_path / "plan.json"),
-        ]
         assert CliRunner().invoke(app, [*arguments, "--size", size, "--pose", pose]).exit_code == 0
         written = np.asarray(Image.open(tmp_path / "views" / "a" / "view_00.png"))
         side = len(written)
