@@ -21,7 +21,12 @@ request, as in `pip install 'panollava-hf[train]'`. Written by `python -m tools.
 |---|---|---|
 """
 #: Where the metadata says less than the licence file of the package.
-STATED = {"pycocoevalcap": "BSD-2-Clause"}  # license.txt of its repository; the metadata says UNKNOWN
+STATED = {
+    "pycocoevalcap": "BSD-2-Clause",  # license.txt of its repository; the metadata says UNKNOWN
+    "OpenEXR": "BSD-3-Clause",  # LICENSE.md in its wheel; the metadata says nothing
+    # LICENSE.txt and LICENSES_bundled.txt in its wheel: the wheel contains libheif and libde265
+    "pi-heif": "BSD-3-Clause, binary wheels LGPL-3.0",
+}
 #: Names of licences in classifiers and licence fields, and their identifiers.
 IDENTIFIERS = {
     "Apache Software License": "Apache-2.0",

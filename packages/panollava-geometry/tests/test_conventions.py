@@ -14,6 +14,7 @@ from panollava_geometry import (
     convert_cubemap,
     extract_views,
     find_correspondences,
+    map_views,
     normals_to_view,
     paste_views,
     plan_views,
@@ -208,3 +209,11 @@ def test_convention_cubemap_layouts():
     faces = np.arange(6).reshape(6, 1, 1)
     assert convert_cubemap(faces, "horizon").tolist() == [[0, 1, 2, 3, 4, 5]]
     assert convert_cubemap(faces, "dice").tolist() == [[0, 4, 0, 0], [3, 0, 1, 2], [0, 5, 0, 0]]
+
+
+def test_convention_depth_is_merged_along_the_rays():
+    wall = map_views(
+        lambda views: torch.ones(6, 9, 9), torch.zeros(1, 16, 32), plan_views("cubemap"), 9, kind="z_depth"
+    )
+    assert 1 <= wall.min() < 1.05
+    assert 1.4 < wall.max() <= 3**0.5

@@ -1,14 +1,17 @@
 """HEIC and JPEG XL by extras, and the frames of videos."""
 
 import io
+import itertools
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from panollava_geometry import PanoramaError, is_panorama, load_equirectangular
+from panollava_geometry import PanoramaError, PanoramaWarning, is_panorama, load_equirectangular
 from panollava_geometry._file_kinds import file_kind, jxl_size
+from panollava_geometry._media_boxes import boxes
+from panollava_geometry._spherical_video import read_spherical
 from panollava_geometry.files import panorama_info, video_frames, video_info
 from PIL import Image
 
@@ -80,6 +83,44 @@ def test_the_size_of_jpeg_xl_is_known_before_decoding(size, container):
     assert jxl_size(data) == size
 
 
+def box(kind, content):
+    return (8 + len(content)).to_bytes(4, "big") + kind + content
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_the_gpano_metadata_of_jpeg_xl(card, compressed):
+    """A part of the sphere with a pose. The Exif box says that the image is turned, and must not be applied twice."""
+    data = jxl(card.part(), lossless=True, usecontainer=True)
+    names = "CroppedAreaLeft CroppedAreaTop FullPanoWidth FullPanoHeight CroppedAreaImageWidth CroppedAreaImageHeight"
+    values = zip(names.split(), (64, 32, 256, 128, 128, 64), strict=True)
+    fields = " ".join(f'GPano:{name}Pixels="{value}"' for name, value in values)
+    packet = f'<rdf:Description GPano:PoseHeadingDegrees="33" {fields}/>'.encode()
+    xmp = box(b"xml ", packet)
+    if compressed:
+        import imagecodecs
+
+        xmp = box(b"brob", b"xml " + imagecodecs.brotli_encode(packet))
+    exif = Image.Exif()
+    exif[274] = 3
+    data += box(b"Exif", b"\0\0\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")) + xmp
+    found = panorama_info(data)
+    assert (found.kind, found.orientation, found.gpano.pose_heading_deg) == ("part of the sphere", 1, 33)
+    assert card.read(load_equirectangular(data)) == "__YGCB__"
+    for damaged in (data[:-9], data + b"\0\0\0\3xml "):
+        panorama_info(damaged)
+    broken = jxl(card.image(), lossless=True, usecontainer=True) + box(b"brob", b"xml x")
+    with pytest.warns(PanoramaWarning, match="the XMP metadata is damaged or larger than 4 MB, and is ignored"):
+        assert card.read(load_equirectangular(broken)) == "ROYGCBPK"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=300), st.integers(0, 20))
+def test_boxes_of_any_bytes(data, start):
+    found = list(boxes(data, start))
+    assert all(start <= one.start <= one.end <= len(data) for one in found)
+    assert all(one.end <= other.start for one, other in itertools.pairwise(found))
+
+
 def test_a_jpeg_xl_bomb_is_refused():
     bits, at = 0, 0
     for value, count in ((0, 1), (3, 2), (2**30 - 1, 30), (7, 3)):  # large, 2^30 high, 2:1
@@ -149,6 +190,93 @@ def test_a_stereo_video(tmp_path):
     with pytest.raises(PanoramaError, match="frame 0: 128x128 is not a full equirectangular"):
         next(video_frames(path))
     assert panorama_info(path).kind == "not a panorama"
+
+
+def with_box(data, path, content):
+    """A video whose index is at its end, with a box appended inside of the first box of each type in `path`."""
+    start, end, lengths = 0, len(data), []
+    for kind in path:
+        found = next(one for one in boxes(data, start, end) if kind in (b"", one.kind))
+        lengths.append(found.start - 8)
+        start, end = found.start + (8 if kind == b"stsd" else 78 if kind == b"" else 0), found.end
+    out = bytearray(data[:end] + content + data[end:])
+    for at in lengths:
+        out[at : at + 4] = (int.from_bytes(out[at : at + 4], "big") + len(content)).to_bytes(4, "big")
+    return bytes(out)
+
+
+def sv3d(projection=b"equi", bounds=(0.0, 0.0, 0.0, 0.0), stereo=None):
+    edges = b"".join(int(edge * 2**32).to_bytes(4, "big") for edge in bounds) if projection == b"equi" else b""
+    projected = box(b"prhd", bytes(16)) + box(projection, bytes(4) + edges)
+    content = box(b"sv3d", box(b"svhd", bytes(4) + b"a camera\0") + box(b"proj", projected))
+    return content if stereo is None else box(b"st3d", bytes([0, 0, 0, 0, stereo])) + content
+
+
+ENTRY = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"")
+XML = """<?xml version="1.0"?><rdf:SphericalVideo xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+ xmlns:GSpherical="http://ns.google.com/videos/1.0/spherical/"><GSpherical:Spherical>true</GSpherical:Spherical>
+ <GSpherical:ProjectionType>equirectangular</GSpherical:ProjectionType>{}</rdf:SphericalVideo>"""
+
+
+def older(extra=""):
+    return box(b"uuid", bytes.fromhex("ffcc8263f8554a938814587a02521fdd") + XML.format(extra).encode())
+
+
+TOP_BOTTOM = "<GSpherical:StereoMode>top-bottom</GSpherical:StereoMode>"
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize(
+    ("path", "content", "size", "kind", "spherical"),
+    [
+        (ENTRY, sv3d(), (128, 64), "full sphere", "equirectangular"),
+        (ENTRY, sv3d(), (128, 96), "full sphere", "equirectangular"),  # frames that are not 2:1
+        (ENTRY, sv3d(stereo=1), (128, 128), "full sphere", "equirectangular, stereo top-bottom"),
+        (ENTRY, sv3d(stereo=2), (256, 64), "full sphere", "equirectangular, stereo left-right"),
+        (ENTRY, sv3d(bounds=(0.25, 0.25, 0.25, 0.25)), (128, 64), "part of the sphere", "equirectangular"),
+        (ENTRY, sv3d(b"cbmp"), (96, 64), "not a panorama", "cubemap"),
+        (ENTRY[:2], older(), (128, 64), "full sphere", "equirectangular"),
+        (ENTRY[:2], older(TOP_BOTTOM), (128, 128), "full sphere", "equirectangular, stereo top-bottom"),
+    ],
+)
+def test_the_metadata_of_spherical_videos(tmp_path, suffix, path, content, size, kind, spherical):
+    data = with_box(video(tmp_path / f"a{suffix}", frames=3, size=size).read_bytes(), path, content)
+    assert str(video_info(data).spherical) == spherical
+    found = panorama_info(data)
+    assert (found.kind, found.size) == (kind, size)
+    assert f"{spherical} by its metadata" in found.mode
+    if "stereo" in spherical:
+        assert found.reason.endswith("; choose an eye")
+        assert found.panorama_size == (128, 64)
+        with pytest.raises(PanoramaError, match=r"it is a stereo video .*: pass eye='left' or eye='right'"):
+            next(video_frames(data))
+        assert next(video_frames(data, eye="right")).panorama.shape == (3, 64, 128)
+    elif spherical == "cubemap":
+        with pytest.raises(PanoramaError, match="the projection is cubemap, and equirectangular videos are read"):
+            next(video_frames(data))
+        assert next(video_frames(data, whole_sphere=True)).panorama.shape[0] == 3
+    elif kind == "part of the sphere":
+        assert found.panorama_size == (256, 128)
+        frame = list(video_frames(data))[2].panorama
+        assert frame.shape == (3, 128, 256)
+        assert (frame[:, 40:88, 80:176].int() - 40).abs().max() < 4
+        assert frame[:, :, :60].max() == 0
+    else:
+        frame = list(video_frames(data))[2].panorama
+        assert frame.shape == (3, size[1], 2 * size[1])
+        assert (frame.int() - 40).abs().float().mean() < 4
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from([b"moov", b"trak", b"stsd", b"sv3d", b"uuid", b"st3d"]))
+def test_any_index_of_a_video(data, kind):
+    for content in (data, box(kind, data), box(b"trak", box(kind, data)), box(b"trak", bytes(3)) * 3):
+        found = read_spherical(io.BytesIO(box(b"ftyp", b"isom") + box(b"moov", content)))
+        assert found is None or str(found)
+    nested = b""
+    for _ in range(3000):
+        nested = box(b"trak", nested)
+    assert read_spherical(io.BytesIO(box(b"moov", nested))) is None
 
 
 @pytest.mark.usefixtures("uninstrumented")

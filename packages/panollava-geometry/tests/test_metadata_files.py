@@ -17,16 +17,20 @@ from panollava_geometry import (
     PanoramaError,
     PanoramaWarning,
     PerspectiveView,
+    ViewPlan,
     extract_views,
     is_panorama,
     load_equirectangular,
+    load_views,
     rotation_matrix,
     save_equirectangular,
 )
 from panollava_geometry._panorama_metadata import read_gpano
 from panollava_geometry._sphere import rotation_angles
+from panollava_geometry.cli import app
 from panollava_geometry.files import GPano, crop_file, panorama_info
 from PIL import Image
+from typer.testing import CliRunner
 
 FULL = GPano(
     pose_heading_deg=300.5,
@@ -148,10 +152,28 @@ def test_the_pose_is_applied(tmp_path, formulas, pose, heading):
     world = formulas.smooth(camera) * 255
     assert np.abs(loaded.numpy() - world).max() < 2
 
+    view = PerspectiveView(50.0, 20.0, hfov_deg=70.0)
+    expected = formulas.smooth(formulas.view(50.0, 20.0, 0, 70.0, 70.0, 64, 64)) * 255
+    views = load_views(tmp_path / "a.png", view, 64, pose=pose)
+    assert np.abs(views[0].numpy() - expected).max() < 4
+    (tmp_path / "plan.json").write_text(ViewPlan([view]).to_json())
+    for size in ("64", "auto"):
+        where = ["-o", str(tmp_path / "views"), "--plan", str(tmp_path / "plan.json")]
+        arguments = ["crop", str(tmp_path / "a.png"), *where]
+        assert CliRunner().invoke(app, [*arguments, "--size", size, "--pose", pose]).exit_code == 0
+        written = np.asarray(Image.open(tmp_path / "views" / "a" / "view_00.png"))
+        side = len(written)
+        expected = formulas.smooth(formulas.view(50.0, 20.0, 0, 70.0, 70.0, side, side)) * 255
+        assert np.abs(written.transpose(2, 0, 1) - expected).max() < 4
+
 
 @pytest.mark.usefixtures("uninstrumented")
 def test_a_pose_that_is_missing_or_wrong(tmp_path, card):
     image = np.array(card.image())
+    with pytest.raises(PanoramaError, match="pose must be 'level', 'north' or None, got 'up'"):
+        load_views(image, PerspectiveView(0), 8, pose="up")
+    with pytest.raises(PanoramaError, match="pose must be 'level', 'north' or None, got 'up'"):
+        crop_file(image, tmp_path / "x", ViewPlan([PerspectiveView(0)]), 8, options={"pose": "up"})
     with pytest.warns(PanoramaWarning, match="no GPano pose"):
         assert card.read(load_equirectangular(image, pose="level")) == "ROYGCBPK"
     with pytest.raises(PanoramaError, match="pose must be 'level', 'north' or None, got 'up'"):

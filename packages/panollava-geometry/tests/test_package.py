@@ -37,6 +37,7 @@ def test_inventory():
         "is_panorama",
         "load_equirectangular",
         "load_views",
+        "map_views",
         "normals_to_view",
         "normals_to_world",
         "paste_views",

@@ -1,11 +1,21 @@
 """The contact sheet: every view once, in the order of a room, apart from the others, large enough to see."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 import torch
-from panollava_geometry import EquirectangularView, PerspectiveView, ViewPlan, extract_views, plan_views
+from panollava_geometry import (
+    CylindricalView,
+    EquirectangularView,
+    FisheyeView,
+    PerspectiveView,
+    StereographicView,
+    ViewPlan,
+    extract_views,
+    plan_views,
+)
 from panollava_geometry.drawing import colour
 from panollava_hf._contact_sheet import contact_sheet
 from panollava_hf._sheet_layout import arrange
@@ -128,3 +138,21 @@ def test_what_the_views_do_not_show_is_empty_without_the_panorama():
     assert tuple(overview[5, 5]) == (233, 236, 240)
     assert tuple(overview[240, 480]) == (7, 7, 7)
     assert len(list(itertools.chain(overview))) == 480
+
+
+@pytest.mark.parametrize(
+    ("view", "proportions"),
+    [
+        (FisheyeView(0.0, hfov_deg=190.0), 1.0),
+        (CylindricalView(0.0, hfov_deg=180.0, vfov_deg=90.0), math.pi / 2),
+        (StereographicView(0.0, pitch_deg=-90.0, hfov_deg=250.0), 1.0),
+        (PerspectiveView(0.0, hfov_deg=90.0, principal_point=(0.3, 0.5)), 1.0),
+    ],
+)
+def test_views_of_every_projection_are_on_the_sheet(view, proportions):
+    panorama = torch.zeros(3, 64, 128, dtype=torch.uint8)
+    for given in (panorama, None):
+        sheet = np.asarray(contact_sheet(solid(1, 300), ViewPlan([view]), panorama=given))
+        shown = (sheet[sheet.shape[0] // 2 :] == 200).all(-1)
+        rows, columns = shown.any(1).sum(), shown.any(0).sum()
+        assert given is None or abs(columns / rows / proportions - 1) < 0.02

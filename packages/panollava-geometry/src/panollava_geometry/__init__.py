@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from panollava_geometry._flat_views import CylindricalView, StereographicView
     from panollava_geometry._information import is_panorama
     from panollava_geometry._loading import load_equirectangular, load_views
+    from panollava_geometry._mapping import map_views
     from panollava_geometry._normals import normals_to_view, normals_to_world, rotate_normals
     from panollava_geometry._pasting import paste_views
     from panollava_geometry._perspective_view import PerspectiveView
@@ -68,6 +69,7 @@ __all__ = [
     "is_panorama",
     "load_equirectangular",
     "load_views",
+    "map_views",
     "normals_to_view",
     "normals_to_world",
     "paste_views",
@@ -106,6 +108,7 @@ _MODULES = {
     "is_panorama": "_information",
     "load_equirectangular": "_loading",
     "load_views": "_loading",
+    "map_views": "_mapping",
     "normals_to_view": "_normals",
     "normals_to_world": "_normals",
     "paste_views": "_pasting",

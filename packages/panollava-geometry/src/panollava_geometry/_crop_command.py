@@ -16,7 +16,14 @@ from panollava_geometry._command_line import echo, error_line
 from panollava_geometry._errors import PanoramaError
 from panollava_geometry._info_command import info
 from panollava_geometry._interrupts import on_interrupt
-from panollava_geometry._load_options import EyeOption, HFovOption, PartialOption, WholeSphereOption, load_options
+from panollava_geometry._load_options import (
+    EyeOption,
+    HFovOption,
+    PartialOption,
+    PoseOption,
+    WholeSphereOption,
+    load_options,
+)
 from panollava_geometry._output_folder import check_writable
 from panollava_geometry._strategy_names import Strategy
 
@@ -97,6 +104,7 @@ def crop(
     partial: PartialOption = False,
     eye: EyeOption = None,
     whole_sphere: WholeSphereOption = False,
+    pose: PoseOption = None,
 ) -> None:
     """Cut panoramas into views.
 
@@ -129,7 +137,7 @@ def crop(
 
         from panollava_geometry._cropping import crop_files
 
-        options = load_options(hfov, partial, eye, whole_sphere)
+        options = load_options(hfov, partial, eye, whole_sphere, pose)
         results = crop_files(folders, plan, size, image_format.value, workers, options=options, complete=complete)
         with closing(results), closing(_with_progress(results, len(folders))) as shown:
             for _, error in shown:

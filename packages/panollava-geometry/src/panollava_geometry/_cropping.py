@@ -21,6 +21,7 @@ from panollava_geometry._layout import Layout
 from panollava_geometry._loading import Source, load_equirectangular, load_panorama, sufficient_width
 from panollava_geometry._output_folder import FOOTPRINT_NAME, PLAN_NAME, check_views_are_ours, replaced_files
 from panollava_geometry._plan import ViewPlan
+from panollava_geometry._pose import Pose, check_pose
 from panollava_geometry._saving import encode_with_gpano, window_gpano
 from panollava_geometry._sizes import Size, size_pair
 from panollava_geometry._view_sizes import native_sizes
@@ -139,7 +140,10 @@ def _decode(source: Source, plan: ViewPlan, size: Size | None, options: Mapping[
     if size is None:
         erp: Tensor = load_equirectangular(source, max_width=_MAX_WIDTH, **options)
         return erp
-    panorama, _, _ = load_panorama(source, sufficient_width(plan, size), Layout(**options))
+    layout = Layout(**{name: value for name, value in options.items() if name != "pose"})
+    pose: Pose | None = options.get("pose")
+    check_pose(pose)
+    panorama, _, _ = load_panorama(source, sufficient_width(plan, size), layout, pose)
     return torch.from_numpy(panorama).permute(2, 0, 1)
 
 

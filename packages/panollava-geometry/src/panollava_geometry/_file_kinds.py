@@ -6,7 +6,8 @@ FileKind = Literal["heif", "avif", "jxl", "radiance", "exr", "mp4", "matroska", 
 #: Bytes that `file_kind` needs.
 HEAD = 64
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
-_JXL_CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
+#: The first bytes of a JPEG XL file with metadata.
+JXL_CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
 
 
 def file_kind(head: bytes) -> FileKind:
@@ -20,7 +21,7 @@ def file_kind(head: bytes) -> FileKind:
         return "radiance"
     if head.startswith(b"v/1\x01"):
         return "exr"
-    if head.startswith((b"\xff\x0a", _JXL_CONTAINER)):
+    if head.startswith((b"\xff\x0a", JXL_CONTAINER)):
         return "jxl"
     if head.startswith(b"\x1aE\xdf\xa3"):
         return "matroska"
@@ -36,8 +37,8 @@ def jxl_size(data: bytes) -> tuple[int, int] | None:
     SizeHeader and BoxHeader.
     """
     start = 0
-    if data.startswith(_JXL_CONTAINER):
-        start = len(_JXL_CONTAINER)
+    if data.startswith(JXL_CONTAINER):
+        start = len(JXL_CONTAINER)
         while data[start + 4 : start + 8] not in (b"jxlc", b"jxlp"):
             length = int.from_bytes(data[start : start + 4], "big")
             length = int.from_bytes(data[start + 8 : start + 16], "big") if length == 1 else length

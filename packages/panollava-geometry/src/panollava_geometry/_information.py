@@ -1,8 +1,8 @@
 """`panorama_info` and `is_panorama`: what a file is, without loading it in full."""
 
 import contextlib
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from PIL import Image, UnidentifiedImageError
 
@@ -15,6 +15,9 @@ from panollava_geometry._orientation import read_orientation
 from panollava_geometry._panorama_metadata import GPano, read_gpano
 from panollava_geometry._shape import is_full_sphere, not_full_sphere
 from panollava_geometry._source import BinaryFile, FileSource, open_file, open_image, source_name
+
+if TYPE_CHECKING:
+    from panollava_geometry._spherical_video import SphericalVideo
 
 Kind = Literal["full sphere", "part of the sphere", "dual fisheye", "not a panorama"]
 #: Width at which an image is looked at.
@@ -31,7 +34,7 @@ class PanoramaInfo:
         size: Width and height in pixels, as stored.
         mode: Pillow's name of the kind of pixels, such as "RGB"; of a video, its codec, length and rate.
         kind: What the image shows.
-        reason: Why it is not a full panorama; empty if it is.
+        reason: Why it is not a full panorama, or which eyes it has; empty if it is one full panorama.
         panorama_size: Width and height of the full sphere at this resolution; None if it is not a panorama.
         orientation: The EXIF orientation, 1 to 8.
         profile: Description of the embedded colour profile; None if there is none.
@@ -143,7 +146,9 @@ def _not_of_pillow(file: BinaryFile, name: str) -> PanoramaInfo | None:
         video = video_info(file, name)
         length = "" if video.seconds is None else f", {video.seconds:.2f} s"
         rate = "" if video.frames_per_second is None else f", {video.frames_per_second:.5g} frames/s"
-        return _by_shape(name, f"video ({video.format})", video.size, f"{video.codec}{length}{rate}")
+        says = "" if video.spherical is None else f", {video.spherical} by its metadata"
+        found = _by_shape(name, f"video ({video.format})", video.size, f"{video.codec}{length}{rate}{says}")
+        return found if video.spherical is None else _by_metadata(found, video.spherical)
     return None
 
 
@@ -163,6 +168,27 @@ def _by_shape(name: str, image_format: str, size: tuple[int, int], mode: str) ->
         profile=None,
         gpano=None,
     )
+
+
+def _by_metadata(found: PanoramaInfo, spherical: "SphericalVideo") -> PanoramaInfo:
+    """The report on a video whose metadata says what it shows."""
+    width, height = found.size
+    if spherical.projection != "equirectangular":
+        reason = f"its metadata says that the projection is {spherical.projection}"
+        return replace(found, kind="not a panorama", reason=reason, panorama_size=None)
+    if spherical.stereo == "top-bottom":
+        height //= 2
+    elif spherical.stereo == "left-right":
+        width //= 2
+    if spherical.stereo == "custom":
+        return replace(found, kind="not a panorama", reason="its two eyes are arranged in an unknown way")
+    top, bottom, left, right = spherical.bounds
+    whole = (top, bottom, left, right) == (0.0, 0.0, 0.0, 0.0)
+    full_width = round(width / max(1 - left - right, 1e-6)) if not whole else max(width, 2 * height)
+    kind: Kind = "full sphere" if whole else "part of the sphere"
+    reason = "" if spherical.stereo == "mono" else f"stereo {spherical.stereo}; choose an eye"
+    half = round(full_width / 2)
+    return replace(found, kind=kind, reason=reason, panorama_size=(2 * half, half))
 
 
 def _classify(image: Image.Image, name: str) -> tuple[Kind, str, tuple[int, int] | None]:

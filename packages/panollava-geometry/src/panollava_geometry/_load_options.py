@@ -13,6 +13,13 @@ class Eye(StrEnum):
     right = "right"
 
 
+class Pose(StrEnum):
+    """How a panorama is turned by the pose of its camera."""
+
+    level = "level"
+    north = "north"
+
+
 HFovOption = Annotated[
     float | None,
     typer.Option("--hfov", metavar="DEGREES", help="Horizontal field of view of a partial panorama, such as 200."),
@@ -29,12 +36,25 @@ WholeSphereOption = Annotated[
 ]
 
 
-def load_options(hfov: float | None, partial: bool, eye: Eye | None, whole_sphere: bool) -> dict[str, Any]:
+PoseOption = Annotated[
+    Pose | None,
+    typer.Option(
+        "--pose",
+        metavar="level|north",
+        help="Turn panoramas by the pose of the camera (GPano): the horizon level, or also the centre to the north.",
+    ),
+]
+
+
+def load_options(
+    hfov: float | None, partial: bool, eye: Eye | None, whole_sphere: bool, pose: Pose | None = None
+) -> dict[str, Any]:
     """The keyword arguments of `load_equirectangular` and `load_views` for these options, without those not given."""
     options = {
         "hfov_deg": hfov,
         "partial": partial or None,
         "eye": None if eye is None else eye.value,
         "whole_sphere": whole_sphere or None,
+        "pose": None if pose is None else pose.value,
     }
     return {name: value for name, value in options.items() if value is not None}

@@ -130,6 +130,7 @@ def load_views(
     hfov_deg: Degrees | None = None,
     partial: bool = False,
     eye: Eye | None = None,
+    pose: Pose | None = None,
 ) -> UInt8[Tensor, "views 3 height width"]: ...
 @overload
 def load_views(
@@ -142,6 +143,7 @@ def load_views(
     hfov_deg: Degrees | None = None,
     partial: bool = False,
     eye: Eye | None = None,
+    pose: Pose | None = None,
 ) -> tuple[UInt8[Tensor, "views 3 height width"], Bool[Tensor, "views height width"]]: ...
 def load_views(
     source: Source,
@@ -153,6 +155,7 @@ def load_views(
     hfov_deg: Degrees | None = None,
     partial: bool = False,
     eye: Eye | None = None,
+    pose: Pose | None = None,
 ) -> UInt8[Tensor, "views 3 height width"] | tuple[Tensor, Tensor]:
     """Load the views of a plan. The panorama is decoded no finer than the views need (`plan.required_width(size)`).
 
@@ -169,6 +172,7 @@ def load_views(
         hfov_deg: Horizontal field of view of a partial panorama in degrees.
         partial: The image is a partial panorama of unknown field of view.
         eye: Load the "left" or the "right" image of a stereo panorama.
+        pose: Turn the panorama by the pose in its GPano metadata: "level" or "north".
 
     Returns:
         The views `[V, 3, h, w]`, uint8. With `return_mask`, also a boolean mask `[V, h, w]`.
@@ -186,8 +190,9 @@ def load_views(
     """
     plan, size = as_plan(plan), size_pair(size)
     check_result(len(plan), size, 3, 1)
+    check_pose(pose)
     width = sufficient_width(plan, size)
-    panorama, mask, _ = load_panorama(source, width, Layout(whole_sphere, hfov_deg, partial, eye))
+    panorama, mask, _ = load_panorama(source, width, Layout(whole_sphere, hfov_deg, partial, eye), pose)
     views = extract_views(torch.from_numpy(panorama).permute(2, 0, 1), plan, size)
     if not return_mask:
         return views
@@ -210,6 +215,7 @@ def load_with_size(
     hfov_deg: Degrees | None = None,
     partial: bool = False,
     eye: Eye | None = None,
+    pose: Pose | None = None,
 ) -> tuple[Panorama, tuple[int, int]]:
     """Load a panorama, and say how large it is without `max_width`.
 
@@ -220,6 +226,7 @@ def load_with_size(
         hfov_deg: Horizontal field of view of a partial panorama in degrees.
         partial: The image is a partial panorama of unknown field of view.
         eye: Load the "left" or the "right" image of a stereo panorama.
+        pose: Turn the panorama by the pose in its GPano metadata: "level" or "north".
 
     Returns:
         The panorama `[3, H, 2H]` that `load_equirectangular` returns, and the width and height in pixels that it has
@@ -236,20 +243,27 @@ def load_with_size(
     """
     if max_width is not None and max_width < 2:
         raise PanoramaError(f"max_width must be at least 2, got {max_width}")
-    panorama, _, size = load_panorama(source, max_width, Layout(whole_sphere, hfov_deg, partial, eye))
+    check_pose(pose)
+    panorama, _, size = load_panorama(source, max_width, Layout(whole_sphere, hfov_deg, partial, eye), pose)
     panorama, _ = _at_most(panorama, None, max_width)
     return torch.from_numpy(panorama).permute(2, 0, 1), size
 
 
 def check_options(
-    *, whole_sphere: bool = False, hfov_deg: Degrees | None = None, partial: bool = False, eye: Eye | None = None
+    *,
+    whole_sphere: bool = False,
+    hfov_deg: Degrees | None = None,
+    partial: bool = False,
+    eye: Eye | None = None,
+    pose: Pose | None = None,
 ) -> None:
-    """Check the options of `load_equirectangular` that say what images show, before the first is loaded.
+    """Check the options of `load_equirectangular` on what images show and on their pose, before the first is loaded.
 
     Raises:
         PanoramaError: A value is impossible, or two options exclude each other.
     """
     Layout(whole_sphere, hfov_deg, partial, eye)
+    check_pose(pose)
 
 
 def load_panorama(

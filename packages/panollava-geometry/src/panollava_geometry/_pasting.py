@@ -21,20 +21,20 @@ from panollava_geometry._flat_views import CylindricalView
 from panollava_geometry._footprint import required_width
 from panollava_geometry._nearest import as_integers, nearest_pixels, retyped
 from panollava_geometry._options import Interpolation
+from panollava_geometry._perspective_view import PerspectiveView
 from panollava_geometry._pillow import Image, image_from_array
 from panollava_geometry._plan import ViewPlan, Views, as_plan
 from panollava_geometry._sizes import Size, check_result, size_pair
-from panollava_geometry._sphere import equirect_to_rays
 from panollava_geometry._tensors import cast_like, check_tensor
-from panollava_geometry._view_base import pixel_centres
 from panollava_geometry._views import View
 
 _STRIP = 128  # rows planned at a time, to limit the memory
+_FAINTEST = 1e-6  # weight at the very edge of a view, so that what only this view sees has a value
 _CLEARLY = 1 + 1e-5  # a later view must have a larger weight by more than rounding
 
 
 @dataclass(frozen=True, eq=False)
-class _Places:
+class Places:
     """The panorama pixels that a view sees, their positions in the view, and the weight of the view there."""
 
     pixel: Int[ndarray, " seen"]
@@ -47,7 +47,7 @@ class _Places:
         return self.pixel.nbytes + self.grid.nbytes + self.weight.nbytes
 
 
-_cache: BoundedCache[_Places] = BoundedCache(max_bytes=128 * 2**20)
+_cache: BoundedCache[Places] = BoundedCache(max_bytes=128 * 2**20)
 
 
 @overload
@@ -140,7 +140,7 @@ def paste_views(
     panorama, counts = paste(values.reshape(-1, *values.shape[-4:]), plan, height)
     panorama = panorama.reshape(*values.shape[:-4], *panorama.shape[1:])
     if isinstance(views, Tensor):
-        return (_filled(panorama, counts, fill) if fill != 0 else panorama), counts
+        return (filled(panorama, counts, fill) if fill != 0 else panorama), counts
     seen = counts.numpy()
     if isinstance(views, ndarray) or isinstance(views[0], ndarray):
         array = opened.restore(panorama)
@@ -161,8 +161,7 @@ def _paste(
     weights, counts = working.new_zeros(height * width), working.new_zeros(height * width)
     for index, view in enumerate(plan):
         fine = _subsampling(view, size, width)
-        key = (view, size, height, fine)
-        places = _cache.get(key, partial(_plan, view, size, height, fine))
+        places = find_places(view, size, height, fine)
         pixel = torch.as_tensor(places.pixel).to(views.device)
         weight = torch.as_tensor(places.weight).to(views.device, working.dtype)
         grid = torch.as_tensor(places.grid).to(views.device, working.dtype).expand(len(views), 1, -1, -1)
@@ -186,16 +185,13 @@ def _paste_nearest(
     panorama = source.new_zeros(len(views), channels, height * width)
     best, counts = np.zeros(height * width, np.float32), np.zeros(height * width, np.float32)
     for index, view in enumerate(plan):
-        places = _cache.get((view, size, height, 1), partial(_plan, view, size, height, 1))
+        places = find_places(view, size, height)
         counts[places.pixel] += 1
         better = places.weight > best[places.pixel] * _CLEARLY
         pixel = places.pixel[better]
         best[pixel] = places.weight[better]
-        padding = int(_is_full_turn(view))
-        xy = (places.grid[better].astype(np.float64) + 1) / 2 * [size[1] + 2 * padding, size[0]] - [padding, 0]
-        # `grid` is float32: to 2e-7 of the view
-        column, row = np.moveaxis(nearest_pixels(xy + 1e-6 * np.array(size[::-1]), size), -1, 0)
-        read = source[:, index].index_select(-1, torch.from_numpy(row * size[1] + column).to(views.device))
+        nearest = torch.from_numpy(nearest_indices(view, size, places.grid[better]))
+        read = source[:, index].index_select(-1, nearest.to(views.device))
         panorama = panorama.index_copy(2, torch.from_numpy(pixel).to(views.device), read)
     return (
         retyped(panorama, views).reshape(-1, channels, height, width),
@@ -203,11 +199,37 @@ def _paste_nearest(
     )
 
 
-def _filled(
+def find_places(view: View, size: tuple[int, int], height: int, fine: int = 1) -> Places:
+    """The pixels of a panorama of this height that a view of `size` sees, in rising order if `fine` is 1.
+
+    Args:
+        view: The view.
+        size: Its height and width in pixels.
+        height: Height of the panorama in pixels.
+        fine: Reads per panorama pixel and axis. Pixels are repeated if it is larger than 1.
+    """
+    return _cache.get((view, size, height, fine), partial(_plan, view, size, height, fine))
+
+
+def nearest_indices(view: View, size: tuple[int, int], grid: Float[ndarray, "seen 2"]) -> Int[ndarray, " seen"]:
+    """The pixel of a view, counted row by row, that contains each position of `Places.grid`."""
+    padding = int(_is_full_turn(view))
+    xy = (grid.astype(np.float64) + 1) / 2 * [size[1] + 2 * padding, size[0]] - [padding, 0]
+    # `grid` is float32: to 2e-7 of the view
+    column, row = np.moveaxis(nearest_pixels(xy + 1e-6 * np.array(size[::-1]), size), -1, 0)
+    return np.asarray(row * size[1] + column)
+
+
+def filled(
     panorama: Shaped[Tensor, "*batch channels height width"],
     counts: Float[Tensor, "height width"],
     fill: float | int | bool,
 ) -> Shaped[Tensor, "*batch channels height width"]:
+    """The panorama with a value where no view sees it.
+
+    Raises:
+        PanoramaError: The dtype of the panorama does not have this value.
+    """
     if not panorama.is_floating_point() and not panorama.is_complex():
         low, high = (0, 1) if panorama.dtype == torch.bool else _limits(torch.iinfo(panorama.dtype))
         _check_fill(fill, low, high, panorama.dtype)
@@ -244,16 +266,16 @@ def _subsampling(view: View, size: tuple[int, int], erp_width: int) -> int:
     return int(np.clip(np.ceil(required_width((view,), size) / erp_width), 1, 4))
 
 
-def _plan(view: View, size: tuple[int, int], erp_height: int, fine: int) -> _Places:
+def _plan(view: View, size: tuple[int, int], erp_height: int, fine: int) -> Places:
     erp = (erp_height * fine, 2 * erp_height * fine)
     padding = int(_is_full_turn(view))
     density = size[0] * size[1] / float(view.solid_angles(size).sum())
     found: list[tuple[ndarray, ndarray, ndarray]] = []
     for top in range(0, erp[0], _STRIP):
-        centres = pixel_centres((min(_STRIP, erp[0] - top), erp[1]), top)
-        xy, seen = view.rays_to_pixels(equirect_to_rays(centres, erp), size)
-        xy, rows_columns = xy[seen], np.argwhere(seen)
-        pixel = (rows_columns[:, 0] + top) // fine * (erp[1] // fine) + rows_columns[:, 1] // fine
+        rows_columns, rays = _directions(view, erp, top)
+        xy, seen = view.rays_to_pixels(rays, size)
+        xy, rows_columns = xy[seen], rows_columns[seen]
+        pixel = rows_columns[:, 0] // fine * (erp[1] // fine) + rows_columns[:, 1] // fine
         uv = np.abs(2 * xy / [size[1], size[0]] - 1)
         if isinstance(view, EquirectangularView):
             (low, high) = view.latitude_range_deg
@@ -262,9 +284,26 @@ def _plan(view: View, size: tuple[int, int], erp_height: int, fine: int) -> _Pla
             uv = np.stack([np.hypot(uv[:, 0], uv[:, 1]), np.zeros(len(uv))], axis=1)
         elif padding:
             uv[:, 0] = 0
-        weight = density * np.maximum(1 - uv, 1e-3).prod(axis=1)
+        weight = density * np.maximum(1 - uv, _FAINTEST).prod(axis=1)
         xy[:, 0] += padding
         grid = 2 * xy / [size[1] + 2 * padding, size[0]] - 1
         found.append((pixel, grid.astype(np.float32), weight.astype(np.float32)))
     pixel, grid, weight = (np.concatenate(column) for column in zip(*found, strict=True))
-    return _Places(pixel, grid, weight)
+    return Places(pixel, grid, weight)
+
+
+def _directions(view: View, erp: tuple[int, int], top: int) -> tuple[Int[ndarray, "near 2"], Float[ndarray, "near 3"]]:
+    """Row, column and ray of the pixels of a strip of a panorama. Those far outside of a flat view are left out."""
+    latitude = (0.5 - (np.arange(top, min(top + _STRIP, erp[0])) + 0.5) / erp[0]) * np.pi
+    longitude = ((np.arange(erp[1]) + 0.5) / erp[1] - 0.5) * (2 * np.pi)
+    flat = np.stack([np.sin(longitude), np.cos(longitude)])
+    near = np.ones((len(latitude), len(longitude)), bool)
+    if isinstance(view, PerspectiveView):
+        # the point of a flat view that is farthest from its axis is a corner
+        axis, corners = view.rotation[:, 2], view.point_to_ray([[0, 0], [0, 1], [1, 0], [1, 1]])
+        along = np.cos(latitude)[:, None] * (axis[[0, 2]] @ flat) + (np.sin(latitude) * axis[1])[:, None]
+        near = along >= (corners @ axis).min() - 1e-9
+    row, column = np.nonzero(near)
+    cosine = np.cos(latitude)[row]
+    rays = np.stack([flat[0, column] * cosine, np.sin(latitude)[row], flat[1, column] * cosine], axis=-1)
+    return np.stack([row + top, column], axis=-1), rays

@@ -5,6 +5,7 @@ imagecodecs, or by a plugin that the program has registered with Pillow.
 """
 
 import io
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,11 +14,14 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image
 
-from panollava_geometry._errors import PanoramaError
-from panollava_geometry._file_kinds import HEAD, file_kind, jxl_size
+from panollava_geometry._errors import PanoramaError, PanoramaWarning
+from panollava_geometry._file_kinds import HEAD, JXL_CONTAINER, file_kind, jxl_size
+from panollava_geometry._media_boxes import boxes
 
 #: Formats whose plugins decode when they open a file. They are opened here only, after the size was checked.
 CHECKED_FORMATS = ("JXL",)
+#: Bytes of an XMP packet that are read.
+_MAX_XMP = 4 * 2**20
 _HEIF_LIBRARIES = ("pi_heif", "pillow_heif")
 _LOAD_HDR = "load it with panollava_geometry.files.load_hdr"
 _VIDEO_FRAMES = "a video: read its frames with panollava_geometry.files.video_frames"
@@ -82,7 +86,27 @@ def _open_jxl(data: bytes, name: str, check_pixels: Callable[[str, int, int], No
         raise PanoramaError(f"{name}: JPEG XL images of {pixels.dtype} are not read; save it with 8 or 16 bits")
     image = Image.fromarray(np.ascontiguousarray(pixels))
     image.format = "JXL"
+    if packet := _jxl_xmp(data, name):
+        image.info["xmp"] = packet
     return image
+
+
+def _jxl_xmp(data: bytes, name: str) -> bytes:
+    """The XMP packet of a JPEG XL container, also one that is compressed with Brotli; empty if there is none.
+
+    The Exif box is not read: the decoder has applied the orientation, which the codestream has, too.
+    """
+    for box in boxes(data) if data.startswith(JXL_CONTAINER) else ():
+        content = data[box.start : min(box.end, box.start + _MAX_XMP)]
+        if box.kind == b"xml ":
+            return content
+        if box.kind == b"brob" and content[:4] == b"xml ":
+            try:
+                return bytes(import_module("imagecodecs").brotli_decode(content[4:], out=_MAX_XMP))
+            except RuntimeError:
+                text = f"{name}: the XMP metadata is damaged or larger than {_MAX_XMP >> 20} MB, and is ignored"
+                warnings.warn(PanoramaWarning(text), stacklevel=2)
+    return b""
 
 
 def _missing(name: str, title: str, extra: str) -> PanoramaError:

@@ -18,6 +18,7 @@ from panollava_geometry._file_kinds import HEAD, file_kind
 from panollava_geometry._loading import Eye, load_equirectangular
 from panollava_geometry._source import FileSource, check_pixels, open_file, source_name
 from panollava_geometry._sphere import Degrees
+from panollava_geometry._spherical_video import SphericalVideo, read_spherical
 
 #: FFmpeg's reader for each kind of file. No other reader runs: playlists open further files and addresses.
 _READERS = {"mp4": "mp4", "matroska": "matroska", "avi": "avi"}
@@ -41,13 +42,23 @@ class VideoFrame:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file is: its reader, codec, width and height, seconds (None: not known) and frames per second."""
+    """What a video file is.
+
+    Args:
+        format: FFmpeg's name of its reader.
+        codec: FFmpeg's name of its codec.
+        size: Width and height in pixels.
+        seconds: Its length; None: not known.
+        frames_per_second: Mean rate of the frames; None: not known.
+        spherical: What the metadata of an MP4 or MOV file says about its sphere; None: nothing.
+    """
 
     format: str
     codec: str
     size: tuple[int, int]
     seconds: float | None
     frames_per_second: float | None
+    spherical: SphericalVideo | None = None
 
 
 def video_frames(
@@ -110,7 +121,10 @@ def video_info(source: FileSource, name: str | None = None) -> VideoInfo:
         PanoramaError: PyAV is not installed, or the file is not a video or is damaged.
     """
     name = source_name(source) if name is None else name
-    with _open(source, name) as (container, stream), boundary(f"{name}: the video cannot be read", _REMEDY):
+    with (
+        _open(source, name) as (container, stream, spherical),
+        boundary(f"{name}: the video cannot be read", _REMEDY),
+    ):
         ticks = None if stream.duration is None or stream.time_base is None else stream.duration * stream.time_base
         whole = None if container.duration is None else container.duration / 1e6
         rate = stream.average_rate
@@ -120,6 +134,7 @@ def video_info(source: FileSource, name: str | None = None) -> VideoInfo:
             size=(stream.codec_context.width, stream.codec_context.height),
             seconds=whole if ticks is None else float(ticks),
             frames_per_second=None if rate is None else float(rate),
+            spherical=spherical,
         )
 
 
@@ -128,7 +143,8 @@ def _frames(
 ) -> Generator[VideoFrame]:
     name = source_name(source)
     returned, due = 0, 0
-    with _open(source, name) as (container, stream):
+    with _open(source, name) as (container, stream, spherical):
+        options = _with_metadata(options, spherical, name)
         decoder = container.decode(stream)
         for index, frame in enumerate(_decoded(decoder, name)):
             time_s = float(frame.time) if frame.time is not None else 0.0
@@ -149,6 +165,31 @@ def _frames(
         raise PanoramaError(f"{name}: no frame of the video can be decoded; {_REMEDY}")
 
 
+def _with_metadata(options: dict[str, Any], spherical: SphericalVideo | None, name: str) -> dict[str, Any]:
+    """The options of `load_equirectangular` with what the metadata says. Options that were given take precedence.
+
+    Raises:
+        PanoramaError: The frames are not equirectangular, or there are two eyes and none was chosen.
+    """
+    if spherical is None or options["whole_sphere"] or options["partial"] or options["hfov_deg"] is not None:
+        return options
+    if spherical.projection != "equirectangular":
+        raise PanoramaError(
+            f"{name}: its metadata says that the projection is {spherical.projection}, and equirectangular videos are "
+            "read: convert it, or pass whole_sphere=True if it is equirectangular"
+        )
+    if options["eye"] is not None:
+        return options
+    if spherical.stereo in ("top-bottom", "left-right"):
+        raise PanoramaError(f"{name}: it is a stereo video ({spherical.stereo}): pass eye='left' or eye='right'")
+    top, bottom, left, right = spherical.bounds
+    if (top, bottom, left, right) == (0.0, 0.0, 0.0, 0.0):
+        return {**options, "whole_sphere": True}
+    if abs(top - bottom) < 0.01 and abs(left - right) < 0.01:
+        return {**options, "hfov_deg": 360 * (1 - left - right)}
+    return options
+
+
 def _decoded(decoder: Any, name: str) -> Iterator[Any]:
     """The frames of a decoder, with its errors as `PanoramaError`."""
     while True:
@@ -161,12 +202,13 @@ def _decoded(decoder: Any, name: str) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _open(source: FileSource, name: str) -> Iterator[tuple[Any, Any]]:
-    """The container of a video and its first stream of images."""
+def _open(source: FileSource, name: str) -> Iterator[tuple[Any, Any, SphericalVideo | None]]:
+    """The container of a video, its first stream of images, and what its metadata says about the sphere."""
     with contextlib.ExitStack() as stack:
         file = open_file(source, name, stack)
         with boundary(f"{name}: the file cannot be read", "get the file again"):
             kind = file_kind(file.read(HEAD))
+            spherical = read_spherical(file) if kind == "mp4" else None
             file.seek(0)
         if kind not in _READERS:
             raise PanoramaError(f"{name}: this is not a video; expected MP4, MOV, WebM, Matroska or AVI")
@@ -181,4 +223,4 @@ def _open(source: FileSource, name: str) -> Iterator[tuple[Any, Any]]:
             context = streams[0].codec_context
             size = (context.width, context.height)
         check_pixels(name, *size)
-        yield container, streams[0]
+        yield container, streams[0], spherical

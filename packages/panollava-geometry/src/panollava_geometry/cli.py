@@ -37,6 +37,8 @@ from panollava_geometry._load_options import (
     EyeOption,
     HFovOption,
     PartialOption,
+    Pose,
+    PoseOption,
     WholeSphereOption,
     load_options,
 )
@@ -59,6 +61,8 @@ __all__ = [
     "PartialOption",
     "PitchRangeOption",
     "PlanOption",
+    "Pose",
+    "PoseOption",
     "SizeOption",
     "Strategy",
     "StrategyOption",

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from panollava_geometry import (
+    CylindricalView,
     EquirectangularView,
+    FisheyeView,
     PerspectiveView,
+    StereographicView,
     ViewPlan,
     draw_footprints,
     extract_views,
@@ -132,6 +135,9 @@ def _ratio(view: object) -> float:
     if isinstance(view, EquirectangularView):
         (west, east), (south, north) = view.longitude_range_deg, view.latitude_range_deg
         return (east - west) / (north - south)
+    if isinstance(view, CylindricalView | FisheyeView | StereographicView):
+        across, up = view.centre_scale  # pixels are square in the centre
+        return across / up
     return 1.0
 
 

@@ -9,8 +9,19 @@ import textwrap
 
 import numpy as np
 import pytest
-from panollava_geometry import EquirectangularView, PanoramaError, PerspectiveView, ViewPlan, plan_views
+from panollava_geometry import (
+    CylindricalView,
+    EquirectangularView,
+    FisheyeView,
+    PanoramaError,
+    PerspectiveView,
+    StereographicView,
+    ViewPlan,
+    plan_views,
+)
 from panollava_hf import panorama_messages
+from panollava_hf._errors import ViewSettingError
+from panollava_hf.asking._answer_regions import regions_of
 from panollava_hf.asking._directions import direction, label
 from panollava_hf.asking._frame import LOOK_AROUND, frame_sentence
 from PIL import Image
@@ -266,3 +277,59 @@ def test_trl_takes_the_messages_with_images_apart():
     content = [{"type": "image"} if part["type"] == "image_url" else part for part in messages[0]["content"]]
     assert sum(part == {"type": "image"} for part in content) == len(images) == 6
     assert all(set(part) <= {"type", "text"} for part in content)
+
+
+OTHERS = {
+    "fisheye": (FisheyeView(90, hfov_deg=180), "right (yaw +90°, pitch 0°, fisheye image 180° wide)"),
+    "cylindrical": (CylindricalView(0, vfov_deg=80), "all around (yaw 0°, pitch 0°, cylindrical image 360° wide)"),
+    "stereographic": (
+        StereographicView(0, pitch_deg=-90, hfov_deg=250),
+        "all but above (yaw 0°, pitch -90°, stereographic image 250° wide)",
+    ),
+}
+
+
+@pytest.mark.parametrize("projection", OTHERS)
+def test_views_of_other_projections_are_labelled_and_explained(projection):
+    view, name = OTHERS[projection]
+    for plan in (view, [view], ViewPlan([view])):
+        messages = panorama_messages(GREY, "?", plan=plan, size=64)
+        assert texts(messages)[1] == f"Image 1: {name}"
+    assert f"a {projection} view of a 360° panorama" in texts(messages)[0]
+    (image,) = pixels(messages)
+    assert abs(int(image[32, 32, 0]) - 127) < 4
+    mixed = texts(panorama_messages(GREY, "?", plan=[PerspectiveView(0), EquirectangularView(), view], size=64))[0]
+    assert "3 images below are views of" in mixed
+    assert (
+        "Some are perspective views; those labelled panorama are in equirectangular projection; those labelled "
+        f"{projection} are in {projection} projection." in mixed
+    )
+    assert f"Those labelled {projection} are in" in frame_sentence(ViewPlan([view, view]))
+
+
+def test_the_label_is_the_centre_of_the_image():
+    """The axis of the camera is at the left edge, 45° left of the right edge."""
+    view = PerspectiveView(-45, hfov_deg=53.13010235415598, principal_point=(0.0, 0.5))
+    centre = -45 + math.degrees(math.atan(0.5))
+    assert label(view) == f"ahead (yaw {round(centre)}°, pitch 0°)"
+
+
+def test_boxes_in_views_of_other_projections_are_on_the_sphere():
+    for view, _ in OTHERS.values():
+        text = '[{"bbox_2d": [480, 480, 520, 520], "label": "door"}]'
+        (region,) = regions_of((), text, ViewPlan([view]), (1000, 1000), "qwen3-vl")
+        centre = view.point_to_ray([0.5, 0.5])
+        assert region.box.contains(centre[None])[0]
+        # what the box covers is what the pixels of the box see
+        rays = view.point_to_ray([[0.485, 0.485], [0.515, 0.485], [0.485, 0.515]])
+        assert region.box.contains(rays).all()
+        assert not region.box.contains(view.point_to_ray([[0.6, 0.5], [0.5, 0.6]])).any()
+    corner = '[{"bbox_2d": [0, 0, 20, 20], "label": "door"}]'
+    assert regions_of((), corner, ViewPlan([FisheyeView(0)]), (1000, 1000), "qwen3-vl") == ()
+
+
+def test_what_is_not_a_view_is_refused():
+    with pytest.raises(ViewSettingError, match="plan must be a ViewPlan, a view or a list of views"):
+        panorama_messages(GREY, "?", plan="fisheye")
+    with pytest.raises(TypeError, match="expected a view, such as a PerspectiveView, got str"):
+        label("fisheye")

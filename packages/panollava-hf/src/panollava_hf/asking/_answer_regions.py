@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from panollava_geometry import EquirectangularView, PerspectiveView, SphericalBox, ViewPlan
+from panollava_geometry import PerspectiveView, SphericalBox, ViewPlan
 
 from panollava_hf.asking._boxes import has_boxes, parse_boxes
 from panollava_hf.asking._directions import direction
@@ -41,7 +41,8 @@ def regions_of(
     for number, part in _by_image(text, len(plan)):
         for entry in parse_boxes(part, box_format, size).boxes:
             box = _on_sphere(plan[number], entry.box)
-            found.append(Region(entry.label, box, number, (number,)))
+            if box is not None:
+                found.append(Region(entry.label, box, number, (number,)))
     return tuple(found)
 
 
@@ -71,11 +72,15 @@ def _by_image(text: str, images: int) -> Iterator[tuple[int, str]]:
             yield int(title[1]) - 1, part
 
 
-def _on_sphere(view: Any, box: tuple[float, float, float, float]) -> SphericalBox:
+def _on_sphere(view: Any, box: tuple[float, float, float, float]) -> SphericalBox | None:
+    """A box on the sphere; None if the view shows nothing there, as outside of the circle of a fisheye image."""
     if isinstance(view, PerspectiveView):
         return upright(SphericalBox.from_view_box(view, box))
-    assert isinstance(view, EquirectangularView)
     left, top, right, bottom = box
     step = np.linspace(0, 1, _SAMPLES)
     x, y = np.meshgrid(left + (right - left) * step, top + (bottom - top) * step)
-    return box_around(view.pixels_to_rays(np.stack([x.ravel(), y.ravel()], axis=-1), (1, 1)))
+    points = np.stack([x.ravel(), y.ravel()], axis=-1)
+    rays = view.point_to_ray(points)
+    back, seen = view.ray_to_point(rays)
+    rays = rays[seen & (np.abs(np.nan_to_num(back, nan=9.0) - points) < 1e-6).all(axis=-1)]
+    return box_around(rays) if len(rays) else None

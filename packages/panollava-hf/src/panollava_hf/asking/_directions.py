@@ -4,7 +4,9 @@ Yaw and pitch follow `docs/conventions.md`: yaw 0 is the centre column of the pa
 grows upwards.
 """
 
-from panollava_geometry import EquirectangularView, PerspectiveView
+import math
+
+from panollava_geometry import CylindricalView, EquirectangularView, FisheyeView, PerspectiveView, StereographicView
 
 #: Words for the eight sectors of 45°, from yaw 0 to the right.
 SECTORS = (
@@ -21,8 +23,10 @@ SECTORS = (
 _POLE_DEG = 67.5
 #: From this pitch on, "upwards" or "downwards" is added.
 _TILT_DEG = 15.0
-#: A window of the panorama that is wider than this has no single direction.
+#: An image that is wider than this has no single direction.
 _WIDE_DEG = 180.0
+#: The names of other projections.
+PROJECTIONS = {FisheyeView: "fisheye", CylindricalView: "cylindrical", StereographicView: "stereographic"}
 
 
 def direction(yaw_deg: float, pitch_deg: float = 0.0) -> str:
@@ -57,13 +61,20 @@ def label(view: object) -> str:
         'the whole panorama'
         >>> label(EquirectangularView((150, 210), (-45, 45)))
         'behind (panorama from yaw +150° to -150°, pitch -45° to +45°)'
+        >>> label(FisheyeView(90.0, hfov_deg=180.0))
+        'right (yaw +90°, pitch 0°, fisheye image 180° wide)'
+
+    Raises:
+        TypeError: It is not a view.
     """
-    if isinstance(view, PerspectiveView):
+    if isinstance(view, PerspectiveView | FisheyeView | CylindricalView | StereographicView):
+        yaw, pitch = _centre(view)
         roll = f", roll {_signed(view.roll_deg)}°" if round(view.roll_deg) else ""
-        return (
-            f"{direction(view.yaw_deg, view.pitch_deg)} "
-            f"(yaw {_signed(view.yaw_deg)}°, pitch {_signed(view.pitch_deg)}°{roll})"
-        )
+        name, projection, width = direction(yaw, pitch), PROJECTIONS.get(type(view)), view.fov_deg[0]
+        if projection and width > _WIDE_DEG:
+            name = "all around" if width >= 360 else f"all but {direction(*_opposite(yaw, pitch))}"
+        image = f", {projection} image {round(width)}° wide" if projection else ""
+        return f"{name} (yaw {_signed(yaw)}°, pitch {_signed(pitch)}°{roll}{image})"
     if isinstance(view, EquirectangularView):
         (west, east), (south, north) = view.longitude_range_deg, view.latitude_range_deg
         around, full = east - west >= 360, north - south >= 180
@@ -71,9 +82,21 @@ def label(view: object) -> str:
             return "the whole panorama"
         centre = direction((west + east) / 2, (south + north) / 2)
         name = "all around" if around else centre if east - west <= _WIDE_DEG else "part of the panorama"
-        yaw = "" if around else f"yaw {_signed(west)}° to {_signed(east)}°, "
-        return f"{name} (panorama from {yaw}pitch {_signed(south)}° to {_signed(north)}°)"
-    raise TypeError(f"expected a PerspectiveView or an EquirectangularView, got {type(view).__name__}")
+        longitudes = "" if around else f"yaw {_signed(west)}° to {_signed(east)}°, "
+        return f"{name} (panorama from {longitudes}pitch {_signed(south)}° to {_signed(north)}°)"
+    raise TypeError(f"expected a view, such as a PerspectiveView, got {type(view).__name__}")
+
+
+def _centre(view: PerspectiveView | FisheyeView | CylindricalView | StereographicView) -> tuple[float, float]:
+    """Yaw and pitch of the centre of an image. It is not on the axis of a camera with a principal point elsewhere."""
+    if not isinstance(view, PerspectiveView) or view.principal_point == (0.5, 0.5):
+        return view.yaw_deg, view.pitch_deg
+    x, y, z = view.point_to_ray([0.5, 0.5]).tolist()
+    return math.degrees(math.atan2(x, z)), math.degrees(math.asin(max(-1.0, min(1.0, y))))
+
+
+def _opposite(yaw_deg: float, pitch_deg: float) -> tuple[float, float]:
+    return yaw_deg + 180.0, -pitch_deg
 
 
 def _signed(angle_deg: float) -> str:

@@ -4,6 +4,8 @@ from functools import lru_cache
 
 from panollava_geometry import EquirectangularView, PerspectiveView, ViewPlan
 
+from panollava_hf.asking._directions import PROJECTIONS
+
 #: The ring from left to right, then up and down. 100° per view, so that neighbours overlap by 10°.
 LOOK_AROUND = ViewPlan(
     PerspectiveView(yaw, pitch, hfov_deg=100.0)
@@ -36,17 +38,23 @@ def frame_sentence(plan: ViewPlan) -> str:
         True
     """
     count, flat = len(plan), sum(isinstance(view, EquirectangularView) for view in plan)
+    names = [name for kind, name in PROJECTIONS.items() if any(isinstance(view, kind) for view in plan)]
+    pinhole = sum(isinstance(view, PerspectiveView) for view in plan)
     if count == 1:
-        kind = "in equirectangular projection, from" if flat else "a perspective view of"
+        kind = "in equirectangular projection, from" if flat else f"a {(names or ['perspective'])[0]} view of"
         sentences = [f"The image below is {kind} a 360° panorama, labelled with the direction it looks in."]
     else:
-        kind = "perspective views" if not flat else "equirectangular images" if flat == count else "views"
+        kind = "perspective views" if pinhole == count else "equirectangular images" if flat == count else "views"
         sentences = [
             f"The {count} images below are {kind} of one 360° panorama, taken from one point in one moment.",
             "Each is labelled with the direction it looks in.",
         ]
-        if 0 < flat < count:
-            sentences.append("Some are perspective views; those labelled panorama are in equirectangular projection.")
+        some = ["Some are perspective views" if pinhole else ""]
+        some += ["those labelled panorama are in equirectangular projection" if flat else ""]
+        some += [f"those labelled {name} are in {name} projection" for name in names]
+        text = "; ".join(part for part in some if part)
+        if names or 0 < flat < count:
+            sentences.append(f"{text[0].upper()}{text[1:]}.")
     sentences += [_COMPASS, *([_PROJECTION] if flat else [])]
     times = plan.coverage().times
     if sum(times[2:]) > _OVERLAP:

@@ -7,7 +7,15 @@ text before it, in a strip burnt into the image, or both. Nothing here loads a m
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from panollava_geometry import EquirectangularView, PerspectiveView, ViewPlan, load_views
+from panollava_geometry import (
+    CylindricalView,
+    EquirectangularView,
+    FisheyeView,
+    PerspectiveView,
+    StereographicView,
+    ViewPlan,
+    load_views,
+)
 from PIL import Image
 from torch import Tensor
 
@@ -23,7 +31,8 @@ from panollava_hf.asking._strip import with_strip
 #: Largest side of an image that hosted models do not shrink, and smallest side that is useful, in pixels.
 MAX_SIDE, MIN_SIDE = 1024, 16
 
-Views = ViewPlan | Sequence[PerspectiveView | EquirectangularView] | PerspectiveView | EquirectangularView
+View = PerspectiveView | EquirectangularView | FisheyeView | CylindricalView | StereographicView
+Views = ViewPlan | Sequence[View] | View
 _frame = frame_sentence  # `frame_sentence` is also the name of a public argument
 
 
@@ -164,7 +173,7 @@ def check_plan(plan: Any) -> ViewPlan:
     """
     if isinstance(plan, ViewPlan):
         return plan
-    if isinstance(plan, PerspectiveView | EquirectangularView):
+    if isinstance(plan, View):
         return ViewPlan([plan])
     if not isinstance(plan, list | tuple):
         raise ViewSettingError(f"plan must be a ViewPlan, a view or a list of views, got {shown(plan)}")

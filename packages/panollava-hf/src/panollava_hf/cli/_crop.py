@@ -25,6 +25,7 @@ from panollava_geometry.cli import (
     PartialOption,
     PitchRangeOption,
     PlanOption,
+    PoseOption,
     SizeOption,
     Strategy,
     StrategyOption,
@@ -101,6 +102,7 @@ def crop(
     partial: PartialOption = False,
     eye: EyeOption = None,
     whole_sphere: WholeSphereOption = False,
+    pose: PoseOption = None,
     private_redirects: PrivateRedirectsOption = False,
 ) -> None:
     """Cut panoramas into views.
@@ -120,7 +122,7 @@ def crop(
         "num_rings": num_rings,
         "pitch_range_deg": pitch_range_deg,
     }
-    reading: dict[str, Any] = {"hfov": hfov, "partial": partial, "eye": eye, "whole_sphere": whole_sphere}
+    reading: dict[str, Any] = {"hfov": hfov, "partial": partial, "eye": eye, "whole_sphere": whole_sphere, "pose": pose}
     if _is_one(source) and not dry_run:
         one = {**views, **reading, "plan_file": plan_file, "image_format": image_format}
         crop_one(source, output, size=size, **one)

@@ -26,6 +26,7 @@ class PanoramaCropper(Job):
         partial: The images are partial panoramas of unknown field of view.
         eye: The images are stereo panoramas; read the "left" or the "right" one.
         whole_sphere: The images show the whole sphere although they are not 2:1.
+        pose: Turn panoramas by the pose in their GPano metadata: "level" or "north".
         private_redirects: Whether URLs of images may redirect from a public address to a private one.
         options: Arguments of `plan_views`, such as `strategy="cubemap"`.
 
@@ -57,6 +58,7 @@ class PanoramaCropper(Job):
         partial: bool = False,
         eye: Literal["left", "right"] | None = None,
         whole_sphere: bool = False,
+        pose: Literal["level", "north"] | None = None,
         private_redirects: bool = False,
         **options: Any,
     ) -> None:
@@ -75,7 +77,7 @@ class PanoramaCropper(Job):
         self.plan_text = found.to_json(indent=None)
         self.size, self.image_format = size, image_format
         self.names = None if names is None else dict(names)
-        self.reading = reading_options(hfov_deg, partial, eye, whole_sphere)
+        self.reading = reading_options(hfov_deg, partial, eye, whole_sphere, pose)
         self.private_redirects = private_redirects
 
     def settings(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def reading_options(
-    hfov_deg: float | None, partial: bool, eye: str | None, whole_sphere: bool
+    hfov_deg: float | None, partial: bool, eye: str | None, whole_sphere: bool, pose: str | None = None
 ) -> dict[str, float | bool | str]:
     """The arguments of `load_equirectangular` that were given.
 
@@ -16,7 +16,13 @@ def reading_options(
         >>> reading_options(200.0, False, None, False)
         {'hfov_deg': 200.0}
     """
-    options: dict[str, Any] = {"hfov_deg": hfov_deg, "partial": partial, "eye": eye, "whole_sphere": whole_sphere}
+    options: dict[str, Any] = {
+        "hfov_deg": hfov_deg,
+        "partial": partial,
+        "eye": eye,
+        "whole_sphere": whole_sphere,
+        "pose": pose,
+    }
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     if given:  # geometry is imported only for them
         from panollava_geometry.files import check_options
