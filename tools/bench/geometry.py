@@ -185,7 +185,7 @@ def error() -> str:
     return (
         f"{table(header, rows)}\n\nCompared with an analytic scene averaged over 8×8 points per pixel. Columns: "
         f"yaw/pitch. Goal: ≥ 57 dB. Rounding to 8 bits limits the result to 58.9 dB. The backends differ by at most "
-        f"{apart} grey level{'s' * (apart != 1)}; goal: 1."
+        f"{apart} grey level{'' if apart == 1 else 's'}; goal: 1."
     )
 
 
