@@ -107,7 +107,7 @@ def speed(bench: Bench) -> dict[str, Any]:
         "8 views, float32, with gradient": backward,
         "6 views pasted": lambda: paste_views(faces, cube, height),
         "rotated, half size": lambda: rotate_equirectangular(half, 10, 20, 30),
-        "correspondences": lambda: find_correspondences(VARYING, size, pairs="all"),
+        "correspondences": lambda: find_correspondences(plan_views("e2p"), size),
     }
     bench.peak()
     figures: dict[str, Any] = {f"{name}, ms": bench.seconds(work, rounds=3) * 1e3 for name, work in works.items()}
