@@ -127,7 +127,7 @@ def phone(rng: Random, number: int) -> Attempt:
 @kind("image.jxl-size", load)
 def jxl_size(rng: Random, number: int) -> Attempt:
     """JPEG XL files whose header says any size, bare and in boxes."""
-    bits = rng.getrandbits(128)
+    bits = rng.randrange(2**128)
     stream = b"\xff\x0a" + bits.to_bytes(16, "little") + image_file("jxl")[2:]
     if number % 2:
         length = rng.choice((0, 1, 7, 8, 20, len(stream) + 8, 2**32 - 1))

@@ -78,8 +78,8 @@ def hdr(rng: Random, number: int) -> Attempt:
 
 
 @cache
-def exr_file(width: int, height: int, compression: str = "ZIP_COMPRESSION") -> bytes:
-    """An OpenEXR file of zeros; without the library only the start of one."""
+def exr_file(width: int, height: int, compression: str = "ZIP_COMPRESSION", more: int = 0) -> bytes:
+    """An OpenEXR file of zeros, with more channels of 32 bits if wanted; without the library only the start of one."""
     if find_spec("OpenEXR") is None:
         return b"v/1\x01\x02\0\0\0channels\0chlist\0\x01\0\0\0\0\0"
     import numpy as np
@@ -88,7 +88,9 @@ def exr_file(width: int, height: int, compression: str = "ZIP_COMPRESSION") -> b
     header = {"compression": getattr(OpenEXR, compression), "type": OpenEXR.scanlineimage}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.exr"
-        OpenEXR.File(header, {"RGB": np.zeros((height, width, 3), np.float16)}).write(str(path))
+        channels = {"RGB": np.zeros((height, width, 3), np.float16)}
+        extra = np.zeros((height, width), np.float32) if more else None
+        OpenEXR.File(header, channels | {f"x{i}": extra for i in range(more)}).write(str(path))
         return path.read_bytes()
 
 
@@ -107,7 +109,7 @@ def exr(rng: Random, number: int) -> Attempt:
     form = rng.choice(("ZIP_COMPRESSION", "NO_COMPRESSION", "PIZ_COMPRESSION", "RLE_COMPRESSION", "ZIPS_COMPRESSION"))
     data, what = exr_file(64, 32, form), number % 8
     if what == 7 and number % 64 == 7:
-        data = exr_file(*LARGEST)
+        data = exr_file(*LARGEST, more=number // 64 % 3)
         if number % 128 == 7:  # a small window of a large image
             data = with_window(data, b"displayWindow", (0, 0, 63, 31))
         return Attempt({"x.exr": data}, {"how": rng.choice((0, 1))})
