@@ -1,7 +1,9 @@
 """All kinds of input, by name."""
 
 import tools.attack._addresses
+import tools.attack._camera_files
 import tools.attack._checkpoints
+import tools.attack._float_images
 import tools.attack._images
 import tools.attack._pickles
 import tools.attack._pushing

@@ -1,6 +1,7 @@
 """Run the command line in the worker, and check what every command promises."""
 
 import os
+from collections.abc import Callable
 
 from tools.attack._kinds import Noise, Refused
 
@@ -14,9 +15,20 @@ def command(arguments: list[str], *, codes: tuple[int, ...] = (0,), secret: str 
     """
     from panollava_hf.cli import run
 
+    _check("panollava", lambda: run(arguments), codes, secret)
+
+
+def geometry_command(arguments: list[str]) -> None:
+    """Run `panollava-geometry` with these arguments; it promises the same as `command`."""
+    from panollava_geometry.cli import app, run_app
+
+    _check("panollava-geometry", lambda: run_app(app, arguments, program="panollava-geometry"), (0,), None)
+
+
+def _check(program: str, run: Callable[[], int], codes: tuple[int, ...], secret: str | None) -> None:
     for number in (1, 2):
         os.ftruncate(number, 0)
-    code = run(arguments)
+    code = run()
     printed = os.pread(2, 100_000, 0).decode(errors="backslashreplace")
     lines = [line for line in printed.splitlines() if line.strip()]
     if secret is not None and secret in printed + os.pread(1, 100_000, 0).decode(errors="backslashreplace"):
@@ -25,6 +37,6 @@ def command(arguments: list[str], *, codes: tuple[int, ...] = (0,), secret: str 
         return
     # libtiff writes to stderr itself, and Pillow has no switch for that
     errors = [line for line in lines if not line.startswith(("Note:", "TIFF"))]
-    if code != 2 or len(errors) != 1 or not errors[0].startswith("panollava: "):
+    if code != 2 or len(errors) != 1 or not errors[0].startswith(f"{program}: "):
         raise Noise(f"exit code {code}, {len(lines)} lines on stderr: {' / '.join(errors)[:250]}")
     raise Refused(errors[0])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from tools.gpu_check import attention, generation, training
+from tools.gpu_check import attention, generation, geometry, training
 from tools.gpu_check.harness import Bench, Check, machine, run, write
 
 #: In the order in which they run: those that find faults before those that measure.
@@ -17,10 +17,13 @@ CHECKS: dict[str, Check] = {
     "reload": generation.reload,
     "resamplers": training.resamplers,
     "overlap-loss": training.overlap_loss,
+    "geometry": geometry.results,
+    "geometry-tests": geometry.tests,
     "attention": attention.attention,
     "training": training.steps,
     "training-bf16": training.steps_bf16,
     "speed": generation.speed,
+    "geometry-speed": geometry.speed,
     "compiled": attention.compiled,
 }
 

@@ -13,7 +13,7 @@ from panollava_geometry._file_kinds import file_kind, jxl_size
 from panollava_geometry._media_boxes import boxes
 from panollava_geometry._spherical_video import read_spherical
 from panollava_geometry.files import panorama_info, video_frames, video_info
-from PIL import Image
+from PIL import Image, features
 
 
 @pytest.mark.parametrize(
@@ -301,3 +301,33 @@ def test_videos_that_cannot_be_read(tmp_path, card, encoded):
     ):
         with pytest.raises(PanoramaError, match=message):
             video_frames(path, **options)
+
+
+def test_a_video_with_metadata_in_another_encoding(tmp_path):
+    av = pytest.importorskip("av")
+    path = tmp_path / "x.mkv"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "Caf__ in Passau"
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 128, 64, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((64, 128, 3), np.uint8), format="rgb24")
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    data = path.read_bytes()
+    assert b"Caf__" in data
+    assert len(list(video_frames(data.replace(b"Caf__", b"Caf\xe9 ")))) == 1
+
+
+def test_a_video_of_an_unknown_codec(tmp_path):
+    path = video(tmp_path / "x.mkv", frames=1)
+    unknown = path.read_bytes().replace(b"V_MPEG4/", b"V_ZZZZZ/")
+    for function in (video_info, lambda data: list(video_frames(data))):
+        with pytest.raises(PanoramaError, match="the codec of the video is not known"):
+            function(unknown)
+
+
+@pytest.mark.skipif("avif" not in features.get_supported(), reason="this Pillow is built without AVIF")
+def test_a_damaged_avif_file(card, encoded):
+    data = encoded(card.image(), "AVIF")
+    for part in (40, 150, 300):
+        with pytest.raises(PanoramaError, match="damaged"):
+            load_equirectangular(data[:part])

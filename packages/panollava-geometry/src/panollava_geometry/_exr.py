@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from numpy import ndarray
 
 from panollava_geometry._errors import PanoramaError, boundary
 
-#: Most values of a file: this many channels of the largest image.
-_MAX_CHANNELS = 8
+#: Most values of a file: this many channels of the largest image, 1.1 GB.
+_MAX_CHANNELS = 4
 _PROBLEM, _REMEDY = "the OpenEXR file cannot be read", "get the file again, or save it with other options"
 
 
@@ -57,7 +57,8 @@ def decode_exr(data: bytes, name: str, limit: int) -> Float[ndarray, "height wid
         pixels = _colours({key: channel.pixels for key, channel in channels.items()}, name)
     if pixels.shape != (last_y - first_y, last_x - first_x, 3):
         raise PanoramaError(f"{name}: {_PROBLEM} (its pixels are not those of its data window); {_REMEDY}")
-    result = np.zeros((bottom - top, right - left, 3), np.float32)
+    # The memory has the order of torch's images, so that it is not copied later.
+    result = np.zeros((3, bottom - top, right - left), np.float32).transpose(1, 2, 0)
     rows = slice(max(top, first_y), min(bottom, last_y))
     columns = slice(max(left, first_x), min(right, last_x))
     if rows.start < rows.stop and columns.start < columns.stop:
@@ -102,13 +103,14 @@ def _window(header: Any, field: str, name: str) -> tuple[int, int, int, int]:
     return left, top, right + 1, bottom + 1
 
 
-def _colours(channels: dict[str, ndarray], name: str) -> Float[ndarray, "height width 3"]:
-    """The colours of the channels: RGB, RGBA, or brightness (Y) alone."""
+def _colours(channels: dict[str, ndarray], name: str) -> Shaped[ndarray, "height width 3"]:
+    """The colours of the channels, as they are stored: RGB, RGBA, or brightness (Y) alone."""
     for key in ("RGB", "RGBA"):
         if key in channels:
-            return np.asarray(channels[key][..., :3], np.float32)
+            return np.asarray(channels[key])[..., :3]
     if "Y" in channels:
-        return np.repeat(np.asarray(channels["Y"], np.float32)[..., None], 3, axis=-1)
+        brightness = np.asarray(channels["Y"])
+        return np.broadcast_to(brightness[..., None], (*brightness.shape, 3))
     raise PanoramaError(
         f"{name}: the OpenEXR file has the channels {', '.join(sorted(channels))[:80]}, expected R, G, B"
     )

@@ -57,7 +57,7 @@ def load_hdr(source: FileSource, *, max_width: int | None = None) -> Float[Tenso
     if not is_full_sphere((width, height)):
         raise not_full_sphere(name, (width, height), "float images must show the full sphere")
     pixels = decode_radiance(data, name) if kind == "radiance" else decode_exr(data, name, MAX_HDR_PIXELS)
-    panorama = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
+    panorama = torch.from_numpy(pixels).permute(2, 0, 1)
     target = width - width % 2 if max_width is None else min(width, max_width) // 2 * 2
     if (width, height) != (target, target // 2):
         panorama = functional.adaptive_avg_pool2d(panorama, (target // 2, target))

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Any, cast
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
 from panollava_geometry._errors import PanoramaError, PanoramaWarning
 from panollava_geometry._file_kinds import HEAD, JXL_CONTAINER, file_kind, jxl_size
@@ -52,6 +52,8 @@ def open_with_plugin(file: Any, name: str, check_pixels: Callable[[str, int, int
     file.seek(0)
     kind = file_kind(file.read(HEAD))
     file.seek(0)
+    if kind == "avif" and "avif" in features.get_supported():
+        raise PanoramaError(f"{name}: the AVIF file is damaged, its header cannot be read; get the file again")
     if kind in _OTHER:
         raise PanoramaError(f"{name}: this is {_OTHER[kind]}")
     if kind == "heif":

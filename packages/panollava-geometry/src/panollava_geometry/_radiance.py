@@ -55,8 +55,17 @@ def decode_radiance(data: bytes, name: str) -> Float[ndarray, "height width 3"]:
         stored = stored[::-1]
     if match[3] == b"-":
         stored = stored[:, ::-1]
-    scale = np.ldexp(np.float32(1), stored[..., 3:].astype(np.int32) - 136)
-    return np.asarray(np.where(stored[..., 3:] > 0, stored[..., :3] * scale, 0), np.float32)
+    return _light(stored)
+
+
+def _light(stored: UInt8[ndarray, "height width 4"]) -> Float[ndarray, "height width 3"]:
+    """Mantissas and exponents as float32. The memory has the order of torch's images, so it is not copied later."""
+    scale = np.ldexp(np.float32(1), np.arange(256, dtype=np.int32) - 136)
+    scale[0] = 0
+    result = np.empty((3, *stored.shape[:2]), np.float32)
+    for row, values in enumerate(stored):  # one row at a time, to limit the memory
+        np.multiply(values[:, :3].T, scale[values[:, 3]], out=result[:, row])
+    return result.transpose(1, 2, 0)
 
 
 def encode_radiance(pixels: Float[ndarray, "height width 3"]) -> bytes:

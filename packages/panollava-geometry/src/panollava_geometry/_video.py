@@ -201,6 +201,11 @@ def _decoded(decoder: Any, name: str) -> Iterator[Any]:
         yield frame
 
 
+def _open_container(file: Any, reader: str) -> Any:
+    # titles and names are in any encoding, and are not used
+    return import_module("av").open(file, format=reader, metadata_errors="replace")
+
+
 @contextlib.contextmanager
 def _open(source: FileSource, name: str) -> Iterator[tuple[Any, Any, SphericalVideo | None]]:
     """The container of a video, its first stream of images, and what its metadata says about the sphere."""
@@ -215,12 +220,14 @@ def _open(source: FileSource, name: str) -> Iterator[tuple[Any, Any, SphericalVi
         if find_spec("av") is None:
             raise PanoramaError(f"{name}: videos need: pip install 'panollava-geometry[video]'")
         with boundary(f"{name}: the video cannot be opened", _REMEDY):
-            container = stack.enter_context(import_module("av").open(file, format=_READERS[kind]))
+            container = stack.enter_context(_open_container(file, _READERS[kind]))
             streams = container.streams.video
         if not streams:
             raise PanoramaError(f"{name}: the file has no images, only sound or text")
         with boundary(f"{name}: the video cannot be opened", _REMEDY):
             context = streams[0].codec_context
-            size = (context.width, context.height)
+            size = None if context is None else (context.width, context.height)
+        if size is None:
+            raise PanoramaError(f"{name}: the codec of the video is not known; {_REMEDY}")
         check_pixels(name, *size)
         yield container, streams[0], spherical
