@@ -108,15 +108,14 @@ def extract_views(
         torch.Size([7, 3, 64, 64])
     """
     opened = open_panorama(erp, interpolation)
+    chosen: Any = plan
     reading = Reading(size_pair(size), antialias, align_corners, interpolation, backend)
-    if is_several(plan):
-        return opened.restore(read_several(opened.tensor, plan, reading, partial(_one_plan, reading)))
-    return opened.restore(_one_plan(reading, opened.tensor, as_plan(plan)))
+    if is_several(chosen):
+        return opened.restore(read_several(opened.tensor, chosen, reading, partial(_one_plan, reading)))
+    return opened.restore(_one_plan(reading, opened.tensor, as_plan(chosen)))
 
 
-def _one_plan(
-    reading: Reading, erp: Any, plan: ViewPlan
-) -> Shaped[Tensor, "*batch views channels height width"]:
+def _one_plan(reading: Reading, erp: Any, plan: ViewPlan) -> Shaped[Tensor, "*batch views channels height width"]:
     if reading.interpolation == "nearest":
         return _nearest(erp, plan, reading.size, reading.align_corners, reading.backend)
     return _extract(erp, plan, reading.size, reading.antialias, reading.align_corners, reading.backend)

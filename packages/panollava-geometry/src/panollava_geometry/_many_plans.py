@@ -10,6 +10,7 @@ from torch import Tensor
 
 from panollava_geometry._errors import PanoramaError, short
 from panollava_geometry._plan import ViewPlan, as_plan
+from panollava_geometry._posed_reading import read_views
 from panollava_geometry._poses import CameraPoses
 from panollava_geometry._sizes import check_result
 from panollava_geometry._tensors import cast_like, check_panorama
@@ -105,26 +106,46 @@ def _read_poses(
     poses.check()
     check_result(count, reading.size, channels, erp.element_size())
     flat = erp.reshape(-1, channels, height, width)
-    if _differentiable(erp, poses, reading):
-        from panollava_geometry._posed_reading import read_views
-
+    if _differentiable(erp, poses, reading) and len(flat):
         angles = poses.stacked(erp.device).reshape(-1, count, 5)
-        views = cast_like(read_views(flat, angles, reading.size, reading.antialias, reading.align_corners), erp)
+        views = cast_like(_reader(reading)(flat, angles, reading.size, reading.antialias, reading.align_corners), erp)
     elif not leading:
-        return read(erp, poses.plan())
+        return read(erp, _plans(poses)[0])
     else:
-        views = _read_plans(flat, poses.plans(), read) if len(flat) else flat.new_empty(0, count, channels, *reading.size)
+        views = (
+            _read_plans(flat, _plans(poses), read) if len(flat) else flat.new_empty(0, count, channels, *reading.size)
+        )
     return views.reshape(*batch, count, channels, *reading.size)
 
 
+def _reader(reading: Reading) -> Callable[..., Tensor]:
+    """The function that reads differentiable views. Antialiased, it depends on values, so it is not traced."""
+    if torch.compiler.is_compiling() and reading.antialias:
+        from panollava_geometry._untraced import read_posed
+
+        return read_posed
+    return read_views
+
+
+def _plans(poses: CameraPoses) -> tuple[ViewPlan, ...]:
+    if torch.compiler.is_compiling():
+        from panollava_geometry._untraced import plans_of_poses
+
+        return plans_of_poses(poses)
+    return poses.plans()
+
+
 def _differentiable(erp: Tensor, poses: CameraPoses, reading: Reading) -> bool:
-    """Whether the poses need gradients.
+    """Whether the views are read by functions of tensors: for gradients, or because torch.compile traces them.
 
     Raises:
-        PanoramaError: They do, but the options or the panoramas have none.
+        PanoramaError: They need gradients, but the options or the panoramas have none.
     """
     if not (poses.requires_grad and torch.is_grad_enabled()):
-        return False
+        traceable = (
+            reading.interpolation == "bilinear" and not reading.antialias and reading.backend in ("auto", "torch")
+        )
+        return torch.compiler.is_compiling() and traceable and (erp.is_floating_point() or erp.dtype == torch.uint8)
     remedy = "pass poses.detach() for values without gradients"
     if reading.interpolation == "nearest":
         raise PanoramaError(f"interpolation='nearest' has no gradient with respect to poses: {remedy}")

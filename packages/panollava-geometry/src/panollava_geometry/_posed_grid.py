@@ -62,7 +62,9 @@ class _Cameras:
 
 def pixel_rays(
     angles: Float[Tensor, "views 5"], size: tuple[int, int], align_corners: bool
-) -> tuple[Float[Tensor, "views height width"], Float[Tensor, "views height width"], Float[Tensor, "views height width"]]:
+) -> tuple[
+    Float[Tensor, "views height width"], Float[Tensor, "views height width"], Float[Tensor, "views height width"]
+]:
     """Rays (x, y, z) of all pixel centres, of any length.
 
     Args:
@@ -143,9 +145,8 @@ def _local_scale(
     cameras: _Cameras,
 ) -> tuple[Float[Tensor, "views 2 2 height width"], Float[Tensor, "views height width"]]:
     """Derivative of (east, north) in radians with respect to (x, y), and the cosine of the latitude, at every pixel."""
-    height, width = cameras.size
-    like = {"dtype": cameras.half.dtype, "device": cameras.half.device}
-    y, x = torch.meshgrid(torch.arange(height + 1, **like), torch.arange(width + 1, **like), indexing="ij")
+    y, x = (torch.arange(side + 1).to(cameras.half) for side in cameras.size)
+    y, x = torch.meshgrid(y, x, indexing="ij")
     corner = torch.stack(cameras.rays(torch.stack([x, y], dim=-1)[None]))
     corner = corner / (corner * corner).sum(dim=0).sqrt()
     along_x = corner[..., 1:] - corner[..., :-1]
@@ -183,7 +184,9 @@ def _spread(
     jacobian: Float[Tensor, "views 2 2 height width"],
     east_variance: Float[Tensor, "views height width"],
     north_variance: Float[Tensor, "views 1 1"],
-) -> tuple[Float[Tensor, "views height width"], Float[Tensor, "views height width"], Float[Tensor, "views height width"]]:
+) -> tuple[
+    Float[Tensor, "views height width"], Float[Tensor, "views height width"], Float[Tensor, "views height width"]
+]:
     """Symmetric square root (xx, xy, yy) of the covariance that the points must add, in output pixels.
 
     The root of M with the roots of its eigenvalues a >= b is (M + ab) / (a + b), and where the smaller eigenvalue m is

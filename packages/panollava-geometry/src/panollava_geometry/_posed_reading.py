@@ -43,7 +43,7 @@ def read_views(
     shape = (sets, views * size[0] * size[1])
     x, y = rays_to_equirect(*pixel_rays(angles.flatten(0, 1), size, align_corners), (erp.shape[-2], erp.shape[-1]))
     read = read_bilinear(erp, x.reshape(shape) + erp.shape[-1] / 2, y.reshape(shape))
-    return read.unflatten(-1, (views, *size)).transpose(1, 2)
+    return read.reshape(*read.shape[:2], views, *size).transpose(1, 2)
 
 
 def _antialiased(
@@ -57,7 +57,7 @@ def _antialiased(
     together = max(1, _CHUNK // (size[0] * size[1]))
     many = flat.shape[0] * size[0] * size[1] >= _RECOMPUTE
     read: list[Tensor] = []
-    for part in flat.split(together):
+    for part in torch.split(flat, together):  # type: ignore[no-untyped-call]
         options = (part, size, (erp.shape[-2], erp.shape[-1]), align_corners)
         grids = _recomputed(*options) if many else plan_posed_grids(*options)
         for grid in grids:

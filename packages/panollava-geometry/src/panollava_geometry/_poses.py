@@ -55,7 +55,7 @@ class CameraPoses:
     def __post_init__(self) -> None:
         for name in _NAMES:
             if name != "vfov_deg" or self.vfov_deg is not None:
-                object.__setattr__(self, name, _as_tensor(getattr(self, name), name))
+                object.__setattr__(self, name, as_angles(getattr(self, name), name))
         count = self.shape[-1]
         if not 1 <= count <= MAX_VIEWS:
             raise PanoramaError(
@@ -67,7 +67,9 @@ class CameraPoses:
     def shape(self) -> torch.Size:
         """The shape `[..., V]` of all values together. Of numbers alone it is `[1]`."""
         try:
-            shape = torch.broadcast_shapes(*(values.shape for values in self._tensors().values()))
+            shape: torch.Size = torch.broadcast_shapes(  # type: ignore[no-untyped-call]
+                *(values.shape for values in self._tensors().values())
+            )
         except RuntimeError:
             shapes = ", ".join(f"{name} {list(values.shape)}" for name, values in self._tensors().items())
             raise PanoramaError(f"values of poses must have shapes that broadcast, got {short(shapes)}") from None
@@ -92,23 +94,14 @@ class CameraPoses:
         Raises:
             PanoramaError: A value is not finite or out of its range.
         """
-        flags = {name: _valid(values.detach(), name) for name, values in self._tensors().items()}
-        if torch.compiler.is_compiling():
-            for name, flag in flags.items():
-                torch._assert_async(flag.all(), f"{name} of poses is not finite or out of its range")  # type: ignore[no-untyped-call]
-            return
-        for name, flag in flags.items():
-            if not bool(flag.all()):
-                index = tuple((~flag).nonzero()[0].tolist())
-                _refuse(name, index, float(self._tensors()[name].detach()[index]))
+        for name, values in self._tensors().items():
+            check_values(values, name, _in_range(values.detach(), name))
 
     def stacked(self, device: torch.device) -> Float[Tensor, "*shape 5"]:
         """Yaw, pitch, roll and both fields of view, in degrees, float64 where the device has it."""
         shape, tensors = self.shape, self._tensors()
         tensors.setdefault("vfov_deg", tensors["hfov_deg"])
-        return torch.stack(
-            [tensors[name].to(device, precise_dtype(device)).expand(shape) for name in _NAMES], dim=-1
-        )
+        return torch.stack([tensors[name].to(device, precise_dtype(device)).expand(shape) for name in _NAMES], dim=-1)
 
     def plans(self) -> tuple[ViewPlan, ...]:
         """The plans of all leading positions `[...]`, in row-major order, without gradients."""
@@ -152,10 +145,15 @@ class CameraPoses:
         return {name: getattr(self, name) for name in _NAMES if getattr(self, name) is not None}
 
 
-def _as_tensor(values: object, name: str) -> Tensor:
+def as_angles(values: object, name: str) -> Shaped[Tensor, "*shape"]:
+    """Angles as a tensor. float32 and float64 tensors are not changed, other numbers become float64.
+
+    Raises:
+        PanoramaError: They are not numbers, or of another floating-point dtype.
+    """
     if not isinstance(values, Tensor):
         if isinstance(values, str | bytes | bool | None):
-            raise PanoramaError(f"{name} must be a number or a tensor of numbers [..., V], got {short(values)}")
+            raise PanoramaError(f"{name} must be a number or a tensor of numbers, got {short(values)}")
         return torch.from_numpy(numbers(values, name).copy())
     if values.dtype in (torch.float32, torch.float64):
         return values
@@ -164,20 +162,37 @@ def _as_tensor(values: object, name: str) -> Tensor:
     return values.to(precise_dtype(values.device))
 
 
-def _valid(values: Shaped[Tensor, "*shape"], name: str) -> Bool[Tensor, "*shape"]:
+def check_values(values: Shaped[Tensor, "*shape"], name: str, valid: Bool[Tensor, "*shape"]) -> None:
+    """Raise the error of `PerspectiveView` for the first value that is not valid, with its index.
+
+    While torch compiles, the check is part of the compiled program, and its error is a RuntimeError.
+
+    Args:
+        values: The values.
+        name: Their name.
+        valid: Which of them are valid.
+
+    Raises:
+        PanoramaError: One of them is not.
+    """
+    if torch.compiler.is_compiling():
+        torch._assert_async(valid.all(), f"{name} is not finite or out of its range")
+        return
+    if bool(valid.all()):
+        return
+    index = tuple((~valid).nonzero()[0].tolist())
+    place = f"{name}[{', '.join(map(str, index))}]" if index else name
+    try:
+        given: dict[str, Any] = {"yaw_deg": 0.0, name: float(values.detach()[index])}
+        PerspectiveView(**given)
+    except PanoramaError as error:
+        raise PanoramaError(str(error).removeprefix("PerspectiveView.").replace(name, place, 1)) from None
+    raise PanoramaError(f"{place} is not finite or out of its range, got {float(values.detach()[index])}")
+
+
+def _in_range(values: Shaped[Tensor, "*shape"], name: str) -> Bool[Tensor, "*shape"]:
     if name == "pitch_deg":
         return values.abs() <= 90
     if name in ("hfov_deg", "vfov_deg"):
         return (values >= MIN_FOV_DEG) & (values < 180)
     return values.isfinite()
-
-
-def _refuse(name: str, index: tuple[int, ...], value: float) -> None:
-    """Raise the error of `PerspectiveView` for this value, with its index."""
-    try:
-        PerspectiveView(**{"yaw_deg": 0.0, name: value})
-    except PanoramaError as error:
-        place = f"{name}[{', '.join(map(str, index))}]" if index else name
-        text = str(error).removeprefix("PerspectiveView.").replace(name, place, 1)
-        raise PanoramaError(text) from None
-    raise AssertionError(f"PerspectiveView takes {name}={value}")

@@ -20,7 +20,8 @@ def rotation_tensor(
 ) -> Float[Tensor, "*shape 3 3"]:
     """The camera-to-world rotations `R_yaw · R_pitch · R_roll` of angles in degrees."""
     (cos_y, cos_p, cos_r), (sin_y, sin_p, sin_r) = (
-        [function(torch.deg2rad(angle)) for angle in (yaw_deg, pitch_deg, roll_deg)] for function in (torch.cos, torch.sin)
+        [function(torch.deg2rad(angle)) for angle in (yaw_deg, pitch_deg, roll_deg)]
+        for function in (torch.cos, torch.sin)
     )
     right = (cos_y * cos_r + sin_y * sin_p * sin_r, -cos_p * sin_r, -sin_y * cos_r + cos_y * sin_p * sin_r)
     up = (cos_y * sin_r - sin_y * sin_p * cos_r, cos_p * cos_r, -sin_y * sin_r - cos_y * sin_p * cos_r)
@@ -57,6 +58,6 @@ def ray_angles(
 def rays_to_equirect(
     x: Float[Tensor, "*grid"], y: Float[Tensor, "*grid"], z: Float[Tensor, "*grid"], size: tuple[int, int]
 ) -> tuple[Float[Tensor, "*grid"], Float[Tensor, "*grid"]]:
-    """Continuous pixel coordinates of rays on a full panorama of `size`: columns from longitude 0, rows from the top."""
+    """Continuous pixel coordinates of rays on a full panorama: columns from longitude 0, rows from the top."""
     longitude, latitude = ray_angles(x, y, z)
     return longitude * (size[1] / (2 * math.pi)), (0.5 - latitude / math.pi) * size[0]
