@@ -109,7 +109,8 @@ def extract_views(
     """
     opened = open_panorama(erp, interpolation)
     chosen: Any = plan
-    reading = Reading(size_pair(size), antialias, align_corners, interpolation, backend)
+    foreign = not isinstance(erp, Tensor)
+    reading = Reading(size_pair(size), antialias, align_corners, interpolation, backend, foreign)
     if is_several(chosen):
         return opened.restore(read_several(opened.tensor, chosen, reading, partial(_one_plan, reading)))
     return opened.restore(_one_plan(reading, opened.tensor, as_plan(chosen)))

@@ -28,6 +28,8 @@ class Reading:
     align_corners: bool
     interpolation: str
     backend: str
+    #: The panorama is an array or an image, which has no gradients.
+    foreign: bool
 
 
 def is_several(plan: object) -> bool:
@@ -60,8 +62,8 @@ def read_several(erp: Any, plan: Any, reading: Reading, read: Reader) -> Shaped[
 def _plans_of_batch(plans: Sequence[Any], batch: tuple[int, ...]) -> list[ViewPlan]:
     if len(batch) != 1 or len(plans) != batch[0]:
         raise PanoramaError(
-            f"got a list of {len(plans)} plans for panoramas of batch shape {batch}: a list has one plan per panorama "
-            "of a batch [B, C, H, 2H]; pass one ViewPlan for the same views of all panoramas"
+            f"got a list of plans, {len(plans)} of them, for panoramas of batch shape {batch}: expected one plan per "
+            "panorama of a batch [B, C, H, 2H]; pass one plan for all, or call the function once per panorama"
         )
     for index, item in enumerate(plans):
         if isinstance(item, str | bytes) or not isinstance(item, Sequence):
@@ -152,6 +154,10 @@ def _differentiable(erp: Tensor, poses: CameraPoses, reading: Reading) -> bool:
     if reading.backend not in ("auto", "torch"):
         raise PanoramaError(
             f"backend={short(reading.backend)} has no gradient with respect to poses: use backend='torch', or {remedy}"
+        )
+    if reading.foreign:
+        raise PanoramaError(
+            f"poses that require gradients need panoramas as tensors, got an array or an image: convert them, or {remedy}"
         )
     if not erp.is_floating_point():
         raise PanoramaError(

@@ -99,7 +99,7 @@ def plan_posed_grids(
     cameras = _cameras(torch.cat([angles[:, :1] - whole[:, None], angles[:, 1:]], dim=1), size, align_corners)
     jacobian, cosine = _local_scale(cameras)
     jacobian = jacobian * (height / math.pi)
-    scales = [_Scale(*row, width) for row in _extremes(jacobian, cosine).tolist()]
+    scales = [_scale(low, high, least, width) for low, high, least in _extremes(jacobian, cosine).tolist()]
     spread = _spread(jacobian, *_variances(scales, cosine))
     added = torch.stack([spread[0], spread[2]]).detach().amax(dim=(0, 2, 3)).tolist()
     counts = [scale.points if most > 1e-6 else 1 for scale, most in zip(scales, added, strict=True)]
@@ -116,17 +116,23 @@ def plan_posed_grids(
     return grids
 
 
+@dataclass(frozen=True)
 class _Scale:
-    """The choices of `_sampled_grid` for one view, from the extremes of its pixels."""
+    """The choices of `_sampled_grid` for one view, and the variance of its block means and interpolation."""
 
-    def __init__(self, smallest: float, largest: float, least_cosine: float, erp_width: int) -> None:
-        level = 2 ** max(0, math.floor(math.log2(max(smallest, largest / (2 * MAX_POINTS), 1))))
-        self.polar = smallest >= 1 and least_cosine < 0.5
-        while erp_width % (2 * level) and level > 1:
-            level //= 2
-        self.level = level
-        self.points = min(max(2, math.ceil(largest / (2 * level))), MAX_POINTS)
-        self.variance = (level**2 - 1) / 12 + level**2 / 6
+    level: int
+    points: int
+    polar: bool
+    variance: float
+
+
+def _scale(smallest: float, largest: float, least_cosine: float, erp_width: int) -> _Scale:
+    """Choose as `_sampled_grid` does, from the extremes of the pixels of a view."""
+    level = 2 ** max(0, math.floor(math.log2(max(smallest, largest / (2 * MAX_POINTS), 1))))
+    while erp_width % (2 * level) and level > 1:
+        level //= 2
+    points = min(max(2, math.ceil(largest / (2 * level))), MAX_POINTS)
+    return _Scale(level, points, smallest >= 1 and least_cosine < 0.5, (level**2 - 1) / 12 + level**2 / 6)
 
 
 def _extremes(

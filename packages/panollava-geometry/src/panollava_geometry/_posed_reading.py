@@ -12,7 +12,7 @@ from panollava_geometry._posed_grid import PosedGrid, pixel_rays, plan_posed_gri
 from panollava_geometry._sphere_tensors import rays_to_equirect
 
 #: Most pixels whose grids are computed at a time.
-_CHUNK = 2**20
+_CHUNK = 2**18
 #: From this number of pixels on, the grids are computed again for the gradient instead of being kept.
 _RECOMPUTE = 2**18
 
@@ -57,7 +57,7 @@ def _antialiased(
     together = max(1, _CHUNK // (size[0] * size[1]))
     many = flat.shape[0] * size[0] * size[1] >= _RECOMPUTE
     read: list[Tensor] = []
-    for part in torch.split(flat, together):  # type: ignore[no-untyped-call]
+    for part in torch.split(flat, together):
         options = (part, size, (erp.shape[-2], erp.shape[-1]), align_corners)
         grids = _recomputed(*options) if many else plan_posed_grids(*options)
         for grid in grids:

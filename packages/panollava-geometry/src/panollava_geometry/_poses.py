@@ -72,7 +72,7 @@ class CameraPoses:
             )
         except RuntimeError:
             shapes = ", ".join(f"{name} {list(values.shape)}" for name, values in self._tensors().items())
-            raise PanoramaError(f"values of poses must have shapes that broadcast, got {short(shapes)}") from None
+            raise PanoramaError(f"values of poses must have shapes that broadcast, got {shapes[:200]}") from None
         return shape or torch.Size([1])
 
     @property

@@ -90,7 +90,7 @@ def rotate_equirectangular(
     angles: tuple[Any, Any, Any] = (yaw_deg, pitch_deg, roll_deg)
     turn_by = partial(_rotate, interpolation=interpolation)
     if is_each(angles):
-        return opened.restore(turn_each(opened.tensor, angles, interpolation, turn_by))
+        return opened.restore(turn_each(opened.tensor, angles, interpolation, turn_by, not isinstance(erp, Tensor)))
     for name, angle in zip(("yaw_deg", "pitch_deg", "roll_deg"), angles, strict=True):
         if not abs(angle) <= sys.float_info.max:
             raise PanoramaError(f"{name} must be a finite number of degrees, got {short(angle)}")

@@ -34,6 +34,7 @@ def turn_each(
     angles: tuple[Any, Any, Any],
     interpolation: str,
     turn_by: Callable[..., Tensor],
+    foreign: bool,
 ) -> Shaped[Tensor, "*batch channels erp_height erp_width"]:
     """Rotate every panorama of a batch by its own angles.
 
@@ -42,6 +43,7 @@ def turn_each(
         angles: Yaw, pitch and roll in degrees: numbers, or tensors of the shape of the batch.
         interpolation: `bilinear` or `nearest`.
         turn_by: Rotates panoramas by yaw, pitch and roll, given as numbers.
+        foreign: The panorama is an array or an image, which has no gradients.
 
     Raises:
         PanoramaError: The angles are not finite, do not fit the batch, or have no gradient with these panoramas.
@@ -51,10 +53,11 @@ def turn_each(
     if len(flat) == 0:
         return erp.clone()
     wanted = members.requires_grad and torch.is_grad_enabled()
-    if wanted and (interpolation == "nearest" or not erp.is_floating_point()):
-        problem = "interpolation='nearest'" if interpolation == "nearest" else f"a panorama of {erp.dtype}"
+    if wanted and (interpolation == "nearest" or foreign or not erp.is_floating_point()):
+        kind = "a panorama that is an array or an image" if foreign else f"a panorama of {erp.dtype}"
+        problem = "interpolation='nearest'" if interpolation == "nearest" else kind
         raise PanoramaError(
-            f"{problem} has no gradient with respect to angles: pass detached angles, or a floating-point panorama and "
+            f"{problem} has no gradient with respect to angles: pass detached angles, or a floating-point tensor and "
             "interpolation='bilinear'"
         )
     if wanted or (torch.compiler.is_compiling() and interpolation == "bilinear" and erp.is_floating_point()):
