@@ -101,8 +101,7 @@ def test_the_gradient_is_continuous_across_the_seam_and_near_the_pole(smooth_pan
 
 
 @pytest.mark.parametrize("antialias", [False, True])
-@pytest.mark.parametrize("leading", [False, True])
-@pytest.mark.parametrize("height", [8, 12])
+@pytest.mark.parametrize(("leading", "height"), [(False, 10), (True, 6)])
 def test_gradcheck(antialias, leading, height):
     """By the image, the angles and the fields of view: magnified and minified, at the seam and near the pole."""
     generator = torch.Generator().manual_seed(3)
@@ -234,7 +233,7 @@ def test_values_that_an_optimiser_has_changed():
         (torch.zeros(3, 8, 16), {"interpolation": "nearest"}, "'nearest' has no gradient .* pass poses.detach()"),
         (torch.zeros(3, 8, 16), {"backend": "opencv"}, "backend='opencv' has no gradient"),
         (torch.zeros(3, 8, 16, dtype=torch.uint8), {}, "need panoramas in floating point, got torch.uint8"),
-        (np.zeros((8, 16), np.float32), {}, "need panoramas as tensors, got an array or an image"),
+        (np.zeros((8, 16), np.float32), {}, "need panoramas as tensors, got arrays or images"),
         (Image.new("RGB", (16, 8)), {}, "need panoramas as tensors"),
         (torch.zeros(3, 8, 8), {}, "twice as wide as high"),
         (torch.zeros(4, 3, 8, 16), {"poses": torch.zeros(3, 2)}, r"shape \(3, 2\) do not fit .* \(4,\): .*\[4, V\]"),
@@ -280,7 +279,10 @@ def test_the_gradient_of_a_list_of_plans(batch):
     ("plans", "message"),
     [
         ([plan_views("cubemap")] * 2, r"list of plans, 2 of them, for panoramas of batch shape \(3,\)"),
-        ([plan_views("cubemap")] * 2 + [plan_views("e2p")], "same number of views, got 6 in plan 0 and 6 in plan 2"),
+        (
+            [plan_views("cubemap")] * 2 + [plan_views("e2p")[:4]],
+            "same number of views, got 6 in plan 0 and 4 in plan 2",
+        ),
         ([plan_views("cubemap"), PerspectiveView(0), plan_views("cubemap")], "item 1 .* ViewPlan .* PerspectiveView"),
         ([plan_views("cubemap"), None, plan_views("cubemap")], "item 1 of a list of plans .* NoneType"),
         ([plan_views("cubemap"), [], plan_views("cubemap")], "needs at least one view"),
@@ -288,8 +290,6 @@ def test_the_gradient_of_a_list_of_plans(batch):
     ],
 )
 def test_lists_that_are_not_one_plan_per_panorama(batch, plans, message):
-    if len(plans) == 3 and isinstance(plans[2], ViewPlan) and plans[2] == plan_views("e2p"):
-        plans, message = [*plans[:2], plans[2][:4]], message.replace("6 in plan 2", "4 in plan 2")
     with pytest.raises(PanoramaError, match=message):
         extract_views(batch, plans, 8)
 

@@ -157,7 +157,7 @@ def _differentiable(erp: Tensor, poses: CameraPoses, reading: Reading) -> bool:
         )
     if reading.foreign:
         raise PanoramaError(
-            f"poses that require gradients need panoramas as tensors, got an array or an image: convert them, or {remedy}"
+            f"poses that require gradients need panoramas as tensors, got arrays or images: convert them, or {remedy}"
         )
     if not erp.is_floating_point():
         raise PanoramaError(

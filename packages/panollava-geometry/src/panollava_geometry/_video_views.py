@@ -168,7 +168,11 @@ def _angles_of_frames(name: str, angles: Any) -> tuple[Iterator[Any], int | None
     if isinstance(angles, Tensor | ndarray):
         if angles.ndim > 1:
             raise PanoramaError(f"{name} must be a number, or one per frame, got shape {tuple(angles.shape)}")
-        return (itertools.repeat(angles), None) if angles.ndim == 0 else (iter(angles), len(angles))
+        return (
+            (itertools.repeat(angles), None)
+            if angles.ndim == 0
+            else (iter(angles if isinstance(angles, Tensor) else angles.tolist()), len(angles))
+        )
     if isinstance(angles, str | bytes):
         raise PanoramaError(f"{name} must be a number, or one per frame, got {short(angles)}")
     if isinstance(angles, Iterable):
