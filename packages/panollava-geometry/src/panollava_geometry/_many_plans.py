@@ -143,7 +143,7 @@ def _differentiable(erp: Tensor, poses: CameraPoses, reading: Reading) -> bool:
     Raises:
         PanoramaError: They need gradients, but the options or the panoramas have none.
     """
-    if not (poses.requires_grad and torch.is_grad_enabled()):
+    if not poses.differentiable:
         traceable = (
             reading.interpolation == "bilinear" and not reading.antialias and reading.backend in ("auto", "torch")
         )

@@ -106,10 +106,10 @@ def plan_posed_grids(
     places = [
         _places(cameras, index, [part[index] for part in spread], points, erp) for index, points in enumerate(counts)
     ]
-    limits = torch.stack([torch.stack([x.min(), x.max(), y.min(), y.max()]) for x, y in places]).detach().cpu().numpy()
+    limits = torch.stack([torch.stack([x.min(), x.max(), y.min(), y.max()]) for x, y in places]).detach().tolist()
     grids = []
     for (x, y), limit, scale, points, column in zip(places, limits, scales, counts, columns, strict=True):
-        patch = patch_around(limit[:2], limit[2:], erp, scale.level, scale.polar)
+        patch = patch_around(np.array(limit[:2]), np.array(limit[2:]), erp, scale.level, scale.polar)
         x = (x - patch.columns[0]) / scale.level - 0.5 + patch.wrap_columns
         y = (y - patch.rows[0]) / scale.level - 0.5 + patch.pole_rows[0]
         grids.append(PosedGrid(patch, (column + width // 2) % width, points, x, y))
@@ -181,7 +181,7 @@ def _variances(
     smoothing = torch.ones_like(cosine)
     for index, scale in enumerate(scales):
         if scale.polar:
-            widths = polar_width(cosine[index].detach().flatten().cpu().numpy().astype(np.float64))
+            widths = polar_width(np.array(cosine[index].detach().flatten().tolist()))
             smoothing[index] = torch.from_numpy(widths).to(smoothing).reshape(smoothing[index].shape)
     return (north + level**2 * (smoothing**2 - 1) / 12) * cosine**2, north
 

@@ -39,6 +39,24 @@ def read_views(
     """
     if antialias:
         return _antialiased(erp, angles, size, align_corners)
+    together = max(1, _CHUNK // (len(angles) * size[0] * size[1]))
+    parts = torch.split(angles, together, dim=1)
+    if len(parts) == 1 or torch.compiler.is_compiling():
+        return _at_centres(erp, angles, size, align_corners)
+    read = [
+        checkpoint(_at_centres, erp, part, size, align_corners, use_reentrant=False, preserve_rng_state=False)
+        for part in parts
+    ]
+    return torch.cat(read, dim=1)
+
+
+def _at_centres(
+    erp: Shaped[Tensor, "batch channels erp_height erp_width"],
+    angles: Float[Tensor, "sets views 5"],
+    size: tuple[int, int],
+    align_corners: bool,
+) -> Float[Tensor, "batch views channels height width"]:
+    """Read one point per pixel, at its centre."""
     sets, views = angles.shape[:2]
     shape = (sets, views * size[0] * size[1])
     x, y = rays_to_equirect(*pixel_rays(angles.flatten(0, 1), size, align_corners), (erp.shape[-2], erp.shape[-1]))

@@ -13,7 +13,7 @@ from panollava_geometry._errors import PanoramaError, short
 from panollava_geometry._perspective_view import PerspectiveView
 from panollava_geometry._plan import ViewPlan
 from panollava_geometry._sizes import MAX_VIEWS
-from panollava_geometry._sphere_tensors import precise_dtype, rotation_tensor
+from panollava_geometry._sphere_tensors import has_gradient, precise_dtype, rotation_tensor
 from panollava_geometry._view_base import numbers
 
 #: A value of `CameraPoses` as it is given.
@@ -76,9 +76,9 @@ class CameraPoses:
         return shape or torch.Size([1])
 
     @property
-    def requires_grad(self) -> bool:
-        """Whether a value requires gradients."""
-        return any(values.requires_grad for values in self._tensors().values())
+    def differentiable(self) -> bool:
+        """Whether derivatives with respect to a value are wanted."""
+        return any(has_gradient(values) for values in self._tensors().values())
 
     @property
     def rotation(self) -> Float[Tensor, "*shape 3 3"]:

@@ -3,7 +3,8 @@
 import math
 
 import torch
-from jaxtyping import Float
+import torch.autograd.forward_ad as forward_ad
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 #: A ray closer to a pole than this (in radians) has no longitude; its derivative is zero instead of infinite.
@@ -13,6 +14,13 @@ _POLE = 1e-12
 def precise_dtype(device: torch.device) -> torch.dtype:
     """float64, or float32 on devices that have no float64."""
     return torch.float32 if device.type == "mps" else torch.float64
+
+
+def has_gradient(values: Shaped[Tensor, "..."]) -> bool:
+    """Whether derivatives with respect to a tensor are wanted: backward, or forward (the tensor has a tangent)."""
+    if values.requires_grad and torch.is_grad_enabled():
+        return True
+    return not torch.compiler.is_compiling() and forward_ad.unpack_dual(values).tangent is not None  # type: ignore[no-untyped-call]
 
 
 def rotation_tensor(

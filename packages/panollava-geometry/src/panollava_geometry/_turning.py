@@ -13,7 +13,7 @@ from panollava_geometry._bilinear import read_bilinear
 from panollava_geometry._errors import PanoramaError, short
 from panollava_geometry._poses import as_angles, check_values
 from panollava_geometry._sphere import Degrees, equirect_to_rays
-from panollava_geometry._sphere_tensors import precise_dtype, rays_to_equirect, rotation_tensor
+from panollava_geometry._sphere_tensors import has_gradient, precise_dtype, rays_to_equirect, rotation_tensor
 from panollava_geometry._tensors import cast_like
 from panollava_geometry._view_base import pixel_centres
 
@@ -52,7 +52,7 @@ def turn_each(
     flat = erp.reshape(-1, *erp.shape[-3:])
     if len(flat) == 0:
         return erp.clone()
-    wanted = members.requires_grad and torch.is_grad_enabled()
+    wanted = has_gradient(members)
     if wanted and (interpolation == "nearest" or foreign or not erp.is_floating_point()):
         kind = "a panorama that is an array or an image" if foreign else f"a panorama of {erp.dtype}"
         problem = "interpolation='nearest'" if interpolation == "nearest" else kind

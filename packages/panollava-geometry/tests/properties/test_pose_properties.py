@@ -44,7 +44,6 @@ def test_ray_angles_are_those_of_numpy(ray):
 
 @given(st.lists(views, min_size=1, max_size=3), sizes, st.booleans(), st.booleans())
 def test_poses_are_views(members, size, antialias, align_corners):
-    """Where few pixels decide between two reductions, rounding may decide otherwise: constant panoramas never show it."""
     noise = torch.rand(1, 16, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     values = torch.tensor(members, dtype=torch.float64, requires_grad=True)
     options = {"antialias": antialias, "align_corners": align_corners}
@@ -84,7 +83,9 @@ def test_bilinear_reads_are_the_formula(x, y):
             weight = max(0, 1 - abs(x - 0.5 - column)) * max(0, 1 - abs(y - 0.5 - row))
             value += weight * line[(column + (0 if inside else 6)) % 12]
     read = read_bilinear(
-        torch.from_numpy(panorama)[None, None], torch.tensor([[x]]).double(), torch.tensor([[y]]).double()
+        torch.from_numpy(panorama)[None, None],
+        torch.tensor([[x]], dtype=torch.float64),
+        torch.tensor([[y]], dtype=torch.float64),
     )
     assert abs(float(read) - value) < 1e-9
 
