@@ -4,7 +4,9 @@ torch is imported with the first tensor. Views of uint8 arrays and Pillow images
 a program that has no other use for torch starts in a quarter of the time.
 """
 
-from typing import Any, overload
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, overload
 
 from jaxtyping import Shaped
 from numpy import ndarray
@@ -12,15 +14,23 @@ from numpy import ndarray
 from panollava_geometry._array_views import views_without_torch
 from panollava_geometry._options import Backend, Interpolation
 from panollava_geometry._pillow import Image
-from panollava_geometry._plan import Views, as_plan
+from panollava_geometry._plan import Views, as_plan, is_one_plan
 from panollava_geometry._sizes import Size, size_pair
 from panollava_geometry._torch_types import Tensor
+
+if TYPE_CHECKING:
+    from panollava_geometry._poses import CameraPoses
+
+    #: One plan for all panoramas, poses as tensors, or one plan per panorama of a batch.
+    ViewsOrPoses = Views | CameraPoses | Sequence[Views]
+else:
+    ViewsOrPoses = Any
 
 
 @overload
 def extract_views(
     erp: Shaped[Tensor, "*batch channels erp_height erp_width"],
-    plan: Views,
+    plan: ViewsOrPoses,
     size: Size,
     *,
     antialias: bool = True,
@@ -31,7 +41,7 @@ def extract_views(
 @overload
 def extract_views(
     erp: Image,
-    plan: Views,
+    plan: ViewsOrPoses,
     size: Size,
     *,
     antialias: bool = True,
@@ -42,7 +52,7 @@ def extract_views(
 @overload
 def extract_views(
     erp: ndarray,
-    plan: Views,
+    plan: ViewsOrPoses,
     size: Size,
     *,
     antialias: bool = True,
@@ -52,7 +62,7 @@ def extract_views(
 ) -> ndarray: ...
 def extract_views(
     erp: Shaped[Tensor, "*batch channels erp_height erp_width"] | ndarray | Image,
-    plan: Views,
+    plan: ViewsOrPoses,
     size: Size,
     *,
     antialias: bool = True,
@@ -95,22 +105,24 @@ def extract_views(
         >>> extract_views(panorama, plan_views("anyres_e2p"), 64).shape
         torch.Size([7, 3, 64, 64])
     """
-    plan, view_size = as_plan(plan), size_pair(size)
-    if interpolation == "bilinear" and backend in ("auto", "opencv"):
-        read = views_without_torch(erp, plan, view_size, antialias, align_corners, backend)
+    view_size = size_pair(size)
+    if interpolation == "bilinear" and backend in ("auto", "opencv") and is_one_plan(plan):
+        one: Any = plan
+        read = views_without_torch(erp, as_plan(one), view_size, antialias, align_corners, backend)
         if read is not None:
             return read
+    return _with_torch(erp, plan, view_size, antialias, align_corners, interpolation, backend)
+
+
+def _with_torch(
+    erp: Any, plan: Any, size: tuple[int, int], antialias: bool, align_corners: bool, interpolation: str, backend: str
+) -> Any:
     from panollava_geometry._containers import open_panorama
+    from panollava_geometry._many_plans import Reading, is_several, read_several
     from panollava_geometry._tensor_views import extract_from_tensor
 
     opened = open_panorama(erp, interpolation)
-    views = extract_from_tensor(
-        opened.tensor,
-        plan,
-        view_size,
-        antialias=antialias,
-        align_corners=align_corners,
-        interpolation=interpolation,
-        backend=backend,
-    )
-    return opened.restore(views)
+    reading = Reading(size, antialias, align_corners, interpolation, backend, foreign=opened.tensor is not erp)
+    if is_several(plan):
+        return opened.restore(read_several(opened.tensor, plan, reading, partial(extract_from_tensor, reading)))
+    return opened.restore(extract_from_tensor(reading, opened.tensor, as_plan(plan)))

@@ -129,6 +129,13 @@ class ViewPlan(Sequence[View]):
         return cls.from_dict(data)
 
 
+def is_one_plan(plan: object) -> bool:
+    """Whether an argument is a view, a plan, or a list of views."""
+    if isinstance(plan, View | ViewPlan):
+        return True
+    return isinstance(plan, Sequence) and bool(plan) and all(isinstance(item, View) for item in plan)
+
+
 def as_plan(views: Views) -> ViewPlan:
     """The plan of an argument that may also be a single view or a list of views.
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from panollava_geometry._array_views import extract_arrays, is_small
 from panollava_geometry._backends import opencv_backend, py360convert_backend, torch_backend
 from panollava_geometry._errors import PanoramaError
+from panollava_geometry._many_plans import Reading
 from panollava_geometry._nearest import read_views as read_nearest
 from panollava_geometry._options import Backend
 from panollava_geometry._perspective_view import PerspectiveView
@@ -21,23 +22,16 @@ from panollava_geometry._tensors import cast_like, check_panorama
 
 
 def extract_from_tensor(
-    erp: Any,
-    plan: ViewPlan,
-    size: tuple[int, int],
-    *,
-    antialias: bool,
-    align_corners: bool,
-    interpolation: str,
-    backend: str,
+    reading: Reading, erp: Any, plan: ViewPlan
 ) -> Shaped[Tensor, "*batch views channels height width"]:
     """`extract_views` of one plan and of tensors.
 
     Raises:
         PanoramaError: As `extract_views`.
     """
-    if interpolation == "nearest":
-        return _nearest(erp, plan, size, align_corners, backend)
-    return _extract(erp, plan, size, antialias, align_corners, backend)
+    if reading.interpolation == "nearest":
+        return _nearest(erp, plan, reading.size, reading.align_corners, reading.backend)
+    return _extract(erp, plan, reading.size, reading.antialias, reading.align_corners, reading.backend)
 
 
 def _nearest(
