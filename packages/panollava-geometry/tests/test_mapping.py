@@ -451,6 +451,11 @@ def test_outputs_must_be_the_same_in_all_batches():
         map_views(lambda views: torch.zeros(len(views), next(sizes), 4), ZEROS, CUBE, 8, batch_size=3)
 
 
+def test_an_empty_batch_is_refused():
+    with pytest.raises(PanoramaError, match=r"no panorama in a batch of shape \(0, 3, 16, 32\)"):
+        map_views(identity, torch.zeros(0, 3, 16, 32), CUBE, 8)
+
+
 def test_errors_of_the_function_pass_unchanged():
     def fails(views):
         raise KeyError("of the model")

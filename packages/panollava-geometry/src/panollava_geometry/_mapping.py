@@ -112,6 +112,8 @@ def map_views(
     opened, plan = open_panorama(erp, interpolation), as_plan(plan)
     check_panorama(opened.tensor)
     batch = opened.tensor.shape[:-3]
+    if 0 in batch:
+        raise PanoramaError(f"there is no panorama in a batch of shape {tuple(opened.tensor.shape)}: pass at least one")
     view_size = _native(plan, opened.tensor.shape[-1]) if size is None else size_pair(size)
     merge = Merge(plan, _height(erp_size, opened.tensor.shape[-2]), align, fill)
     if fill is None:
