@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from panollava_geometry import (
+    CameraPoses,
     CylindricalView,
     EquirectangularView,
     FisheyeView,
@@ -23,6 +24,7 @@ from panollava_geometry import (
     rotation_matrix,
     view_rays,
 )
+from panollava_geometry.video import interpolate_poses
 
 
 def axis(view):
@@ -217,3 +219,19 @@ def test_convention_depth_is_merged_along_the_rays():
     )
     assert 1 <= wall.min() < 1.05
     assert 1.4 < wall.max() <= 3**0.5
+
+
+def test_convention_poses_are_per_panorama():
+    poses = CameraPoses(torch.tensor([[0.0, 90.0], [45.0, 135.0]]), pitch_deg=10.0)
+    assert poses.shape == (2, 2)
+    assert poses[1].plan() == ViewPlan([PerspectiveView(45.0, 10.0), PerspectiveView(135.0, 10.0)])
+    panoramas = torch.rand(2, 3, 8, 16)
+    views = extract_views(panoramas, poses, 4)
+    for index in (0, 1):
+        assert torch.equal(views[index], extract_views(panoramas[index], poses[index], 4))
+    assert extract_views(panoramas, poses[0], 4).shape == (2, 2, 3, 4, 4)
+
+
+def test_convention_paths_turn_the_shorter_way_at_constant_speed():
+    path = interpolate_poses(CameraPoses(torch.tensor([170.0, -150.0])), times=[0, 1], at=[0.25, 0.5, 0.75])
+    np.testing.assert_allclose(path.yaw_deg.flatten() % 360, [180, 190, 200], atol=1e-9)

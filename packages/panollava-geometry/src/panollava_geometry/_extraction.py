@@ -79,7 +79,9 @@ def extract_views(
     Args:
         erp: Panoramas `[..., C, H, 2H]`, uint8 or floating point, on any device. Differentiable. Or NumPy
             arrays `[H, 2H]` or `[..., H, 2H, C]`, or a Pillow image. With `interpolation="nearest"`, any dtype.
-        plan: The views: a plan, a list of views, or a single view.
+        plan: The views: a plan, a list of views, or a single view. `CameraPoses` `[V]` are the views of all panoramas,
+            `CameraPoses` `[..., V]` those of each panorama. A list of plans has one plan per panorama of a batch
+            `[B, C, H, 2H]`, all with the same number of views.
         size: Height and width of every view in pixels, or one number for both.
         antialias: Average over the footprint of each pixel.
         align_corners: The field of view spans the centres of the outer pixels (the grid of py360convert) instead of
@@ -96,8 +98,9 @@ def extract_views(
 
     Raises:
         PanoramaError: The panorama is not a tensor or array, not 2:1, its dtype is not supported, the views are too
-            large (more than 8192x8192 pixels, or 8 GB in total), or the backend is unknown or does not support this
-            input.
+            large (more than 8192x8192 pixels, or 8 GB in total), the backend is unknown or does not support this
+            input, the poses or plans do not fit the batch, or poses that require gradients have none with these
+            options (nearest, uint8, arrays).
 
     Example:
         >>> from panollava_geometry import extract_views, plan_views
