@@ -62,8 +62,9 @@ def test_float32_plans_agree_with_float64(yaw, pitch, roll, fov, side, height, a
     arguments = (view, (side, side), (height, 2 * height), True, align_corners)
     quick, exact = plan_sampled_grid(*arguments, precise=False), plan_sampled_grid(*arguments, precise=True)
     assert (quick.x.dtype, exact.x.dtype) == (np.float32, np.float64)
-    assert (quick.points, quick.patch.reduce_rows) == (exact.points, exact.patch.reduce_rows)
-    assert bool(quick.patch.polar_bands) == bool(exact.patch.polar_bands)
+    assert quick.patch.reduce_rows == exact.patch.reduce_rows
+    assert quick.points in {exact.points, max(exact.points, 2)}
+    assert quick.patch.polar_bands[:1] == exact.patch.polar_bands[:1]
     pixel = max(np.tan(np.deg2rad(fov) / 2) * 2 / side * height / np.pi, 1)
     (column, row, spread), (true_column, true_row, true_spread) = moments(quick, height), moments(exact, height)
     far = np.abs(90 - np.abs((0.5 - true_row / height) * 180)) > 3 * np.rad2deg(pixel * np.pi / height)

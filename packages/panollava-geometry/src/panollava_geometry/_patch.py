@@ -10,6 +10,8 @@ from numpy import ndarray
 
 #: Bands of rows in which the needed columns of a patch are found.
 _NEEDED_BANDS = 12
+#: The largest share of a patch that is worth being made in parts.
+_WORTHWHILE = 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +113,8 @@ def with_needed(patch: Patch, ranges: Float[ndarray, "parts 4"]) -> Patch:
         if parts and parts[-1][1] == top and parts[-1][2:] == (left, right):
             top = parts.pop()[0]
         parts.append((top, bottom, left, right))
-    return replace(patch, needed=tuple(parts))
+    area = sum((bottom - top) * (right - left) for top, bottom, left, right in parts)
+    return replace(patch, needed=tuple(parts)) if area <= _WORTHWHILE * rows * width else patch
 
 
 def as_full_turn(patch: Patch, erp: tuple[int, int], wrap_columns: int) -> Patch:

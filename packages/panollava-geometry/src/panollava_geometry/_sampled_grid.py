@@ -11,7 +11,8 @@ pole are planned here in float64, from differences between the rays of neighbour
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +42,8 @@ MAX_POINTS = 8
 _STRIP = 64
 #: Parts of a view for each of which the patch of the panorama is measured.
 _PARTS = 8
+#: Rows whose latitude has a smaller cosine are smoothed along themselves.
+_POLAR_COSINE = 0.5
 #: Without antialiasing: one point at the centre of each pixel.
 POINTS_OF_CENTRES = Sampling(1, 1, False)
 
@@ -114,9 +117,10 @@ def _place_quickly(
 ) -> tuple[Sampling, Float[ndarray, "rows columns"], Float[ndarray, "rows columns"]]:
     if not antialias:
         return POINTS_OF_CENTRES, *place_points(view, size, erp, POINTS_OF_CENTRES, align_corners, reuse)
-    jacobian, cos_latitude = scale_at(view, sample_pixels(view, size, align_corners), size, align_corners=align_corners)
-    scale = _Scale(jacobian * (erp[0] / np.pi), cos_latitude)
-    sampling = _choose(scale, lowest_cosine(view, size, align_corners), erp)
+    # The pixels of a view are equally large wherever it looks; only the width of the panorama's columns differs.
+    ahead = replace(view, yaw_deg=0.0, pitch_deg=0.0, roll_deg=0.0)
+    eighths = math.floor(8 * lowest_cosine(view, size, align_corners))
+    sampling = _sampling_of(ahead, size, erp, align_corners, eighths / 8)
     x, y = place_points(view, size, erp, sampling, align_corners, reuse)
     if sampling.points > 1:
         grid = (size[0], sampling.points, size[1], sampling.points)
@@ -153,12 +157,22 @@ def _place_exactly(
     return sampling, x.reshape(shape), y.reshape(shape)
 
 
+@lru_cache(maxsize=256)
+def _sampling_of(
+    view: PerspectiveView, size: tuple[int, int], erp: tuple[int, int], align_corners: bool, lowest_cosine: float
+) -> Sampling:
+    """The sampling of a view that looks ahead, if all of it had this cosine of the latitude."""
+    jacobian, cos_latitude = scale_at(view, sample_pixels(view, size, align_corners), size, align_corners=align_corners)
+    scale = _Scale(jacobian * (erp[0] / np.pi), np.full_like(cos_latitude, lowest_cosine))
+    return _choose(scale, lowest_cosine, erp)
+
+
 def _choose(scale: _Scale, lowest_cosine: float, erp: tuple[int, int]) -> Sampling:
     """Choose how to sample a view from the scale of its pixels, or of those among which are the extremes."""
     low, high = singular_values(scale.jacobian)
     smallest, largest = float(low.min()), float(high.max())
     level = 2 ** max(0, math.floor(math.log2(max(smallest, largest / (2 * MAX_POINTS), 1))))
-    polar = smallest >= 1 and lowest_cosine < 0.5
+    polar = smallest >= 1 and lowest_cosine < _POLAR_COSINE
     while erp[1] % (2 * level) and level > 1:
         level //= 2
     xx, _, yy = _spread(scale, Sampling(level, 1, polar))

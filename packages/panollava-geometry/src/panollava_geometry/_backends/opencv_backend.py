@@ -82,7 +82,8 @@ def _read_grid(
         image = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA, dst=workspace("four channels", (*image.shape[:2], 4)))
     out = workspace("points", (*grid.x.shape, image.shape[2]))
     read = cv2.remap(image, grid.x, grid.y, cv2.INTER_LINEAR, dst=out, borderMode=cv2.BORDER_REPLICATE)
-    return with_channels(_mean_of_points(read, grid.points))[..., :channels]
+    read = _mean_of_points(read, grid.points)
+    return cv2.cvtColor(read, cv2.COLOR_RGBA2RGB) if channels == 3 else with_channels(read)
 
 
 def _read_separable(
