@@ -12,12 +12,14 @@ from panollava_geometry._hdr import hdr_to_srgb, load_hdr
 from panollava_geometry._information import PanoramaInfo, panorama_info
 from panollava_geometry._loading import check_options, load_with_size
 from panollava_geometry._panorama_metadata import GPano
+from panollava_geometry._spherical_video import SphericalVideo
 from panollava_geometry._video import VideoFrame, VideoInfo, video_frames, video_info
 from panollava_geometry._view_sizes import check_size
 
 __all__ = [
     "GPano",
     "PanoramaInfo",
+    "SphericalVideo",
     "VideoFrame",
     "VideoInfo",
     "check_options",
