@@ -14,6 +14,7 @@ from panollava_geometry._wraparound import cut_tensor
 
 def test_inventory():
     assert sorted(panollava_geometry.__all__) == [
+        "CameraPoses",
         "Correspondences",
         "Coverage",
         "CylindricalView",

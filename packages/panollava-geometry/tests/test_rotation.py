@@ -5,6 +5,7 @@ from panollava_geometry import (
     PanoramaError,
     PerspectiveView,
     ViewPlan,
+    _turning,
     extract_views,
     rotate_equirectangular,
     rotation_matrix,
@@ -54,3 +55,73 @@ def test_gradcheck():
 def test_errors():
     with pytest.raises(PanoramaError, match="twice as wide"):
         rotate_equirectangular(torch.zeros(3, 4, 4), 10)
+
+
+def test_tensors_of_angles_are_the_numbers(photo_like, smooth_panorama):
+    """One rotation per panorama, with and without gradients."""
+    batch = torch.stack([photo_like, photo_like.flip(-1), photo_like])
+    yaw, roll = torch.tensor([0.0, 90.0, 33.3]), [0.0, 0.0, 20.0]
+    turned = rotate_equirectangular(batch, yaw, 0.0, roll)
+    for one, panorama, of_yaw, of_roll in zip(turned, batch, yaw, roll, strict=True):
+        assert torch.equal(one, rotate_equirectangular(panorama, float(of_yaw), 0.0, of_roll))
+    array = batch.movedim(1, -1).numpy()
+    np.testing.assert_array_equal(rotate_equirectangular(array, yaw.numpy(), 0.0, roll), turned.movedim(1, -1))
+    floats = torch.stack([smooth_panorama] * 2).float()
+    expected = torch.stack([rotate_equirectangular(floats[0], *pose) for pose in POSES[2:]])
+    angles = torch.tensor(POSES[2:], dtype=torch.float64, requires_grad=True)
+    with_gradient = rotate_equirectangular(floats, *angles.unbind(-1))
+    assert with_gradient.dtype == torch.float32
+    torch.testing.assert_close(with_gradient.detach(), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(rotate_equirectangular(floats, *angles.detach().unbind(-1)), expected)
+    one = rotate_equirectangular(floats[0], torch.tensor(30.0, requires_grad=True))
+    torch.testing.assert_close(one.detach(), rotate_equirectangular(floats[0], 30.0), atol=1e-4, rtol=0)
+    assert rotate_equirectangular(floats[:0], torch.zeros(0)).shape == (0, *floats.shape[1:])
+
+
+def test_gradcheck_of_angles():
+    panoramas = torch.rand(2, 1, 4, 8, dtype=torch.float64, requires_grad=True)
+    angles = torch.tensor([[10.1, 20.2, 30.3], [170.4, -80.5, 0.6]], dtype=torch.float64, requires_grad=True)
+    function = lambda erp, angles: rotate_equirectangular(erp, *angles.unbind(-1))  # noqa: E731
+    assert torch.autograd.gradcheck(function, (panoramas, angles), eps=1e-7, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("pose", [(30, 0, 0), (0, 0, -40), (170, 60, 80), (10, 90, 0)])
+def test_the_gradient_of_angles_is_that_of_the_formula(formulas, smooth_panorama, pose, monkeypatch):
+    """Also in strips, whose places are computed again for the gradient."""
+    weight = np.random.default_rng(0).normal(size=smooth_panorama.shape) / smooth_panorama.numel()
+    scene = lambda angles: formulas.smooth(formulas.panorama(256) @ rotation_matrix(*angles).T)  # noqa: E731
+    gradients = []
+    for strip in (_turning._STRIP, 40 * 512):
+        monkeypatch.setattr(_turning, "_STRIP", strip)
+        angles = torch.tensor(pose, dtype=torch.float64, requires_grad=True)
+        (rotate_equirectangular(smooth_panorama, *angles) * torch.from_numpy(weight)).sum().backward()
+        gradients.append(angles.grad.numpy())
+    np.testing.assert_allclose(*gradients)
+    for axis, step in enumerate(np.eye(3) * 1e-4):
+        slope = (scene(np.array(pose) + step) - scene(np.array(pose) - step)) / 2e-4
+        scale = np.abs(slope * weight).sum()
+        assert abs(gradients[0][axis] - (slope * weight).sum()) <= 0.01 * scale + 1e-9, axis
+
+
+@pytest.mark.usefixtures("uninstrumented")
+@pytest.mark.parametrize(
+    ("panorama", "angles", "message"),
+    [
+        (torch.zeros(2, 1, 4, 8), (torch.zeros(3),), r"yaw_deg must be .* batch shape \(2,\), got shape \(3,\)"),
+        (torch.zeros(1, 4, 8), (0.0, torch.zeros(1)), r"pitch_deg must be .* batch shape \(\), got shape \(1,\)"),
+        (torch.zeros(2, 1, 4, 8), ([0.0, np.nan],), r"yaw_deg\[1\] must be a finite number of degrees, got nan"),
+        (torch.zeros(2, 1, 4, 8), (torch.zeros(2).half(),), "yaw_deg must be float32 or float64"),
+        (
+            torch.zeros(1, 4, 8, dtype=torch.uint8),
+            (torch.zeros((), requires_grad=True),),
+            "torch.uint8 has no gradient",
+        ),
+        (np.zeros((4, 8), np.float32), (torch.zeros((), requires_grad=True),), "an array or an image has no gradient"),
+        (torch.zeros(1, 4, 8), ("3",), "yaw_deg must be a number"),
+    ],
+)
+def test_tensors_of_angles_that_do_not_fit(panorama, angles, message):
+    with pytest.raises(PanoramaError, match=message):
+        rotate_equirectangular(panorama, *angles)
+    with pytest.raises(PanoramaError, match="'nearest' has no gradient with respect to angles"):
+        rotate_equirectangular(torch.zeros(1, 4, 8), torch.zeros((), requires_grad=True), interpolation="nearest")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from panollava_geometry._pasting import paste_views
     from panollava_geometry._perspective_view import PerspectiveView
     from panollava_geometry._plan import ViewPlan
+    from panollava_geometry._poses import CameraPoses
     from panollava_geometry._rotation import rotate_equirectangular
     from panollava_geometry._saving import save_equirectangular
     from panollava_geometry._sphere import rotation_matrix
@@ -45,6 +46,7 @@ else:
 
 
 __all__ = [
+    "CameraPoses",
     "Correspondences",
     "Coverage",
     "CylindricalView",
@@ -83,6 +85,7 @@ __all__ = [
 
 #: The module of every public name.
 _MODULES = {
+    "CameraPoses": "_poses",
     "Correspondences": "_correspondences",
     "Coverage": "_coverage",
     "CylindricalView": "_flat_views",

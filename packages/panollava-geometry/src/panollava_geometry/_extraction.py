@@ -1,5 +1,7 @@
 """`extract_views`: the views of panoramas, from the fastest exact backend."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal, get_args, overload
 
 import numpy as np
@@ -11,22 +13,26 @@ from torch import Tensor
 from panollava_geometry._backends import opencv_backend, py360convert_backend, torch_backend
 from panollava_geometry._containers import Interpolation, open_panorama
 from panollava_geometry._errors import PanoramaError
+from panollava_geometry._many_plans import Reading, is_several, read_several
 from panollava_geometry._nearest import read_views as read_nearest
 from panollava_geometry._perspective_view import PerspectiveView
 from panollava_geometry._pillow import Image
 from panollava_geometry._plan import ViewPlan, Views, as_plan
+from panollava_geometry._poses import CameraPoses
 from panollava_geometry._resampling import ResamplingMap, find_resampling_maps
 from panollava_geometry._separable_filter import SeparableFilter
 from panollava_geometry._sizes import Size, check_result, size_pair
 from panollava_geometry._tensors import cast_like, check_panorama
 
 Backend = Literal["auto", "torch", "opencv", "py360convert"]
+#: One plan for all panoramas, poses as tensors, or one plan per panorama of a batch.
+ViewsOrPoses = Views | CameraPoses | Sequence[Views]
 
 
 @overload
 def extract_views(
     erp: Shaped[Tensor, "*batch channels erp_height erp_width"],
-    plan: Views,
+    plan: ViewsOrPoses,
     size: Size,
     *,
     antialias: bool = True,
@@ -37,7 +43,7 @@ def extract_views(
 @overload
 def extract_views(
     erp: Image,
-    plan: Views,
+    plan: ViewsOrPoses,
     size: Size,
     *,
     antialias: bool = True,
@@ -48,7 +54,7 @@ def extract_views(
 @overload
 def extract_views(
     erp: ndarray,
-    plan: Views,
+    plan: ViewsOrPoses,
     size: Size,
     *,
     antialias: bool = True,
@@ -58,7 +64,7 @@ def extract_views(
 ) -> ndarray: ...
 def extract_views(
     erp: Shaped[Tensor, "*batch channels erp_height erp_width"] | ndarray | Image,
-    plan: Views,
+    plan: ViewsOrPoses,
     size: Size,
     *,
     antialias: bool = True,
@@ -102,10 +108,18 @@ def extract_views(
         torch.Size([7, 3, 64, 64])
     """
     opened = open_panorama(erp, interpolation)
-    plan, view_size = as_plan(plan), size_pair(size)
-    if interpolation == "nearest":
-        return opened.restore(_nearest(opened.tensor, plan, view_size, align_corners, backend))
-    return opened.restore(_extract(opened.tensor, plan, view_size, antialias, align_corners, backend))
+    chosen: Any = plan
+    foreign = not isinstance(erp, Tensor)
+    reading = Reading(size_pair(size), antialias, align_corners, interpolation, backend, foreign)
+    if is_several(chosen):
+        return opened.restore(read_several(opened.tensor, chosen, reading, partial(_one_plan, reading)))
+    return opened.restore(_one_plan(reading, opened.tensor, as_plan(chosen)))
+
+
+def _one_plan(reading: Reading, erp: Any, plan: ViewPlan) -> Shaped[Tensor, "*batch views channels height width"]:
+    if reading.interpolation == "nearest":
+        return _nearest(erp, plan, reading.size, reading.align_corners, reading.backend)
+    return _extract(erp, plan, reading.size, reading.antialias, reading.align_corners, reading.backend)
 
 
 def _nearest(

@@ -1,6 +1,7 @@
 """Rotate a panorama, as if the camera had been rotated."""
 
 import sys
+from functools import partial
 from typing import Any, overload
 
 import torch
@@ -16,6 +17,7 @@ from panollava_geometry._pillow import Image
 from panollava_geometry._sampled_grid import plan_rotated_strip
 from panollava_geometry._sphere import Degrees, rotation_matrix
 from panollava_geometry._tensors import cast_like, check_panorama
+from panollava_geometry._turning import DegreesEach, is_each, turn_each
 
 _STRIP = 256  # rows read at a time, to limit the memory
 
@@ -23,35 +25,35 @@ _STRIP = 256  # rows read at a time, to limit the memory
 @overload
 def rotate_equirectangular(
     erp: Shaped[Tensor, "*batch channels erp_height erp_width"],
-    yaw_deg: Degrees = 0.0,
-    pitch_deg: Degrees = 0.0,
-    roll_deg: Degrees = 0.0,
+    yaw_deg: DegreesEach = 0.0,
+    pitch_deg: DegreesEach = 0.0,
+    roll_deg: DegreesEach = 0.0,
     *,
     interpolation: Interpolation = "bilinear",
 ) -> Shaped[Tensor, "*batch channels erp_height erp_width"]: ...
 @overload
 def rotate_equirectangular(
     erp: ndarray,
-    yaw_deg: Degrees = 0.0,
-    pitch_deg: Degrees = 0.0,
-    roll_deg: Degrees = 0.0,
+    yaw_deg: DegreesEach = 0.0,
+    pitch_deg: DegreesEach = 0.0,
+    roll_deg: DegreesEach = 0.0,
     *,
     interpolation: Interpolation = "bilinear",
 ) -> ndarray: ...
 @overload
 def rotate_equirectangular(
     erp: Image,
-    yaw_deg: Degrees = 0.0,
-    pitch_deg: Degrees = 0.0,
-    roll_deg: Degrees = 0.0,
+    yaw_deg: DegreesEach = 0.0,
+    pitch_deg: DegreesEach = 0.0,
+    roll_deg: DegreesEach = 0.0,
     *,
     interpolation: Interpolation = "bilinear",
 ) -> Image: ...
 def rotate_equirectangular(
     erp: Shaped[Tensor, "*batch channels erp_height erp_width"] | ndarray | Image,
-    yaw_deg: Degrees = 0.0,
-    pitch_deg: Degrees = 0.0,
-    roll_deg: Degrees = 0.0,
+    yaw_deg: DegreesEach = 0.0,
+    pitch_deg: DegreesEach = 0.0,
+    roll_deg: DegreesEach = 0.0,
     *,
     interpolation: Interpolation = "bilinear",
 ) -> Any:
@@ -64,9 +66,10 @@ def rotate_equirectangular(
     Args:
         erp: Panoramas `[..., C, H, 2H]`, uint8 or floating point. Differentiable. Or NumPy arrays `[H, 2H]` or
             `[..., H, 2H, C]`, or a Pillow image. With `interpolation="nearest"`, any dtype.
-        yaw_deg: Rotation to the right, in degrees.
-        pitch_deg: Rotation upwards, in degrees.
-        roll_deg: Clockwise rotation, in degrees.
+        yaw_deg: Rotation to the right, in degrees: one number, or one per panorama of the batch, as a tensor, an array
+            or a list. Differentiable.
+        pitch_deg: Rotation upwards, in degrees, likewise.
+        roll_deg: Clockwise rotation, in degrees, likewise.
         interpolation: `bilinear`, or `nearest` for labels, masks and depth: each pixel is the pixel at its centre,
             unchanged.
 
@@ -74,7 +77,8 @@ def rotate_equirectangular(
         The rotated panoramas, of the same kind, shape, dtype and device.
 
     Raises:
-        PanoramaError: The panorama is not 2:1, its dtype is not supported, or an angle is not finite.
+        PanoramaError: The panorama is not 2:1, its dtype is not supported, an angle is not finite, the angles do not
+            fit the batch, or they require gradients that these panoramas do not have.
 
     Example:
         >>> from panollava_geometry import rotate_equirectangular
@@ -83,10 +87,14 @@ def rotate_equirectangular(
     """
     opened = open_panorama(erp, interpolation)
     check_panorama(opened.tensor)
-    for name, angle in (("yaw_deg", yaw_deg), ("pitch_deg", pitch_deg), ("roll_deg", roll_deg)):
+    angles: tuple[Any, Any, Any] = (yaw_deg, pitch_deg, roll_deg)
+    turn_by = partial(_rotate, interpolation=interpolation)
+    if is_each(angles):
+        return opened.restore(turn_each(opened.tensor, angles, interpolation, turn_by, not isinstance(erp, Tensor)))
+    for name, angle in zip(("yaw_deg", "pitch_deg", "roll_deg"), angles, strict=True):
         if not abs(angle) <= sys.float_info.max:
             raise PanoramaError(f"{name} must be a finite number of degrees, got {short(angle)}")
-    return opened.restore(_rotate(opened.tensor, yaw_deg, pitch_deg, roll_deg, interpolation))
+    return opened.restore(turn_by(opened.tensor, *angles))
 
 
 def _rotate(

@@ -10,8 +10,13 @@ import torch
 from torch import Tensor
 
 from panollava_geometry._nearest import read_views
+from panollava_geometry._plan import ViewPlan
+from panollava_geometry._posed_reading import read_views as read_posed_views
+from panollava_geometry._poses import CameraPoses
 from panollava_geometry._resampling import ResamplingMap
 from panollava_geometry._resampling import find_resampling_maps as _find
 
 find_resampling_maps: Callable[..., list[tuple[ResamplingMap, int]]] = torch.compiler.disable(_find)  # type: ignore[no-untyped-call]
 read_nearest: Callable[..., Tensor] = torch.compiler.disable(read_views)  # type: ignore[no-untyped-call]
+read_posed: Callable[..., Tensor] = torch.compiler.disable(read_posed_views)  # type: ignore[no-untyped-call]
+plans_of_poses: Callable[[CameraPoses], tuple[ViewPlan, ...]] = torch.compiler.disable(CameraPoses.plans)  # type: ignore[no-untyped-call]

@@ -1,0 +1,22 @@
+"""Panoramic videos: their frames, views with a moving camera, rotations, and paths of cameras.
+
+Example:
+    >>> from panollava_geometry import PerspectiveView
+    >>> from panollava_geometry.video import extract_video, video_frames
+    >>> for views in extract_video(video_frames("tour.mp4"), PerspectiveView(30.0), 512):  # doctest: +SKIP
+    ...     print(views.shape)
+"""
+
+from panollava_geometry._pose_paths import interpolate_poses
+from panollava_geometry._video import VideoFrame, VideoInfo, video_frames, video_info
+from panollava_geometry._video_views import extract_video, rotate_video
+
+__all__ = [
+    "VideoFrame",
+    "VideoInfo",
+    "extract_video",
+    "interpolate_poses",
+    "rotate_video",
+    "video_frames",
+    "video_info",
+]
