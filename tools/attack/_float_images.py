@@ -2,6 +2,7 @@
 
 import struct
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,7 +95,7 @@ def exr_file(width: int, height: int, compression: str = "ZIP_COMPRESSION", more
         return path.read_bytes()
 
 
-def with_window(data: bytes, field: bytes, corners: tuple[int, int, int, int]) -> bytes:
+def with_window(data: bytes, field: bytes, corners: Sequence[int]) -> bytes:
     """An OpenEXR file with another data or display window in its header."""
     start = data.find(field + b"\0box2i\0")
     if start < 0:
@@ -116,10 +117,10 @@ def exr(rng: Random, number: int) -> Attempt:
     if what >= 5:
         for field in rng.choice(((b"dataWindow",), (b"displayWindow",), (b"dataWindow", b"displayWindow"))):
             size = rng.choice(HUGE)
-            corners = (0, 0, size[0] - 1, size[1] - 1)
+            corners = [0, 0, size[0] - 1, size[1] - 1]
             if rng.random() < 0.5:
-                corners = tuple(rng.choice(INTEGERS) for _ in range(4))  # type: ignore[assignment]
-            data = with_window(data, field, tuple(max(-(2**31), min(2**31 - 1, c)) for c in corners))  # type: ignore[arg-type]
+                corners = [rng.choice(INTEGERS) for _ in range(4)]
+            data = with_window(data, field, [max(-(2**31), min(2**31 - 1, corner)) for corner in corners])
         return _attempt(rng, "x.exr", data)
     if what == 4:
         flags = rng.choice((0, 2, 2 | 0x200, 2 | 0x800, 2 | 0x1000, 2 | 0x1800, 0xFF, 2 | 0x400, 2**32 - 1))

@@ -7,6 +7,7 @@ shows without a GPU whether an operation leaves the device.
 import pytest
 import torch
 from panollava_geometry import (
+    CameraPoses,
     EquirectangularView,
     FisheyeView,
     PanoramaError,
@@ -140,6 +141,28 @@ def test_gradients(device, work):
     expected, found = gradients
     assert float(expected.norm()) > 0
     assert float((found - expected).norm() / expected.norm()) < 1e-3
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+def test_gradients_of_poses(device, antialias):
+    """Gradients of every angle, one set of poses per panorama, with poses on the device and on the CPU."""
+    erp = panorama(torch.float64)
+    values = torch.tensor(
+        [[[10.0, 20.0, 5.0, 80.0], [-170.0, -60.0, 0.0, 60.0]], [[95.3, 0.0, 30.0, 100.0]] * 2]
+    ).double()
+    found = []
+    for image_device, pose_device in (("cpu", "cpu"), (device, device), (device, "cpu")):
+        given = values.to(pose_device).detach().requires_grad_()
+        views = extract_views(erp.to(image_device), CameraPoses(*given.unbind(-1)), 16, antialias=antialias)
+        assert views.device.type == torch.device(image_device).type
+        views.square().sum().backward()
+        assert given.grad.device.type == torch.device(pose_device).type
+        found.append((views.detach().cpu(), given.grad.cpu()))
+    (expected, gradient), *others = found
+    assert float(gradient.abs().min()) > 0
+    for views, other in others:
+        assert float((views - expected).abs().max()) < 1e-8
+        assert float((other - gradient).norm() / gradient.norm()) < 1e-8
 
 
 @pytest.mark.gpu
