@@ -14,22 +14,18 @@ from torch import Tensor
 
 from panollava_geometry._bounded_cache import BoundedCache
 from panollava_geometry._containers import open_views
-from panollava_geometry._equirectangular_view import EquirectangularView
 from panollava_geometry._errors import PanoramaError, short
-from panollava_geometry._fisheye_view import FisheyeView
-from panollava_geometry._flat_views import CylindricalView
 from panollava_geometry._footprint import required_width
 from panollava_geometry._nearest import as_integers, nearest_pixels, retyped
 from panollava_geometry._options import Interpolation
-from panollava_geometry._perspective_view import PerspectiveView
+from panollava_geometry._pasted_places import is_full_turn, places_in_rows
 from panollava_geometry._pillow import Image, image_from_array
 from panollava_geometry._plan import ViewPlan, Views, as_plan
 from panollava_geometry._sizes import Size, check_result, size_pair
 from panollava_geometry._tensors import cast_like, check_tensor
 from panollava_geometry._views import View
 
-_STRIP = 128  # rows planned at a time, to limit the memory
-_FAINTEST = 1e-6  # weight at the very edge of a view, so that what only this view sees has a value
+_PIXELS = 2**19  # pixels pasted at a time, to limit the memory
 _CLEARLY = 1 + 1e-5  # a later view must have a larger weight by more than rounding
 
 
@@ -154,26 +150,54 @@ def paste_views(
 def _paste(
     views: Shaped[Tensor, "batch views channels height width"], plan: ViewPlan, height: int
 ) -> tuple[Shaped[Tensor, "batch channels erp_height erp_width"], Float[Tensor, "erp_height erp_width"]]:
-    channels, *view_size = views.shape[-3:]
-    size, width = (view_size[0], view_size[1]), 2 * height
+    size = (views.shape[-2], views.shape[-1])
     working = views if views.dtype == torch.float64 else views.float()
-    total = working.new_zeros(len(views), channels, height * width)
-    weights, counts = working.new_zeros(height * width), working.new_zeros(height * width)
-    for index, view in enumerate(plan):
-        fine = _subsampling(view, size, width)
-        places = find_places(view, size, height, fine)
-        pixel = torch.as_tensor(places.pixel).to(views.device)
-        weight = torch.as_tensor(places.weight).to(views.device, working.dtype)
-        grid = torch.as_tensor(places.grid).to(views.device, working.dtype).expand(len(views), 1, -1, -1)
-        image = working[:, index]
-        if _is_full_turn(view):
-            image = functional.pad(image, (1, 1, 0, 0), mode="circular")
-        read = functional.grid_sample(image, grid, padding_mode="border", align_corners=False)[:, :, 0]
-        total = total.index_add(2, pixel, read * weight)
-        weights.index_add_(0, pixel, weight)
-        counts.index_add_(0, pixel, torch.full_like(weight, 1 / fine**2))
-    panorama = cast_like(total / weights.clamp(min=torch.finfo(weights.dtype).tiny), views)
-    return panorama.reshape(-1, channels, height, width), counts.reshape(height, width)
+    images = [working[:, index] for index in range(len(plan))]
+    images = [
+        functional.pad(image, (1, 1, 0, 0), mode="circular") if is_full_turn(view) else image
+        for view, image in zip(plan, images, strict=True)
+    ]
+    fine = [_subsampling(view, size, 2 * height) for view in plan]
+    rows = max(1, _PIXELS // (2 * height * max(fine) ** 2))
+    strips = [
+        _paste_strip(images, plan, fine, size, height, (top, min(top + rows, height))) for top in range(0, height, rows)
+    ]
+    panorama = torch.cat([values for values, _ in strips], dim=-2)
+    return cast_like(panorama, views), torch.cat([counts for _, counts in strips])
+
+
+def _paste_strip(
+    images: list[Float[Tensor, "batch channels height _"]],
+    plan: ViewPlan,
+    fine: list[int],
+    size: tuple[int, int],
+    height: int,
+    rows: tuple[int, int],
+) -> tuple[Float[Tensor, "batch channels rows erp_width"], Float[Tensor, "rows erp_width"]]:
+    """The mean of all views in some rows of the panorama, and how many views see each pixel."""
+    like = images[0]
+    count, width = rows[1] - rows[0], 2 * height
+    total = like.new_zeros(*like.shape[:2], count, width)
+    weights, counts = like.new_zeros(count, width), like.new_zeros(count, width)
+    dtype = np.float64 if like.dtype == torch.float64 else np.float32
+    for view, image, reads in zip(plan, images, fine, strict=True):
+        for part in places_in_rows(view, size, height, reads, rows, dtype):
+            grid, weight, seen = (torch.from_numpy(array).to(image) for array in (part.grid, part.weight, part.seen))
+            read = functional.grid_sample(
+                image, grid.expand(len(image), -1, -1, -1), padding_mode="border", align_corners=False
+            )
+            columns = slice(part.column, part.column + weight.shape[1] // reads)
+            total[..., columns] += _block_sums(read * weight, reads)
+            weights[:, columns] += _block_sums(weight, reads)
+            counts[:, columns] += _block_sums(seen, reads) / reads**2
+    return total / weights.clamp(min=torch.finfo(weights.dtype).tiny), counts
+
+
+def _block_sums(values: Float[Tensor, "*batch fine_rows fine_columns"], side: int) -> Float[Tensor, "*batch _ _"]:
+    if side == 1:
+        return values
+    rows, columns = values.shape[-2] // side, values.shape[-1] // side
+    return values.reshape(*values.shape[:-2], rows, side, columns, side).sum(dim=(-3, -1))
 
 
 def _paste_nearest(
@@ -199,21 +223,14 @@ def _paste_nearest(
     )
 
 
-def find_places(view: View, size: tuple[int, int], height: int, fine: int = 1) -> Places:
-    """The pixels of a panorama of this height that a view of `size` sees, in rising order if `fine` is 1.
-
-    Args:
-        view: The view.
-        size: Its height and width in pixels.
-        height: Height of the panorama in pixels.
-        fine: Reads per panorama pixel and axis. Pixels are repeated if it is larger than 1.
-    """
-    return _cache.get((view, size, height, fine), partial(_plan, view, size, height, fine))
+def find_places(view: View, size: tuple[int, int], height: int) -> Places:
+    """The pixels of a panorama of this height that a view of `size` sees, in rising order."""
+    return _cache.get((view, size, height), partial(_plan, view, size, height))
 
 
 def nearest_indices(view: View, size: tuple[int, int], grid: Float[ndarray, "seen 2"]) -> Int[ndarray, " seen"]:
     """The pixel of a view, counted row by row, that contains each position of `Places.grid`."""
-    padding = int(_is_full_turn(view))
+    padding = int(is_full_turn(view))
     xy = (grid.astype(np.float64) + 1) / 2 * [size[1] + 2 * padding, size[0]] - [padding, 0]
     # `grid` is float32: to 2e-7 of the view
     column, row = np.moveaxis(nearest_pixels(xy + 1e-6 * np.array(size[::-1]), size), -1, 0)
@@ -255,55 +272,21 @@ def _check_fill(fill: float | int | bool, low: int, high: int, dtype: object) ->
         raise PanoramaError(f"fill must be a whole number from {low} to {high} for {dtype}, got {short(fill)}")
 
 
-def _is_full_turn(view: View) -> bool:
-    if isinstance(view, CylindricalView):
-        return view.hfov_deg >= 360 - 1e-6
-    return isinstance(view, EquirectangularView) and float(np.diff(view.longitude_range_deg)[0]) >= 360 - 1e-6
-
-
 def _subsampling(view: View, size: tuple[int, int], erp_width: int) -> int:
     """Reads per panorama pixel and axis. A view with smaller pixels than the panorama is averaged."""
     return int(np.clip(np.ceil(required_width((view,), size) / erp_width), 1, 4))
 
 
-def _plan(view: View, size: tuple[int, int], erp_height: int, fine: int) -> Places:
-    erp = (erp_height * fine, 2 * erp_height * fine)
-    padding = int(_is_full_turn(view))
-    density = size[0] * size[1] / float(view.solid_angles(size).sum())
-    found: list[tuple[ndarray, ndarray, ndarray]] = []
-    for top in range(0, erp[0], _STRIP):
-        rows_columns, rays = _directions(view, erp, top)
-        xy, seen = view.rays_to_pixels(rays, size)
-        xy, rows_columns = xy[seen], rows_columns[seen]
-        pixel = rows_columns[:, 0] // fine * (erp[1] // fine) + rows_columns[:, 1] // fine
-        uv = np.abs(2 * xy / [size[1], size[0]] - 1)
-        if isinstance(view, EquirectangularView):
-            (low, high) = view.latitude_range_deg
-            uv *= [not padding, low > -90 and high < 90]
-        elif isinstance(view, FisheyeView):  # the weight decreases towards the circle
-            uv = np.stack([np.hypot(uv[:, 0], uv[:, 1]), np.zeros(len(uv))], axis=1)
-        elif padding:
-            uv[:, 0] = 0
-        weight = density * np.maximum(1 - uv, _FAINTEST).prod(axis=1)
-        xy[:, 0] += padding
-        grid = 2 * xy / [size[1] + 2 * padding, size[0]] - 1
-        found.append((pixel, grid.astype(np.float32), weight.astype(np.float32)))
-    pixel, grid, weight = (np.concatenate(column) for column in zip(*found, strict=True))
-    return Places(pixel, grid, weight)
-
-
-def _directions(view: View, erp: tuple[int, int], top: int) -> tuple[Int[ndarray, "near 2"], Float[ndarray, "near 3"]]:
-    """Row, column and ray of the pixels of a strip of a panorama. Those far outside of a flat view are left out."""
-    latitude = (0.5 - (np.arange(top, min(top + _STRIP, erp[0])) + 0.5) / erp[0]) * np.pi
-    longitude = ((np.arange(erp[1]) + 0.5) / erp[1] - 0.5) * (2 * np.pi)
-    flat = np.stack([np.sin(longitude), np.cos(longitude)])
-    near = np.ones((len(latitude), len(longitude)), bool)
-    if isinstance(view, PerspectiveView):
-        # the point of a flat view that is farthest from its axis is a corner
-        axis, corners = view.rotation[:, 2], view.point_to_ray([[0, 0], [0, 1], [1, 0], [1, 1]])
-        along = np.cos(latitude)[:, None] * (axis[[0, 2]] @ flat) + (np.sin(latitude) * axis[1])[:, None]
-        near = along >= (corners @ axis).min() - 1e-9
-    row, column = np.nonzero(near)
-    cosine = np.cos(latitude)[row]
-    rays = np.stack([flat[0, column] * cosine, np.sin(latitude)[row], flat[1, column] * cosine], axis=-1)
-    return np.stack([row + top, column], axis=-1), rays
+def _plan(view: View, size: tuple[int, int], height: int) -> Places:
+    found = []
+    step = max(1, _PIXELS // (2 * height))
+    for top in range(0, height, step):
+        for part in places_in_rows(view, size, height, 1, (top, min(top + step, height)), np.float64):
+            row, column = np.nonzero(part.seen)
+            pixel = (row + top) * (2 * height) + column + part.column
+            found.append((pixel, part.grid[row, column], part.weight[row, column]))
+    if not found:
+        return Places(np.zeros(0, np.int64), np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
+    pixel, grid, weight = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    order = np.argsort(pixel, kind="stable")
+    return Places(pixel[order], grid[order].astype(np.float32), weight[order].astype(np.float32))

@@ -24,7 +24,7 @@ def _block_means(
         if rows > 1:
             image, rows = image[..., ::2, :] + image[..., 1::2, :], rows // 2
         if columns > 1:
-            pairs = image.reshape(*image.shape[:-1], -1, 2)
+            pairs = image.reshape(*image.shape[:-1], image.shape[-1] // 2, 2)
             image, columns = pairs[..., 0] + pairs[..., 1], columns // 2
     return image / blocks if blocks > 1 else image
 
