@@ -56,6 +56,7 @@ def extract_video(
             many.
 
     Example:
+        >>> import torch
         >>> frames = (torch.zeros(3, 64, 128) for _ in range(3))
         >>> poses = CameraPoses(yaw_deg=torch.tensor([[0.0], [10.0], [20.0]]))
         >>> [tuple(views.shape) for views in extract_video(frames, poses, 32)]
@@ -102,6 +103,7 @@ def rotate_video(
         PanoramaError: As by `extract_video`.
 
     Example:
+        >>> import torch
         >>> frames = [torch.arange(4.0).expand(1, 2, 4)] * 2
         >>> [turned[0, 0].tolist() for turned in rotate_video(frames, yaw_deg=[0.0, 90.0])]
         [[0.0, 1.0, 2.0, 3.0], [1.0, 2.0, 3.0, 0.0]]
