@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 from numpy import ndarray
@@ -128,6 +129,16 @@ def _each(
     frames: Iterable[Any], items: Iterator[Any], count: int | None, name: str, compute: Callable[[Any, Any], Any]
 ) -> Generator[Any]:
     """The results of all frames. Errors name the number of the frame."""
+    if isinstance(frames, str | bytes | PurePath) or not isinstance(frames, Iterable):
+        raise PanoramaError(
+            f"frames must be an iterable of panoramas, such as video_frames(file), got {type(frames).__name__}"
+        )
+    return _results(frames, items, count, name, compute)
+
+
+def _results(
+    frames: Iterable[Any], items: Iterator[Any], count: int | None, name: str, compute: Callable[[Any, Any], Any]
+) -> Generator[Any]:
     read = 0
     for index, frame in enumerate(frames):
         try:
