@@ -16,6 +16,7 @@ from panollava_geometry import (
     ViewPlan,
     extract_views,
     plan_views,
+    rotate_equirectangular,
     rotation_matrix,
 )
 from panollava_geometry import _posed_reading as reading
@@ -266,6 +267,18 @@ def test_one_plan_per_panorama(batch):
     np.testing.assert_array_equal(extract_views(array, plans, 8), extract_views(batch, plans, 8).movedim(2, -1))
     flat = [PerspectiveView(0), PerspectiveView(1), PerspectiveView(2)]
     assert torch.equal(extract_views(batch, flat, 8), extract_views(batch, ViewPlan(flat), 8))
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint16, torch.int64, torch.float16, torch.complex64])
+def test_one_plan_per_panorama_for_labels_of_any_dtype(dtype):
+    labels = torch.randint(0, 2, (3, 1, 8, 16)).to(dtype)
+    plans = [[PerspectiveView(0)], [PerspectiveView(90)], [PerspectiveView(0)]]
+    views = extract_views(labels, plans, 4, interpolation="nearest")
+    assert views.dtype == dtype
+    for panorama, plan, member in zip(labels, plans, views, strict=True):
+        assert torch.equal(member, extract_views(panorama, plan, 4, interpolation="nearest"))
+    turned = rotate_equirectangular(labels, [0.0, 30.0, 60.0], 10.0, interpolation="nearest")
+    assert torch.equal(turned[2], rotate_equirectangular(labels[2], 60.0, 10.0, interpolation="nearest"))
 
 
 def test_the_gradient_of_a_list_of_plans(batch):
