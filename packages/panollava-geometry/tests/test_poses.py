@@ -66,6 +66,16 @@ def test_views_are_those_of_the_plan(height, size, antialias, align_corners):
     assert values.grad.isfinite().all()
 
 
+def test_psnr_against_a_supersampled_scene(formulas):
+    """As of plans (`test_extraction`): at least 50 dB from the mean over the footprint, in the worst of five views."""
+    panorama = torch.from_numpy(formulas.bands(formulas.panorama(512), 8, 90))[None]
+    poses = [(0, 0, 0, 90, 90), (137, 0, 0, 90, 90), (180, 0, 0, 90, 90), (0, 45, 0, 90, 90), (0, -80, 0, 90, 90)]
+    views = extract_views(panorama, poses_of(poses)[1], 56).detach()[:, 0]
+    for pose, view in zip(poses, views, strict=True):
+        truth = formulas.bands(formulas.view(*pose, 56, 56, points=8), 8, 90)
+        assert formulas.psnr(view, truth.reshape(56, 8, 56, 8).mean((1, 3))) >= 50
+
+
 @pytest.mark.parametrize("pose", CASES)
 @pytest.mark.parametrize("antialias", [False, True])
 def test_values_and_gradients_are_those_of_the_formula(formulas, smooth_panorama, pose, antialias):
