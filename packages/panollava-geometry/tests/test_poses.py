@@ -16,6 +16,7 @@ from panollava_geometry import (
     ViewPlan,
     extract_views,
     plan_views,
+    rotate_equirectangular,
     rotation_matrix,
 )
 from panollava_geometry import _posed_reading as reading
@@ -63,6 +64,16 @@ def test_views_are_those_of_the_plan(height, size, antialias, align_corners):
         assert torch.equal(extract_views(noise, poses, size, **options), expected)
     views.sum().backward()
     assert values.grad.isfinite().all()
+
+
+def test_psnr_against_a_supersampled_scene(formulas):
+    """As of plans (`test_extraction`): at least 50 dB from the mean over the footprint, in the worst of five views."""
+    panorama = torch.from_numpy(formulas.bands(formulas.panorama(512), 8, 90))[None]
+    poses = [(0, 0, 0, 90, 90), (137, 0, 0, 90, 90), (180, 0, 0, 90, 90), (0, 45, 0, 90, 90), (0, -80, 0, 90, 90)]
+    views = extract_views(panorama, poses_of(poses)[1], 56).detach()[:, 0]
+    for pose, view in zip(poses, views, strict=True):
+        truth = formulas.bands(formulas.view(*pose, 56, 56, points=8), 8, 90)
+        assert formulas.psnr(view, truth.reshape(56, 8, 56, 8).mean((1, 3))) >= 50
 
 
 @pytest.mark.parametrize("pose", CASES)
@@ -266,6 +277,18 @@ def test_one_plan_per_panorama(batch):
     np.testing.assert_array_equal(extract_views(array, plans, 8), extract_views(batch, plans, 8).movedim(2, -1))
     flat = [PerspectiveView(0), PerspectiveView(1), PerspectiveView(2)]
     assert torch.equal(extract_views(batch, flat, 8), extract_views(batch, ViewPlan(flat), 8))
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint16, torch.int64, torch.float16, torch.complex64])
+def test_one_plan_per_panorama_for_labels_of_any_dtype(dtype):
+    labels = torch.randint(0, 2, (3, 1, 8, 16)).to(dtype)
+    plans = [[PerspectiveView(0)], [PerspectiveView(90)], [PerspectiveView(0)]]
+    views = extract_views(labels, plans, 4, interpolation="nearest")
+    assert views.dtype == dtype
+    for panorama, plan, member in zip(labels, plans, views, strict=True):
+        assert torch.equal(member, extract_views(panorama, plan, 4, interpolation="nearest"))
+    turned = rotate_equirectangular(labels, [0.0, 30.0, 60.0], 10.0, interpolation="nearest")
+    assert torch.equal(turned[2], rotate_equirectangular(labels[2], 60.0, 10.0, interpolation="nearest"))
 
 
 def test_the_gradient_of_a_list_of_plans(batch):

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -76,6 +79,20 @@ def test_tensors_of_angles_are_the_numbers(photo_like, smooth_panorama):
     one = rotate_equirectangular(floats[0], torch.tensor(30.0, requires_grad=True))
     torch.testing.assert_close(one.detach(), rotate_equirectangular(floats[0], 30.0), atol=1e-4, rtol=0)
     assert rotate_equirectangular(floats[:0], torch.zeros(0)).shape == (0, *floats.shape[1:])
+
+
+def test_torch_compile():
+    """In a new process, because dynamo cannot trace the shape checker of the tests."""
+    code = """
+import torch
+from panollava_geometry import rotate_equirectangular
+panorama, angles = torch.rand(2, 3, 16, 32), torch.tensor([[10.0, 20, 30], [100, -80, 0]], requires_grad=True)
+function = lambda erp, angles: rotate_equirectangular(erp, *angles.unbind(-1))
+compiled = torch.compile(function, backend="aot_eager", fullgraph=True)
+torch.testing.assert_close(compiled(panorama, angles), function(panorama, angles))
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_gradcheck_of_angles():

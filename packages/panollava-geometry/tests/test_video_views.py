@@ -2,6 +2,8 @@
 
 import math
 import weakref
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,6 +128,10 @@ def test_views_that_do_not_fit(frames, views, message):
 def test_frames_and_angles_that_do_not_fit(frames):
     with pytest.raises(PanoramaError, match=r"^frame 1: .* twice as wide as high"):
         list(extract_video([frames[0], frames[1][..., :32]], PerspectiveView(0), 8))
+    for value in ("tour.mp4", Path("tour.mp4"), Image.new("RGB", (16, 8)), None):
+        for function in (lambda value=value: extract_video(value, PerspectiveView(0), 8), partial(rotate_video, value)):
+            with pytest.raises(PanoramaError, match=r"frames must be an iterable of panoramas, such as video_frames"):
+                function()
     with pytest.raises(PanoramaError, match="size must be a positive int"):
         extract_video(frames, PerspectiveView(0), 0)
     with pytest.raises(PanoramaError, match=r"^frame 2 has no angles"):

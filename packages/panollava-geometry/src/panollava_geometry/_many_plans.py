@@ -89,9 +89,12 @@ def _read_plans(
         members.setdefault(plan, []).append(index)
     if len(members) == 1:
         return read(erp, plans[0])
-    order = [index for indices in members.values() for index in indices]
-    views = torch.cat([read(erp[indices], plan) for plan, indices in members.items()])
-    return views[torch.tensor(order).argsort().to(views.device)]
+    views: dict[int, Tensor] = {}
+    for plan, indices in members.items():
+        first = indices[0]  # a slice is not a copy
+        together = erp[first : first + 1] if len(indices) == 1 else torch.stack([erp[index] for index in indices])
+        views.update(zip(indices, read(together, plan), strict=True))
+    return torch.stack([views[index] for index in range(len(plans))])
 
 
 def _read_poses(

@@ -42,7 +42,7 @@ def rotation_angle_tensors(
 ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
     """Yaw, pitch and roll of rotations, in degrees. Inverse of `rotation_tensor`.
 
-    At a pitch of ±90°, yaw and roll turn around the same axis; the yaw is 0 then.
+    At a pitch of ±90°, yaw and roll turn around the same axis; the yaw is then the one of `arctan2`.
     """
     x, y, z = rotation[..., 0, 2], rotation[..., 1, 2], rotation[..., 2, 2]
     yaw, pitch = ray_angles(x, y, z)
@@ -55,12 +55,13 @@ def rotation_angle_tensors(
 def ray_angles(
     x: Float[Tensor, "*grid"], y: Float[Tensor, "*grid"], z: Float[Tensor, "*grid"]
 ) -> tuple[Float[Tensor, "*grid"], Float[Tensor, "*grid"]]:
-    """Longitude and latitude in radians of rays of any length. At a pole the longitude is 0 and has no derivative."""
+    """Longitude and latitude in radians of rays of any length. At a pole the longitude has no derivative."""
     square = x * x + z * z
     at_pole = square <= _POLE**2 * y * y
-    x, z = torch.where(at_pole, 0.0, x), torch.where(at_pole, 1.0, z)
+    elsewhere = torch.atan2(torch.where(at_pole, 0.0, x), torch.where(at_pole, 1.0, z))
+    longitude = torch.where(at_pole, torch.atan2(x.detach(), z.detach()), elsewhere)
     radius = torch.where(at_pole, 0.0, torch.sqrt(torch.where(at_pole, 1.0, square)))
-    return torch.atan2(x, z), torch.atan2(y, radius)
+    return longitude, torch.atan2(y, radius)
 
 
 def rays_to_equirect(

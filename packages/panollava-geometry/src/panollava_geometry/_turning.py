@@ -61,7 +61,7 @@ def turn_each(
             "interpolation='bilinear'"
         )
     if wanted or (torch.compiler.is_compiling() and interpolation == "bilinear" and erp.is_floating_point()):
-        turned = cast_like(_turn(flat, members.to(flat.device)), erp)
+        turned = cast_like(_turn(flat, members.to(flat.device, precise_dtype(flat.device))), erp)
     else:
         turned = torch.stack([turn_by(one, *of_one) for one, of_one in zip(flat, members.tolist(), strict=True)])
     return turned.reshape(erp.shape)

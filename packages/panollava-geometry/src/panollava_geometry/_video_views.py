@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 from numpy import ndarray
@@ -56,6 +57,7 @@ def extract_video(
             many.
 
     Example:
+        >>> import torch
         >>> frames = (torch.zeros(3, 64, 128) for _ in range(3))
         >>> poses = CameraPoses(yaw_deg=torch.tensor([[0.0], [10.0], [20.0]]))
         >>> [tuple(views.shape) for views in extract_video(frames, poses, 32)]
@@ -102,6 +104,7 @@ def rotate_video(
         PanoramaError: As by `extract_video`.
 
     Example:
+        >>> import torch
         >>> frames = [torch.arange(4.0).expand(1, 2, 4)] * 2
         >>> [turned[0, 0].tolist() for turned in rotate_video(frames, yaw_deg=[0.0, 90.0])]
         [[0.0, 1.0, 2.0, 3.0], [1.0, 2.0, 3.0, 0.0]]
@@ -126,6 +129,16 @@ def _each(
     frames: Iterable[Any], items: Iterator[Any], count: int | None, name: str, compute: Callable[[Any, Any], Any]
 ) -> Generator[Any]:
     """The results of all frames. Errors name the number of the frame."""
+    if isinstance(frames, str | bytes | PurePath) or not isinstance(frames, Iterable):
+        raise PanoramaError(
+            f"frames must be an iterable of panoramas, such as video_frames(file), got {type(frames).__name__}"
+        )
+    return _results(frames, items, count, name, compute)
+
+
+def _results(
+    frames: Iterable[Any], items: Iterator[Any], count: int | None, name: str, compute: Callable[[Any, Any], Any]
+) -> Generator[Any]:
     read = 0
     for index, frame in enumerate(frames):
         try:

@@ -4,7 +4,15 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from panollava_geometry import CameraPoses, PerspectiveView, extract_views, rotate_equirectangular, rotation_matrix
+from panollava_geometry import (
+    CameraPoses,
+    EquirectangularView,
+    FisheyeView,
+    PerspectiveView,
+    extract_views,
+    rotate_equirectangular,
+    rotation_matrix,
+)
 from panollava_geometry._bilinear import read_bilinear
 from panollava_geometry._sphere import rays_to_angles, rotation_angles
 from panollava_geometry._sphere_tensors import ray_angles, rotation_angle_tensors, rotation_tensor
@@ -61,6 +69,21 @@ def test_turning_the_poses_rolls_the_panorama(members, columns, antialias):
     turned = extract_views(noise, CameraPoses(yaw + columns * 360 / 32, *rest), 5, antialias=antialias)
     rolled = extract_views(noise.roll(-columns, -1), CameraPoses(yaw, *rest), 5, antialias=antialias)
     torch.testing.assert_close(turned, rolled, atol=1e-8, rtol=0)
+
+
+kinds = st.one_of(
+    st.builds(PerspectiveView, yaws, pitches, rolls, fields),
+    st.builds(FisheyeView, yaws, pitches, rolls, st.floats(1, 300)),
+    st.builds(lambda left, width: EquirectangularView((left, left + width)), yaws, st.floats(1, 360)),
+)
+
+
+@given(st.integers(1, 3).flatmap(lambda count: st.lists(st.lists(kinds, min_size=count, max_size=count), min_size=2)))
+def test_a_list_of_plans_is_one_plan_per_panorama(plans):
+    noise = torch.rand(len(plans), 1, 8, 16, generator=torch.Generator().manual_seed(0))
+    both = extract_views(noise, plans, 4)
+    for panorama, plan, member in zip(noise, plans, both, strict=True):
+        torch.testing.assert_close(member, extract_views(panorama, plan, 4))
 
 
 @given(angles)
