@@ -22,7 +22,6 @@ from panollava_geometry._media_boxes import boxes
 CHECKED_FORMATS = ("JXL",)
 #: Bytes of an XMP packet that are read.
 _MAX_XMP = 4 * 2**20
-_HEIF_LIBRARIES = ("pi_heif", "pillow_heif")
 _LOAD_HDR = "load it with panollava_geometry.files.load_hdr"
 _VIDEO_FRAMES = "a video: read its frames with panollava_geometry.files.video_frames"
 _OTHER = {
@@ -62,10 +61,13 @@ def open_with_plugin(file: Any, name: str, check_pixels: Callable[[str, int, int
 
 
 def _open_heif(file: Any, name: str) -> Image.Image:
-    library = next((library for library in _HEIF_LIBRARIES if find_spec(library) is not None), None)
-    if library is None:
+    if find_spec("pi_heif") is not None:
+        library = import_module("pi_heif")
+    elif find_spec("pillow_heif") is not None:
+        library = import_module("pillow_heif")
+    else:
         raise _missing(name, "HEIC", "heif")
-    return cast("Image.Image", import_module(library).HeifImageFile(file))
+    return cast("Image.Image", library.HeifImageFile(file))
 
 
 def _open_jxl(data: bytes, name: str, check_pixels: Callable[[str, int, int], None]) -> Image.Image:
