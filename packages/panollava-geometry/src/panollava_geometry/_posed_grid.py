@@ -104,7 +104,8 @@ def plan_posed_grids(
     added = torch.stack([spread[0], spread[2]]).detach().amax(dim=(0, 2, 3)).tolist()
     counts = [scale.points if most > 1e-6 else 1 for scale, most in zip(scales, added, strict=True)]
     places = [
-        _places(cameras, index, [part[index] for part in spread], points, erp) for index, points in enumerate(counts)
+        _posed_places(cameras, index, [part[index] for part in spread], points, erp)
+        for index, points in enumerate(counts)
     ]
     limits = torch.stack([torch.stack([x.min(), x.max(), y.min(), y.max()]) for x, y in places]).detach().tolist()
     grids = []
@@ -223,7 +224,7 @@ def _root(values: Float[Tensor, "*grid"]) -> Float[Tensor, "*grid"]:
     return torch.where(large, torch.where(large, values, 1.0).sqrt(), values.detach().clamp_min(0).sqrt())
 
 
-def _places(
+def _posed_places(
     cameras: _Cameras, index: int, spread: list[Tensor], points: int, erp: tuple[int, int]
 ) -> tuple[Float[Tensor, "rows columns"], Float[Tensor, "rows columns"]]:
     """Where one view is read, in pixels of the panorama: columns from the anchor, rows from the top."""

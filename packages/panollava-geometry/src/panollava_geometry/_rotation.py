@@ -115,9 +115,8 @@ def _rotate(
     if interpolation == "nearest":
         return read_rotated(erp, rotation)
     flat = erp.reshape(-1, channels, height, width)
-    strips = [
-        _read_strip(flat, rotation, top, min(top + _STRIP, height), width // 2) for top in range(0, height, _STRIP)
-    ]
+    tops = range(0, height, _STRIP)
+    strips = [_read_strip(flat, rotation, top, min(top + _STRIP, height), width // 2) for top in tops]
     return torch.cat(strips, dim=-2).reshape(*batch, channels, height, width)
 
 
