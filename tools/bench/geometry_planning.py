@@ -146,4 +146,4 @@ def random_plans() -> str:
         ("calls with random plans, 1024×512 → 1 or 2 views 224²", *CALLS),
         [("resident memory", *(f"{value / 2**20:.0f} MB" for value in found))],
     )
-    return f"{text}\n\nGoal: flat. The cache of plans holds at most 256 MB, and is full after the first 200 calls."
+    return f"{text}\n\nGoal: flat. A plan is cached from the second time on, and no plan repeats here."
