@@ -103,6 +103,7 @@ def extract_views(
             options (nearest, uint8, arrays).
 
     Example:
+        >>> import torch
         >>> from panollava_geometry import extract_views, plan_views
         >>> panorama = torch.zeros(3, 256, 512, dtype=torch.uint8)
         >>> extract_views(panorama, plan_views("anyres_e2p"), 64).shape
