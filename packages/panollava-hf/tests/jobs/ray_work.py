@@ -50,6 +50,7 @@ class LoggedWork:
         until = time.monotonic() + 60
         while len({words[2] for words in self.begun()}) < self.waits_for and time.monotonic() < until:
             threading.Event().wait(0.02)  # for the other processes
+        until += 600  # a busy machine needs more than a minute to report an error
         while part.index == self.held and not (self.folder / "released").exists() and time.monotonic() < until:
             threading.Event().wait(0.02)
         threading.Event().wait(self.seconds)

@@ -39,6 +39,11 @@ def cluster():
     ray.cloudpickle.unregister_pickle_by_value(ray_work)
 
 
+def printed(text):
+    """What was printed without the lines of Ray, which may report that it retries a worker it is about to stop."""
+    return [line for line in text.splitlines() if "(raylet)" not in line]
+
+
 def numbers(reports):
     return [report.part.index for report in reports]
 
@@ -61,7 +66,7 @@ def test_parts_are_done_once_by_several_processes_and_reported_as_they_end(clust
         written = json.loads(work.path_of(part).read_text())
         assert written == {"rows": [part.start, part.stop], "threads": 1, "cwd": str(tmp_path)}
     shown = capfd.readouterr()
-    assert shown.out == ""
+    assert printed(shown.out) == []
     assert "4 workers with 0.25 CPU each; the Ray cluster has 2 CPUs" in shown.err
     assert not any(word in shown.err for word in ("Dataset", "it/s", "Tip", "Traceback"))
 
@@ -92,7 +97,7 @@ def test_a_part_that_raises_stops_the_job_with_one_line(cluster, tmp_path, capfd
     assert len(list(run_ray(LoggedWork(tmp_path / "next"), parts(4), 1))) == 4
     begun = {int(words[1]) for words in work.begun()}  # although the error is still held
     assert begun <= set(range(6)), "the workers went on after the error"
-    assert capfd.readouterr().out == ""
+    assert printed(capfd.readouterr().out) == []
 
 
 def test_a_part_whose_process_dies_is_done_again(cluster, tmp_path):
