@@ -71,6 +71,6 @@ def floors() -> str:
     return (
         f"{table(header, rows)}\n\nThe lower bound is a copy that reads and writes the bytes of inputs and outputs "
         "once; correspondences have no input. Positions are computed in every call: in float64 for correspondences, in "
-        "float32 otherwise. The cubemap has smaller pixels than the panorama at its corners, so it is read at 3×3 points "
-        "per pixel: 75 million places."
+        "float32 otherwise. The cubemap has smaller pixels than the panorama at its corners, so it is read at 3×3 "
+        "points per pixel: 75 million places."
     )
