@@ -349,7 +349,7 @@ assert bool(reasons) == {antialias} and all("torch.compiler.disable" in reason f
 
 
 @pytest.mark.usefixtures("uninstrumented")
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")  # by torch.func.jacfwd itself
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # by torch.func.jacfwd itself
 def test_derivatives_of_torch_func(smooth_panorama):
     """Forward and second derivatives need antialias=False; torch has none for antialiased views."""
     values = torch.tensor([[10.0, 20, 5, 60, 70]], dtype=torch.float64)

@@ -81,7 +81,10 @@ def _angles_of_batch(angles: tuple[Any, Any, Any], batch: tuple[int, ...]) -> Fl
                 f"{short(tuple(values.shape))}"
             )
         check_values(values, name, values.detach().isfinite())
-    device = max((values.device for values in tensors.values()), key=lambda device: device.type != "cpu")
+    device = torch.device("cpu")
+    for values in tensors.values():
+        if values.device.type != "cpu":
+            device = values.device
     dtype = precise_dtype(device)
     return torch.stack([values.to(device, dtype).expand(batch).flatten() for values in tensors.values()], dim=-1)
 
