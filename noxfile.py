@@ -24,7 +24,7 @@ nox.options.sessions = ["tests", "lint", "types"]
 ROOT = Path(__file__).parent
 PACKAGES = ["geometry", "losses", "core", "hf"]
 EXTRAS = {
-    "geometry": "[cli,opencv]",
+    "geometry": "[cli,exr,heif,jxl,opencv,video]",
     "hf": "[demo,endpoint,eval,jobs,ray,search,serve,train,trl]",
 }  # extras that a package's tests need
 #: A torch without CUDA, if the index has one under this version; otherwise set TORCH=torch and an index of CPU wheels.
