@@ -28,6 +28,13 @@ class Split(enum.StrEnum):
     TEST = "test"
 
 
+class Wordings(enum.StrEnum):
+    """Wordings of the questions of PanoShapes."""
+
+    PLAIN = "plain"
+    MANY = "many"
+
+
 class ImageFormat(enum.StrEnum):
     """Image formats of PanoShapes."""
 
@@ -112,6 +119,10 @@ def panoshapes(
     width: Annotated[int, typer.Option(help="Width of the images in pixels.")] = 1024,
     image_format: Annotated[ImageFormat, typer.Option("--format", help="Format of the images.")] = ImageFormat.JPG,
     questions: Annotated[int, typer.Option(help="Maximum number of questions per family and scene.")] = 2,
+    wordings: Annotated[
+        Wordings, typer.Option(help="Few wordings, or many as people type them, in English and Korean (for training).")
+    ] = Wordings.PLAIN,
+    max_objects: Annotated[int, typer.Option(help="Largest number of objects in a scene, up to 8.")] = 6,
     workers: Annotated[int | None, typer.Option(help="Number of processes; default: one per core.")] = None,
 ) -> None:
     """Write PanoShapes: rendered panoramas, and questions about them with exact answers.
@@ -132,6 +143,8 @@ def panoshapes(
             image_format=image_format.value,
             workers=workers,
             questions_per_family=questions,
+            wordings=wordings.value,
+            max_objects=max_objects,
             progress=lambda done: bar.update(task, completed=done),
         )
     families = summarise(table_file(output, split.value))

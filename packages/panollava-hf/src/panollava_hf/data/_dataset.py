@@ -26,7 +26,7 @@ class YawAugmentation(Protocol):
         """A random yaw in degrees; under a limit, one at which some of the examples are allowed."""
         ...
 
-    def rotate(self, examples: Sequence[Example], yaw_deg: float) -> list[Example | None]:
+    def rotate(self, examples: Sequence[Example], yaw_deg: float, rng: np.random.Generator) -> list[Example | None]:
         """Each example after its panorama is rotated by `yaw_deg` to the right; None where it has no answer then."""
         ...
 
@@ -132,7 +132,7 @@ class PanoramaDataset(Dataset[Item]):
         examples = [self.examples[row] for row in candidates]
         width = erp.shape[-1]
         columns = round(self.yaw_augmentation.draw_yaw(examples, limit, rng) * width / 360)
-        after = self.yaw_augmentation.rotate(examples, columns * 360.0 / width)
+        after = self.yaw_augmentation.rotate(examples, columns * 360.0 / width, rng)
         rotated = {row: example for row, example in zip(candidates, after, strict=True) if example is not None}
         chosen = list(rotated)
         if limit is not None:

@@ -24,7 +24,8 @@ from panollava_hf._errors import PanoShapesError, boundary
 from panollava_hf._files import staged_folder
 from panollava_hf.panoshapes._questions import questions
 from panollava_hf.panoshapes._render import check_width, render_scene
-from panollava_hf.panoshapes._sampling import sample_scene, scene_seed
+from panollava_hf.panoshapes._reworded import in_many_wordings
+from panollava_hf.panoshapes._sampling import MAX_OBJECTS, check_max_objects, sample_scene, scene_seed
 from panollava_hf.panoshapes._scene import SPLITS, Scene
 from panollava_hf.panoshapes.families import Family, family_named, family_names, register_family
 
@@ -37,7 +38,7 @@ questions about them with exact answers. Written by `panollava data panoshapes`.
 
 `<split>.jsonl` has one row per question: `image` (path in this folder), `question`, `answer`, `family`, `scene`,
 `objects` (number of objects), `difficulty` and `aside` (for curricula), `program` (the question as JSON).
-`scenes-<split>.jsonl` has the objects, sky and ground of each image.
+With the wordings `many` it has a column `wordings` too. `scenes-<split>.jsonl` has the objects, sky and ground of each image.
 """
 
 
@@ -140,7 +141,9 @@ def summarise(table: Path) -> list[FamilySummary]:
 
 #: Options with which Pillow writes each format.
 _FORMATS: dict[str, dict[str, Any]] = {"jpg": {"quality": 92, "subsampling": 0}, "png": {"compress_level": 6}}
-_QUESTION_PURPOSE = 1
+_QUESTION_PURPOSE, _WORDING_PURPOSE = 1, 2
+#: How questions are worded: as in `Family.wordings`, or in many ways, see `panollava_hf.panoshapes.wordings`.
+PLAIN, MANY = WORDINGS = ("plain", "many")
 _CHUNK = 16  # scenes per job of a worker process
 
 
@@ -153,6 +156,8 @@ def write_panoshapes(
     image_format: str = "jpg",
     workers: int | None = None,
     questions_per_family: int = 2,
+    wordings: str = PLAIN,
+    max_objects: int = MAX_OBJECTS,
     progress: Callable[[int], None] | None = None,
 ) -> Path:
     """Write one split of PanoShapes, readable by `datasets.load_dataset(output)`.
@@ -166,6 +171,8 @@ def write_panoshapes(
         image_format: `jpg` or `png`.
         workers: Number of processes; None for one per core. The files do not depend on it.
         questions_per_family: Maximum number of questions of one family about one scene.
+        wordings: `plain`, or `many` for questions as people type them, in English and Korean, for training.
+        max_objects: Largest number of objects in a scene, up to 8.
         progress: Called with the number of scenes that are finished.
 
     Returns:
@@ -175,7 +182,8 @@ def write_panoshapes(
         PanoShapesError: An argument is out of range, or the folder contains this split or other files.
         OSError: The folder cannot be written.
     """
-    folder, scenes = Path(output), _Scenes(split, seed, width, image_format, questions_per_family)
+    folder = Path(output)
+    scenes = _Scenes(split, seed, width, image_format, questions_per_family, wordings, max_objects)
     scenes.check()
     if count < 1:
         raise PanoShapesError(f"{count} scenes: expected at least 1")
@@ -213,8 +221,13 @@ class _Scenes:
     width: int
     image_format: str
     questions_per_family: int
+    wordings: str
+    max_objects: int
 
     def check(self) -> None:
+        check_max_objects(self.max_objects)
+        if self.wordings not in WORDINGS:
+            raise PanoShapesError(f"unknown wordings {self.wordings!r}: expected one of {', '.join(WORDINGS)}")
         scene_seed(self.seed, self.split, 0)
         check_width(self.width)
         if self.questions_per_family < 1:
@@ -229,12 +242,16 @@ class _Scenes:
         scenes: list[dict[str, Any]] = []
         rows: list[dict[str, Any]] = []
         for index in indices:
-            scene = sample_scene(self.seed, self.split, index)
+            scene = sample_scene(self.seed, self.split, index, self.max_objects)
             image = f"{scene.name}.{self.image_format}"
             Image.fromarray(render_scene(scene, self.width)).save(images / image, **_FORMATS[self.image_format])
             scenes.append(scene.to_dict())
             rng = np.random.default_rng(scene_seed(self.seed, self.split, index, _QUESTION_PURPOSE))
-            for asked in questions(scene, rng, self.questions_per_family):
+            asked_questions = questions(scene, rng, self.questions_per_family)
+            if self.wordings == MANY:
+                seed = scene_seed(self.seed, self.split, index, _WORDING_PURPOSE)
+                asked_questions = in_many_wordings(asked_questions, scene, np.random.default_rng(seed))
+            for asked in asked_questions:
                 family = family_named(asked.family)
                 rows.append(
                     {
@@ -247,6 +264,7 @@ class _Scenes:
                         "difficulty": family.difficulty(scene, asked.program),
                         "aside": family.aside_deg(scene, asked.program),
                         "program": json.dumps(asked.program, sort_keys=True),
+                        **({} if self.wordings == PLAIN else {"wordings": self.wordings}),
                     }
                 )
         return scenes, rows

@@ -1,7 +1,7 @@
 """Questions rotate with their panorama: rolling the image to the right is rotating the scene."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -9,10 +9,12 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 
 from panollava_hf._errors import PanoShapesError
-from panollava_hf.panoshapes._dataset import read_scene_texts, scenes_file
+from panollava_hf.panoshapes._dataset import MANY, read_scene_texts, scenes_file
 from panollava_hf.panoshapes._questions import Question, answer, wordings
 from panollava_hf.panoshapes._scene import Scene
 from panollava_hf.panoshapes.families import family_named
+from panollava_hf.panoshapes.families._family import Program
+from panollava_hf.panoshapes.wordings import draw_question
 
 
 def rotate_question(question: Question, scene: Scene, yaw_deg: float) -> Question | None:
@@ -29,21 +31,28 @@ def rotate_question(question: Question, scene: Scene, yaw_deg: float) -> Questio
     Raises:
         PanoShapesError: The text of the question is not a wording of its program, or it is not about this scene.
     """
-    program, rotated = question.program, scene.rotated(yaw_deg)
-    said = wordings(program)
+    said = wordings(question.program)
     if question.question not in said:
         raise PanoShapesError(
-            f"{question.question!r} is not a wording of the program {dict(program)}; expected one of {', '.join(said)}"
+            f"{question.question!r} is not a wording of the program {dict(question.program)}; expected one of "
+            f"{', '.join(said)}"
         )
-    program = family_named(question.family).rotate(program, scene, rotated)
+    place = said.index(question.question)
+    return _turned(question, scene, scene.rotated(yaw_deg), lambda program: wordings(program)[place])
+
+
+def _turned(question: Question, scene: Scene, rotated: Scene, word: Callable[[Program], str]) -> Question | None:
+    """The question about the rotated scene, in the words of `word`; None if the scene has no unambiguous answer."""
+    program = family_named(question.family).rotate(question.program, scene, rotated)
     found = answer(rotated, program)
-    if found is None:
-        return None
-    return Question(question.family, program, wordings(program)[said.index(question.question)], found)
+    return None if found is None else Question(question.family, program, word(program), found)
 
 
 class SceneExample(Protocol):
-    """A row of a PanoShapes table, as a dataclass: `extra` has the columns `scene`, `family` and `program`."""
+    """A row of a PanoShapes table, as a dataclass: `extra` has the columns `scene`, `family` and `program`.
+
+    A row whose column `wordings` is `many` is worded anew whenever it is rotated.
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
@@ -77,12 +86,15 @@ class SceneRotation:
     def __init__(self, scenes: Mapping[str, str]) -> None:
         self._scenes = scenes
 
-    def rotate(self, examples: Sequence[_Example], yaw_deg: float) -> list[_Example | None]:
+    def rotate(
+        self, examples: Sequence[_Example], yaw_deg: float, rng: np.random.Generator | None = None
+    ) -> list[_Example | None]:
         """The same examples about the rotated panorama.
 
         Args:
             examples: Examples of one scene.
             yaw_deg: Angle by which its panorama is rolled to the right.
+            rng: Chooses the wordings of rows in many wordings; None takes one of seed 0.
 
         Returns:
             The examples with new question, answer, `program` and `aside`; None for those without an unambiguous answer
@@ -93,7 +105,8 @@ class SceneRotation:
         """
         scene = self._scene(examples[0])
         rotated = scene.rotated(yaw_deg)
-        return [_rotated(example, scene, rotated, yaw_deg) for example in examples]
+        rng = np.random.default_rng(0) if rng is None else rng
+        return [_rotated(example, scene, rotated, yaw_deg, rng) for example in examples]
 
     def random_yaw(
         self, examples: Sequence[_Example], rng: np.random.Generator, limit_deg: float | None = None
@@ -146,8 +159,13 @@ def _parsed(example: SceneExample) -> Question:
     return Question.parse(example.question, example.answer, example.extra["program"])
 
 
-def _rotated(example: _Example, scene: Scene, rotated: Scene, yaw_deg: float) -> _Example | None:
-    question = rotate_question(_parsed(example), scene, yaw_deg)
+def _rotated(
+    example: _Example, scene: Scene, rotated: Scene, yaw_deg: float, rng: np.random.Generator
+) -> _Example | None:
+    if example.extra.get("wordings") == MANY:
+        question = _turned(_parsed(example), scene, rotated, lambda program: draw_question(program, rng, rotated))
+    else:
+        question = rotate_question(_parsed(example), scene, yaw_deg)
     if question is None:
         return None
     aside_deg = family_named(question.family).aside_deg(rotated, question.program)

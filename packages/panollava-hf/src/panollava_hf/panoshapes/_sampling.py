@@ -27,7 +27,8 @@ from panollava_hf.panoshapes._scene import (
 )
 from panollava_hf.panoshapes._solids import BOUNDING_RADIUS
 
-MAX_OBJECTS = 6
+#: Largest number of objects in a scene: as usual, and at most.
+MAX_OBJECTS, MOST_OBJECTS = 6, 8
 RADIUS, RADIUS_JITTER = 0.48, 0.05
 DISTANCES = (1.25, 3.2)
 #: Largest pitch of horizontal objects; the others are above or below.
@@ -39,7 +40,7 @@ _POLE_CHANCE = 0.086  # times the number of objects; questions about a pole are 
 _POLE_PITCH = (63.0, 88.0)
 _FEW_KINDS_CHANCE = 0.25  # of a scene to have only two colours (or two shapes), so that counts exceed 1
 _CLOSE_CHANCE = 0.3  # of an object to overlap with another one in the image
-_ATTEMPTS, _PLACES = 200, 40
+_ATTEMPTS, _PLACES = 400, 40
 
 
 def scene_seed(seed: int, split: str, index: int, purpose: int = 0) -> np.random.SeedSequence:
@@ -55,23 +56,25 @@ def scene_seed(seed: int, split: str, index: int, purpose: int = 0) -> np.random
     return np.random.SeedSequence([seed, SPLITS.index(split), index, purpose])
 
 
-def sample_scene(seed: int, split: str, index: int) -> Scene:
+def sample_scene(seed: int, split: str, index: int, max_objects: int = MAX_OBJECTS) -> Scene:
     """Sample a scene. The same arguments always give the same scene.
 
     Args:
         seed: Seed of the whole dataset.
         split: One of `train`, `validation`, `test`.
         index: Index of the scene in its split.
+        max_objects: Largest number of objects, 1 to 8; every number up to it is equally likely.
 
     Raises:
-        PanoShapesError: The split is unknown, or a number is negative.
+        PanoShapesError: The split is unknown, or a number is out of range.
 
     Example:
         >>> sample_scene(0, "test", 0).name
         'test-000000'
     """
+    check_max_objects(max_objects)
     rng = np.random.default_rng(scene_seed(seed, split, index))
-    count = int(rng.integers(1, MAX_OBJECTS + 1))
+    count = int(rng.integers(1, max_objects + 1))
     scene = Scene(
         name=f"{split}-{index:06d}",
         objects=(),
@@ -87,6 +90,16 @@ def sample_scene(seed: int, split: str, index: int) -> Scene:
         if objects and (seen := _seen(objects)):
             return dataclasses.replace(scene, objects=seen)
     raise RuntimeError(f"no arrangement of {count} objects found for scene {scene.name} of seed {seed}")
+
+
+def check_max_objects(max_objects: int) -> None:
+    """Check the largest number of objects.
+
+    Raises:
+        PanoShapesError: It is out of range.
+    """
+    if not 1 <= max_objects <= MOST_OBJECTS:
+        raise PanoShapesError(f"at most {max_objects} objects: expected a number from 1 to {MOST_OBJECTS}")
 
 
 def _sample_objects(rng: np.random.Generator, count: int, camera_height: float) -> tuple[SceneObject, ...]:

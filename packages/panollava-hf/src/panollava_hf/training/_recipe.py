@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from panollava_hf._errors import TrainingError
 
-StageName = Literal["vicreg", "resampler", "finetune"]
-#: The three stages, in order.
+StageName = Literal["vicreg", "resampler", "finetune", "refine"]
+#: The stages, in order; `refine` is a second `finetune` with settings and data of its own.
 STAGES: tuple[StageName, ...] = get_args(StageName)
 
 
@@ -17,9 +17,17 @@ class _Strict(BaseModel):
 
 
 class TokenizerSettings(_Strict):
-    """A byte-level BPE tokenizer trained on the texts of the table, for a model that starts from scratch."""
+    """A byte-level BPE tokenizer trained on the texts of the table, for a model that starts from scratch.
+
+    Attributes:
+        vocab_size: Largest number of tokens.
+        lower_case: Read all texts in lower case, with Unicode's compatible characters (NFKC) and straight apostrophes,
+            so that "BACK", full-width letters and decomposed Hangul are the same tokens as usual. Answers are then in
+            lower case too.
+    """
 
     vocab_size: int = Field(512, ge=300, le=10**7)
+    lower_case: bool = False
 
 
 class ModelSettings(_Strict):
@@ -130,7 +138,7 @@ class StageSettings(_Strict):
         max_grad_norm: Gradients are clipped to this norm.
         trainable_vision_blocks: How many of the last blocks of the vision tower are trained; 0 none, -1 all.
         language_model: `frozen`, `lora` or `full`; always `frozen` in the first two stages.
-        train_resampler: Whether the stage finetune trains the resampler.
+        train_resampler: Whether the stages finetune and refine train the resampler.
         data: Fields of `DataSettings` that differ in this stage.
         save_every: Steps between the checkpoints that `--resume` starts from.
         log_every: Steps between reports.
@@ -199,7 +207,7 @@ class Recipe(_Strict):
         for name in ("vicreg", "resampler"):
             if name in stages and stages[name].language_model != "frozen":
                 raise ValueError(
-                    f"{name}.language_model: only the stage finetune trains the language model; use frozen here"
+                    f"{name}.language_model: only the stages finetune and refine train the language model; use frozen here"
                 )
         return {name: stages[name] for name in STAGES if name in stages}
 

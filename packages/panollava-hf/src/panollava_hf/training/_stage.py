@@ -41,8 +41,8 @@ def stage_model(stage: StageName, settings: StageSettings, folder: Path) -> Any:
     """Load the model of a stage, with everything frozen that the stage does not train.
 
     `vicreg` trains the resampler and the VICReg projector, `resampler` the resampler and the projector, `finetune` the
-    projector and the language model. Each stage can also train the last blocks of the vision tower, and `finetune` the
-    resampler.
+    projector and the language model, and so does `refine`. Each stage can also train the last blocks of the vision
+    tower, and `finetune` and `refine` the resampler.
 
     Args:
         stage: The stage.
@@ -61,7 +61,7 @@ def stage_model(stage: StageName, settings: StageSettings, folder: Path) -> Any:
         whole.vision_backbone.set_trainable_blocks(settings.trainable_vision_blocks)
     except ValueError as error:
         raise TrainingError(f"stage {stage}: {error}") from error
-    if stage != "finetune" or settings.train_resampler:
+    if stage not in ("finetune", "refine") or settings.train_resampler:
         whole.resampler.requires_grad_(True)
         if hasattr(whole.vision_backbone, "norm"):
             whole.vision_backbone.norm.requires_grad_(True)
@@ -155,8 +155,8 @@ class _SceneAugmentation:
         limit_deg = limit.value if limit is not None and limit.column == "aside" else None
         return self.rotation.random_yaw(examples, rng, limit_deg)
 
-    def rotate(self, examples: Sequence[Example], yaw_deg: float) -> list[Example | None]:
-        return self.rotation.rotate(examples, yaw_deg)
+    def rotate(self, examples: Sequence[Example], yaw_deg: float, rng: np.random.Generator) -> list[Example | None]:
+        return self.rotation.rotate(examples, yaw_deg, rng)
 
 
 #: The losses of a stage, in its checkpoint folder.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer, GenerationConfig, PretrainedConfig
 
 from panollava_hf._errors import TrainingError, boundary
@@ -38,7 +38,7 @@ CHAT_TEMPLATE = (
 )
 
 
-def write_tokenizer(folder: Path, texts: Iterable[str], vocab_size: int = 512) -> None:
+def write_tokenizer(folder: Path, texts: Iterable[str], vocab_size: int = 512, lower_case: bool = False) -> None:
     """Train a byte-level BPE tokenizer and write it in files that transformers 4.57 and 5.x both read.
 
     It can represent every text, because all single bytes are in the vocabulary. Frequent words become one token.
@@ -47,8 +47,12 @@ def write_tokenizer(folder: Path, texts: Iterable[str], vocab_size: int = 512) -
         folder: Where `tokenizer.json` and `tokenizer_config.json` are written.
         texts: The training texts, e.g. all questions and answers.
         vocab_size: Largest number of tokens; short texts may give fewer.
+        lower_case: Read all texts in lower case and in one form of Unicode.
     """
     tokenizer = Tokenizer(models.BPE())
+    if lower_case:
+        steps = [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Replace("’", "'")]
+        tokenizer.normalizer = normalizers.Sequence(steps)
     # A word is the same token everywhere, also at the beginning of an answer.
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
@@ -119,7 +123,7 @@ def _from_scratch(
     """A model with new weights, and a processor with a tokenizer trained on the table and written to `folder`."""
     questions, answers = (examples.cells(examples.columns[role]) for role in ("question", "answer"))
     texts = itertools.chain((f"\n{question}" for question in questions), answers)
-    write_tokenizer(folder, texts, wanted.vocab_size)
+    write_tokenizer(folder, texts, wanted.vocab_size, wanted.lower_case)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     image_token_id = tokenizer.convert_tokens_to_ids(SPECIAL[-1])
     vocabulary = {

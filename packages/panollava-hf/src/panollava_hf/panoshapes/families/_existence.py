@@ -1,12 +1,13 @@
-"""Whether there is an object of a colour and a shape: "Is there an orange sphere?" → "no"."""
+"""Whether there is an object of a colour, a shape or both: "Is there an orange sphere?" → "no"."""
 
 import itertools
 from collections.abc import Iterable
 
 import numpy as np
 
+from panollava_hf._errors import PanoShapesError
 from panollava_hf.panoshapes._scene import COLOURS, SHAPES, Scene
-from panollava_hf.panoshapes.families._family import KIND, Family, Program, about_kind, kind_name, shuffled
+from panollava_hf.panoshapes.families._family import KIND, Family, Program, about_kind, shuffled
 
 #: Share of "no" questions whose colour and shape both occur in the scene, but not together.
 _HARD_NEGATIVE_CHANCE = 0.75
@@ -30,20 +31,28 @@ def _propose(scene: Scene, rng: np.random.Generator, limit: int) -> Iterable[Pro
 
 
 def _answer(scene: Scene, program: Program) -> str:
-    return "yes" if scene.matching(program["colour"], program["shape"]) else "no"
+    return "yes" if scene.matching(program.get("colour"), program.get("shape")) else "no"
 
 
 def _wordings(program: Program) -> tuple[str, ...]:
-    name = kind_name(program)
+    name = " ".join(program[name] for name in KIND if name in program)
+    name = name if "shape" in program else f"{name} object"
     article = "an" if name[0] in "aeiou" else "a"
     return f"Is there {article} {name}?", f"Can you see {article} {name}?"
+
+
+def _validate(program: Program) -> None:
+    if not any(name in program for name in KIND):
+        raise PanoShapesError(f"a program that asks for existence needs a colour, a shape or both; got {dict(program)}")
 
 
 FAMILY = Family(
     name="existence",
     arguments=KIND,
+    optional=("colour", "shape"),
     propose=_propose,
     answer=_answer,
     wordings=_wordings,
+    validate=_validate,
     asked_about=about_kind,
 )

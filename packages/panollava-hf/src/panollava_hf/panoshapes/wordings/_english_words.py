@@ -1,0 +1,198 @@
+"""English words and phrases for directions, colours, shapes and everything around them."""
+
+#: What can stand after "is", for each direction.
+PLACES: dict[str, tuple[str, ...]] = {
+    "front": (
+        "in front[ of (me|us|the camera|the viewer|you)]", "ahead[ of (me|us|you|the camera)]", "straight ahead",
+        "right in front of me", "directly ahead[ of me]", "before me", "dead ahead", "forward[s]", "to the front",
+        "at the front", "up ahead", "straight in front of me", "facing me", "in the direction I am facing",
+        "in the forward direction", "on the front side", "directly in front of me", "in front of my (eyes|face|nose)",
+        "where I am looking", "in the (middle|centre|center) of the (view|picture|image)", "at twelve o'clock",
+    ),
+    "back": (
+        "behind[ (me|us|you|the camera|the viewer)]", "at (my|the) back", "to (my|the) rear", "in back of me",
+        "in the back", "the other way", "at the rear", "in the rear", "right behind me", "directly behind me",
+        "behind my back", "to the back", "on the back side", "straight behind me", "backward[s]", "to my back",
+        "in the backward direction", "in the opposite direction", "at my rear", "when I turn around",
+        "if I turn around", "in my back", "just behind me", "at six o'clock",
+    ),
+    "left": (
+        "on (my|the|your|our) left", "to (my|the|your|our) left", "left of (me|us|you|the camera)", "at my left",
+        "to the left of (me|us|you|the camera)", "to my left hand side", "on my left hand side", "on my left side",
+        "on the left side[ of me]", "on the left hand side", "to the left hand side", "leftward[s]", "to the left side",
+        "at my left (hand|side)", "in the left direction", "directly to my left", "on the left of me",
+        "beside me on the left", "next to my left (hand|arm|shoulder)", "at nine o'clock", "left", "over on the left",
+    ),
+    "right": (
+        "on (my|the|your|our) right", "to (my|the|your|our) right", "right of (me|us|you|the camera)", "at my right",
+        "to the right of (me|us|you|the camera)", "to my right hand side", "on my right hand side", "on my right side",
+        "on the right side[ of me]", "on the right hand side", "to the right hand side", "rightward[s]",
+        "to the right side", "at my right (hand|side)", "in the right direction", "directly to my right",
+        "on the right of me", "beside me on the right", "next to my right (hand|arm|shoulder)", "at three o'clock",
+        "right", "over on the right",
+    ),
+    "above": (
+        "above[ (me|us|you|the camera|my head)]", "overhead", "over my head", "over me", "on top[ of me]", "up",
+        "upward[s]", "straight up", "directly above[ me]", "up there", "right above me", "at the top", "up above[ me]",
+        "over our heads", "at the zenith", "when I look up", "if I look up", "in the sky", "directly overhead", "upwards from me",
+        "higher than me",
+    ),
+    "below": (
+        "below[ (me|us|you|the camera|my feet)]", "under[ (me|us|you|the camera)]", "under my feet", "beneath[ me]",
+        "beneath my feet", "at my feet", "underneath[ (me|us|my feet|the camera)]", "down", "downward[s]",
+        "straight down", "directly below[ me]", "down there", "right below me", "at the bottom", "down below[ me]",
+        "on the ground below me", "under the camera", "when I look down", "if I look down", "at the nadir",
+        "lower than me", "directly under me", "on the floor under me", "by my feet",
+    ),
+}
+
+
+def _diagonal(end: str, side: str) -> tuple[str, ...]:
+    """Phrases for a direction between `end` ("front" or "back") and `side` ("left" or "right")."""
+    ends = ("front", "forward", "ahead") if end == "front" else ("back", "rear", "behind")
+    noun, near = ends[0], ends[2]
+    hour = {("front", "left"): "ten", ("front", "right"): "two", ("back", "left"): "seven", ("back", "right"): "five"}
+    middle = "in front of me" if end == "front" else "behind me"
+    return (
+        f"to the {noun} {side}", f"{middle} to the {side}", f"{noun} {side}", f"{near} and to the {side}",
+        f"{middle} on the {side}", f"at my {noun} {side}", f"to my {noun} {side}", f"on my {noun} {side}",
+        f"{near} to the {side}", f"to the {side} {near}", f"in the {noun} {side}", f"on the {noun} {side}",
+        f"{middle} and to the {side}", f"{middle} to my {side}", f"diagonally {middle} to the {side}",
+        f"to the {side} and {near}", f"to the {side} {middle}", f"{near} on the {side}", f"{near} and {side}",
+        f"in the {noun} {side} (corner|direction|sector)", f"{side} {noun}", f"to the {side} {noun}",
+        f"{ends[1]} {side}", f"to the {ends[1]} {side}", f"{noun} and {side}", f"on my {side} towards the {noun}",
+        f"over my {side} shoulder" if end == "back" else f"half {side} in front of me",
+        f"at {hour[end, side]} o'clock", f"{near} on my {side}", f"{near} me on my {side}" if end == "back" else
+        f"ahead of me on my {side}", f"diagonally {near} {side}", f"{near} me {side}" if end == "back" else
+        f"in front of me {side}", f"diagonally to the {noun} {side}", f"between {noun} and {side}",
+        f"{middle} slightly to the {side}", f"{side} and {near}", f"{near} to my {side}", f"{side} of me towards the {noun}",
+    )
+
+
+for _end in ("front", "back"):
+    for _side in ("left", "right"):
+        PLACES[f"{_end} {_side}"] = _diagonal(_end, _side)
+
+#: Names of the colours. The first is the usual one.
+COLOUR_NAMES: dict[str, tuple[str, ...]] = {
+    "red": ("red", "scarlet", "crimson"),
+    "green": ("green", "emerald"),
+    "blue": ("blue", "navy"),
+    "yellow": ("yellow", "golden"),
+    "purple": ("purple", "violet", "violet", "lilac"),
+    "orange": ("orange", "amber"),
+}
+
+#: Nouns for the shapes. The first is the usual one. Their plural is in `plural`.
+SHAPE_NAMES: dict[str, tuple[str, ...]] = {
+    "sphere": ("sphere", "ball", "ball", "orb", "globe"),
+    "cube": ("cube", "box", "box", "block"),
+    "cone": ("cone",),
+    "cylinder": ("cylinder", "tube", "can", "drum", "pillar", "barrel"),
+    "torus": ("torus", "ring", "ring", "donut", "doughnut", "hoop"),
+}
+#: Adjectives for the shapes, before "object" or "thing".
+SHAPE_ADJECTIVES: dict[str, tuple[str, ...]] = {
+    "sphere": ("spherical", "ball-shaped", "sphere-shaped", "ball like"),
+    "cube": ("cubic", "cubical", "box-shaped", "cube-shaped", "boxy"),
+    "cone": ("conical", "cone-shaped", "cone like"),
+    "cylinder": ("cylindrical", "cylinder-shaped", "tubular", "tube-shaped"),
+    "torus": ("ring-shaped", "donut-shaped", "doughnut-shaped", "toroidal", "torus-shaped"),
+}
+
+THINGS = ("object", "object", "thing", "thing", "item", "shape", "solid", "figure", "body", "form", "piece", "one")
+
+
+def plural(noun: str) -> str:
+    """The plural of a noun.
+
+    >>> plural("box"), plural("torus"), plural("body"), plural("thing")
+    ('boxes', 'toruses', 'bodies', 'things')
+    """
+    if noun.endswith(("x", "s", "sh", "ch")):
+        return f"{noun}es"
+    return f"{noun[:-1]}ies" if noun.endswith("dy") else f"{noun}s"
+
+
+#: Slots that do not depend on the program.
+COMMON: dict[str, tuple[str, ...]] = {
+    "thing": THINGS,
+    "things": tuple(plural(noun) for noun in THINGS),
+    "see": ("see", "spot", "notice", "find", "make out", "detect", "observe", "locate", "discover", "recognise", "recognize",
+            "perceive", "identify", "view"),
+    "seen": ("visible", "present", "shown", "to be seen", "in view", "in sight", "in the scene", "in the picture", "here",
+             "there", "around", "around me", "depicted", "available", "displayed", "to be found", "in existence"),
+    "scene": ("scene", "picture", "image", "panorama", "photo", "photograph", "view", "world", "room", "space", "place",
+              "surroundings", "environment", "360 image", "pic", "setting", "render"),
+    "in_scene": ("in (this|the) {scene}", "here", "in view", "around (me|us|you)", "in (this|the) {scene}", "in sight",
+                 "in total", "over here", "all around"),
+    "lies": ("is", "is", "lies", "sits", "stands", "is located", "is situated", "is placed", "is positioned", "rests",
+             "hovers", "floats", "appears", "shows up", "exists", "can be found", "can be seen", "is hiding", "is visible",
+             "waits", "is sitting", "is standing", "is lying", "is floating", "hangs", "is waiting", "stays", "is found",
+             "resides", "is to be found", "is to be seen", "happens to be", "comes into view", "remains", "is resting"),
+    "lie": ("lie", "sit", "stand", "be", "appear", "rest", "float", "hover", "hang", "hide", "reside", "stay"),
+    "located": ("located", "situated", "placed", "positioned", "found", "standing", "sitting", "lying", "hiding", "floating",
+                "visible", "to be found", "sited", "resting", "put"),
+    "tell": ("tell me", "say", "name", "state", "report", "give me", "show me", "let me know", "specify", "indicate",
+             "reveal", "mention", "find out", "determine", "work out", "figure out"),
+    "colour_word": ("colour", "color", "colour", "color", "hue", "shade", "tint", "tone"),
+    "shape_word": ("shape", "shape", "form", "geometry", "kind of shape", "type of shape", "geometric shape", "figure",
+                   "sort of shape", "solid"),
+    "direction_word": ("direction", "direction", "way", "part of the {scene}", "place", "spot", "location", "position", "area",
+                       "sector", "region"),
+}
+
+#: Before a question. The question then begins in lower case.
+OPENINGS = (
+    "please", "hey", "hi", "hello", "okay", "ok", "so", "well", "now", "excuse me", "sorry", "quick question", "question",
+    "hello there", "good morning", "hmm", "right", "alright", "and", "but", "then", "next", "also", "again", "actually",
+    "by the way", "just wondering", "I wonder", "I am curious", "one more thing", "first", "finally", "listen", "look",
+    "dear assistant", "assistant", "yo", "um", "tell me", "please tell me", "answer this", "help me", "say", "be honest",
+    "in this {scene}", "in the {scene}", "looking at this {scene}", "from the {scene}", "from here", "from my position",
+    "from where I stand", "as seen from here", "for this {scene}", "according to the {scene}", "based on the {scene}",
+    "if you look closely", "look closely", "look around", "thinking about it", "without guessing", "for me",
+    "from my point of view", "from the (camera|viewer)", "in one word", "in short", "briefly", "be brief", "do you know",
+)
+#: Before a question that is then an indirect one; kept in the order of a question, as people type it.
+POLITE = (
+    "could you tell me", "can you tell me", "can you say", "I would like to know", "I'd like to know", "do you know",
+    "would you tell me", "please say", "please tell me", "I want to know", "I need to know", "let me know", "tell me",
+    "can you please tell me", "could you please tell me", "would you mind telling me", "may I ask", "can I ask",
+    "any idea", "I was wondering", "might you know", "could you say", "kindly tell me", "do tell me", "say",
+    "can you figure out", "help me find out", "could you check", "please check", "would you know", "can you work out",
+)
+#: After a question.
+CLOSINGS = (
+    "please", "thanks", "thank you", "pls", "now", "right now", "here", "in this {scene}", "in the {scene}", "at the moment",
+    "then", "again", "exactly", "actually", "today", "do you think", "would you say", "in your opinion", "if any",
+    "as far as you can see", "from here", "from my position", "in that {scene}", "buddy", "my friend", "sir", "anyway",
+    "currently", "precisely", "at present", "can you tell", "do you know", "any idea", "please and thank you", "cheers",
+    "in this shot", "would you", "if you can", "I wonder", "though", "really", "for me", "by any chance", "mate",
+    "in the {scene} given", "as seen in the {scene}", "of this {scene}", "within the {scene}", "inside the {scene}",
+)
+
+#: Words without any meaning for an answer. They are put into questions, so that the model has seen them.
+FILLERS = tuple(
+    """actually really just simply currently basically possibly maybe perhaps probably certainly surely clearly exactly
+    precisely roughly approximately quickly kindly honestly truly indeed also too still even only already again once
+    ever always usually often sometimes generally typically normally obviously apparently presumably evidently likely
+    literally essentially practically virtually nearly almost quite rather pretty fairly very so such that this these those
+    some any well ok okay yes oh ah uh um hmm hey hello hi now then here there today tonight nowadays presently momentarily
+    instantly immediately directly finally first next lastly eventually meanwhile otherwise therefore however thus hence
+    please thanks sir madam friend buddy dear folks everyone anybody somebody someone guys me you we us they it
+    carefully closely correctly properly briefly concisely shortly accurately reliably definitely absolutely totally
+    entirely completely fully mostly mainly largely partly partially slightly somewhat potentially supposedly hopefully
+    fortunately sadly luckily frankly seriously personally visually spatially geometrically physically visibly
+    remarkably notably particularly specifically especially namely respectively altogether overall anyway somehow
+    somewhere anywhere wherever whatever whichever whenever like as if when while since because though although unless
+    with within without inside outside among amid throughout across along around near by at from for of on in to into onto
+    the a an its your my our their his her is are was were be been being am do does did done have has had having
+    can could will would shall should may might must let make get give go come take put try want need know think guess
+    believe suppose wonder hope wish help answer ask explain check verify confirm clarify consider imagine examine inspect
+    study scan search observe watch regard view glance stare peek gaze looking seeing viewing watching standing sitting
+    nice good great fine correct true real sure certain possible visible given current present actual particular
+    specific single certain main whole entire full complete overall various several other mine yours ours itself myself
+    yourself anyone nobody how what which who where why whose whether about concerning regarding according based
+    moment second minute time day way case sense question answer reply response camera viewer observer person user
+    assistant model system data test task point spot part bit lot kind sort type example instance fact""".split()
+)

@@ -1,0 +1,141 @@
+"""A small language for texts with alternatives: "(see|spot) {kind}[ please]".
+
+`(a|b)` is one of the alternatives, `[a|b]` one of them or nothing, and `{name}` is a slot, whose patterns the caller
+gives. A pattern can draw one of its texts, and it can be turned into a regular expression that matches all of them.
+"""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+_TOKENS = re.compile(r"[()|\[\]]|\{[a-z_0-9]+\}|[^()|\[\]{}]+")
+_WORDS = re.compile(r"\w+(?:'\w+)*")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place that the caller fills."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several alternatives."""
+
+    options: tuple["Pattern", ...]
+
+
+Pattern = tuple["str | Slot | Choice", ...]
+#: The alternatives for each slot, as texts of the small language.
+Slots = Mapping[str, Sequence[str]]
+
+
+@functools.cache
+def parse_pattern(text: str) -> Pattern:
+    """Parse a text of the small language.
+
+    Raises:
+        ValueError: A bracket has no partner.
+
+    Example:
+        >>> draw_text("(a|a)[b|b]{c}", {"c": ("d",)}, Random(1)) in ("abd", "ad")
+        True
+    """
+    tokens = _TOKENS.findall(text)
+    pattern, rest = _sequence(tokens)
+    if rest or "".join(tokens) != text:
+        raise ValueError(f"{text!r}: a bracket has no partner")
+    return pattern
+
+
+def _sequence(tokens: list[str]) -> tuple[Pattern, list[str]]:
+    parts: list[str | Slot | Choice] = []
+    while tokens and tokens[0] not in "|)]":
+        token, *tokens = tokens
+        if token in "([":
+            options: list[Pattern] = [()] if token == "[" else []
+            closing = ")" if token == "(" else "]"
+            while True:
+                option, tokens = _sequence(tokens)
+                options.append(option)
+                if not tokens:
+                    raise ValueError(f"a {token!r} has no partner")
+                mark, *tokens = tokens
+                if mark == closing:
+                    break
+                if mark != "|":
+                    raise ValueError(f"a {token!r} is closed by {mark!r}")
+            parts.append(Choice(tuple(options)))
+        elif token.startswith("{"):
+            parts.append(Slot(token[1:-1]))
+        else:
+            parts.append(token)
+    return tuple(parts), tokens
+
+
+def pick(rng: Random, options: Sequence[str]) -> str:
+    """One of the options. The same generator gives the same one in every version of Python."""
+    return options[int(rng.random() * len(options))]
+
+
+def draw_text(pattern: str, slots: Slots, rng: Random) -> str:
+    """Draw one of the texts of a pattern."""
+    return "".join(_drawn(parse_pattern(pattern), slots, rng))
+
+
+def _drawn(pattern: Pattern, slots: Slots, rng: Random) -> Iterator[str]:
+    for part in pattern:
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, Slot):
+            yield from _drawn(parse_pattern(pick(rng, slots[part.name])), slots, rng)
+        else:
+            yield from _drawn(part.options[int(rng.random() * len(part.options))], slots, rng)
+
+
+def pattern_regex(pattern: str, slots: Slots) -> str:
+    """A regular expression for the texts of a pattern after `normalised`."""
+    return _regex(parse_pattern(pattern), slots)
+
+
+def _regex(pattern: Pattern, slots: Slots) -> str:
+    found = []
+    for part in pattern:
+        if isinstance(part, str):
+            # Words are separated by any number of spaces, because an alternative may be empty.
+            found.append(r"\s*".join(re.escape(piece) for piece in re.split(r"\W+", part.lower().replace("'", ""))))
+        else:
+            options = part.options if isinstance(part, Choice) else map(parse_pattern, slots[part.name])
+            found.append(f"(?:{'|'.join(_regex(option, slots) for option in options)})")
+    return r"\s*".join(found)
+
+
+def normalised(text: str) -> str:
+    """A text in lower case without punctuation, for comparisons.
+
+    Example:
+        >>> normalised("What's  behind me?")
+        'whats behind me'
+    """
+    words = re.sub(r"[^\w\s]", " ", text.lower().replace("'", "").replace("’", "")).split()
+    return " ".join("a" if word == "an" else word for word in words)
+
+
+def pattern_words(pattern: str, slots: Slots) -> set[str]:
+    """All words in the texts of a pattern, in lower case. A word must not be divided between parts of the pattern."""
+    return set(_words(parse_pattern(pattern), slots))
+
+
+def _words(pattern: Pattern, slots: Slots) -> Iterator[str]:
+    for part in pattern:
+        if isinstance(part, str):
+            yield from _WORDS.findall(part.lower())
+        elif isinstance(part, Choice):
+            for option in part.options:
+                yield from _words(option, slots)
+        else:
+            for text in slots[part.name]:
+                yield from _words(parse_pattern(text), slots)
