@@ -16,7 +16,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "answer": ("answer", "annotation", "response", "output", "caption"),
 }
 #: Optional columns: the kind of question, the scene it belongs to, and the question in a form for programs.
-OPTIONAL = ("family", "scene", "program")
+OPTIONAL = ("family", "scene", "program", "wordings")
 #: The layouts of the original code's tables: image, question, answer. Their texts were often written without quotes.
 LAYOUTS = (("url", "query", "annotation"), ("url", "instruction", "response"))
 #: What surrounds a name in files that editors and spreadsheets wrote: marks, invisible characters, quotes.

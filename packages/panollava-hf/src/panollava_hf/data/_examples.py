@@ -37,7 +37,7 @@ class Example:
         question: The question.
         answer: The expected answer.
         where: File and row, for messages.
-        extra: `family`, `scene` and `program` where the table has them.
+        extra: `family`, `scene`, `program` and `wordings` where the table has them.
     """
 
     image: Any
