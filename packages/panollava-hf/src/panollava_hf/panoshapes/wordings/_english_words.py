@@ -171,28 +171,50 @@ CLOSINGS = (
     "in the {scene} given", "as seen in the {scene}", "of this {scene}", "within the {scene}", "inside the {scene}",
 )
 
-#: Words without any meaning for an answer. They are put into questions, so that the model has seen them.
+#: Words that do not change an answer. They are put into questions, so that the model has seen them.
 FILLERS = tuple(
-    """actually really just simply currently basically possibly maybe perhaps probably certainly surely clearly exactly
-    precisely roughly approximately quickly kindly honestly truly indeed also too still even only already again once
-    ever always usually often sometimes generally typically normally obviously apparently presumably evidently likely
-    literally essentially practically virtually nearly almost quite rather pretty fairly very so such that this these those
-    some any well ok okay yes oh ah uh um hmm hey hello hi now then here there today tonight nowadays presently momentarily
-    instantly immediately directly finally first next lastly eventually meanwhile otherwise therefore however thus hence
-    please thanks sir madam friend buddy dear folks everyone anybody somebody someone guys me you we us they it
-    carefully closely correctly properly briefly concisely shortly accurately reliably definitely absolutely totally
-    entirely completely fully mostly mainly largely partly partially slightly somewhat potentially supposedly hopefully
-    fortunately sadly luckily frankly seriously personally visually spatially geometrically physically visibly
-    remarkably notably particularly specifically especially namely respectively altogether overall anyway somehow
-    somewhere anywhere wherever whatever whichever whenever like as if when while since because though although unless
-    with within without inside outside among amid throughout across along around near by at from for of on in to into onto
-    the a an its your my our their his her is are was were be been being am do does did done have has had having
-    can could will would shall should may might must let make get give go come take put try want need know think guess
-    believe suppose wonder hope wish help answer ask explain check verify confirm clarify consider imagine examine inspect
-    study scan search observe watch regard view glance stare peek gaze looking seeing viewing watching standing sitting
-    nice good great fine correct true real sure certain possible visible given current present actual particular
-    specific single certain main whole entire full complete overall various several other mine yours ours itself myself
-    yourself anyone nobody how what which who where why whose whether about concerning regarding according based
-    moment second minute time day way case sense question answer reply response camera viewer observer person user
-    assistant model system data test task point spot part bit lot kind sort type example instance fact""".split()
+    """actually really just simply currently basically possibly maybe perhaps probably certainly surely clearly
+    exactly precisely roughly approximately quickly kindly honestly truly indeed also too still even only
+    already again ever always usually often sometimes generally typically normally obviously apparently
+    presumably evidently likely literally essentially practically virtually nearly almost quite rather pretty
+    fairly very so such that this these those some any well ok okay yes oh ah uh um hmm hey hello hi now then
+    here there today tonight nowadays presently momentarily instantly immediately directly finally lastly
+    eventually meanwhile otherwise therefore however thus hence please thanks friend buddy dear me you we us
+    they it carefully closely correctly properly briefly concisely shortly accurately reliably definitely
+    absolutely totally entirely completely fully mostly mainly largely partly partially slightly somewhat
+    potentially supposedly hopefully fortunately sadly luckily frankly seriously personally visually spatially
+    geometrically physically visibly remarkably notably particularly specifically especially namely respectively
+    altogether overall anyway somehow somewhere anywhere whenever when while since because though although
+    unless with without at from for of to into onto the a an its your my our their his her is are was were be
+    been being am do does did done have has had having can could will would shall should may might must let make
+    get give go come take put try want need know think guess believe suppose wonder hope wish help answer ask
+    explain check verify confirm clarify consider imagine examine inspect study scan search observe watch regard
+    view glance stare peek gaze looking seeing viewing watching standing sitting nice good great fine correct
+    true real sure certain possible visible given current present actual particular specific main whole entire
+    full complete various mine yours ours itself myself yourself nobody whether about concerning regarding
+    according based moment minute time day way case sense question reply response camera viewer assistant model
+    system data test task spot part bit lot kind sort type example instance fact elsewhere hereabouts
+    thereabouts apart together alone few else following different similar area zone section segment quadrant
+    vicinity neighbourhood neighborhood site locale placement orientation angle portion route path course see
+    sees seen saw look looks looked spots spotted find finds found notice noticed detect detected observed
+    glimpse discern pinpoint track trace catch identified recognise recognize determine decide judge assess
+    evaluate estimate calculate compute call called classify categorise characterise characterize depict
+    depicted portray portrayed show shows showing shown display displayed exhibit exhibited feature features
+    include includes included contain contains contained comprise hold holds own possess carry bear host offer
+    provide supply presents represent reveal expose mention mentioned state stated specify specified indicate
+    indicated suggest report reported tell telling told say says saying said speak talk write read note record
+    inform share return output print respond deny occupy occupies fill fills cover covers surround surrounds
+    encircle enclose face faces points pointing head heads lead leads leading aim aims lie lies lying sit sits
+    stand stands rest rests hang hangs hanging float floats hover hovers suspended perched parked resting placed
+    positioned situated located set laid dropped hidden hiding lurking waiting dwelling living residing
+    appearing emerging existing remaining belonging happening going coming move moves moving walk walks walking
+    step reach reaches reaching touch touching arrive grab hit meet meets encounter encountering bump approach
+    approaching pass passing follow crossing spin swing tilt twist bend respect reference relation detail
+    details detailed sketch appearance property attribute characteristic quality trait aspect nature identity
+    class category variety species that's there's it's let's I'd I'm I've you'd you're you've we're we've
+    they're isn't aren't doesn't don't didn't can't couldn't won't wouldn't haven't hasn't wasn't weren't
+    shouldn't theres thats isnt arent dont cant im id ive youre gonna wanna gotta kinda sorta lemme gimme cheers
+    ta regards greetings howdy evening afternoon morning welcome bye goodbye ahoy hiya sup hurry quick fast slow
+    urgent important easy hard simple tricky silly curious interested interesting lost confused sorry pardon
+    excuse forgive mind care love prefer""".split()
 )
