@@ -4,5 +4,6 @@ The plain wordings are those of `Family.wordings`. The answers are the same for 
 """
 
 from panollava_hf.panoshapes.wordings._draw import LANGUAGES, draw_question, word_question
+from panollava_hf.panoshapes.wordings._vocabulary import vocabulary
 
-__all__ = ["LANGUAGES", "draw_question", "word_question"]
+__all__ = ["LANGUAGES", "draw_question", "vocabulary", "word_question"]

@@ -20,7 +20,8 @@ from panollava_hf.panoshapes.wordings._english_words import (
     SHAPE_NAMES,
     plural,
 )
-from panollava_hf.panoshapes.wordings._patterns import Slots, draw_text, pick
+from panollava_hf.panoshapes.wordings._every_program import one_program_each
+from panollava_hf.panoshapes.wordings._patterns import Slots, draw_text, pattern_words, pick
 
 _FRAMES: Mapping[str, tuple[str, ...]] = {
     "what": frames.WHAT,
@@ -86,27 +87,10 @@ def draw_english(program: Program, rng: Random) -> str | None:
 
 def english_words() -> set[str]:
     """All words that the frames and phrases can contain, in lower case."""
-    from panollava_hf.panoshapes.wordings._patterns import pattern_words
-
-    found: set[str] = set(FILLERS)
-    for program in _every_kind_of_program():
-        slots = english_slots(program)
-        for frame in (*english_frames(program), *OPENINGS, *POLITE, *CLOSINGS):
-            found |= pattern_words(frame, slots)
-    return found
-
-
-def _every_kind_of_program() -> list[dict[str, Any]]:
-    kinds = [{"colour": colour, "shape": shape} for colour in COLOUR_NAMES for shape in SHAPE_NAMES]
-    programs: list[dict[str, Any]] = [{"family": "what", "direction": direction} for direction in PLACES]
-    programs += [{"family": family, **kind} for family in ("where", "count", "existence") for kind in kinds]
-    programs += [{"family": "attribute", "ask": "shape", "colour": colour} for colour in COLOUR_NAMES]
-    programs += [{"family": "attribute", "ask": "colour", "shape": shape} for shape in SHAPE_NAMES]
-    programs += [{"family": "relative", "first": kind, "second": kind} for kind in kinds]
-    programs += [
-        {"family": "distance", "ask": ask, "first": kinds[0], "second": kinds[0]} for ask in ("nearer", "farther")
-    ]
-    return [*programs, {"family": "caption"}, {"family": "count"}]
+    texts = {*FILLERS, *OPENINGS, *POLITE, *CLOSINGS}
+    for program in one_program_each(COLOUR_NAMES, SHAPE_NAMES, PLACES):
+        texts.update(english_frames(program), *english_slots(program).values())
+    return pattern_words(texts)
 
 
 def tidy(text: str) -> str:

@@ -8,9 +8,18 @@ from typing import Any
 
 from panollava_hf.panoshapes.families._family import Program
 from panollava_hf.panoshapes.wordings import _korean_frames as frames
-from panollava_hf.panoshapes.wordings._korean_words import CLOSINGS, COLOUR_NAMES, COMMON, OPENINGS, PLACES, SHAPE_NAMES
-from panollava_hf.panoshapes.wordings._particles import with_particles
-from panollava_hf.panoshapes.wordings._patterns import Slots, draw_text, pick
+from panollava_hf.panoshapes.wordings._korean_words import (
+    CLOSINGS,
+    COLOUR_NAMES,
+    COMMON,
+    FILLERS,
+    OPENINGS,
+    PLACES,
+    SHAPE_NAMES,
+)
+from panollava_hf.panoshapes.wordings._every_program import one_program_each
+from panollava_hf.panoshapes.wordings._particles import PAIR, with_particles
+from panollava_hf.panoshapes.wordings._patterns import Slots, draw_text, pattern_words, pick
 
 _FRAMES: Mapping[str, tuple[str, ...]] = {
     "what": frames.WHAT,
@@ -21,7 +30,7 @@ _FRAMES: Mapping[str, tuple[str, ...]] = {
     "distance": frames.DISTANCE,
     "caption": frames.CAPTION,
 }
-_DRESSED = 0.2  # of the questions
+_DRESSED, _FILLED = 0.2, 0.12  # of the questions
 _USUAL = 2
 
 
@@ -60,9 +69,26 @@ def draw_korean(program: Program, rng: Random) -> str | None:
         text = f"{draw_text(pick(rng, OPENINGS), slots, rng)} {text}"
     elif chance < _DRESSED:
         text = f"{text} {pick(rng, CLOSINGS)}"
+    if rng.random() < _FILLED:
+        words = text.split(" ")
+        words.insert(int(rng.random() * len(words)), pick(rng, FILLERS))
+        text = " ".join(words)
     text = with_particles(re.sub(r"\s+", " ", text).strip())
     # A word that ends a request or an exclamation before a question mark.
     return re.sub(r"(세요|줘|어요|봐)\?$", lambda found: found[0] if found[1] == "어요" else f"{found[1]}.", text)
+
+
+def korean_words() -> set[str]:
+    """All words that the frames and phrases can contain, without the particles that follow a slot."""
+    texts = {*FILLERS, *OPENINGS, *CLOSINGS}
+    for program in one_program_each(COLOUR_NAMES, SHAPE_NAMES, PLACES):
+        texts.update(korean_frames(program), *korean_slots(program).values())
+    return pattern_words(map(_both_forms, texts))
+
+
+def _both_forms(pattern: str) -> str:
+    """A pattern with both forms of each particle as separate words."""
+    return PAIR.sub(lambda pair: f" {pair[1]} {pair[2]} ", pattern)
 
 
 def _kinds(kind: Mapping[str, Any]) -> tuple[str, ...]:

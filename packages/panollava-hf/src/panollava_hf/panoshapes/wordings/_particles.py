@@ -2,7 +2,8 @@
 
 import re
 
-_PAIR = re.compile(r"(\S)(이에요|은|이랑|이|을|과|이야|이니|이죠|으로)/(예요|는|랑|가|를|와|야|니|죠|로)")
+#: The two forms of a particle: after a consonant and after a vowel.
+PAIR = re.compile(r"(이에요|은|이랑|이|을|과|이야|이니|이죠|으로)/(예요|는|랑|가|를|와|야|니|죠|로)")
 _FIRST, _LAST, _FINALS = 0xAC00, 0xD7A3, 28
 _L = 8  # the final consonant after which "로" follows as after a vowel
 
@@ -16,11 +17,12 @@ def with_particles(text: str) -> str:
     """
 
     def chosen(found: re.Match[str]) -> str:
-        before, after_consonant, after_vowel = found.groups()
+        after_consonant, after_vowel = found.groups()
+        before = found.string[found.start() - 1 : found.start()]
         closed = ends_with_consonant(before) and not (after_vowel == "로" and _ends_with_l(before))
-        return before + (after_consonant if closed else after_vowel)
+        return after_consonant if closed else after_vowel
 
-    return _PAIR.sub(chosen, text)
+    return PAIR.sub(chosen, text)
 
 
 def ends_with_consonant(text: str) -> bool:
@@ -29,7 +31,7 @@ def ends_with_consonant(text: str) -> bool:
     >>> ends_with_consonant("공"), ends_with_consonant("상자")
     (True, False)
     """
-    code = ord(text[-1])
+    code = ord(text[-1]) if text else 0
     return _FIRST <= code <= _LAST and (code - _FIRST) % _FINALS != 0
 
 

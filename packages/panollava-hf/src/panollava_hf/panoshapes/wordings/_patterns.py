@@ -6,7 +6,7 @@ gives. A pattern can draw one of its texts, and it can be turned into a regular 
 
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -124,18 +124,18 @@ def normalised(text: str) -> str:
     return " ".join("a" if word == "an" else word for word in words)
 
 
-def pattern_words(pattern: str, slots: Slots) -> set[str]:
-    """All words in the texts of a pattern, in lower case. A word must not be divided between parts of the pattern."""
-    return set(_words(parse_pattern(pattern), slots))
+def pattern_words(texts: Iterable[str]) -> set[str]:
+    """All words in the texts of patterns, in lower case; what fills their slots has to be given too.
+
+    A word must not be divided between parts of a pattern.
+    """
+    return {word for text in set(texts) for word in _words(parse_pattern(text))}
 
 
-def _words(pattern: Pattern, slots: Slots) -> Iterator[str]:
+def _words(pattern: Pattern) -> Iterator[str]:
     for part in pattern:
         if isinstance(part, str):
             yield from _WORDS.findall(part.lower())
         elif isinstance(part, Choice):
             for option in part.options:
-                yield from _words(option, slots)
-        else:
-            for text in slots[part.name]:
-                yield from _words(parse_pattern(text), slots)
+                yield from _words(option)

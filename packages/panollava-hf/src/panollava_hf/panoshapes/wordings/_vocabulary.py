@@ -1,0 +1,31 @@
+"""All words that questions in many wordings are made of."""
+
+import itertools
+import re
+
+from panollava_hf.panoshapes._questions import wordings
+from panollava_hf.panoshapes._scene import COLOURS, DIRECTIONS, SHAPES
+from panollava_hf.panoshapes.wordings._english import english_words
+from panollava_hf.panoshapes.wordings._every_program import one_program_each
+from panollava_hf.panoshapes.wordings._korean import korean_words
+
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+
+
+def vocabulary() -> list[str]:
+    """The words of all plain and many wordings in lower case, sorted; Korean words without their particles.
+
+    Example:
+        >>> words = set(vocabulary())
+        >>> {"behind", "doughnut", "violet", "원뿔"} <= words, "door" in words
+        (True, False)
+    """
+    plain = (wordings(program) for program in one_program_each(COLOURS, SHAPES, DIRECTIONS) if _is_whole(program))
+    texts = itertools.chain(english_words(), korean_words(), itertools.chain.from_iterable(plain))
+    return sorted({word for text in texts for word in _WORD.findall(text.lower())})
+
+
+def _is_whole(program: dict[str, object]) -> bool:
+    """Whether the plain wordings can ask a program: they name objects by colour and shape."""
+    kinds = [program] if program["family"] == "where" else [program.get("first"), program.get("second")]
+    return all(kind is None or (isinstance(kind, dict) and {"colour", "shape"} <= kind.keys()) for kind in kinds)
