@@ -44,6 +44,10 @@ IMAGE_TOKEN_ID = 151665
 #: Strategies whose tiles form a closed ring of `num_views`.
 RINGS = ("anyres_e2p", "e2p")
 
+#: Most words that `known_words` can have, and the fields of `known_images`.
+MAX_KNOWN_WORDS = 100_000
+KNOWN_IMAGES = frozenset({"layers", "mean", "scale", "whitening", "threshold", "description"})
+
 # Ranges of the fields.
 COUNTS = {
     "latent_dimension": (1, MAX_WIDTH),
@@ -133,6 +137,12 @@ class PanoLLaVaConfig(PretrainedConfig):
         lora_dropout: Dropout of the adapters.
         image_token_id: Id of the placeholder token `<|vision|>`.
         connector_trained: Whether resampler and projector have been trained; commands print a note when they have not.
+        known_words: All words that the questions of the training had, in lower case, for a model that knows no others:
+            commands report a question with another word instead of answering it. None for a model that knows a language.
+        known_images: What the images of the training had in common, for a model that knows no others: `layers` (hidden
+            states of the vision tower), `mean` and `scale` of their channels, `whitening` (base64 of the rows of a lower
+            triangular matrix in half precision), `threshold` (the largest distance of a known image), and `description`
+            (what they are, for messages). None for any image.
         tie_word_embeddings: Whether the output head shares the input embedding; default: what the language model does.
         initializer_range: Standard deviation of fresh linear weights in the connector.
 
@@ -188,6 +198,8 @@ class PanoLLaVaConfig(PretrainedConfig):
         lora_dropout: float = 0.1,
         image_token_id: int = IMAGE_TOKEN_ID,
         connector_trained: bool = False,
+        known_words: list[str] | None = None,
+        known_images: dict[str, Any] | None = None,
         tie_word_embeddings: bool | None = None,
         initializer_range: float = 0.02,
         **kwargs: Any,
@@ -233,6 +245,8 @@ class PanoLLaVaConfig(PretrainedConfig):
         self.lora_dropout = lora_dropout
         self.image_token_id = image_token_id
         self.connector_trained = connector_trained
+        self.known_words = known_words
+        self.known_images = known_images
         self.initializer_range = initializer_range
         if tie_word_embeddings is None:
             tie_word_embeddings = bool(getattr(self.text_config, "tie_word_embeddings", False))
@@ -274,6 +288,7 @@ class PanoLLaVaConfig(PretrainedConfig):
             require_choice(name, getattr(self, name), choices)
         for name in FLAGS:
             require_flag(name, getattr(self, name))
+        self._check_known()
         if not isinstance(self.resampler_type, str):
             raise ValueError(f"resampler_type must be a text, got {shown(self.resampler_type)}")
         for name, value in self.resampler_config.items():
@@ -296,6 +311,16 @@ class PanoLLaVaConfig(PretrainedConfig):
         # With the original's fixed columns, overlap_ratio is independent of the views.
         if self.num_views is not None and self.crop_strategy in RINGS and self.vicreg_pairs != "columns":
             self._compare_overlap(self.num_views)
+
+    def _check_known(self) -> None:
+        words, images = self.known_words, self.known_images
+        if words is not None:
+            if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+                raise ValueError(f"known_words must be a list of words or null, got {shown(words)}")
+            if not 0 < len(words) <= MAX_KNOWN_WORDS:
+                raise ValueError(f"known_words must have 1 to {MAX_KNOWN_WORDS} words, got {len(words)}")
+        if images is not None and (not isinstance(images, dict) or images.keys() != KNOWN_IMAGES):
+            raise ValueError(f"known_images must have the fields {', '.join(sorted(KNOWN_IMAGES))}, got {shown(images)}")
 
     def _compare_overlap(self, tiles: int) -> None:
         true = 1.0 - 360.0 / (tiles * self.fov_deg)

@@ -10,6 +10,7 @@ from panollava_hf._errors import ChatError
 from panollava_hf.asking._answer_regions import regions_of
 from panollava_hf.asking._chat import Message, total
 from panollava_hf.asking._regions import Region
+from panollava_hf.asking._unknown import unknown_reason
 from panollava_hf.asking.strategies import Finished, Outcome
 
 
@@ -30,7 +31,10 @@ class Answer:
         reasoning: Reasoning of the model before its answer; empty if there was none.
         regions: Parts of the panorama that were looked at more closely, or else boxes that the model wrote into its
             answer, where it is clear which image they belong to; with their place on the sphere.
-        note: What did not go as the strategy intends, in one line; empty if nothing.
+        note: What did not go as the strategy intends, or what the model does not know, in one line; empty if nothing.
+        unknown_words: Words of the question that a model with a small vocabulary, such as the embedded checkpoint, was
+            never trained on; then the text is a guess.
+        unknown_image: What the images are that such a model was trained on, if this one is unlike them; else empty.
     """
 
     text: str
@@ -45,6 +49,13 @@ class Answer:
     reasoning: str = ""
     regions: tuple[Region, ...] = ()
     note: str = ""
+    unknown_words: tuple[str, ...] = ()
+    unknown_image: str = ""
+
+    @property
+    def unknown(self) -> str:
+        """Why the text is a guess, in one line: unknown words, or an unknown kind of image; empty if it is none."""
+        return unknown_reason(self.unknown_words, self.unknown_image)
 
 
 def answer_of(finished: Finished, strategy: str, box_format: str | None) -> Answer | ChatError:
@@ -58,6 +69,7 @@ def answer_of(finished: Finished, strategy: str, box_format: str | None) -> Answ
     outcome, replies = finished.outcome, finished.replies
     if isinstance(outcome, ChatError):
         return outcome
+    words, image = outcome.reply.unknown_words, outcome.reply.unknown_image
     return Answer(
         text=outcome.text,
         views=outcome.views,
@@ -70,7 +82,9 @@ def answer_of(finished: Finished, strategy: str, box_format: str | None) -> Answ
         messages=outcome.messages,
         reasoning=outcome.reply.reasoning,
         regions=() if box_format is None else _regions(outcome, box_format),
-        note=outcome.note,
+        note="; ".join(note for note in (unknown_reason(words, image), outcome.note) if note),
+        unknown_words=words,
+        unknown_image=image,
     )
 
 

@@ -50,6 +50,8 @@ class Reply:
         image_tokens: Tokens of the images in the prompt; None if not known.
         new_tokens: Tokens that were generated; None if the model does not say.
         reasoning: Reasoning that came before the reply; empty where there was none.
+        unknown_words: Words of the question that a model with a small vocabulary was never trained on.
+        unknown_image: What the images are that the model was trained on, if this one is unlike them; else empty.
     """
 
     text: str
@@ -57,6 +59,8 @@ class Reply:
     image_tokens: int | None = None
     new_tokens: int | None = None
     reasoning: str = ""
+    unknown_words: tuple[str, ...] = ()
+    unknown_image: str = ""
 
 
 @dataclass(frozen=True)

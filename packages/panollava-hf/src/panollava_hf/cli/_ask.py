@@ -14,6 +14,7 @@ from panollava_geometry.cli import (
     PartialOption,
     WholeSphereOption,
     echo,
+    error_line,
     load_options,
     printable,
 )
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
 
 #: No view of a model needs a wider panorama; it bounds the sphere around a strip with a small field of view.
 MAX_WIDTH = 16_384
+#: Exit code if the model does not know a word of a question, or this kind of image.
+UNKNOWN = 3
 
 
 def ask(
@@ -111,10 +114,11 @@ def ask(
     partial: PartialOption = False,
     eye: EyeOption = None,
     whole_sphere: WholeSphereOption = False,
-) -> None:
+) -> int:
     """Answer questions about a 360° panorama.
 
-    Several questions are answered in one run. If one of them fails, the others are answered and the exit code is 2.
+    Several questions are answered in one run. If one of them fails, the others are answered and the exit code is 2. It
+    is 3 if a model with a small vocabulary does not know a word of a question, or was trained on other images only.
     With --json, each question has one line; "seconds" is the time until all answers were found.
     """
     started = time.perf_counter()
@@ -143,14 +147,14 @@ def ask(
         from panollava_hf.cli._chat import chat
 
         chat(answerer, prepared, max_new_tokens=max_new_tokens)
-        return
+        return 0
     how: dict[str, Any] = {"method": explain_method, "max_new_tokens": max_new_tokens}
     if dry_run or (explain is not None and most is not None):
         cost = answerer.cost(prepared, asked, max_new_tokens=max_new_tokens)
         cost = cost if explain is None else cost_with_evidence(cost, answerer, prepared, asked, **how)
         if dry_run:
             print_cost(cost, as_json=as_json)
-            return
+            return 0
         if most is not None:
             most.check(cost)
     with _console.status("Answering …") as spinner:
@@ -159,8 +163,12 @@ def ask(
         found = answer_each(answerer, prepared, asked, max_new_tokens=max_new_tokens, budget=most, on_text=stream)
     seconds = round(time.perf_counter() - started, 3)
     for number, answer in enumerate(found, 1):
+        head = f"question {number}: " if len(found) > 1 else ""
         if not isinstance(answer, PanoLLaVaError):
-            print_notes(answer, f"question {number}: " if len(found) > 1 else "")
+            if answer.unknown:
+                echo(error_line(f"{head}{answer.unknown}"), err=True)
+            else:
+                print_notes(answer, head)
     written: list[list[str]] = [[] for _ in found]
     evidence: list[dict[str, Any]] = [{} for _ in found]
     try:
@@ -181,6 +189,7 @@ def ask(
         evidence = explain_each(answerer, prepared, asked, found, explain, **how)
     _raise_failed(found)
     raise_unexplained(evidence)
+    return UNKNOWN if any(not isinstance(answer, PanoLLaVaError) and answer.unknown for answer in found) else 0
 
 
 def check_file(panorama: str) -> None:
@@ -198,7 +207,7 @@ def _print_text(questions: list[str], found: "list[Answer | PanoLLaVaError]", st
     """The answer alone for one question; for several, each question before its answer."""
     if len(questions) == 1:
         (answer,) = found
-        if isinstance(answer, PanoLLaVaError):
+        if isinstance(answer, PanoLLaVaError) or answer.unknown:
             return
         if stream is None:
             echo(answer.text)
@@ -207,9 +216,14 @@ def _print_text(questions: list[str], found: "list[Answer | PanoLLaVaError]", st
         return
     texts = []
     for question, answer in zip(questions, found, strict=True):
-        line = f"Error: {answer}" if isinstance(answer, PanoLLaVaError) else f"A: {answer.text}"
-        texts.append(f"Q: {question}\n{line}")
+        texts.append(f"Q: {question}\n{_line(answer)}")
     echo("\n\n".join(texts))
+
+
+def _line(answer: "Answer | PanoLLaVaError") -> str:
+    if isinstance(answer, PanoLLaVaError):
+        return f"Error: {answer}"
+    return f"Unknown: {answer.unknown}" if answer.unknown else f"A: {answer.text}"
 
 
 def _raise_failed(found: "list[Answer | PanoLLaVaError]") -> None:

@@ -86,8 +86,11 @@ def _answer(conversation: "Conversation", question: str, max_new_tokens: int) ->
         with _console.status("Answering …") as spinner:
             stream = Streamed(getattr(spinner, "stop", lambda: None))
             answer = conversation.ask(question, on_text=stream, max_new_tokens=max_new_tokens)
-        stream.end(answer.text)
-        print_notes(answer)
+        if answer.unknown:
+            echo(error_line(answer.unknown), err=True)
+        else:
+            stream.end(answer.text)
+            print_notes(answer)
         return question, answer
     except KeyboardInterrupt:
         if stream is not None:

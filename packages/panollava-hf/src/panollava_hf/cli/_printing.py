@@ -37,7 +37,7 @@ def shown_source(panorama: str) -> str:
 def answer_fields(answerer: "Answerer", answer: "Answer") -> dict[str, Any]:
     """What a JSON object says about an answer, without the question: the text, how it was found and what it cost."""
     return {
-        "answer": answer.text,
+        "answer": None if answer.unknown else answer.text,
         "model": answerer.name,
         "trained": answerer.trained,
         "strategy": answer.strategy,
@@ -48,6 +48,8 @@ def answer_fields(answerer: "Answerer", answer: "Answer") -> dict[str, Any]:
         "new_tokens": answer.new_tokens,
         "reasoning": answer.reasoning,
         "note": answer.note,
+        "unknown_words": list(answer.unknown_words),
+        "unknown_image": bool(answer.unknown_image),
         "regions": [{"label": region.label, **region.box.to_dict()} for region in answer.regions],
     }
 

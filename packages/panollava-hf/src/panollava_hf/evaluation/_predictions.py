@@ -13,6 +13,7 @@ from panollava_hf._shown import shortened
 from panollava_hf.asking import Answerer
 from panollava_hf.asking._chat import Reply, Request
 from panollava_hf.asking._panorama import Panorama
+from panollava_hf.asking._unknown import unknown_reason
 from panollava_hf.asking.strategies import native_messages
 from panollava_hf.evaluation._panoramas import Chunk, read_ahead
 from panollava_hf.evaluation._questions import Pass, Prediction, Predictions, Question
@@ -70,7 +71,8 @@ class PredictionFile:
                 continue
             if question is None or text is None or _field(entry, "question", str) not in (None, question.question):
                 raise EvaluationError(f"{where} is not a prediction of this evaluation; {remedy}")
-            self.by_index[question.index] = predicted(question, text)  # `correct` is computed, not read
+            # `correct` is computed, not read
+            self.by_index[question.index] = predicted(question, text, _field(entry, "unknown", str) or "")
 
     def append(self, predictions: Iterable[Prediction]) -> None:
         """Add the predictions of a batch; they replace earlier ones for the same questions."""
@@ -112,12 +114,14 @@ def _field(entry: Any, name: str, kind: type) -> Any:
     return value if type(value) is kind else None
 
 
-def predicted(question: Question, text: str) -> Prediction:
-    """The prediction for a question, compared with the expected answer."""
+def predicted(question: Question, text: str, unknown: str = "") -> Prediction:
+    """The prediction for a question, compared with the expected answer; what the model does not know is wrong."""
     if question.options:
         choice = chosen(text, question.options)
-        return Prediction(question, text, choice is not None and ascii_uppercase[choice] == question.answer)
-    return Prediction(question, text, None if question.is_caption else is_match(text, question.answer))
+        correct = choice is not None and ascii_uppercase[choice] == question.answer
+        return Prediction(question, text, correct and not unknown, unknown=unknown)
+    correct_or_none = None if question.is_caption else is_match(text, question.answer) and not unknown
+    return Prediction(question, text, correct_or_none, unknown=unknown)
 
 
 def failed(question: Question, error: ChatError) -> Prediction:
@@ -140,6 +144,8 @@ def _line(prediction: Prediction) -> str:
     if question.options:
         choice = chosen(prediction.text, question.options)
         entry["choice"] = None if choice is None else ascii_uppercase[choice]
+    if prediction.unknown:
+        entry["unknown"] = prediction.unknown
     return json_text({**entry, "correct": prediction.correct})
 
 
@@ -307,7 +313,7 @@ def _answer(
         batches, _replies(answerer, list(readable.values()), asked, batches, max_new_tokens), strict=True
     ):
         yield [
-            failed(asked[index][1], reply) if isinstance(reply, ChatError) else predicted(asked[index][1], reply)
+            failed(asked[index][1], reply) if isinstance(reply, ChatError) else predicted(asked[index][1], *reply)
             for index, reply in zip(indices, replies, strict=True)
         ]
 
@@ -318,8 +324,8 @@ def _replies(
     asked: Sequence[tuple[int, Question]],
     batches: Sequence[Sequence[int]],
     max_new_tokens: int,
-) -> Iterator[list[str | ChatError]]:
-    """The answers of each batch, as soon as they are there.
+) -> Iterator[list[tuple[str, str] | ChatError]]:
+    """The answers of each batch, each with what the model does not know, as soon as they are there.
 
     Raises:
         EvaluationError: The model cannot be asked at all.
@@ -330,7 +336,12 @@ def _replies(
             Request(native_messages(panoramas[number], question.prompt), max_new_tokens) for number, question in asked
         ]
         for replies in answerer.chat.reply_batches(requests, batches):
-            yield [reply if isinstance(reply, ChatError) else reply.text for reply in replies]
+            yield [
+                reply
+                if isinstance(reply, ChatError)
+                else (reply.text, unknown_reason(reply.unknown_words, reply.unknown_image))
+                for reply in replies
+            ]
         return
     memo: dict[Any, Reply] = {}  # of this chunk: descriptions of views belong to its panoramas
     for batch in batches:
@@ -344,7 +355,7 @@ def _replies(
             )
         except ChatError as error:  # of the whole: the key is refused, or there is no such host
             raise EvaluationError(one_line(error)) from error
-        yield [answer if isinstance(answer, ChatError) else answer.text for answer in found]
+        yield [answer if isinstance(answer, ChatError) else (answer.text, answer.unknown) for answer in found]
 
 
 def _batches(chunk: Chunk, batch_size: int) -> Iterator[list[tuple[int, Question]]]:

@@ -104,12 +104,15 @@ class Prediction:
         correct: Whether it equals the expected answer after normalisation, or names the right option; None for captions
             and if the model failed.
         error: Why the model did not answer; empty if it did.
+        unknown: What the model reported that it does not know, a word or this kind of image; such an answer is a guess
+            and counts as wrong. Empty if nothing.
     """
 
     question: Question
     text: str
     correct: bool | None
     error: str = ""
+    unknown: str = ""
 
 
 @dataclass(frozen=True)

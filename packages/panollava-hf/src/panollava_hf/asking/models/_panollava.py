@@ -15,8 +15,10 @@ from panollava_hf._loading import load_model, load_processor
 from panollava_hf.asking._chat import ChatDefaults, OnText, PromptTokens, Reply, Request, parts_of
 from panollava_hf.asking._default_model import EMBEDDED, default_checkpoint
 from panollava_hf.asking._families import FAMILIES, Family
+from panollava_hf.asking._known_words import KnownWords
 from panollava_hf.asking._panorama import Panorama
 from panollava_hf.asking.models._fingerprint import fingerprint
+from panollava_hf.asking.models._known_images import KnownImages
 from panollava_hf.asking.models._lengths import answer_length, max_positions, new_tokens
 from panollava_hf.asking.models._panollava_generation import generate_batches
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
@@ -45,6 +47,9 @@ class PanoLLaVaChat(ChatDefaults):
     ) -> None:
         self.model, self.processor, self.name, self.batch_size = model, processor, name, batch_size
         self.max_positions = max_positions(model.config)
+        words, images = model.config.known_words, model.config.known_images
+        self._known_words = None if words is None else KnownWords(words)
+        self._known_images = None if images is None else KnownImages(images, name)
 
     @classmethod
     def load(
@@ -119,6 +124,8 @@ class PanoLLaVaChat(ChatDefaults):
     def reply(self, requests: Sequence[Request], *, on_text: OnText | None = None) -> list[Reply | ChatError]:
         """Reply to several requests about panoramas; see `Chat.reply`. A reply comes in one piece.
 
+        A reply to what the checkpoint does not know is a guess, and is not given to `on_text`.
+
         Raises:
             TextError: A question is longer than the model reads, or not valid Unicode.
         """
@@ -129,7 +136,7 @@ class PanoLLaVaChat(ChatDefaults):
             replies += self._batched(requests)
         if on_text is not None:
             for reply in replies:
-                if isinstance(reply, Reply):
+                if isinstance(reply, Reply) and not (reply.unknown_words or reply.unknown_image):
                     on_text(reply.text)
         return replies
 
@@ -168,6 +175,7 @@ class PanoLLaVaChat(ChatDefaults):
         for panorama in panoramas.values():
             self.prepare(panorama)
         pixels = torch.cat([panorama.memo["pixel_values"] for panorama in panoramas.values()])
+        strange = [self._unknown_image(panorama) for panorama in panoramas.values()]
         image_tokens = self.processor.num_image_tokens(pixels.shape[1])
         prompts = [self._prompt(question, image_tokens) for _, question in asked]
         found = generate_batches(
@@ -182,7 +190,14 @@ class PanoLLaVaChat(ChatDefaults):
         for batch, ids in zip(batches, found, strict=True):
             texts = self.processor.tokenizer.batch_decode(ids, skip_special_tokens=True)
             yield [
-                Reply(text.strip(), len(prompts[index]), image_tokens, answer_length(row, self._ends))
+                Reply(
+                    text.strip(),
+                    len(prompts[index]),
+                    image_tokens,
+                    answer_length(row, self._ends),
+                    unknown_words=self._unknown_words(asked[index][1]),
+                    unknown_image=strange[numbers[id(asked[index][0])]],
+                )
                 for index, text, row in zip(batch, texts, ids.tolist(), strict=True)
             ]
 
@@ -202,11 +217,30 @@ class PanoLLaVaChat(ChatDefaults):
         settings = {"do_sample": False, **request.generation}
         settings["max_new_tokens"] = new_tokens(self.model.config, length, request.max_new_tokens)
         new = self.model.generate(**inputs, **settings)[0, inputs["input_ids"].shape[1] :]
-        return self._reply(new, length, image_tokens)
+        text = self.processor.tokenizer.decode(new, skip_special_tokens=True).strip()
+        return Reply(
+            text,
+            length,
+            image_tokens,
+            answer_length(new.tolist(), self._ends),
+            unknown_words=self._unknown_words(question),
+            unknown_image=self._unknown_image(panorama),
+        )
 
-    def _reply(self, ids: Tensor, prompt: int, image_tokens: int) -> Reply:
-        text = self.processor.tokenizer.decode(ids, skip_special_tokens=True).strip()
-        return Reply(text, prompt, image_tokens, answer_length(ids.tolist(), self._ends))
+    def _unknown_words(self, question: str) -> tuple[str, ...]:
+        return () if self._known_words is None else self._known_words.unknown(question)
+
+    def _unknown_image(self, panorama: Panorama) -> str:
+        """What the images of the training are if a panorama is unlike them, else an empty text."""
+        known = self._known_images
+        if known is None:
+            return ""
+        if "unknown_image" not in panorama.memo:
+            parts: Any = self.model.base_model
+            views = panorama.memo["pixel_values"].to(self.model.device, self.model.dtype)
+            (distance,) = known.distances(parts.vision_backbone, views)
+            panorama.memo["unknown_image"] = known.description if distance > known.threshold else ""
+        return str(panorama.memo["unknown_image"])
 
     @property
     def _padding(self) -> int:

@@ -16,6 +16,7 @@ from panollava_hf.evaluation.metrics._choices import choices
 from panollava_hf.evaluation.metrics._directions import directions
 from panollava_hf.evaluation.metrics._exact_match import exact_match
 from panollava_hf.evaluation.metrics._places import places
+from panollava_hf.evaluation.metrics._unknown import unknown
 from panollava_hf.evaluation.metrics._without_image import answer_prior
 
 __all__ = ["CAPTION_SCORES", "METRICS", "CaptionScore", "MetricResult"]
@@ -28,4 +29,5 @@ METRICS: dict[str, Callable[[Questions, Predictions], MetricResult | None]] = {
     "answer_prior": answer_prior,
     "places": places,
     "choices": choices,
+    "unknown": unknown,
 }

@@ -13,6 +13,7 @@ from panollava_hf.panoshapes.wordings._english_words import (
     COLOUR_NAMES,
     COMMON,
     FILLERS,
+    HARMLESS,
     OPENINGS,
     PLACES,
     POLITE,
@@ -87,7 +88,7 @@ def draw_english(program: Program, rng: Random) -> str | None:
 
 def english_words() -> set[str]:
     """All words that the frames and phrases can contain, in lower case."""
-    texts = {*FILLERS, *OPENINGS, *POLITE, *CLOSINGS}
+    texts = {*FILLERS, *HARMLESS, *OPENINGS, *POLITE, *CLOSINGS}
     for program in one_program_each(COLOUR_NAMES, SHAPE_NAMES, PLACES):
         texts.update(english_frames(program), *english_slots(program).values())
     return pattern_words(texts)

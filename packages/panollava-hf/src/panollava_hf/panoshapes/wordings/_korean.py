@@ -13,6 +13,7 @@ from panollava_hf.panoshapes.wordings._korean_words import (
     COLOUR_NAMES,
     COMMON,
     FILLERS,
+    HARMLESS,
     OPENINGS,
     PLACES,
     SHAPE_NAMES,
@@ -80,13 +81,13 @@ def draw_korean(program: Program, rng: Random) -> str | None:
 
 def korean_words() -> set[str]:
     """All words that the frames and phrases can contain, without the particles that follow a slot."""
-    texts = {*FILLERS, *OPENINGS, *CLOSINGS}
+    texts = {*FILLERS, *HARMLESS, *OPENINGS, *CLOSINGS}
     for program in one_program_each(COLOUR_NAMES, SHAPE_NAMES, PLACES):
         texts.update(korean_frames(program), *korean_slots(program).values())
-    return pattern_words(map(_both_forms, texts))
+    return pattern_words(map(both_forms, texts))
 
 
-def _both_forms(pattern: str) -> str:
+def both_forms(pattern: str) -> str:
     """A pattern with both forms of each particle as separate words."""
     return PAIR.sub(lambda pair: f" {pair[1]} {pair[2]} ", pattern)
 
