@@ -99,6 +99,30 @@ def attention_mask_of(segments: Tensor) -> Tensor:
     return ((same | prefix) & before)[:, None]
 
 
+def answers_only(labels: Tensor) -> dict[str, Tensor]:
+    """Arguments of `forward` with which logits are computed only where a token is trained.
+
+    Most positions hold a panorama, a question or padding, and their logits would have no loss.
+
+    Args:
+        labels: `[batch, length]`.
+
+    Returns:
+        `logits_to_keep` and `shift_labels`, both `[batch, count]`, where `count` is the largest number of labels in a
+        row: the positions that predict a label, and these labels. Shorter rows are filled with positions without one.
+
+    Example:
+        >>> found = answers_only(torch.tensor([[-100, -100, 5, 6], [-100, 7, -100, -100]]))
+        >>> found["logits_to_keep"].tolist(), found["shift_labels"].tolist()
+        ([[1, 2], [0, 1]], [[5, 6], [7, -100]])
+    """
+    shifted = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORE)
+    trained = shifted != IGNORE
+    count = max(int(trained.sum(1).max()), 1)
+    kept = trained.logical_not().to(torch.int8).argsort(dim=1, stable=True)[:, :count]
+    return {"logits_to_keep": kept, "shift_labels": shifted.gather(1, kept)}
+
+
 #: Entry of a batch that is for the trainer and not for the model: skipped images, and the error that ends the run.
 NOTES = "notes"
 #: Number of tokenised questions kept in memory.

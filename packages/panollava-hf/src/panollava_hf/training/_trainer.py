@@ -19,7 +19,7 @@ from panollava_hf._errors import TrainingError, boundary
 from panollava_hf.data._dataset import PanoramaDataset
 from panollava_hf.outside._weight_files import follow_umask
 from panollava_hf.training._checkpoints import COMPLETE, repair
-from panollava_hf.training._collator import NOTES, ViewCollator, attention_mask_of
+from panollava_hf.training._collator import NOTES, ViewCollator, answers_only, attention_mask_of
 from panollava_hf.training._optimizers import muon
 from panollava_hf.training._recipe import Recipe, StageName
 
@@ -150,6 +150,8 @@ class StageTrainer(Trainer):
         prepared: dict[str, Any] = super()._prepare_inputs(inputs)
         if "segments" in prepared:
             prepared["attention_mask"] = self._mask(prepared.pop("segments"))
+        if "labels" in prepared:
+            prepared.update(answers_only(prepared["labels"]), use_cache=False)
         return prepared
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
