@@ -29,7 +29,12 @@ def rotate_question(question: Question, scene: Scene, yaw_deg: float) -> Questio
     Raises:
         PanoShapesError: The text of the question is not a wording of its program, or it is not about this scene.
     """
-    program, rotated = question.program, scene.rotated(yaw_deg)
+    return _rotated_question(question, scene, scene.rotated(yaw_deg))
+
+
+def _rotated_question(question: Question, scene: Scene, rotated: Scene) -> Question | None:
+    """`rotate_question` for a scene that is rotated already: a scene has many questions."""
+    program = question.program
     said = wordings(program)
     if question.question not in said:
         raise PanoShapesError(
@@ -39,7 +44,8 @@ def rotate_question(question: Question, scene: Scene, yaw_deg: float) -> Questio
     found = answer(rotated, program)
     if found is None:
         return None
-    return Question(question.family, program, wordings(program)[said.index(question.question)], found)
+    asked = said if program == question.program else wordings(program)
+    return Question(question.family, program, asked[said.index(question.question)], found)
 
 
 class SceneExample(Protocol):
@@ -93,7 +99,7 @@ class SceneRotation:
         """
         scene = self._scene(examples[0])
         rotated = scene.rotated(yaw_deg)
-        return [_rotated(example, scene, rotated, yaw_deg) for example in examples]
+        return [_rotated(example, scene, rotated) for example in examples]
 
     def random_yaw(
         self, examples: Sequence[_Example], rng: np.random.Generator, limit_deg: float | None = None
@@ -146,8 +152,8 @@ def _parsed(example: SceneExample) -> Question:
     return Question.parse(example.question, example.answer, example.extra["program"])
 
 
-def _rotated(example: _Example, scene: Scene, rotated: Scene, yaw_deg: float) -> _Example | None:
-    question = rotate_question(_parsed(example), scene, yaw_deg)
+def _rotated(example: _Example, scene: Scene, rotated: Scene) -> _Example | None:
+    question = _rotated_question(_parsed(example), scene, rotated)
     if question is None:
         return None
     aside_deg = family_named(question.family).aside_deg(rotated, question.program)

@@ -39,14 +39,13 @@ class Packed:
     segments: Tensor
 
 
-def shared_prefix(sequences: Sequence[Sequence[int]]) -> int:
+def shared_prefix(sequences: Sequence[tuple[int, ...]]) -> int:
     """Number of leading tokens that all sequences share; at least one token of each is excluded."""
     shortest = min(len(sequence) for sequence in sequences) - 1
-    first = sequences[0]
-    for place in range(shortest):
-        if any(sequence[place] != first[place] for sequence in sequences):
-            return place
-    return shortest
+    # What the smallest and the largest in alphabetical order share, all between them share.
+    first, last = min(sequences), max(sequences)
+    differs = (place for place in range(shortest) if first[place] != last[place])
+    return next(differs, shortest)
 
 
 def pack(turns: Sequence[Turn]) -> Packed:
