@@ -332,7 +332,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
             pixels = pixels / 255.0 if self.rescale_factor == 1 / 255 else pixels * self.rescale_factor
         if self.do_normalize:
             mean, std = self._statistics(views.device)
-            pixels = (pixels - mean) / std
+            pixels = (pixels - mean).div_(std)
         return pixels
 
     def denormalise(self, views: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from panollava_hf import PanoLLaVaForConditionalGeneration
-from panollava_hf.training._collator import IGNORE, Turn, attention_mask_of, pack, pad, shared_prefix
+from panollava_hf.training._collator import IGNORE, Turn, answers_only, attention_mask_of, pack, pad, shared_prefix
 
 TURNS = [Turn((5, 98, 98, 7, 8), (11, 12)), Turn((5, 98, 98, 9), (13,)), Turn((5, 98, 98, 7, 9, 10), (14, 15, 16))]
 
@@ -77,3 +77,37 @@ def test_padding_changes_nothing(tiny_config):
     short = pad([pack(turns[1:2])], pad_token_id=0)
     alone = model(pixel_values=pixels[1:], attention_mask=attention_mask_of(short.pop("segments")), **short).logits
     torch.testing.assert_close(both[1, : alone.shape[1]], alone[0], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("accumulated", [False, True], ids=["a whole step", "a part of a step"])
+def test_loss_and_gradients_are_those_of_all_logits(tiny_config, accumulated):
+    torch.manual_seed(0)
+    config = tiny_config()
+    model = PanoLLaVaForConditionalGeneration(config).double()
+    image = [98] * config.num_image_tokens()
+    turns = [Turn((5, *image, *turn.prompt[3:]), turn.answer) for turn in TURNS]
+    batch = pad([pack(turns), pack(turns[1:2])], pad_token_id=0)
+    labels = batch["labels"]
+    trained = int((labels != IGNORE).sum())
+    count = {"num_items_in_batch": torch.tensor(trained + 5)} if accumulated else {}
+    inputs = {
+        "input_ids": batch["input_ids"],
+        "position_ids": batch["position_ids"],
+        "attention_mask": attention_mask_of(batch["segments"]),
+        "pixel_values": torch.randn(2, len(config.view_plan()), 3, 32, 32, dtype=torch.float64),
+    }
+    every = model(**inputs)
+    targets = labels[:, 1:].flatten()
+    divisor = trained + 5 if accumulated else trained
+    expected = torch.nn.functional.cross_entropy(every.logits[:, :-1].flatten(0, 1), targets, reduction="sum") / divisor
+    expected.backward()
+    gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+
+    found = model(**inputs, labels=labels, **answers_only(labels), **count, use_cache=False)
+    assert found.logits.shape[1] == 6, "the first row has six answer tokens"
+    torch.testing.assert_close(found.loss.double(), expected, rtol=1e-6, atol=0)
+    found.loss.backward()
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            torch.testing.assert_close(parameter.grad, gradients[name], rtol=1e-5, atol=1e-8)

@@ -92,6 +92,7 @@ class ImageFolder:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self._listings: dict[Path, dict[str, str]] = {}
+        self._latest: tuple[str, Path] | None = None  # a name and its file: the rows of a panorama follow each other
 
     def locate(self, name: str) -> str | Path:
         """The image with this name: a URL, or a path.
@@ -107,10 +108,14 @@ class ImageFolder:
             return text
         if self.folder is None:
             raise TableError(f"a dataset on the Hub must not name files of this machine, got {shown(name)}")
+        latest = self._latest
+        if latest is not None and latest[0] == name and os.path.lexists(latest[1]):
+            return latest[1]
         with boundary(TableError, f"the path {shown(name)} cannot be used", "correct it"):
             path = self._spelled(name)
             if not Path(text).is_absolute() and not path.resolve().is_relative_to(self.folder.resolve()):
                 raise TableError(f"the path {shown(name)} leads out of the table's folder {self.folder}")
+        self._latest = (name, path)
         return path
 
     def fault(self, name: str) -> str | None:

@@ -39,14 +39,13 @@ class Packed:
     segments: Tensor
 
 
-def shared_prefix(sequences: Sequence[Sequence[int]]) -> int:
+def shared_prefix(sequences: Sequence[tuple[int, ...]]) -> int:
     """Number of leading tokens that all sequences share; at least one token of each is excluded."""
     shortest = min(len(sequence) for sequence in sequences) - 1
-    first = sequences[0]
-    for place in range(shortest):
-        if any(sequence[place] != first[place] for sequence in sequences):
-            return place
-    return shortest
+    # What the smallest and the largest in alphabetical order share, all between them share.
+    first, last = min(sequences), max(sequences)
+    differs = (place for place in range(shortest) if first[place] != last[place])
+    return next(differs, shortest)
 
 
 def pack(turns: Sequence[Turn]) -> Packed:
@@ -97,6 +96,30 @@ def attention_mask_of(segments: Tensor) -> Tensor:
     prefix = (segments == 0)[:, None, :]
     before = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
     return ((same | prefix) & before)[:, None]
+
+
+def answers_only(labels: Tensor) -> dict[str, Tensor]:
+    """Arguments of `forward` with which logits are computed only where a token is trained.
+
+    Most positions hold a panorama, a question or padding, and their logits would have no loss.
+
+    Args:
+        labels: `[batch, length]`.
+
+    Returns:
+        `logits_to_keep` and `shift_labels`, both `[batch, count]`, where `count` is the largest number of labels in a
+        row: the positions that predict a label, and these labels. Shorter rows are filled with positions without one.
+
+    Example:
+        >>> found = answers_only(torch.tensor([[-100, -100, 5, 6], [-100, 7, -100, -100]]))
+        >>> found["logits_to_keep"].tolist(), found["shift_labels"].tolist()
+        ([[1, 2], [0, 1]], [[5, 6], [7, -100]])
+    """
+    shifted = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORE)
+    trained = shifted != IGNORE
+    count = max(int(trained.sum(1).max()), 1)
+    kept = trained.logical_not().to(torch.int8).argsort(dim=1, stable=True)[:, :count]
+    return {"logits_to_keep": kept, "shift_labels": shifted.gather(1, kept)}
 
 
 #: Entry of a batch that is for the trainer and not for the model: skipped images, and the error that ends the run.

@@ -30,7 +30,7 @@ def muon(
         >>> [len(group["params"]) for group in optimizer.param_groups]
         [1, 0, 1]
     """
-    from timm.optim import Muon
+    from panollava_hf.training._muon import BatchedMuon
 
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
@@ -43,7 +43,7 @@ def muon(
         {"params": tables, "weight_decay": weight_decay, "use_fallback": True},
         {"params": rest, "weight_decay": 0.0, "use_fallback": True},
     ]
-    return Muon(groups, lr=learning_rate, betas=(0.9, beta2))
+    return BatchedMuon(groups, lr=learning_rate, betas=(0.9, beta2))
 
 
 def _is_table(name: str, parameter: nn.Parameter, embeddings: Collection[int]) -> bool:

@@ -18,8 +18,9 @@ from panollava_hf._console import console, progress, say
 from panollava_hf._errors import TrainingError, boundary
 from panollava_hf.data._dataset import PanoramaDataset
 from panollava_hf.outside._weight_files import follow_umask
+from panollava_hf.training._block_attention import BLOCK_ATTENTION, BLOCKS, plan_blocks, use_blocks
 from panollava_hf.training._checkpoints import COMPLETE, repair
-from panollava_hf.training._collator import NOTES, ViewCollator, attention_mask_of
+from panollava_hf.training._collator import NOTES, ViewCollator, answers_only, attention_mask_of
 from panollava_hf.training._optimizers import muon
 from panollava_hf.training._recipe import Recipe, StageName
 
@@ -124,6 +125,8 @@ class StageTrainer(Trainer):
         for shown in (ProgressCallback, PrinterCallback):
             self.remove_callback(shown)
         self.add_callback(StageProgress(stage))
+        if self.args.device.type == "cpu" and stage != "vicreg":
+            use_blocks(model.language_model)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW as transformers creates it, or Muon."""
@@ -150,6 +153,8 @@ class StageTrainer(Trainer):
         prepared: dict[str, Any] = super()._prepare_inputs(inputs)
         if "segments" in prepared:
             prepared["attention_mask"] = self._mask(prepared.pop("segments"))
+        if "labels" in prepared:
+            prepared.update(answers_only(prepared["labels"]), use_cache=False)
         return prepared
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
@@ -197,10 +202,12 @@ class StageTrainer(Trainer):
 
     def _mask(self, segments: torch.Tensor) -> torch.Tensor:
         mask = attention_mask_of(segments)
-        if self._attention() == "sdpa":
+        dtype = torch.bfloat16 if self.args.bf16 else torch.float32
+        if self._attention() == BLOCK_ATTENTION:
+            setattr(mask, BLOCKS, plan_blocks(segments, dtype))
+        if self._attention() in ("sdpa", BLOCK_ATTENTION):
             return mask
         # Eager attention adds the mask to its scores.
-        dtype = torch.bfloat16 if self.args.bf16 else torch.float32
         return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)
 
     def _attention(self) -> str:
