@@ -38,7 +38,7 @@ questions about them with exact answers. Written by `panollava data panoshapes`.
 
 `<split>.jsonl` has one row per question: `image` (path in this folder), `question`, `answer`, `family`, `scene`,
 `objects` (number of objects), `difficulty` and `aside` (for curricula), `program` (the question as JSON).
-With the wordings `many` it has a column `wordings` too. `scenes-<split>.jsonl` has the objects, sky and ground of each image.
+`scenes-<split>.jsonl` has the objects, sky and ground of each image.
 """
 
 
