@@ -156,9 +156,9 @@ def write_panoshapes(
     image_format: str = "jpg",
     workers: int | None = None,
     questions_per_family: int = 2,
+    progress: Callable[[int], None] | None = None,
     wordings: str = PLAIN,
     max_objects: int = MAX_OBJECTS,
-    progress: Callable[[int], None] | None = None,
 ) -> Path:
     """Write one split of PanoShapes, readable by `datasets.load_dataset(output)`.
 
@@ -171,9 +171,9 @@ def write_panoshapes(
         image_format: `jpg` or `png`.
         workers: Number of processes; None for one per core. The files do not depend on it.
         questions_per_family: Maximum number of questions of one family about one scene.
+        progress: Called with the number of scenes that are finished.
         wordings: `plain`, or `many` for questions as people type them, in English and Korean, for training.
         max_objects: Largest number of objects in a scene, up to 8.
-        progress: Called with the number of scenes that are finished.
 
     Returns:
         The folder.
