@@ -1,13 +1,10 @@
-"""Make the checkpoint that is included in panollava-hf from a trained one.
+"""Package a trained checkpoint as the one that is included in panollava-hf.
 
-    panollava data panoshapes --split train --n 20000 --width 512 --questions 4 data/panoshapes
-    panollava data panoshapes --split train --n 10000 --seed 1 --width 512 --questions 12 data/pairs
-    panollava train --config panoshapes
-    panollava train --config panoshapes-pairs
-    python -m tools.default_checkpoint runs/panoshapes-pairs/finetune OUTPUT --results results/results.json
+    python -m tools.default_checkpoint runs/panoshapes/refine OUTPUT --results results/results.json
 
 OUTPUT is the folder `default_checkpoint` of the package. Weights are stored in half precision and loaded in single
 precision; transformers 4.57 and 5.x both read their names and the settings. `--results` is for the model card.
+`python -m tools.embedded_model` does this after the training, and adds what the checkpoint knows.
 """
 
 import argparse
@@ -19,8 +16,8 @@ import torch
 from huggingface_hub import EvalResult
 from panollava_hf import PanoLLaVaForConditionalGeneration
 from panollava_hf._files import edit_json, staged_folder
-from panollava_hf.hub import CardFacts, make_portable, read_results, write_card
-from panollava_hf.hub._export import write_old_names
+from panollava_hf.hub import CardFacts, read_results, write_card
+from panollava_hf.hub._export import make_portable, write_old_names
 from panollava_hf.training._start import copy_processor
 
 NAME = "panollava-panoshapes"

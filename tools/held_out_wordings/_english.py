@@ -58,7 +58,7 @@ TEMPLATES = {
         "Say the {kind}'s color in a single word.",
     ),
     "shape": (
-        "What form has the thing that is {colour}?",
+        "Which form did they give to the {colour} thing?",
         "Describe the geometry of the {colour} item in one word.",
         "The {colour} solid is called what?",
         "If you look at the {colour} object, which shape do you recognise?",
@@ -147,4 +147,7 @@ SHAPES = {
 }
 PLURALS = {"box": "boxes", "torus": "toruses"}
 THINGS = ("object", "thing")
-MORE = {"nearer": ("closer to me", "nearer", "not so far away"), "farther": ("farther from me", "further away", "farther")}
+MORE = {
+    "nearer": ("closer to me", "nearer", "not so far away"),
+    "farther": ("farther from me", "further away", "farther"),
+}

@@ -28,7 +28,9 @@ def programs(count=8):
         scene, rng = sample_scene(0, "test", index), np.random.default_rng(index)
         for name in family_names():
             for program in family_named(name).propose(scene, rng, 2):
-                found.setdefault((name, program.get("ask"), program.get("direction") in ("back", "above", "front left")), program)
+                found.setdefault(
+                    (name, program.get("ask"), program.get("direction") in ("back", "above", "front left")), program
+                )
     return list(found.values())
 
 

@@ -137,12 +137,12 @@ class PanoLLaVaConfig(PretrainedConfig):
         lora_dropout: Dropout of the adapters.
         image_token_id: Id of the placeholder token `<|vision|>`.
         connector_trained: Whether resampler and projector have been trained; commands print a note when they have not.
-        known_words: All words that the questions of the training had, in lower case, for a model that knows no others:
-            commands report a question with another word instead of answering it. None for a model that knows a language.
-        known_images: What the images of the training had in common, for a model that knows no others: `layers` (hidden
-            states of the vision tower), `mean` and `scale` of their channels, `whitening` (base64 of the rows of a lower
-            triangular matrix in half precision), `threshold` (the largest distance of a known image), and `description`
-            (what they are, for messages). None for any image.
+        known_words: The words that a model knows, in lower case, if it knows no others: commands report a question with
+            another word instead of answering it. None for a model that knows a language.
+        known_images: What the images that a model knows have in common, if it knows no others: `layers` (hidden states
+            of the vision tower), `mean` and `scale` of their channels, `whitening` (base64 of the rows of a lower
+            triangular matrix in half precision), `threshold` (the largest distance of a known image), and
+            `description` (what they are, for messages). None for any image.
         tie_word_embeddings: Whether the output head shares the input embedding; default: what the language model does.
         initializer_range: Standard deviation of fresh linear weights in the connector.
 
@@ -320,7 +320,9 @@ class PanoLLaVaConfig(PretrainedConfig):
             if not 0 < len(words) <= MAX_KNOWN_WORDS:
                 raise ValueError(f"known_words must have 1 to {MAX_KNOWN_WORDS} words, got {len(words)}")
         if images is not None and (not isinstance(images, dict) or images.keys() != KNOWN_IMAGES):
-            raise ValueError(f"known_images must have the fields {', '.join(sorted(KNOWN_IMAGES))}, got {shown(images)}")
+            raise ValueError(
+                f"known_images must have the fields {', '.join(sorted(KNOWN_IMAGES))}, got {shown(images)}"
+            )
 
     def _compare_overlap(self, tiles: int) -> None:
         true = 1.0 - 360.0 / (tiles * self.fov_deg)

@@ -1,8 +1,8 @@
 """Words of a question that a checkpoint has never been trained on.
 
-A small model that is trained from scratch knows a list of words and answers any question with one of its few answers, so
-it has to say where it does not know a word. The comparison forgives inflections, one typing error in words of four or
-more letters, and Korean particles and endings.
+A small model that is trained from scratch knows a list of words and answers any question with one of its few answers,
+so it has to say where it does not know a word. The comparison forgives inflections, one typing error in words of four
+or more letters, and Korean particles and endings.
 """
 
 import re
@@ -20,21 +20,24 @@ _CONTRACTED = ("'s", "'re", "'ll", "'ve", "'d", "'m", "n't", "'")
 _INFLECTED = (("s", ""), ("es", ""), ("ed", ""), ("d", ""), ("ing", ""), ("ing", "e"), ("ies", "y"), ("ly", ""))
 #: What follows a Korean noun or the stem of a verb.
 _PARTICLES = frozenset(
-    """은 는 이 가 을 를 의 에 에서 에게 에는 에도 에만 으로 로 으로는 로는 와 과 랑 이랑 하고 도 만 까지 부터 보다 처럼 들 들이 들은 들을 들의
-    요 이요 이에요 예요 이야 야 이니 니 이죠 죠 이지 지 입니까 입니다 인가 인가요 인지 인지요 일까 일까요 인데 인데요 이라고 라고 이나 나 께서 한테
-    이냐 냐 쪽 쪽에 쪽의 쪽으로 쪽은 쪽이 쪽을 편 편에 씩 마다 뿐 밖에 이란 란 님 이고 고 이며 며 에요 여 라도 이라도""".split()
+    """은 는 이 가 을 를 의 에 에서 에게 에는 에도 에만 으로 로 으로는 로는 와 과 랑 이랑 하고 도 만 까지 부터 보다
+    처럼 들 들이 들은 들을 들의 요 이요 이에요 예요 이야 야 이니 니 이죠 죠 이지 지 입니까 입니다 인가 인가요 인지
+    인지요 일까 일까요 인데 인데요 이라고 라고 이나 나 께서 한테 이냐 냐 쪽 쪽에 쪽의 쪽으로 쪽은 쪽이 쪽을 편 편에
+    씩 마다 뿐 밖에 이란 란 님 이고 고 이며 며 에요 여 라도 이라도""".split()
 )
 _ENDINGS = frozenset(
-    """나 나요 니 니까 ㄴ가 는가 는가요 는지 는지요 는데 는데요 어 어요 었어 었어요 았어 았어요 아 아요 습니까 습니다 ㅂ니까 죠 지 지요 을까 을까요 을지 는
-    은 은가 은가요 은지 을 던 네 네요 냐 느냐 고 고요 으면 면 으니 자 거라 라 세요 으세요 십시오 주세요 줘 줘요 주라 줄래 줄래요 줄 주시겠어요 주시겠습니까
-    겠어요 겠습니까 봐 봐요 보세요 보자 볼래 볼까요 려면 려고 서 해 해요 하나요 하니 합니까 하세요 하시오 할까요 할 한 하는 하면 할래 했어 했나요 달라 다오
-    인 있는 있나요 있어 있어요 있습니까 있니 있는지 없는지 있을까요 있죠 있지""".split()
+    """나 나요 니 니까 ㄴ가 는가 는가요 는지 는지요 는데 는데요 어 어요 었어 었어요 았어 았어요 아 아요 습니까 습니다
+    ㅂ니까 죠 지 지요 을까 을까요 을지 는 은 은가 은가요 은지 을 던 네 네요 냐 느냐 고 고요 으면 면 으니 자 거라 라
+    세요 으세요 십시오 주세요 줘 줘요 주라 줄래 줄래요 줄 주시겠어요 주시겠습니까 겠어요 겠습니까 봐 봐요 보세요
+    보자 볼래 볼까요 려면 려고 서 해 해요 하나요 하니 합니까 하세요 하시오 할까요 할 한 하는 하면 할래 했어 했나요
+    달라 다오 인 있는 있나요 있어 있어요 있습니까 있니 있는지 없는지 있을까요 있죠 있지""".split()
 )
 
 _NEVER_FIRST = frozenset("은 는 가 을 를 의 에 로 와 과 랑 도 만 요".split())
 #: How a Korean verb, and almost no noun, ends: verbs ask and connect, so an unknown one does not change what is asked.
 _VERB = re.compile(
-    r".+(요|니다|니까|습니까|[을를할볼될일줄갈올]까|죠|줘|줄래|볼래|할래|려면|으면|하면|보면|되면|는데|은데|싶은데|세요|라고|다고|냐고|해서|어서|"
+    r".+(요|니다|니까|습니까|[을를할볼될일줄갈올]까|죠|줘|줄래|볼래|할래|려면|으면|하면|보면|되면|는데|"
+    r"은데|싶은데|세요|라고|다고|냐고|해서|어서|"
     r"아서|면서|네요|군요|잖아|겠어|겠지|겠니|하게|되게|이게|거든|든지|도록|듯이?|봐줘|해줘|해라|하자|하니|하지만)"
 )
 

@@ -16,8 +16,10 @@ def unknown_reason(words: Sequence[str], image: str) -> str:
         image: What the images of the training are, if this one is unlike them, else empty.
 
     Example:
-        >>> unknown_reason(["door"], ""), unknown_reason([], "rendered scenes")
-        ("this checkpoint does not know the word 'door'", 'this image is unlike the rendered scenes that this checkpoint knows')
+        >>> unknown_reason(["door"], "")
+        "this checkpoint does not know the word 'door'"
+        >>> unknown_reason([], "rendered scenes")
+        'this image is unlike the rendered scenes that this checkpoint knows'
     """
     reasons = []
     if words:

@@ -38,7 +38,7 @@ questions about them with exact answers. Written by `panollava data panoshapes`.
 
 `<split>.jsonl` has one row per question: `image` (path in this folder), `question`, `answer`, `family`, `scene`,
 `objects` (number of objects), `difficulty` and `aside` (for curricula), `program` (the question as JSON).
-With the wordings `many` it has a column `wordings` too. `scenes-<split>.jsonl` has the objects, sky and ground of each image.
+`scenes-<split>.jsonl` has the objects, sky and ground of each image.
 """
 
 
@@ -156,9 +156,9 @@ def write_panoshapes(
     image_format: str = "jpg",
     workers: int | None = None,
     questions_per_family: int = 2,
+    progress: Callable[[int], None] | None = None,
     wordings: str = PLAIN,
     max_objects: int = MAX_OBJECTS,
-    progress: Callable[[int], None] | None = None,
 ) -> Path:
     """Write one split of PanoShapes, readable by `datasets.load_dataset(output)`.
 
@@ -171,9 +171,9 @@ def write_panoshapes(
         image_format: `jpg` or `png`.
         workers: Number of processes; None for one per core. The files do not depend on it.
         questions_per_family: Maximum number of questions of one family about one scene.
+        progress: Called with the number of scenes that are finished.
         wordings: `plain`, or `many` for questions as people type them, in English and Korean, for training.
         max_objects: Largest number of objects in a scene, up to 8.
-        progress: Called with the number of scenes that are finished.
 
     Returns:
         The folder.

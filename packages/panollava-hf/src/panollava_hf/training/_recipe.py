@@ -207,7 +207,8 @@ class Recipe(_Strict):
         for name in ("vicreg", "resampler"):
             if name in stages and stages[name].language_model != "frozen":
                 raise ValueError(
-                    f"{name}.language_model: only the stages finetune and refine train the language model; use frozen here"
+                    f"{name}.language_model: only the stages finetune and refine train the language model; "
+                    "use frozen here"
                 )
         return {name: stages[name] for name in STAGES if name in stages}
 

@@ -63,7 +63,11 @@ class KnownImages:
             self.whitening = np.zeros((size, size))
             self.whitening[np.tril_indices(size)] = values
             self.threshold, self.description = float(fields["threshold"]), str(fields["description"])
-            if self.mean.shape != self.scale.shape or not np.isfinite(self.whitening).all() or not (self.scale > 0).all():
+            if (
+                self.mean.shape != self.scale.shape
+                or not np.isfinite(self.whitening).all()
+                or not (self.scale > 0).all()
+            ):
                 raise ValueError("mean, scale and whitening must be finite and of one size")
         except (TypeError, ValueError, binascii.Error) as error:
             raise ModelError(

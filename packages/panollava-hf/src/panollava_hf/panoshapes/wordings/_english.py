@@ -137,10 +137,22 @@ def _kind_phrases(colour: str | None, shape: str | None, many: bool) -> tuple[st
     if colour is None and shape is None:
         return (thing, thing, thing, f"(different|separate|single|geometric|solid|3D) {thing}")
     if colour is None:
-        return (*(noun,) * 8, f"{adjective} {thing}", f"{thing} (shaped like|that looks like|in the shape of) a {noun}"
-                if not many else f"{adjective} {thing}")
+        return (
+            *(noun,) * 8,
+            f"{adjective} {thing}",
+            f"{thing} (shaped like|that looks like|in the shape of) a {noun}" if not many else f"{adjective} {thing}",
+        )
     if shape is None:
-        return (*(f"{hue} {thing}",) * 6, f"{thing} that {is_} {hue}", f"{coloured} {thing}",
-                f"{thing} (painted|in|of colour|of color|with the colour|which {is_}) {hue}")
-    return (*(f"{hue} {noun}",) * 12, f"{hue} {adjective} {thing}", f"{coloured} {noun}",
-            f"{noun} (that|which) {is_} {hue}", f"{noun} (in|painted|of colour) {hue}")
+        return (
+            *(f"{hue} {thing}",) * 6,
+            f"{thing} that {is_} {hue}",
+            f"{coloured} {thing}",
+            f"{thing} (painted|in|of colour|of color|with the colour|which {is_}) {hue}",
+        )
+    return (
+        *(f"{hue} {noun}",) * 12,
+        f"{hue} {adjective} {thing}",
+        f"{coloured} {noun}",
+        f"{noun} (that|which) {is_} {hue}",
+        f"{noun} (in|painted|of colour) {hue}",
+    )

@@ -66,7 +66,10 @@ WHERE = (
     "(Which|What) {direction_word} is the {kind} (in|at)?",
     "Where (can|could|do|would|will|might|should|may|shall) (I|you|we|one) {see} the {kind}?",
     "Where (does|did|might|would|could|can|will|must) the {kind} {lie}?",
-    "In (which|what) {direction_word} (do|should|must|can|would) I (look|turn|go|face|walk|move|gaze|point) to {see} the {kind}?",
+    (
+        "In (which|what) {direction_word} (do|should|must|can|would) I (look|turn|go|face|walk|move|gaze|"
+        "point) to {see} the {kind}?"
+    ),
     "Where (do|should|must|would|can|shall) I (look|turn|go|face|walk|move|gaze|point the camera) to {see} the {kind}?",
     "{tell} where the {kind} {lies}.",
     "{tell} (the|in which|in what) {direction_word} (of|is) the {kind}.",
@@ -126,7 +129,10 @@ COUNT = (
     "{tell} how many {kinds} (there are|you {see}|are {seen}|exist|are there).",
     "{tell} the[ total| exact] (number|count|amount|quantity) of {kinds}.",
     "(Give|Report) (me |)the (number|count|total|amount) of {kinds}[ {in_scene}].",
-    "How many {kinds} (exist|appear|show up|surround me|are shown|does it show|are we looking at|occur|do we have)[ {in_scene}]?",
+    (
+        "How many {kinds} (exist|appear|show up|surround me|are shown|does it show|are we looking at|occur|"
+        "do we have)[ {in_scene}]?"
+    ),
     "How many {kinds} does (this|the) {scene} (have|contain|show|hold|include|depict|display)?",
     "How many {kinds} (have|has) (this|the) {scene}?",
     "How many {kinds} did you (count|see|find)?",
@@ -233,7 +239,10 @@ SHAPE = (
     "Which (object|thing|item|solid|body|figure|shape) is {hue}?",
     "Which {shape_word} (is|comes in|has the colour|has the color|is painted|is coloured) {hue}?",
     "Is the {kind} a cube, a sphere or what?",
-    "Is the {kind} a (cube|sphere|cone|cylinder|torus|ball|ring|box) or a (cube|sphere|cone|cylinder|torus|ball|ring|box) or something else?",
+    (
+        "Is the {kind} a (cube|sphere|cone|cylinder|torus|ball|ring|box) or a (cube|sphere|cone|cylinder|"
+        "torus|ball|ring|box) or something else?"
+    ),
     "What {shape_word} (is|has) the {kind} {in_scene}?",
     "Identify (the {shape_word} of |)the {kind}.",
     "What does the {kind} look like[ in terms of {shape_word}]?",
@@ -304,29 +313,61 @@ RELATIVE = (
     "Is the {first} right or left of the {second}?",
     "Is the {first} (on|to|at) the left or (on |to |at |)the right[ side] of the {second}?",
     "Is the {first} (on|to|at) the right or (on |to |at |)the left[ side] of the {second}?",
-    "On (which|what) side of the {second} (is|lies|sits|stands|do you see|do I find|can I find|is located) the {first}?",
+    (
+        "On (which|what) side of the {second} (is|lies|sits|stands|do you see|do I find|can I find|is "
+        "located) the {first}?"
+    ),
     "(Which|What) side of the {second} is the {first}[ on| at]?",
     "To (which|what) side of the {second} (is|lies|stands) the {first}?",
     "Where is the {first}, left or right of the {second}?",
-    "Where is the {first} (relative to|compared to|compared with|with respect to|in relation to|from|seen from|with regard to) the {second}[, left or right|: left or right]?",
-    "(Relative to|Compared to|Compared with|With respect to|In relation to|Seen from|From|Starting from) the {second}, (where is|on which side is|is|which side is|which way is) the {first}[, left or right| left or right|: left or right]?",
-    "Does the {first} (lie|sit|stand|appear|float|rest) (left or right|to the left or right|to the left or to the right|on the left or on the right|on the left or right side|right or left) of the {second}?",
+    (
+        "Where is the {first} (relative to|compared to|compared with|with respect to|in relation to|from|"
+        "seen from|with regard to) the {second}[, left or right|: left or right]?"
+    ),
+    (
+        "(Relative to|Compared to|Compared with|With respect to|In relation to|Seen from|From|Starting from) "
+        "the {second}, (where is|on which side is|is|which side is|which way is) the {first}[, left or right|"
+        " left or right|: left or right]?"
+    ),
+    (
+        "Does the {first} (lie|sit|stand|appear|float|rest) (left or right|to the left or right|to the left "
+        "or to the right|on the left or on the right|on the left or right side|right or left) of the "
+        "{second}?"
+    ),
     "Which way from the {second} is the {first}[, left or right]?",
-    "Which way (do|should|must|would) I (turn|look|go|move) from the {second} to (see|reach|find|get to) the {first}[, left or right]?",
-    "If I (look at|face|am facing|see|stare at) the {second}, (is|where is|on which side is|which side is) the {first} [to the left or right|left or right|on my left or on my right]?",
-    "Facing the {second}, is the {first} (left or right|to the left or to the right|on the left or right|on my left or my right)?",
+    (
+        "Which way (do|should|must|would) I (turn|look|go|move) from the {second} to (see|reach|find|get to) "
+        "the {first}[, left or right]?"
+    ),
+    (
+        "If I (look at|face|am facing|see|stare at) the {second}, (is|where is|on which side is|which side "
+        "is) the {first} [to the left or right|left or right|on my left or on my right]?"
+    ),
+    (
+        "Facing the {second}, is the {first} (left or right|to the left or to the right|on the left or right|"
+        "on my left or my right)?"
+    ),
     "The {first} is (left or right|on which side|to which side|right or left|on what side) of the {second}?",
     "The {first}: (left or right|right or left) of the {second}?",
     "Left or right of the {second}: (where is |)the {first}?",
     "Left or right: where is the {first} (relative to|compared to|from) the {second}?",
-    "{tell} (if|whether) the {first} is (left or right|to the left or right|right or left|to the left or to the right) of the {second}.",
+    (
+        "{tell} (if|whether) the {first} is (left or right|to the left or right|right or left|to the left or "
+        "to the right) of the {second}."
+    ),
     "{tell} (on|to) which side of the {second} the {first} (is|lies|stands).",
     "In (which|what) direction from the {second} is the {first}[, left or right]?",
     "Would you say the {first} is (left or right|to the left or to the right|to the left or right) of the {second}?",
     "Going from the {second} to the {first}, do I (go|turn|move) left or right?",
     "From the {second}, do I (go|turn|move|look) left or right to (see|reach|find|get to) the {first}?",
-    "I see the {second}. Is the {first} (to its left or right|left or right of it|on its left or right|to the left or to the right of it)?",
-    "Is the {first} (further|farther|more) (left or right|to the left or to the right|to the left or right) than the {second}?",
+    (
+        "I see the {second}. Is the {first} (to its left or right|left or right of it|on its left or right|"
+        "to the left or to the right of it)?"
+    ),
+    (
+        "Is the {first} (further|farther|more) (left or right|to the left or to the right|to the left or "
+        "right) than the {second}?"
+    ),
     "Do you (see|find|have) the {first} (left or right|to the left or right|on the left or right) of the {second}?",
     "Which side is the {first} on, relative to the {second}?",
     "(Which|What) side is the {first} (of|from) the {second}?",
@@ -341,8 +382,19 @@ RELATIVE = (
 
 NEARER = ("nearer", "closer", "nearest", "closest", "less far", "less distant", "not as far", "less far away")
 FARTHER = (
-    "farther", "further", "farther away", "further away", "more distant", "farthest", "furthest", "more far away",
-    "the farther one", "more remote", "farther off", "less near", "less close",
+    "farther",
+    "further",
+    "farther away",
+    "further away",
+    "more distant",
+    "farthest",
+    "furthest",
+    "more far away",
+    "the farther one",
+    "more remote",
+    "farther off",
+    "less near",
+    "less close",
 )
 
 DISTANCE = (
@@ -364,7 +416,10 @@ DISTANCE = (
     "{tell} (if|whether) the {first} or the {second} is {more}.",
     "Which of these is {more}, the {first} or the {second}?",
     "Which of them is {more}[ to (me|us|you|the camera)]: the {first} or the {second}?",
-    "Which (one |{thing} |)(lies|sits|stands|appears|seems|looks|floats) {more}[ to (me|us|you|the camera)], the {first} or the {second}?",
+    (
+        "Which (one |{thing} |)(lies|sits|stands|appears|seems|looks|floats) {more}[ to (me|us|you|the "
+        "camera)], the {first} or the {second}?"
+    ),
     "Does the {first} or the {second} (lie|sit|stand|appear|seem|look|float) {more}?",
     "Given the {first} and the {second}, which is {more}?",
     "Who is {more}, the {first} or the {second}?",
@@ -390,13 +445,32 @@ DISTANCE = (
 )
 #: What "nearer" and "farther" are in the frames above.
 DISTANCES = {
-    "nearer": {"more": NEARER, "distance": ("smaller", "shorter", "lesser", "smallest", "shortest"),
-               "at_distance": ("at a smaller distance", "at a shorter distance", "at the shorter distance", "near", "close to me", "close by"),
-               "order": ("first", "sooner", "earlier", "in fewer steps")},
-    "farther": {"more": FARTHER, "distance": ("greater", "larger", "longer", "bigger", "greatest", "largest", "longest"),
-                "at_distance": ("at a greater distance", "at a larger distance", "at the longer distance", "far away", "far off",
-                                "a longer way off"),
-                "order": ("last", "later", "second", "in more steps")},
+    "nearer": {
+        "more": NEARER,
+        "distance": ("smaller", "shorter", "lesser", "smallest", "shortest"),
+        "at_distance": (
+            "at a smaller distance",
+            "at a shorter distance",
+            "at the shorter distance",
+            "near",
+            "close to me",
+            "close by",
+        ),
+        "order": ("first", "sooner", "earlier", "in fewer steps"),
+    },
+    "farther": {
+        "more": FARTHER,
+        "distance": ("greater", "larger", "longer", "bigger", "greatest", "largest", "longest"),
+        "at_distance": (
+            "at a greater distance",
+            "at a larger distance",
+            "at the longer distance",
+            "far away",
+            "far off",
+            "a longer way off",
+        ),
+        "order": ("last", "later", "second", "in more steps"),
+    },
 }
 
 CAPTION = (
@@ -419,7 +493,10 @@ CAPTION = (
     "What {things} are {seen}?",
     "Which {things} are {seen}?",
     "Which {things} (can|could|do) (you|I|we|one) {see}[ {in_scene}]?",
-    "List (all|every|all of|each of|) (the |){things}[ {in_scene}][ and where they are| with their directions| with their positions].",
+    (
+        "List (all|every|all of|each of|) (the |){things}[ {in_scene}][ and where they are| with their "
+        "directions| with their positions]."
+    ),
     "List (everything|all) (you|I|we) (can |){see}.",
     "List what is {in_scene}.",
     "Name (all|every|all of|) (the |){things}[ {in_scene}].",
@@ -428,8 +505,14 @@ CAPTION = (
     "What is (shown|depicted|displayed|visible|going on|present|to be seen)[ {in_scene}]?",
     "What surrounds (me|us|you|the camera)?",
     "What am I (surrounded by|looking at|seeing)?",
-    "Give (me |)(a|an|the) (description|caption|overview|summary|list|account|full description|complete description|inventory) of (the|this) {scene}.",
-    "Give (me |)(a|an|the) (description|overview|summary|list|account|inventory) of (all|everything|the {things}|my surroundings|what you see|what is around me).",
+    (
+        "Give (me |)(a|an|the) (description|caption|overview|summary|list|account|full description|complete "
+        "description|inventory) of (the|this) {scene}."
+    ),
+    (
+        "Give (me |)(a|an|the) (description|overview|summary|list|account|inventory) of (all|everything|the "
+        "{things}|my surroundings|what you see|what is around me)."
+    ),
     "Caption (the|this) {scene}.",
     "Write a (caption|description|summary) (for|of) (the|this) {scene}.",
     "Make a (list|description|caption|inventory) of (the|all|all the) {things}.",

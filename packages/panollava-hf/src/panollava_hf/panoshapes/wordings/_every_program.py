@@ -14,5 +14,7 @@ def one_program_each(colours: Iterable[str], shapes: Iterable[str], directions: 
     programs += [{"family": "attribute", "ask": "colour", "shape": kind["shape"]} for kind in kinds]
     for first in (*kinds, *alone):
         programs.append({"family": "relative", "first": first, "second": first})
-        programs += [{"family": "distance", "ask": ask, "first": first, "second": first} for ask in ("nearer", "farther")]
+        programs += [
+            {"family": "distance", "ask": ask, "first": first, "second": first} for ask in ("nearer", "farther")
+        ]
     return [*programs, {"family": "caption"}, {"family": "count"}]

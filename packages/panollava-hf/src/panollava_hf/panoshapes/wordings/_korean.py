@@ -8,6 +8,7 @@ from typing import Any
 
 from panollava_hf.panoshapes.families._family import Program
 from panollava_hf.panoshapes.wordings import _korean_frames as frames
+from panollava_hf.panoshapes.wordings._every_program import one_program_each
 from panollava_hf.panoshapes.wordings._korean_words import (
     CLOSINGS,
     COLOUR_NAMES,
@@ -18,7 +19,6 @@ from panollava_hf.panoshapes.wordings._korean_words import (
     PLACES,
     SHAPE_NAMES,
 )
-from panollava_hf.panoshapes.wordings._every_program import one_program_each
 from panollava_hf.panoshapes.wordings._particles import PAIR, with_particles
 from panollava_hf.panoshapes.wordings._patterns import Slots, draw_text, pattern_words, pick
 

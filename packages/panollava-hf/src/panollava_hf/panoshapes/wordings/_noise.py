@@ -6,13 +6,21 @@ from random import Random
 _NEIGHBOURS = {
     key: near
     for row, above, below in (
-        ("qwertyuiop", "", "asdfghjkl"), ("asdfghjkl", "qwertyuiop", "zxcvbnm"), ("zxcvbnm", "asdfghjkl", ""),
+        ("qwertyuiop", "", "asdfghjkl"),
+        ("asdfghjkl", "qwertyuiop", "zxcvbnm"),
+        ("zxcvbnm", "asdfghjkl", ""),
     )
     for place, key in enumerate(row)
-    for near in ["".join(
-        [row[max(place - 1, 0) : place], row[place + 1 : place + 2], above[place : place + 2],
-         below[max(place - 1, 0) : place + 1]]
-    )]
+    for near in [
+        "".join(
+            [
+                row[max(place - 1, 0) : place],
+                row[place + 1 : place + 2],
+                above[place : place + 2],
+                below[max(place - 1, 0) : place + 1],
+            ]
+        )
+    ]
 }
 _LONG_WORD = re.compile(r"[A-Za-z]{4,}")
 _TYPING_ERROR, _LOWER, _UPPER, _NO_END, _OTHER_END, _NO_COMMA, _NO_APOSTROPHE = 0.1, 0.35, 0.03, 0.35, 0.08, 0.4, 0.3

@@ -1,0 +1,1 @@
+"""Make the embedded checkpoint from nothing: data, training, what it knows, evaluation, package, targets."""
