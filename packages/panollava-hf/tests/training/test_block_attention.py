@@ -37,8 +37,10 @@ def test_a_block_reads_the_prefix_and_its_own_questions_only(monkeypatch):
     assert [block.keys for block in blocks] == [((0, 3),), ((0, 7),), ((0, 11),), ((0, 3), (8, 15))]
 
 
+@pytest.mark.parametrize("most", [2**26, 10], ids=["by blocks", "too many weights"])
 @pytest.mark.parametrize("heads", [2, 1], ids=["all heads have keys", "heads share keys"])
-def test_a_model_with_blocks_gives_the_same_loss_and_gradients(tiny_config, heads):
+def test_a_model_with_blocks_gives_the_same_loss_and_gradients(monkeypatch, tiny_config, heads, most):
+    monkeypatch.setattr(_block_attention, "MAX_WEIGHTS", most)
     torch.manual_seed(0)
     config = tiny_config()
     config.text_config.num_key_value_heads = heads

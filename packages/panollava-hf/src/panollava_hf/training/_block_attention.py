@@ -24,6 +24,8 @@ BLOCK_ATTENTION = "panollava_blocks"
 BLOCKS = "panollava_blocks"
 #: Queries per block, in the prefix and after it. Smaller blocks compute fewer pairs in more calls.
 PREFIX_QUERIES, QUERIES = 256, 48
+#: Most elements of attention weights that a layer keeps for its backward pass; beyond, SDPA, which keeps none.
+MAX_WEIGHTS = 2**26
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def plan_blocks(segments: Tensor, dtype: torch.dtype) -> list[Block]:
 
 def attend(query: Tensor, key: Tensor, value: Tensor, blocks: list[Block], scale: float) -> Tensor:
     """Attention `[batch, heads, length, features]` of queries to the keys of their blocks."""
-    found: Tensor = _Attention.apply(query, key, value, blocks, scale)  # type: ignore[no-untyped-call]
+    found: Tensor = _Attention.apply(query, key, value, blocks, scale)
     return found
 
 
@@ -142,9 +144,9 @@ def block_attention_forward(
     """What transformers calls in each layer: by blocks where the mask has some, otherwise as `sdpa`."""
     blocks = getattr(attention_mask, BLOCKS, None)
     plain = dropout == 0.0 and kwargs.get("position_bias") is None and query.shape[2] == key.shape[2]
-    if blocks is None or not plain:
+    if blocks is None or not plain or query.shape[1] * sum(block.bias.numel() for block in blocks) > MAX_WEIGHTS:
         options = {"dropout": dropout, "scaling": scaling, "is_causal": is_causal, **kwargs}
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)  # type: ignore[no-any-return]
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     dtype, kind = query.dtype, query.device.type
     if torch.is_autocast_enabled(kind):
         dtype = torch.get_autocast_dtype(kind)
