@@ -34,7 +34,7 @@ _SCORES: Lines = (
 _TERMS: Lines = (
     ("eval_invariance", "invariance", PALETTE[5]),
     ("eval_variance", "variance", PALETTE[4]),
-    ("eval_covariance", "covariance", PALETTE[2]),
+    ("eval_covariance", "covariance", PALETTE[3]),
 )
 #: Most round numbers on an axis.
 _TICKS = 8
@@ -71,8 +71,8 @@ def draw_stage_curves(stage: str, log: Sequence[Mapping[str, Any]]) -> Image.Ima
     """
     plots: list[_Plot] = [("loss", log, _LINES, None)]
     for head, lines, ends in (
-        ("validation answers", _SCORES, (0.0, 1.0)),
-        ("terms of the validation loss", _TERMS, None),
+        ("answers", _SCORES, (0.0, 1.0)),
+        ("terms", _TERMS, None),
     ):
         if any(_points(log, key) for key, _, _ in lines):
             plots.append((head, log, lines, ends))
@@ -159,6 +159,11 @@ def _plot(
                 pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
             else:
                 pen.line(places, fill=colour, width=round(2.5 * _SCALE), joint="curve")
+        if name == "validation" and len(points) > 1:  # a ring marks the lowest loss, whose weights are kept
+            step, loss = min(points, key=lambda point: point[1])
+            (x, y), radius = (width * _part(step, across), height * (1 - _part(loss, up))), 5 * _SCALE
+            x = min(max(x, radius), width - radius)
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), PAPER, rgb, 2 * _SCALE)
     return plot.reduce(_SCALE)
 
 

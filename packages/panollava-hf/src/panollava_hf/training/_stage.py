@@ -251,9 +251,9 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
             positions = max_positions(PanoLLaVaConfig.from_pretrained(start))
         collator = AnswerCollator(processor, data.max_length, positions)
         groups = _groups_that_fit(examples, collator, stage, skip_bad=skip_bad)
-    held = None
+    held: tuple[Examples, list[list[int]]] | None = None
     if data.validation is not None:
-        groups, *held = _sides(recipe, stage, examples, groups, collator, skip_bad=skip_bad)
+        groups, held = _sides(recipe, stage, examples, groups, collator, skip_bad=skip_bad)
     per_step = settings.batch_size * settings.accumulation * PartialState().num_processes
     steps = settings.steps or math.ceil((settings.epochs or 1) * len(groups) / per_step)
     curriculum = weights = None
@@ -325,7 +325,7 @@ def _sides(
     collator: ViewCollator,
     *,
     skip_bad: bool,
-) -> tuple[list[list[int]], Examples, list[list[int]]]:
+) -> tuple[list[list[int]], tuple[Examples, list[list[int]]]]:
     """The rows of each panorama that is trained, the table of the panoramas to validate on, and the rows of each.
 
     Raises:
@@ -343,7 +343,7 @@ def _sides(
             raise TrainingError(
                 f"stage {stage}: no rows to {'train' if held else 'validate on'} are left in {data.source}"
             )
-        return trained, examples, held
+        return trained, (examples, held)
     assert wanted.split is not None
     if Path(data.source).is_file():
         raise TrainingError(
@@ -356,7 +356,7 @@ def _sides(
     if isinstance(collator, AnswerCollator):
         usable = {row for group in _groups_that_fit(others, collator, stage, skip_bad=skip_bad) for row in group}
         held = [rows for group in held if (rows := [row for row in group if row in usable])]
-    return groups, others, held
+    return groups, (others, held)
 
 
 def _validation(

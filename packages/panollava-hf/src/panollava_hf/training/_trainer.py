@@ -108,6 +108,7 @@ class StageTrainer(Trainer):
     """
 
     optimizer: Any
+    control: Any
 
     def __init__(
         self,

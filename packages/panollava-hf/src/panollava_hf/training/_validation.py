@@ -40,8 +40,8 @@ class Validation(TrainerCallback):
         plan: When to validate.
         stage: Name of the stage.
         work: Folder of the unfinished stage.
-        every_time: Whether questions are answered at every validation. Otherwise they are answered while validation
-            takes at most 5 % of the time, and at the end; the losses are measured every time.
+        every_time: Whether questions are answered and curves drawn at every validation. Otherwise they are while
+            validation takes at most 5 % of the time, and at the end; the losses are measured every time.
         patience: Validations without improvement that end the stage; None never does.
         sharded: Whether each process holds a part of the weights; then no questions are answered.
         available: Number of panoramas that could be validated on.
@@ -65,8 +65,8 @@ class Validation(TrainerCallback):
         self.best = BestWeights(sharded=sharded)
         self.standing = Standing()
         self.scores: dict[str, float] = {}
-        #: Seconds in validations of this process, in the last one with answers, and when training began.
-        self.spent, self._answering_took, self._began = 0.0, 0.0, time.monotonic()
+        #: Seconds in validations of this process, in the last one with answers and curves, and when training began.
+        self.spent, self._extras_took, self._began = 0.0, 0.0, time.monotonic()
 
     def summary(self, steps: int) -> str:
         """On what a stage of so many steps is validated, and when, in words."""
@@ -116,7 +116,8 @@ class Validation(TrainerCallback):
         """
         began, state = time.monotonic(), trainer.state
         is_last = state.global_step >= state.max_steps
-        answering = self.held_out.asks and not self.sharded and self._may_answer(began, is_last)
+        with_extras = self._has_time(began, is_last)
+        answering = with_extras and self.held_out.asks and not self.sharded
         with unchanged_randomness(), torch.no_grad(), trainer.accelerator.autocast(), _evaluating(model, bare):
             scores, samples = self.held_out.measure(model, bare, prepare, answering=answering)
         self.scores |= scores
@@ -127,12 +128,12 @@ class Validation(TrainerCallback):
             self.best.keep(trainer.model, state.global_step)
         if state.is_world_process_zero:
             self._report(state, scores, samples)
-            if answering or not self.held_out.asks:
+            if with_extras:
                 self._write(state, figures, samples)
         took = time.monotonic() - began
         self.spent += took
-        if samples:
-            self._answering_took = took
+        if with_extras:
+            self._extras_took = took
         return {**figures, "eval_runtime": round(took, 4)}
 
     def put_back_best(self, model: Any) -> None:
@@ -154,9 +155,9 @@ class Validation(TrainerCallback):
             "stopped_early": self.is_over,
         }
 
-    def _may_answer(self, now: float, is_last: bool) -> bool:
-        """Whether questions are answered now; the main process decides, because processes measure different times."""
-        allowed = self.spent + 2 * self._answering_took <= SHARE * (now - self._began)
+    def _has_time(self, now: float, is_last: bool) -> bool:
+        """Whether questions are answered and curves drawn now, as the main process measures the time."""
+        allowed = self.spent + 2 * self._extras_took <= SHARE * (now - self._began)
         decision = [self.every_time or is_last or allowed]
         if PartialState().num_processes > 1:
             broadcast_object_list(decision)
