@@ -13,7 +13,7 @@ from panollava_hf import Answerer, PanoLLaVaForConditionalGeneration, PanoLLaVaF
 from panollava_hf._errors import RecipeError, TableError, TrainingError
 from panollava_hf.data._examples import read_examples
 from panollava_hf.training import load_recipe, train
-from panollava_hf.training._stage import LOG_FILE, run_stage, stage_trainer
+from panollava_hf.training._stage import LOG_FILE, keep_event_files, run_stage, stage_trainer
 from PIL import Image
 from safetensors.torch import load_file
 from transformers import TrainerCallback
@@ -228,6 +228,17 @@ def test_reporters_get_the_figures_of_validation(tiny, tmp_path):
     logged = [(step, logs) for step, logs in watch.logs if "eval_loss" in logs]
     assert [step for step, _ in logged] == [2, 4]
     assert all({"eval_exact_match", "eval_token_f1", "eval_runtime", "epoch"} <= logs.keys() for _, logs in logged)
+
+
+def test_event_files_outlive_the_folder_of_the_unfinished_stage(tmp_path):
+    for run in ("first", "second"):  # a stage that was resumed has several
+        (tmp_path / "unfinished" / "runs" / run).mkdir(parents=True)
+        (tmp_path / "unfinished" / "runs" / run / "events.out").write_text(run)
+    keep_event_files(tmp_path / "unfinished", tmp_path / "tensorboard" / "vicreg")
+    keep_event_files(tmp_path / "unfinished", tmp_path / "tensorboard" / "vicreg")
+    kept = sorted(path.read_text() for path in (tmp_path / "tensorboard" / "vicreg").rglob("events*"))
+    assert kept == ["first", "second"]
+    assert not (tmp_path / "unfinished" / "runs").exists()
 
 
 def test_log_lines_say_how_long_it_takes(tiny, capsys):

@@ -26,6 +26,7 @@ class BestWeights:
         self.step: int | None = None
         self._values: dict[str, Tensor] = {}
 
+    @torch.no_grad()
     def keep(self, model: Any, step: int) -> None:
         """Replace the copy by the model's weights."""
         self.step = step

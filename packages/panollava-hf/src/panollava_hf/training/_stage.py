@@ -163,6 +163,8 @@ class _SceneAugmentation:
         return self.rotation.rotate(examples, yaw_deg)
 
 
+#: Where the event files of TensorBoard are kept, in the output folder.
+EVENTS_FOLDER = "tensorboard"
 #: The losses of a stage, in its checkpoint folder.
 LOG_FILE = "training_log.json"
 
@@ -225,11 +227,21 @@ def run_stage(recipe: Recipe, stage: StageName, start: Path, *, resume: bool, sk
         except OSError as error:
             problem = f"stage {stage}: {output} cannot be written ({reason(error)})"
             raise TrainingError(f"{problem}; make room, then continue with --resume") from error
+        keep_event_files(work, Path(recipe.output) / EVENTS_FOLDER / stage)
         shutil.rmtree(work, ignore_errors=True)
         report(f"{stage}: wrote {output}")
     if trainer.skipped:
         report(f"{stage}: skipped {len(trainer.skipped)} unreadable images, the first: {next(iter(trainer.skipped))}")
     state.wait_for_everyone()
+
+
+def keep_event_files(work: Path, target: Path) -> None:
+    """Move the event files of TensorBoard, which transformers writes below the folder of checkpoints, out of it."""
+    written = work / "runs"
+    if written.is_dir():
+        with boundary(TrainingError, f"the event files in {written} cannot be moved to {target}", "move them by hand"):
+            shutil.copytree(written, target, dirs_exist_ok=True)
+            shutil.rmtree(written)
 
 
 def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, skip_bad: bool = False) -> StageTrainer:
