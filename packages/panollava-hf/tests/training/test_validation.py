@@ -207,6 +207,26 @@ def test_a_resumed_stage_knows_the_best_weights(overfitted, shapes, tmp_path, ki
         assert torch.equal(got[name], weight), name
 
 
+def test_a_stage_that_was_over_is_over_when_it_is_resumed(overfitted, shapes, tmp_path):
+    """Killed between the last checkpoint, of the step at which patience ended, and the written folder."""
+    recipe = overfitting(shapes, tmp_path / "run", "stages.finetune.patience=2", "stages.finetune.save_every=4")
+    work = tmp_path / "run" / "finetune.unfinished"
+    trainer = stage_trainer(recipe, "finetune", overfitted / "start", work)
+    trainer.train()
+    over = trainer.validation.standing
+    assert over.since == 2
+    assert (work / f"checkpoint-{over.last_step}").is_dir()
+    run_stage(recipe, "finetune", overfitted / "start", resume=True)
+    record = record_of(tmp_path / "run" / "finetune")
+    assert record["steps"] == over.last_step
+    assert record["validation"]["best_step"] == over.best_step
+    trainer.validation.put_back_best(trainer.model)
+    written = load_file(tmp_path / "run" / "finetune" / "model.safetensors")
+    for name, weight in trainer.model.state_dict().items():
+        if name in written:
+            assert torch.equal(written[name], weight), name
+
+
 def test_a_checkpoint_without_its_best_weights_is_damaged(overfitted, shapes, tmp_path):
     changes = [f"output={tmp_path / 'run'}", f"data.source={shapes}", SPLIT, *FINETUNE, "stages.finetune.save_every=2"]
     recipe = load_recipe("tiny", [*changes, "stages.finetune.steps=8", "stages.finetune.eval_every=2"])
