@@ -13,7 +13,8 @@ from panollava_hf import Answerer, PanoLLaVaForConditionalGeneration, PanoLLaVaF
 from panollava_hf._errors import RecipeError, TableError, TrainingError
 from panollava_hf.data._examples import read_examples
 from panollava_hf.training import load_recipe, train
-from panollava_hf.training._stage import LOG_FILE, keep_event_files, run_stage, stage_trainer
+from panollava_hf.training._stage import keep_event_files, run_stage, stage_trainer
+from panollava_hf.training._validation import LOG_FILE
 from PIL import Image
 from safetensors.torch import load_file
 from transformers import TrainerCallback
@@ -268,6 +269,15 @@ def test_log_lines_say_how_long_it_takes(tiny, capsys):
     assert "vicreg: validation on 2 panoramas that are not trained" in text
     assert "40/40 validation loss" in text
     assert "vicreg: 10 panoramas, 40 steps of 2" in text, "two of twelve are not trained"
+
+
+def test_a_stage_does_not_keep_the_records_of_the_one_before(tiny):
+    changes = ["data.validation={split: test}", "stages.finetune.data={validation: null}"]
+    folder = train(tiny(*changes, *(f"stages.{stage}.steps=1" for stage in STAGES)))
+    assert (folder.parent / "resampler" / "samples.jsonl").read_text()
+    assert not (folder / "samples.jsonl").exists()
+    assert not evaluations(folder)
+    assert "validation" not in record_of(folder)
 
 
 @pytest.mark.parametrize(

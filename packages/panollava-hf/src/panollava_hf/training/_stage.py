@@ -37,7 +37,7 @@ from panollava_hf.training._held_out import HeldOut
 from panollava_hf.training._recipe import DataSettings, Recipe, StageName, StageSettings
 from panollava_hf.training._start import copy_processor
 from panollava_hf.training._trainer import StageTrainer, check_state, report
-from panollava_hf.training._validation import CURVES_FILE, SAMPLES_FILE, Validation, write_curves
+from panollava_hf.training._validation import CURVES_FILE, LOG_FILE, SAMPLES_FILE, Validation, write_curves
 from panollava_hf.training._validation_plan import plan
 
 
@@ -165,8 +165,6 @@ class _SceneAugmentation:
 
 #: Where the event files of TensorBoard are kept, in the output folder.
 EVENTS_FOLDER = "tensorboard"
-#: The losses of a stage, in its checkpoint folder.
-LOG_FILE = "training_log.json"
 
 
 def run_stage(recipe: Recipe, stage: StageName, start: Path, *, resume: bool, skip_bad: bool = False) -> None:

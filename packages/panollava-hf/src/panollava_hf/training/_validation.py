@@ -16,7 +16,7 @@ from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback
 
 from panollava_hf._console import say
-from panollava_hf._errors import TrainingError, boundary
+from panollava_hf._errors import TrainingError, boundary, reason
 from panollava_hf._files import write_whole
 from panollava_hf._shown import shortened
 from panollava_hf.training._best_weights import BestWeights
@@ -24,10 +24,14 @@ from panollava_hf.training._curve import draw_stage_curves
 from panollava_hf.training._held_out import HeldOut, Sample, unchanged_randomness
 from panollava_hf.training._validation_plan import SHARE, Plan, Standing, standing
 
+#: The losses of a stage, in its checkpoint folder.
+LOG_FILE = "training_log.json"
 #: Answers of each validation, in the folder of a stage.
 SAMPLES_FILE = "samples.jsonl"
 #: The losses and scores of a stage as an image, in its folder.
 CURVES_FILE = "curves.png"
+#: All that a stage records about itself in its folder, besides the config.
+RECORDS = (LOG_FILE, SAMPLES_FILE, CURVES_FILE)
 #: Answers that are written at each validation, and that are printed.
 _WRITTEN, _PRINTED = 10, 3
 
@@ -166,6 +170,7 @@ class Validation(TrainerCallback):
     def _report(self, state: Any, scores: dict[str, float], samples: Sequence[Sample]) -> None:
         found = self.standing
         note = "the best so far" if found.best_step == state.global_step else f"the best was at step {found.best_step}"
+        note = "not finite" if not math.isfinite(found.last_loss) else note
         parts = [f"{self.stage} {state.global_step}/{state.max_steps} validation loss {scores['loss']:.4f} ({note})"]
         parts += [f"{name} {scores[name]:.4f}" for name in ("invariance", "variance", "covariance") if name in scores]
         if samples:
@@ -182,9 +187,8 @@ class Validation(TrainerCallback):
         path = self.work / SAMPLES_FILE
         with self._writing(path), path.open("a", encoding="utf-8") as stream:
             stream.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        with self._writing(self.work / CURVES_FILE):
-            log = [*state.log_history, {"step": state.global_step, **figures}]
-            write_curves(self.work / CURVES_FILE, self.stage, log)
+        log = [*state.log_history, {"step": state.global_step, **figures}]
+        write_curves(self.work / CURVES_FILE, self.stage, log)
 
     def _writing(self, path: Path) -> AbstractContextManager[None]:
         problem = f"stage {self.stage}: {path} cannot be written"
@@ -192,10 +196,13 @@ class Validation(TrainerCallback):
 
 
 def write_curves(path: Path, stage: str, log: Sequence[dict[str, Any]]) -> None:
-    """Draw the losses and scores of a stage into a file."""
-    stream = io.BytesIO()
-    draw_stage_curves(stage, log).save(stream, format="PNG")
-    write_whole(path, stream.getvalue(), durable=False)  # it can be drawn again
+    """Draw the losses and scores of a stage into a file. A stage does not fail because of its image; it is reported."""
+    try:
+        stream = io.BytesIO()
+        draw_stage_curves(stage, log).save(stream, format="PNG")
+        write_whole(path, stream.getvalue(), durable=False)  # it can be drawn again
+    except (OSError, ValueError) as error:
+        say(f"{path} was not written ({reason(error)})")
 
 
 def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
@@ -222,7 +229,7 @@ def _step_of(line: str) -> float:
 def _evaluating(model: Any, bare: Any) -> Iterator[None]:
     """The model evaluates in a block: no dropout, a key-value cache, and VICReg of one batch is that of one process."""
     training, text = model.training, bare.config.get_text_config()
-    use_cache = getattr(text, "use_cache", None)
+    before = {"use_cache": text.use_cache} if hasattr(text, "use_cache") else {}
     loss = bare.criterion.vicreg if hasattr(bare, "criterion") else None
     options = None if loss is None else loss.options
     model.eval()
@@ -233,6 +240,8 @@ def _evaluating(model: Any, bare: Any) -> Iterator[None]:
         yield
     finally:
         model.train(training)
-        text.use_cache = use_cache
+        del text.use_cache
+        for name, value in before.items():
+            setattr(text, name, value)
         if loss is not None:
             loss.options = options
