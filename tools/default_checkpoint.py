@@ -37,7 +37,6 @@ def build(source: Path, output: Path, results: tuple[EvalResult, ...] = ()) -> N
         write_old_names(model)
         model.half().save_pretrained(folder)
         copy_processor(source, folder)
-        (folder / "training_log.json").unlink(missing_ok=True)
         edit_json(folder / "config.json", _load_in_single_precision)
         make_portable(folder)
         write_card(folder, model.config, CardFacts(model_id=NAME, license="mit", results=results))

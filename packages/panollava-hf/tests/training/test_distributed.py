@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from panollava_hf.training import load_recipe, train
-from panollava_hf.training._stage import LOG_FILE
+from panollava_hf.training._validation import LOG_FILE
 
 STAGES = ("vicreg", "resampler", "finetune")
 

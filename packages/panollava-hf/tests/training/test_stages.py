@@ -13,7 +13,7 @@ from panollava_hf import (
 )
 from panollava_hf._errors import TableError, TrainingError
 from panollava_hf.training import load_recipe, train
-from panollava_hf.training._stage import LOG_FILE
+from panollava_hf.training._validation import LOG_FILE
 from PIL import Image
 from safetensors.torch import load_file
 

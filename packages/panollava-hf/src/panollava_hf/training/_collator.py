@@ -9,6 +9,7 @@ from torch import Tensor
 
 from panollava_hf._errors import TextError
 from panollava_hf.data._dataset import Item
+from panollava_hf.data._examples import Example
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
 
 IGNORE = -100
@@ -185,6 +186,10 @@ class AnswerCollator(ViewCollator):
             if all(len(item.examples) == 1 for item in items):
                 batch["attention_mask"] = (batch.pop("segments") >= 0).long()
         return batch
+
+    def prompt_of(self, example: Example) -> list[int]:
+        """The token ids of a question, with one placeholder per image token, up to where its answer begins."""
+        return list(self._turn(example.question, example.answer).prompt)
 
     def faults(self, questions: Iterable[str], answers: Iterable[str]) -> Iterator[tuple[int, str]]:
         """The rows that cannot be trained, with the reason: too long, or not valid Unicode.

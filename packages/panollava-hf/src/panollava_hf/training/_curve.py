@@ -21,9 +21,20 @@ _POINTS = 800
 #: With this many losses, a line of their moving average over a twentieth of them is drawn, too.
 _SMOOTHED, _SHARE = 20, 20
 #: Losses of a log, their names in the legend, and their colours.
-_LINES: tuple[tuple[str, str, Colour], ...] = (
+Lines = tuple[tuple[str, str, Colour], ...]
+_LINES: Lines = (
     ("loss", "training", PALETTE[5]),
     ("eval_loss", "validation", PALETTE[4]),
+)
+#: Scores in 0…1, and the terms of the validation loss of VICReg; each has a plot of its own.
+_SCORES: Lines = (
+    ("eval_exact_match", "exact match", PALETTE[4]),
+    ("eval_token_f1", "token F1", PALETTE[5]),
+)
+_TERMS: Lines = (
+    ("eval_invariance", "invariance", PALETTE[5]),
+    ("eval_variance", "variance", PALETTE[4]),
+    ("eval_covariance", "covariance", PALETTE[3]),
 )
 #: Most round numbers on an axis.
 _TICKS = 8
@@ -44,23 +55,59 @@ def draw_learning_curve(logs: Mapping[str, Sequence[Mapping[str, Any]]], title: 
         >>> draw_learning_curve({"finetune": [{"step": step, "loss": 1 / step} for step in range(1, 50)]}).size
         (752, 538)
     """
-    columns = max(1, min(len(logs), _COLUMNS))
-    rows = max(1, -(-len(logs) // columns))
+    return _figure([(stage, log, _LINES, None) for stage, log in logs.items()], title)
+
+
+def draw_stage_curves(stage: str, log: Sequence[Mapping[str, Any]]) -> Image.Image:
+    """A plot of the losses of one stage, and one of its scores or of the terms of its loss, if it was validated.
+
+    Args:
+        stage: Name of the stage.
+        log: The entries of its log.
+
+    Example:
+        >>> draw_stage_curves("finetune", [{"step": 1, "loss": 2.0}, {"step": 1, "eval_exact_match": 0.5}]).size
+        (1432, 538)
+    """
+    plots: list[_Plot] = [("loss", log, _LINES, None)]
+    for head, lines, ends in (
+        ("answers", _SCORES, (0.0, 1.0)),
+        ("terms", _TERMS, None),
+    ):
+        if any(_points(log, key) for key, _, _ in lines):
+            plots.append((head, log, lines, ends))
+    return _figure(plots, stage)
+
+
+#: Head, log and lines of a plot, and the ends of its axis; None follows the values.
+_Plot = tuple[str, Sequence[Mapping[str, Any]], Lines, tuple[float, float] | None]
+
+
+def _figure(plots: Sequence[_Plot], title: str) -> Image.Image:
+    columns = max(1, min(len(plots), _COLUMNS))
+    rows = max(1, -(-len(plots) // columns))
     wide, high = _LEFT + _WIDTH + _EDGE, _ABOVE + _HEIGHT + _BELOW
     figure = Image.new("RGB", (columns * wide + 2 * _EDGE, 2 * _EDGE + _TITLE + 12 + rows * high - 24), PAPER)
     text_line(title, _TITLE, figure.width - 2 * _EDGE).draw(ImageDraw.Draw(figure), (_EDGE, _EDGE // 2), INK)
-    for number, (stage, log) in enumerate(logs.items()):
+    for number, plot in enumerate(plots):
         corner = (_EDGE + number % columns * wide, _EDGE + _TITLE + 12 + number // columns * high)
-        _draw_stage(figure, corner, stage, log)
+        _draw_plot(figure, corner, *plot)
     return figure
 
 
-def _draw_stage(figure: Image.Image, corner: tuple[int, int], stage: str, log: Sequence[Mapping[str, Any]]) -> None:
+def _draw_plot(
+    figure: Image.Image,
+    corner: tuple[int, int],
+    head_text: str,
+    log: Sequence[Mapping[str, Any]],
+    wanted: Lines,
+    ends: tuple[float, float] | None,
+) -> None:
     pen, (x, y) = ImageDraw.Draw(figure), (corner[0] + _LEFT, corner[1] + _ABOVE)
-    found = [(name, rgb, _points(log, key)) for key, name, rgb in _LINES]
+    found = [(name, rgb, _points(log, key)) for key, name, rgb in wanted]
     lines = [(name, rgb, points) for name, rgb, points in found if points]
-    lost = sum(1 for entry in log for key, _, _ in _LINES if key in entry and not _finite(entry[key]))
-    head = text_line(stage, _LETTERS * 1.1, _WIDTH / 2)
+    lost = sum(1 for entry in log for key, _, _ in wanted if key in entry and not _finite(entry[key]))
+    head = text_line(head_text, _LETTERS * 1.1, _WIDTH / 2)
     head.draw(pen, (x, corner[1]), INK)
     at = x + head.width + _LETTERS
     for name, rgb, points in lines:
@@ -78,7 +125,7 @@ def _draw_stage(figure: Image.Image, corner: tuple[int, int], stage: str, log: S
     steps = [step for _, _, points in lines for step, _ in points]
     losses = [loss for _, _, points in lines for _, loss in points]
     across = (min(0.0, *steps), max(steps))
-    up = _range(min(losses), max(losses))
+    up = ends or _range(min(losses), max(losses))
     figure.paste(_plot(lines, across, up), (x, y))
     for value in _ticks(*up):
         label = text_line(_short(value), 0.85 * _LETTERS)
@@ -112,6 +159,11 @@ def _plot(
                 pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
             else:
                 pen.line(places, fill=colour, width=round(2.5 * _SCALE), joint="curve")
+        if name == "validation" and len(points) > 1:  # a ring marks the lowest loss, whose weights are kept
+            step, loss = min(points, key=lambda point: point[1])
+            (x, y), radius = (width * _part(step, across), height * (1 - _part(loss, up))), 5 * _SCALE
+            x = min(max(x, radius), width - radius)
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), PAPER, rgb, 2 * _SCALE)
     return plot.reduce(_SCALE)
 
 

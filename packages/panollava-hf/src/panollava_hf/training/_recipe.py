@@ -88,6 +88,30 @@ class SamplingWeights(_Strict):
     weights: dict[str, Annotated[float, Field(gt=0)]] = Field(min_length=1)
 
 
+class ValidationSettings(_Strict):
+    """Panoramas that are not trained, on which a stage is measured while it trains.
+
+    Attributes:
+        split: Another split of the folder or dataset.
+        share: Share of the panoramas of the table. Rows with the same path, URL or `scene` stay together, and `seed`
+            and the texts of the table decide which are kept.
+        limit: Largest number of panoramas to measure on; None is a number that is measured about ten times in 5 % of
+            the stage, at least 16 and at most 256.
+        answers: Number of their questions that are answered by generation, for exact match, token F1 and samples.
+    """
+
+    split: str | None = Field(None, min_length=1)
+    share: float | None = Field(None, gt=0, lt=1)
+    limit: int | None = Field(None, ge=1)
+    answers: int = Field(32, ge=0, le=10**5)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.split is None) == (self.share is None):
+            raise ValueError("give either split, e.g. {split: validation}, or share, e.g. {share: 0.1}")
+        return self
+
+
 class DataSettings(_Strict):
     """The table, and how its rows are used.
 
@@ -105,6 +129,7 @@ class DataSettings(_Strict):
         limit: Largest number of rows to read.
         max_length: Largest number of tokens in a sequence.
         private_redirects: Whether URLs of images can redirect from a public address to a private one.
+        validation: Panoramas to measure on while a stage trains; None measures nothing.
     """
 
     source: str
@@ -119,6 +144,16 @@ class DataSettings(_Strict):
     limit: int | None = Field(None, ge=1)
     max_length: int | None = Field(None, ge=1)
     private_redirects: bool = False
+    validation: ValidationSettings | None = None
+
+    @model_validator(mode="after")
+    def _two_splits(self) -> Self:
+        if self.validation is not None and self.validation.split == self.split:
+            raise ValueError(
+                f"validation.split is {self.split!r}, the split that is trained; name another one, or use "
+                "validation.share"
+            )
+        return self
 
 
 class StageSettings(_Strict):
@@ -142,6 +177,10 @@ class StageSettings(_Strict):
         data: Fields of `DataSettings` that differ in this stage.
         save_every: Steps between the checkpoints that `--resume` starts from.
         log_every: Steps between reports.
+        eval_every: Steps between validations, with `data.validation`; the end of the stage is always validated. None is
+            a number of steps at which validation takes at most 5 % of the time.
+        patience: End the stage when so many validations in a row have not improved the validation loss; None never
+            does.
     """
 
     steps: int | None = Field(None, ge=1, le=10**9)
@@ -161,6 +200,8 @@ class StageSettings(_Strict):
     data: dict[str, Any] = Field(default_factory=dict)
     save_every: int = Field(500, ge=1)
     log_every: int = Field(10, ge=1)
+    eval_every: int | None = Field(None, ge=1)
+    patience: int | None = Field(None, ge=1)
 
     @model_validator(mode="after")
     def _steps_or_epochs(self) -> Self:
@@ -217,6 +258,17 @@ class Recipe(_Strict):
         for name, stage in self.stages.items():
             if self.fsdp and stage.optimizer == "muon":
                 raise ValueError(f"stages.{name}.optimizer: muon needs whole matrices, but fsdp shards them; use adamw")
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_validate(self) -> Self:
+        for name, stage in self.stages.items():
+            given = [key for key in ("eval_every", "patience") if getattr(stage, key) is not None]
+            if given and stage.data.get("validation", self.data.validation) is None:
+                raise ValueError(
+                    f"stages.{name}.{given[0]} needs panoramas to validate on: give data.validation, e.g. "
+                    "{share: 0.1}"
+                )
         return self
 
     def select(self, stages: Collection[str] | None = None) -> list[StageName]:

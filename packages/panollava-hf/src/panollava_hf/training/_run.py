@@ -17,9 +17,10 @@ from panollava_hf.data._examples import read_examples
 from panollava_hf.training._curve import draw_learning_curve
 from panollava_hf.training._recipe import Recipe, StageName
 from panollava_hf.training._recipe_file import read_written_recipe
-from panollava_hf.training._stage import LOG_FILE, run_stage
+from panollava_hf.training._stage import run_stage
 from panollava_hf.training._start import write_start
 from panollava_hf.training._trainer import report
+from panollava_hf.training._validation import LOG_FILE
 
 #: Settings of the run, in its output folder.
 RECIPE_FILE = "recipe.yaml"

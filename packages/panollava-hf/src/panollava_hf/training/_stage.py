@@ -24,6 +24,7 @@ from panollava_hf.asking.models._lengths import max_positions
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.data._dataset import PanoramaDataset, YawAugmentation
 from panollava_hf.data._examples import Example, Examples, read_examples
+from panollava_hf.data._held_out import check_disjoint, hold_out, shuffled_groups
 from panollava_hf.data._order import ItemOrder, Limit, RisingLimit
 from panollava_hf.data._row_checks import Unusable
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
@@ -32,9 +33,12 @@ from panollava_hf.panoshapes import scene_rotation
 from panollava_hf.panoshapes._rotation import SceneRotation
 from panollava_hf.training._checkpoints import UNFINISHED, last_checkpoint
 from panollava_hf.training._collator import NOTES, AnswerCollator, ViewCollator
-from panollava_hf.training._recipe import Recipe, StageName, StageSettings
+from panollava_hf.training._held_out import HeldOut
+from panollava_hf.training._recipe import DataSettings, Recipe, StageName, StageSettings
 from panollava_hf.training._start import copy_processor
 from panollava_hf.training._trainer import StageTrainer, check_state, report
+from panollava_hf.training._validation import CURVES_FILE, LOG_FILE, SAMPLES_FILE, Validation, write_curves
+from panollava_hf.training._validation_plan import plan
 
 
 def stage_model(stage: StageName, settings: StageSettings, folder: Path) -> Any:
@@ -159,8 +163,8 @@ class _SceneAugmentation:
         return self.rotation.rotate(examples, yaw_deg, rng)
 
 
-#: The losses of a stage, in its checkpoint folder.
-LOG_FILE = "training_log.json"
+#: Where the event files of TensorBoard are kept, in the output folder.
+EVENTS_FOLDER = "tensorboard"
 
 
 def run_stage(recipe: Recipe, stage: StageName, start: Path, *, resume: bool, skip_bad: bool = False) -> None:
@@ -182,40 +186,60 @@ def run_stage(recipe: Recipe, stage: StageName, start: Path, *, resume: bool, sk
     parts = ", ".join(f"{part} {new:,} of {all_:,}" for part, (new, all_) in trainable_report(trainer.model).items())
     per_step = order.length // steps
     report(f"{stage}: {len(order.groups)} panoramas, {steps} steps of {per_step}; training {parts}")
+    if trainer.validation is not None:
+        report(f"{stage}: {trainer.validation.summary(steps)}")
     checkpoint = last_checkpoint(work) if resume else None
     if checkpoint is not None:
         check_state(checkpoint)
         report(f"{stage}: continuing from {checkpoint.name}")
     result = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    validation = trainer.validation
+    if validation is not None:
+        validation.put_back_best(trainer.model)
     weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # all processes gather them
     if state.is_main_process:
         record = {
             "stage": stage,
-            "steps": steps,
+            "steps": steps if validation is None or not validation.is_over else validation.standing.last_step,
             "panoramas_per_step": per_step,
             "seed": recipe.seed,
             "mean_loss": round(float(result.training_loss), 6),
             "seconds": round(time.monotonic() - began),
-            "settings": recipe.stages[stage].model_dump(exclude={"data", "save_every", "log_every"}),
+            "settings": recipe.stages[stage].model_dump(exclude={"data", "save_every", "log_every", "eval_every"}),
             "versions": {name: version(name) for name in ("panollava-hf", "torch", "transformers")},
             "python": platform.python_version(),
         }
+        if validation is not None:
+            record["validation"] = validation.record()
         trained: Any = trainer.accelerator.unwrap_model(trainer.model)
         try:
             with staged_folder(output) as folder:
                 copy_processor(start, folder)
                 write_stage(stage, trained, weights, start, folder, record)
                 (folder / LOG_FILE).write_text(json.dumps(trainer.state.log_history, indent=1) + "\n")
+                write_curves(folder / CURVES_FILE, stage, trainer.state.log_history)
+                if (work / SAMPLES_FILE).is_file():
+                    shutil.copyfile(work / SAMPLES_FILE, folder / SAMPLES_FILE)
         except PanoLLaVaError:
             raise
         except OSError as error:
             problem = f"stage {stage}: {output} cannot be written ({reason(error)})"
             raise TrainingError(f"{problem}; make room, then continue with --resume") from error
+        keep_event_files(work, Path(recipe.output) / EVENTS_FOLDER / stage)
         shutil.rmtree(work, ignore_errors=True)
         report(f"{stage}: wrote {output}")
     if trainer.skipped:
         report(f"{stage}: skipped {len(trainer.skipped)} unreadable images, the first: {next(iter(trainer.skipped))}")
     state.wait_for_everyone()
+
+
+def keep_event_files(work: Path, target: Path) -> None:
+    """Move the event files of TensorBoard, which transformers writes below the folder of checkpoints, out of it."""
+    written = work / "runs"
+    if written.is_dir():
+        with boundary(TrainingError, f"the event files in {written} cannot be moved to {target}", "move them by hand"):
+            shutil.copytree(written, target, dirs_exist_ok=True)
+            shutil.rmtree(written)
 
 
 def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, skip_bad: bool = False) -> StageTrainer:
@@ -227,17 +251,7 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
         TableError: The table cannot be read, lacks a column, or has rows that cannot be used.
     """
     settings, data = recipe.stages[stage], recipe.data_of(stage)
-    examples = read_examples(data.source, data.split, data.columns, data.limit, skip_bad=skip_bad)
-    if examples.unusable.count:
-        first = examples.unusable.reasons[0]
-        report(
-            f"{stage}: skipped {examples.unusable.count} rows that cannot be used, the first: {examples.name}, {first}"
-        )
-    if not skip_bad and (missing := examples.unusable_images()).count:
-        raise TrainingError(
-            f"{missing.first}: {missing.count} images cannot be used: {missing.listed()}; correct the table, or skip "
-            "such images with --skip-bad"
-        )
+    examples = _usable_examples(stage, data, data.split, data.limit, skip_bad=skip_bad)
     processor = load_processor(start)
     collator: ViewCollator
     if stage == "vicreg":
@@ -247,6 +261,9 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
             positions = max_positions(PanoLLaVaConfig.from_pretrained(start))
         collator = AnswerCollator(processor, data.max_length, positions)
         groups = _groups_that_fit(examples, collator, stage, skip_bad=skip_bad)
+    held: tuple[Examples, list[list[int]]] | None = None
+    if data.validation is not None:
+        groups, held = _sides(recipe, stage, examples, groups, collator, skip_bad=skip_bad)
     per_step = settings.batch_size * settings.accumulation * PartialState().num_processes
     steps = settings.steps or math.ceil((settings.epochs or 1) * len(groups) / per_step)
     curriculum = weights = None
@@ -277,9 +294,121 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
         raise TrainingError(f"stage {stage}: {error}") from error
     if opening[NOTES]["error"]:
         raise TrainingError(opening[NOTES]["error"])
+    validation = None
+    if held is not None:
+        validation = _validation(recipe, stage, dataset, *held, collator, work, steps=steps)
     set_seed(recipe.seed)
     model = stage_model(stage, settings, start)
-    return StageTrainer(recipe, stage, steps, work, model=model, dataset=dataset, collator=collator)
+    return StageTrainer(
+        recipe, stage, steps, work, model=model, dataset=dataset, collator=collator, validation=validation
+    )
+
+
+def _usable_examples(
+    stage: StageName, data: DataSettings, split: str, limit: int | None, *, skip_bad: bool
+) -> Examples:
+    """The rows of a split that can be used.
+
+    Raises:
+        TrainingError: Images are missing.
+        TableError: The table cannot be read, or has rows that cannot be used.
+    """
+    examples = read_examples(data.source, split, data.columns, limit, skip_bad=skip_bad)
+    if examples.unusable.count:
+        first = examples.unusable.reasons[0]
+        report(
+            f"{stage}: skipped {examples.unusable.count} rows that cannot be used, the first: {examples.name}, {first}"
+        )
+    if not skip_bad and (missing := examples.unusable_images()).count:
+        raise TrainingError(
+            f"{missing.first}: {missing.count} images cannot be used: {missing.listed()}; correct the table, or skip "
+            "such images with --skip-bad"
+        )
+    return examples
+
+
+def _sides(
+    recipe: Recipe,
+    stage: StageName,
+    examples: Examples,
+    groups: list[list[int]],
+    collator: ViewCollator,
+    *,
+    skip_bad: bool,
+) -> tuple[list[list[int]], tuple[Examples, list[list[int]]]]:
+    """The rows of each panorama that is trained, the table of the panoramas to validate on, and the rows of each.
+
+    Raises:
+        TrainingError: There is nothing to validate on, or images are missing.
+        TableError: The split does not exist, has rows that cannot be used, or shares panoramas with the training split.
+    """
+    data = recipe.data_of(stage)
+    wanted = data.validation
+    assert wanted is not None
+    if wanted.share is not None:
+        usable = {row for group in groups for row in group}
+        kept: tuple[list[list[int]], ...] = hold_out(examples, wanted.share, recipe.seed)
+        trained, held = ([rows for group in side if (rows := [r for r in group if r in usable])] for side in kept)
+        if not trained or not held:
+            raise TrainingError(
+                f"stage {stage}: no rows to {'train' if held else 'validate on'} are left in {data.source}"
+            )
+        return trained, (examples, held)
+    assert wanted.split is not None
+    if Path(data.source).is_file():
+        raise TrainingError(
+            f"data.validation.split is {wanted.split!r}, but data.source is the single file {data.source}; use "
+            "data.validation.share, or name the folder that contains both splits"
+        )
+    others = _usable_examples(stage, data, wanted.split, None, skip_bad=skip_bad)
+    check_disjoint(examples, others)
+    held = shuffled_groups(others, recipe.seed)
+    if isinstance(collator, AnswerCollator):
+        usable = {row for group in _groups_that_fit(others, collator, stage, skip_bad=skip_bad) for row in group}
+        held = [rows for group in held if (rows := [row for row in group if row in usable])]
+    return groups, (others, held)
+
+
+def _validation(
+    recipe: Recipe,
+    stage: StageName,
+    trained: PanoramaDataset,
+    examples: Examples,
+    groups: list[list[int]],
+    collator: ViewCollator,
+    work: Path,
+    *,
+    steps: int,
+) -> Validation:
+    """What validates a stage on the first of these groups, as many as its plan has."""
+    settings, data = recipe.stages[stage], recipe.data_of(stage)
+    wanted = data.validation
+    assert wanted is not None
+    chosen = plan(len(groups), wanted.limit, settings.eval_every, steps=steps, per_step=trained.order.length // steps)
+    order = ItemOrder(
+        groups[: chosen.panoramas], length=chosen.panoramas, questions=trained.order.questions, seed=recipe.seed
+    )
+    dataset = PanoramaDataset(
+        examples,
+        order,
+        trained.image_processor,
+        cache=data.cache,
+        skip_bad=trained.skip_bad,
+        private_redirects=data.private_redirects,
+    )
+    # VICReg has statistics over the panoramas that all processes train together.
+    batch_size = settings.batch_size * (PartialState().num_processes if stage == "vicreg" else 1)
+    held_out = HeldOut(dataset, collator, batch_size=batch_size, answers=wanted.answers, workers=data.workers)
+    return Validation(
+        held_out,
+        chosen,
+        stage=stage,
+        work=work,
+        every_time=settings.eval_every is not None,
+        patience=settings.patience,
+        sharded=bool(recipe.fsdp),
+        available=len(groups),
+    )
 
 
 def _groups_that_fit(

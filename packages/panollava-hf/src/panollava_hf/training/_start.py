@@ -21,6 +21,7 @@ from panollava_hf.data._examples import Examples
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
 from panollava_hf.training._recipe import ModelSettings, TokenizerSettings
+from panollava_hf.training._validation import RECORDS
 
 #: Weight names of the connector.
 CONNECTOR_NAMES = ("panollava.resampler.", "panollava.projector.", "panollava.vision_backbone.norm.")
@@ -153,8 +154,8 @@ def _full_config(given: Any, name: str, changes: dict[str, Any]) -> PretrainedCo
 
 
 def copy_processor(source: Path, target: Path) -> None:
-    """Copy every file of a checkpoint folder except weights, config and adapters."""
+    """Copy every file of a checkpoint folder except weights, config, adapters, and what its own training recorded."""
     for path in sorted(source.iterdir()):
         weights = path.suffix in (".safetensors", ".bin") or path.name.endswith(".index.json")
-        if path.is_file() and not weights and path.name not in ("config.json", "generation_config.json"):
+        if path.is_file() and not weights and path.name not in ("config.json", "generation_config.json", *RECORDS):
             shutil.copyfile(path, target / path.name)

@@ -23,6 +23,8 @@ from panollava_hf.training._checkpoints import COMPLETE, repair
 from panollava_hf.training._collator import NOTES, ViewCollator, answers_only, attention_mask_of
 from panollava_hf.training._optimizers import muon
 from panollava_hf.training._recipe import Recipe, StageName
+from panollava_hf.training._validation import Validation
+from panollava_hf.training._validation_plan import standing, time_left
 
 
 def report(text: str) -> None:
@@ -72,9 +74,11 @@ class StageProgress(TrainerCallback):
         if not self.is_terminal:
             seconds = (time.monotonic() - self.started) / max(state.global_step - self.first, 1)
             rate = (logs or {}).get("learning_rate", 0.0)
+            left = seconds * (state.max_steps - state.global_step)
             say(
                 f"{self.stage} {state.global_step}/{state.max_steps} loss {float(loss):.4f} "
-                f"learning rate {float(rate):.2e} {seconds:.3f} s/step"
+                f"learning rate {float(rate):.2e}, {1 / max(seconds, 1e-9):.3g} steps/s"
+                + (f", {time_left(left)}" if state.global_step < state.max_steps else "")
             )
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -97,6 +101,7 @@ class StageTrainer(Trainer):
         model: The model, with the parameters to train requiring gradients.
         dataset: The items.
         collator: Makes batches of them.
+        validation: Measures on other panoramas while the stage trains; None measures nothing.
 
     Attributes:
         order: Which panorama and questions each item holds.
@@ -104,6 +109,7 @@ class StageTrainer(Trainer):
     """
 
     optimizer: Any
+    control: Any
 
     def __init__(
         self,
@@ -115,6 +121,7 @@ class StageTrainer(Trainer):
         model: Any,
         dataset: PanoramaDataset,
         collator: ViewCollator,
+        validation: Validation | None = None,
     ) -> None:
         self.optimizer_name, self.order = recipe.stages[stage].optimizer, dataset.order
         self.stage = stage
@@ -127,6 +134,9 @@ class StageTrainer(Trainer):
         self.add_callback(StageProgress(stage))
         if self.args.device.type == "cpu" and stage != "vicreg":
             use_blocks(model.language_model)
+        self.validation = validation
+        if validation is not None:
+            self.add_callback(validation)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW as transformers creates it, or Muon."""
@@ -140,6 +150,25 @@ class StageTrainer(Trainer):
                 decayed=set(self.get_decay_parameter_names(trained)),
             )
         return super().create_optimizer() if model is None else super().create_optimizer(model)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Validate; the Trainer calls this when its control says so, and TensorBoard or W&B get what is logged."""
+        if self.validation is None:
+            raise TrainingError(f"stage {self.stage}: there is nothing to validate on; give data.validation")
+        whole: Any = self.accelerator.unwrap_model(self.model)
+        bare = whole.get_base_model() if hasattr(whole, "peft_config") else whole
+        model = self.model_wrapped if self.is_fsdp_enabled else whole
+        figures = self.validation.measure(self, model, bare, self._prepare_inputs)
+        self.log(figures)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, figures)
+        if self.validation.is_over:
+            self.control.should_training_stop = True
+            found = self.validation.standing
+            report(
+                f"{self.stage}: ends at step {self.state.global_step}, because {found.since} validations have not "
+                f"improved the loss of step {found.best_step}"
+            )
+        return figures
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return SequentialSampler(self.train_dataset if train_dataset is None else train_dataset)
@@ -163,6 +192,9 @@ class StageTrainer(Trainer):
         remedy = "make room, then continue with --resume"
         with boundary(TrainingError, f"stage {self.stage}: {folder} cannot be written", remedy):
             super()._save_checkpoint(model, trial)
+            if self.validation is not None:
+                self.validation.best.write(folder)
+                self.accelerator.wait_for_everyone()
             if self.args.should_save:
                 follow_umask(path for path in folder.rglob("*") if path.is_file())
                 (folder / COMPLETE).touch()
@@ -177,6 +209,10 @@ class StageTrainer(Trainer):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         with self._reading(resume_from_checkpoint):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
+            if self.validation is not None:
+                folder = Path(resume_from_checkpoint)
+                log = TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME)).log_history
+                self.validation.best.read(folder, standing(log).best_step, self.model)
             others = Path(resume_from_checkpoint) / WITHOUT_ADAPTERS
             if others.is_file():
                 model = self.model if model is None else model
