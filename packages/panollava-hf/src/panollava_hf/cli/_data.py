@@ -9,6 +9,7 @@ import typer
 from panollava_hf._console import progress, say
 from panollava_hf._errors import PanoShapesError, TableError, UsageError
 from panollava_hf._shown import listed
+from panollava_hf.cli._columns import ColumnOption, columns_of
 from panollava_hf.cli._usage import usage_errors
 
 if TYPE_CHECKING:
@@ -49,10 +50,7 @@ def check(
         ),
     ],
     fix: Annotated[Path | None, typer.Option(metavar="OUT.csv", help="Write a repaired CSV file.")] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ROLE=NAME", help="Another name of a column, e.g. image=panorama_file. Repeatable."),
-    ] = None,
+    column: ColumnOption = None,
 ) -> int:
     """Find rows that training and evaluation would refuse or misread, before they start.
 
@@ -63,7 +61,7 @@ def check(
     from panollava_hf.data._tables import check_csv, check_rows, write_csv
 
     with usage_errors("cannot check the table", TableError):
-        columns = _columns_of(column or [])
+        columns = columns_of(column)
         if table.suffix.lower() in (".jsonl", ".json", ".parquet"):
             if fix is not None:
                 raise UsageError(f"--fix {fix}: only CSV files can be repaired")
@@ -147,15 +145,6 @@ def panoshapes(
 def _short(text: str, width: int = 160) -> str:
     text = " ".join(text.split())
     return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def _columns_of(given: list[str]) -> dict[str, str]:
-    """The options `--column ROLE=NAME`."""
-    pairs = [one.partition("=") for one in given]
-    for role, sign, name in pairs:
-        if not sign or not name.strip():
-            raise UsageError(f"--column {role}{sign}{name}: expected ROLE=NAME, e.g. image=panorama_file")
-    return {role.strip(): name.strip() for role, _, name in pairs}
 
 
 def _print_rows(table: Path, unusable: "Unusable") -> None:

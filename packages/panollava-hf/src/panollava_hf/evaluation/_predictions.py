@@ -117,7 +117,7 @@ def predicted(question: Question, text: str) -> Prediction:
     if question.options:
         choice = chosen(text, question.options)
         return Prediction(question, text, choice is not None and ascii_uppercase[choice] == question.answer)
-    return Prediction(question, text, None if question.is_caption else is_match(text, question.answer))
+    return Prediction(question, text, None if question.is_caption else is_match(text, *question.references))
 
 
 def failed(question: Question, error: ChatError) -> Prediction:

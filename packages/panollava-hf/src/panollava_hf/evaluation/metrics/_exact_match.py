@@ -8,9 +8,10 @@ from panollava_hf.evaluation._questions import Prediction, Questions
 from panollava_hf.evaluation._results import ALL, Column, MetricResult, percent
 
 
-def is_match(prediction: str, answer: str) -> bool:
-    """Whether a prediction and the expected answer are equal after `normalise`."""
-    return normalise(prediction) == normalise(answer)
+def is_match(prediction: str, *answers: str) -> bool:
+    """Whether a prediction and one of the expected answers are equal after `normalise`."""
+    found = normalise(prediction)
+    return any(found == normalise(answer) for answer in answers)
 
 
 @dataclass(frozen=True)
