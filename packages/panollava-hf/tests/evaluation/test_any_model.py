@@ -160,7 +160,8 @@ def test_another_address_and_another_view_size_are_named(patches, tmp_path):
         evaluate(Answerer(StandIn(), view_size=64), patches, tmp_path / "out", Options())
     other = StandIn()
     other.device, other.fingerprint = "https://me:SECRET@other.example.org/v1?key=SECRET", lambda: "another"
-    with pytest.raises(EvaluationError, match=r"another --base-url \(https://models\.example\.org/v1, now https://") as caught:
+    message = r"another --base-url \(https://models\.example\.org/v1, now https://"
+    with pytest.raises(EvaluationError, match=message) as caught:
         evaluate(answerer_of(other), patches, tmp_path / "out", Options())
     assert "SECRET" not in str(caught.value)
 
