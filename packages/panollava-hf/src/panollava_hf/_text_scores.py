@@ -84,10 +84,10 @@ def rouge_l(prediction: str, references: Sequence[str]) -> float:
         >>> round(rouge_l("the cat was found under the bed", ["the cat was under the bed"]), 3)
         0.923
     """
-    found = _words(prediction)
+    found = words(prediction)
     best = 0.0
     for reference in references:
-        expected = _words(reference)
+        expected = words(reference)
         common = _longest_common(found, expected)
         best = max(best, 2 * common / (len(found) + len(expected)) if common else 0.0)
     return best
@@ -104,7 +104,13 @@ def _f1(found: Sequence[str], expected: Sequence[str]) -> float:
     return 2 * common / (len(found) + len(expected))
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
+    """The words of a text in lower case; of languages without spaces between words, its characters.
+
+    Example:
+        >>> words("It's a red cube.")
+        ['it', 's', 'a', 'red', 'cube']
+    """
     plain = unicodedata.normalize("NFKC", text).casefold()
     return _ALONE.sub(r" \g<0> ", _BETWEEN.sub(" ", plain)).split()
 
