@@ -3,7 +3,7 @@
 import hashlib
 import os
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,6 +29,8 @@ _BATCH = 16
 NARROW = 256
 #: Bytes at the start of a file that are compared before all of it is read.
 _HEAD = 65536
+#: How the key of a name without an image begins.
+NO_IMAGE = "no image: "
 #: Width at which a panorama is decoded; JPEG files are read whole, but decoded at a smaller scale.
 _DECODED = 512
 
@@ -70,11 +72,19 @@ class Images:
     panoramas: list[Panorama] = field(default_factory=list)
     of_row: list[int] = field(default_factory=list)
 
-    def kinds(self) -> tuple[int, int, int]:
-        """The numbers of files, URLs and embedded images."""
-        files = sum(isinstance(one.source, Path) for one in self.panoramas)
-        urls = sum(isinstance(one.source, str) for one in self.panoramas)
-        return files, urls, len(self.panoramas) - files - urls
+    def kinds(self) -> dict[str, int]:
+        """The numbers of files, URLs, embedded images, and names without an image."""
+        kinds = Counter(
+            "files"
+            if isinstance(one.source, Path)
+            else "urls"
+            if isinstance(one.source, str)
+            else "missing"
+            if one.key.startswith(NO_IMAGE)
+            else "embedded"
+            for one in self.panoramas
+        )
+        return {name: kinds[name] for name in ("files", "urls", "embedded", "missing")}
 
 
 def look_at_images(
@@ -128,7 +138,7 @@ def look_at_images(
     remote = [one for one in images.panoramas if isinstance(one.source, str)]
     if remote and not urls:
         count = sum(one.rows for one in remote)
-        text = f"{count} rows name URLs, which were not downloaded (--urls downloads them); the first: {remote[0].name}"
+        text = f"URLs are not downloaded without --urls; rows that name one: {count}, the first: {remote[0].name}"
         problems.add("note", "URLs", found.where(remote[0].first), text)
     return images
 
@@ -146,7 +156,7 @@ def _named(found: Found, images: Images, problems: Problems, cells: Iterable[str
             if (fault := folder.fault(cell)) is not None:
                 kind = "missing image" if fault.startswith("no such image") else "unusable image"
                 problems.add("error", kind, found.where(row), fault)
-                source, key, name = None, f"cell {cell}", shortened(cell, 120)
+                source, key, name = None, f"{NO_IMAGE}{cell}", shortened(cell, 120)
             else:
                 source = folder.locate(cell)
                 key = os.path.realpath(source) if isinstance(source, Path) else source
@@ -178,7 +188,7 @@ def _embedded(
         if isinstance(cell, bytes):
             return hashlib.sha256(cell).hexdigest(), None, look(cell)
         if (fault := folder.fault(cell)) is not None:
-            return f"cell {cell}", None, (None, fault)
+            return f"{NO_IMAGE}{cell}", None, (None, fault)
         source = folder.locate(cell)
         if isinstance(source, str):
             return source, source, look(source) if urls else (None, "")

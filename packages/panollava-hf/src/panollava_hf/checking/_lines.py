@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from panollava_hf._shown import listed, shortened
-from panollava_hf.checking._report import Report, TableReport, Texts
+from panollava_hf.checking._report import Panoramas, Report, TableReport, Texts
 
 #: Most problems of one kind that are printed.
 PRINTED = 100
@@ -34,12 +34,9 @@ def table_lines(table: TableReport) -> Iterator[str]:
     unusable = f", {table.unusable} more cannot be used" if table.unusable else ""
     yield f"{table.name}: {table.format}; {_count(table.rows, 'row')}{unusable}"
     panoramas = table.panoramas
-    kinds = ((panoramas.files, "file"), (panoramas.urls, "URL"), (panoramas.embedded, "embedded image"))
-    what = ", ".join(_count(count, name) for count, name in kinds if count)
-    width = "" if panoramas.widths is None else f", {panoramas.widths} pixels wide"
-    yield f"  image     {_column(table, 'image')}  {_count(panoramas.count, 'panorama')}: {what}{width}"
+    yield f"  image     {_column(table, 'image')}  {panoramas_text(panoramas)}"
     for role, texts in (("question", table.questions), ("answer", table.answers)):
-        yield f"  {role:<9} {_column(table, role)}  {_texts(texts)}"
+        yield f"  {role:<9} {_column(table, role)}  {texts_text(texts)}"
     if panoramas.questions is not None:
         yield f"  questions per panorama: {panoramas.questions}"
     if table.multiple_choice:
@@ -64,17 +61,25 @@ def summary(report: Report) -> str:
     )
 
 
+def panoramas_text(panoramas: Panoramas) -> str:
+    """Kinds and widths of panoramas."""
+    kinds = ((panoramas.files, "file"), (panoramas.urls, "URL"), (panoramas.embedded, "embedded image"))
+    what = [_count(count, name) for count, name in kinds if count]
+    what += [f"{panoramas.missing:,} missing"] if panoramas.missing else []
+    width = "" if panoramas.widths is None else f", {panoramas.widths} pixels wide"
+    return f"{_count(panoramas.count, 'panorama')}: {', '.join(what)}{width}"
+
+
 def _column(table: TableReport, role: str) -> str:
     width = max(len(shortened(table.columns[name], _NAME)) for name in ("image", "question", "answer"))
     return shortened(table.columns[role], _NAME).ljust(width)
 
 
-def _texts(texts: Texts) -> str:
-    kinds = ", ".join(
-        _count(count, name) if name != "yes or no" else f"{count} yes or no"
-        for name, count in sorted(texts.kinds.items(), key=lambda pair: -pair[1])
-    )
-    return f"{kinds}, {texts.different:,} different, {texts.lengths} {texts.unit} long"
+def texts_text(texts: Texts) -> str:
+    """Kinds, number and lengths of texts."""
+    by_count = sorted(texts.kinds.items(), key=lambda pair: -pair[1])
+    kinds = [f"{count:,} {kind}" if kind == "yes or no" else _count(count, kind) for kind, count in by_count]
+    return f"{', '.join(kinds)}; {texts.different:,} different; {texts.unit}: {texts.lengths}"
 
 
 def _count(number: int, what: str) -> str:

@@ -10,12 +10,14 @@ from jinja2 import Environment, StrictUndefined
 
 from panollava_hf._errors import TableError, reason
 from panollava_hf._files import write_whole
-from panollava_hf.checking._lines import PRINTED, summary
+from panollava_hf.checking._lines import PRINTED, panoramas_text, summary, texts_text
 from panollava_hf.checking._report import Numbers, Problem, Report, TableReport
 
 TEMPLATE = "page.html.jinja"
 #: Width and height of a histogram, and of the space for its labels, in units of its drawing.
-_WIDTH, _HEIGHT, _FOOT, _HEAD = 420, 150, 34, 16
+_WIDTH, _HEIGHT, _FOOT, _HEAD = 420, 150, 38, 20
+#: Largest width of a bar.
+_WIDEST = 60
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,9 @@ def histogram(title: str, unit: str, found: Numbers) -> Histogram:
     for index, (low, high, count) in enumerate(found.bins):
         height = (_HEIGHT - _HEAD - _FOOT) * count / most
         span = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-        bars.append(
-            Bar(index * step + 1, _HEIGHT - _FOOT - height, max(step - 2, 1), height, f"{span} {unit}: {count:,}")
-        )
+        width = min(max(step - 2, 1.0), _WIDEST)
+        left = index * step + (step - width) / 2
+        bars.append(Bar(left, _HEIGHT - _FOOT - height, width, height, f"{span} {unit}: {count:,}"))
         if low <= found.median:
             share = min(1.0, (found.median - low + 0.5) / (high - low + 1))
             place = (index + share) * step
@@ -82,7 +84,7 @@ def histograms(table: TableReport) -> list[Histogram]:
     unit = table.questions.unit
     wanted = (
         ("Width of panoramas", "pixels", table.panoramas.widths),
-        ("Questions per panorama", "questions", table.panoramas.questions),
+        ("Questions per panorama", "", table.panoramas.questions),
         ("Length of questions", unit, table.questions.lengths),
         ("Length of answers", unit, table.answers.lengths),
     )
@@ -102,6 +104,9 @@ def page(report: Report) -> str:
         size=(_WIDTH, _HEIGHT, _FOOT),
         data_url=lambda data: "data:image/jpeg;base64," + base64.b64encode(data).decode(),
         printed=PRINTED,
+        short=lambda where: where.removeprefix(f"{str(report.source).rstrip('/')}/"),
+        panoramas_text=panoramas_text,
+        texts_text=texts_text,
     )
 
 

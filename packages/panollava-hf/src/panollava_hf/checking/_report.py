@@ -108,6 +108,7 @@ class Panoramas:
         files: Of these, paths.
         urls: Of these, URLs.
         embedded: Of these, images in the table itself.
+        missing: Of these, names without an image.
         widths: Widths in pixels of those whose header was read.
         questions: Number of questions about each panorama.
     """
@@ -116,6 +117,7 @@ class Panoramas:
     files: int
     urls: int
     embedded: int
+    missing: int
     widths: Numbers | None
     questions: Numbers | None
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from panollava_hf.checking._images import Images
+from pathlib import Path
+
+from panollava_hf.checking._images import NO_IMAGE, Images
 from panollava_hf.checking._report import Problems
 from panollava_hf.checking._tables import Found
 
@@ -22,7 +24,7 @@ def add_equal_files(found: Found, images: Images, equal: Mapping[str, str], prob
             before = first.setdefault(equal[panorama.key], place)
             if before != place:
                 other = images.panoramas[before]
-                text = f"{panorama.name} has the same content as {other.name} ({found.where(other.first)})"
+                text = f"{panorama.name} has the same content as {other.name} ({found.place(other.first)})"
                 problems.add("note", "equal files", found.where(panorama.first), text)
 
 
@@ -37,12 +39,13 @@ def add_shared(tables: Sequence[tuple[Found, Images]], equal: Mapping[str, str],
     owner: dict[str, tuple[int, int]] = {}
     for number, (found, images) in enumerate(tables):
         for place, panorama in enumerate(images.panoramas):
-            if panorama.key.startswith("cell "):  # there is no such image
+            if panorama.key.startswith(NO_IMAGE):  # there is no such image
                 continue
             first, there = owner.setdefault(equal.get(panorama.key, panorama.key), (number, place))
             if first == number:
                 continue
             before, other = tables[first][0], tables[first][1].panoramas[there]
-            same = "" if other.key == panorama.key else f", with the content of {other.name}"
-            text = f"{panorama.name}{same} is also in {before.split} ({before.where(other.first)})"
+            same = "" if other.key == panorama.key else f" (same content: {other.name})"
+            there_too = f"{Path(before.name).name}, {before.place(other.first)}"
+            text = f"{panorama.name}{same} is also in {before.split} ({there_too})"
             problems.add("note", "shared panorama", found.where(panorama.first), text)

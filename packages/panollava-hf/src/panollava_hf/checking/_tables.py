@@ -44,7 +44,11 @@ class Found:
 
     def where(self, index: int) -> str:
         """File and line, or dataset and row, of a row that can be used."""
-        return placed(self.name, self.examples.rows.place(self.examples.row(index)))
+        return placed(self.name, self.place(index))
+
+    def place(self, index: int) -> str:
+        """Line or row of a row that can be used."""
+        return self.examples.rows.place(self.examples.row(index))
 
 
 def placed(name: str, place: str) -> str:

@@ -46,14 +46,14 @@ def look_at_texts(found: Found, images: Images, problems: Problems, measure: Mea
     for row, (place, question, answer) in enumerate(zip(images.of_row, *columns, strict=True)):
         whole = _digest(place, question, answer)
         if whole in seen:
-            problems.add("note", "copy", found.where(row), f"the same row as {found.where(seen[whole])}")
+            problems.add("note", "copy", found.where(row), f"the same row as {found.place(seen[whole])}")
             continue
         seen[whole] = row
         asked = _digest(place, normalise(question))
         first, other = answers.setdefault(asked, (row, answer))
         if normalise(answer) != normalise(other):
             text = (
-                f"another answer than in {found.where(first)} to the same question about the same panorama: "
+                f"another answer than in {found.place(first)} to the same question about the same panorama: "
                 f"{shown(answer)}, there {shown(other)}"
             )
             problems.add("note", "two answers", found.where(row), text)
