@@ -1,7 +1,6 @@
 """Panoramas that are in several splits, or in one table under several names."""
 
 from collections.abc import Mapping, Sequence
-
 from pathlib import Path
 
 from panollava_hf.checking._images import NO_IMAGE, Images
