@@ -50,7 +50,7 @@ def test_rouge_l_of_long_texts_ends():
 
 
 @pytest.mark.parametrize(
-    ("prediction", "answer", "f1", "rouge", "inside"),
+    ("prediction", "answer", "f1", "sequence", "inside"),
     [
         # Characters in common by hand: 3 of 3 and 5.
         ("빨간 공", "빨간 공입니다", 6 / 9, 6 / 9, False),
@@ -66,9 +66,9 @@ def test_rouge_l_of_long_texts_ends():
         ("no", "nothing", 0, 0, False),
     ],
 )
-def test_by_hand(prediction, answer, f1, rouge, inside):
+def test_by_hand(prediction, answer, f1, sequence, inside):
     assert token_f1(prediction, [answer]) == pytest.approx(f1)
-    assert rouge_l(prediction, [answer]) == pytest.approx(rouge)
+    assert rouge_l(prediction, [answer]) == pytest.approx(sequence)
     assert contains(prediction, [answer]) is inside
 
 

@@ -17,7 +17,7 @@ _ALONE = re.compile(
     "[\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f]"
 )
 _ARTICLES = frozenset(("a", "an", "the"))
-#: What stands between the words of ROUGE.
+#: What stands between the words of ROUGE-L.
 _BETWEEN = re.compile(r"[^\w]+|_+")
 
 
