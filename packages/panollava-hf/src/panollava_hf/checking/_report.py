@@ -94,7 +94,7 @@ def numbers(values: "np.ndarray | Sequence[int]", most_bins: int = 24) -> Number
     places = np.minimum((found - least) // width, count - 1)
     totals = np.bincount(places, minlength=count)
     ends = [least + (index + 1) * width - 1 for index in range(count)]
-    ends[-1] = max(ends[-1], most) if usual < most else ends[-1]
+    ends[-1] = most
     bins = tuple((least + index * width, ends[index], int(total)) for index, total in enumerate(totals))
     return Numbers(least, float(np.median(found)), float(found.mean()), most, bins)
 
