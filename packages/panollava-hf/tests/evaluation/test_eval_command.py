@@ -58,6 +58,15 @@ def test_a_folder_of_panoshapes(shapes, tmp_path, capsys):
     )
 
 
+def test_named_columns(table, tmp_path, capsys):
+    path = table({"photo": "panorama.png", "question": "What?", "answer": "A room."})
+    options = ["--data", path, "--output", tmp_path / "out", "--dry-run"]
+    assert "set columns.image" in fails(capsys, *options)
+    assert "expected ROLE=NAME" in fails(capsys, *options, "--column", "photo")
+    assert run(["eval", *map(str, options), "--column", "image=photo"]) == 0
+    assert "1 question about 1 panorama" in capsys.readouterr().out
+
+
 def test_a_dry_run_prints_the_cost_and_writes_nothing(shapes, tmp_path, capsys):
     arguments = ["--data", shapes, "--output", tmp_path / "out", "--dry-run", "--limit", "20", "--max-new-tokens", "4"]
     assert run(["eval", *map(str, arguments)]) == 0
