@@ -235,7 +235,7 @@ def main(arguments: list[str] | None = None) -> None:
         out.mkdir(parents=True, exist_ok=True)
         for name, (origin, write) in towers.items():
             if (out / name).exists():
-                if not (out / name / "README.md").exists():  # of an earlier version of this tool
+                if not (out / name / "README.md").exists() and os.access(out / name, os.W_OK):  # of an earlier version
                     write_card(out / name, name)
                 print(f"{out / name} is already there")
                 continue

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from panollava_hf._errors import PanoLLaVaError, TableError, boundary
+from panollava_hf._errors import PanoLLaVaError, TableError
 from panollava_hf._shown import shortened
 from panollava_hf.checking._report import Level, Problems
+from panollava_hf.data._arrow import hub_splits
 from panollava_hf.data._csv import CsvTable
 from panollava_hf.data._examples import READERS, Examples, find_table, read_examples
 from panollava_hf.data._lines import encoding_of
@@ -74,10 +75,7 @@ def splits_of(source: str, split: str | None) -> list[str | None]:
         return [split if path.is_dir() else None]
     if split is not None:
         return [split]
-    with boundary(TableError, f"{source}: no such file, folder or dataset", "check the name and the network"):
-        import datasets
-
-        return list(datasets.get_dataset_split_names(source))
+    return list(hub_splits(source))
 
 
 def read_table(
