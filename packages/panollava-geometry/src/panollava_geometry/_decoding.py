@@ -17,7 +17,7 @@ from panollava_geometry._layout import AUTOMATIC, Layout, short_side_deg
 from panollava_geometry._orientation import read_focal_length, read_orientation, swaps_sides, turn, turn_back
 from panollava_geometry._placement import centred_area, place
 from panollava_geometry._quiet import quiet_libtiff
-from panollava_geometry._rgb import to_rgb
+from panollava_geometry._rgb import check_range, to_rgb
 from panollava_geometry._shape import Extent, is_full_sphere, not_full_sphere, stereo_halves
 from panollava_geometry._source import check_pixels
 
@@ -83,6 +83,26 @@ def decode(
     if with_notes and from_file and mask is None and not layout.is_given:
         note_appearance(panorama, name, full_size)
     return panorama, mask, (2 * height, height)
+
+
+def sphere_size(image: Image.Image, name: str, turned_tag: object = 1) -> Extent:
+    """Width and height of the full sphere that an open image shows, without decoding it.
+
+    Args:
+        image: The image.
+        name: Its name in messages.
+        turned_tag: The EXIF orientation by which Pillow has turned it.
+
+    Raises:
+        PanoramaError: It is not a panorama, or its pixels are of unknown range.
+    """
+    arranged, orientation, area = _arrange(image, name, AUTOMATIC, turned_tag)
+    check_range(arranged, name)
+    full_size = _turned(arranged.size, orientation)
+    if area is not None and not area.is_whole:
+        full_size = (round(area.full_width), 0)
+    height = _full_height(full_size, any_shape=False)
+    return 2 * height, height
 
 
 def _decoding(name: str) -> contextlib.AbstractContextManager[None]:

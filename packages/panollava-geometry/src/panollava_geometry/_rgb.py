@@ -31,10 +31,7 @@ def to_rgb(image: Image.Image, name: str) -> tuple[Image.Image, Bool[ndarray, "h
             raise PanoramaError(f"{name}: the range of 32-bit integers is not known; save the image with 8 or 16 bits")
         grey = Image.fromarray(scale_16_bit(values))
         return to_srgb(grey, profile, name) or grey.convert("RGB"), None
-    if image.mode == "F":
-        raise PanoramaError(
-            f"{name}: the range of floating-point images is not known; tone-map the image and save it with 8 bits"
-        )
+    check_range(image, name)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         straight = _convert(image, "RGBA", name)
         alpha = straight.getchannel("A")
@@ -44,6 +41,18 @@ def to_rgb(image: Image.Image, name: str) -> tuple[Image.Image, Bool[ndarray, "h
         black.paste(to_srgb(opaque, profile, name) or opaque.convert("RGB"), mask=alpha)
         return black, None if shown.all() else shown
     return to_srgb(image, profile, name) or _convert(image, "RGB", name), None
+
+
+def check_range(image: Image.Image, name: str) -> None:
+    """Check that pixels are not floating-point numbers.
+
+    Raises:
+        PanoramaError: They are.
+    """
+    if image.mode == "F":
+        raise PanoramaError(
+            f"{name}: the range of floating-point images is not known; tone-map the image and save it with 8 bits"
+        )
 
 
 def _convert(image: Image.Image, mode: str, name: str) -> Image.Image:

@@ -9,6 +9,7 @@ Example:
 from panollava_geometry._crop_sources import read_plan_file
 from panollava_geometry._cropping import crop_file
 from panollava_geometry._hdr import hdr_to_srgb, load_hdr
+from panollava_geometry._header import panorama_size
 from panollava_geometry._information import PanoramaInfo, panorama_info
 from panollava_geometry._loading import check_options, load_with_size
 from panollava_geometry._panorama_metadata import GPano
@@ -29,6 +30,7 @@ __all__ = [
     "load_hdr",
     "load_with_size",
     "panorama_info",
+    "panorama_size",
     "read_plan_file",
     "video_frames",
     "video_info",

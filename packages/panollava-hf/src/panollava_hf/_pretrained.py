@@ -31,6 +31,7 @@ from panollava_hf._lora import built_plain, start_adapters
 from panollava_hf._shown import shown
 from panollava_hf.outside._hub_source import find_source
 from panollava_hf.outside._json_file import read_object
+from panollava_hf.outside._model_card import tower_source
 from panollava_hf.outside._tokenizer_file import check_tokenizer
 from panollava_hf.outside._weight_files import check_weights, require_whole
 
@@ -167,6 +168,19 @@ def keep_name(tower: PretrainedConfig) -> None:
         tower.tower_name = tower._name_or_path = name
 
 
+def name_tower(config: PretrainedConfig, name: str, **where: Any) -> dict[str, str]:
+    """Where a tower comes from; its config gets the same name, without a path of this machine.
+
+    Args:
+        config: The tower's config.
+        name: Its folder or Hub id, as the user named it.
+        where: Arguments of `find_source`.
+    """
+    source = tower_source(name, find_source(name, "config", **where))
+    config._name_or_path = source["name"]
+    return source
+
+
 def load_tokenizer(name: str) -> Any:
     """A language model's tokenizer as its folder or repository has it.
 
@@ -280,6 +294,7 @@ def join_towers(
         raise ValueError(
             f"the output head of {text!r} has a bias, which PanoLLaVA's head does not; choose another model"
         )
+    vision_source, text_source = name_tower(backbone.encoder.config, vision), name_tower(language.config, text)
     token_id = image_token_id(text)
     if token_id >= language.config.get_text_config().vocab_size:
         language.resize_token_embeddings(token_id + 1)
@@ -288,6 +303,8 @@ def join_towers(
         text_config=language.config,
         image_token_id=token_id,
         dtype=dtype,
+        vision_source=vision_source,
+        text_source=text_source,
         **settings,
     )
     with torch.device("meta"), built_plain():

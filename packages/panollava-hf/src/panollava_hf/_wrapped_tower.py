@@ -8,7 +8,7 @@ from transformers import AutoModel, PreTrainedModel
 
 from panollava_hf._errors import ModelError, boundary
 from panollava_hf._pooling import TOKEN_POOLING
-from panollava_hf._pretrained import UNUSED, load_config, load_tower, sub_config
+from panollava_hf._pretrained import UNUSED, load_config, load_tower, name_tower, sub_config
 from panollava_hf._shown import shown
 from panollava_hf._tower_pixels import tower_pixels
 from panollava_hf.outside._bounds import as_size
@@ -61,6 +61,7 @@ def wrap_tower(
         settings["pooled_views"] = "all"
     built = model_class.config_class(
         vision_config=encoder.config,
+        vision_source=name_tower(encoder.config, name, **where),
         resampler_type="none",
         latent_dimension=backbone.hidden_size,
         dtype=dtype,

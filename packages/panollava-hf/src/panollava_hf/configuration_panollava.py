@@ -35,6 +35,7 @@ from panollava_hf.outside._bounds import (
     require_plan,
     require_total,
 )
+from panollava_hf.outside._model_card import checked_source
 
 __all__ = ["PanoLLaVaConfig"]
 
@@ -136,6 +137,10 @@ class PanoLLaVaConfig(PretrainedConfig):
         lora_alpha: Scale of the adapters.
         lora_dropout: Dropout of the adapters.
         image_token_id: Id of the placeholder token `<|vision|>`.
+        vision_source: Where the vision tower comes from: `name` (Hub id, or the last name of a local folder),
+            `base_model` (the Hub id that a local folder's model card names), `license` and `revision`, as far as they
+            are known. For the model card; nothing is loaded from there.
+        text_source: Where the language model comes from, likewise.
         connector_trained: Whether resampler and projector have been trained; commands print a note when they have not.
         known_words: The words that a model knows, in lower case, if it knows no others: commands report a question with
             another word instead of answering it. None for a model that knows a language.
@@ -197,6 +202,8 @@ class PanoLLaVaConfig(PretrainedConfig):
         lora_alpha: int = 32,
         lora_dropout: float = 0.1,
         image_token_id: int = IMAGE_TOKEN_ID,
+        vision_source: dict[str, str] | None = None,
+        text_source: dict[str, str] | None = None,
         connector_trained: bool = False,
         known_words: list[str] | None = None,
         known_images: dict[str, Any] | None = None,
@@ -244,6 +251,8 @@ class PanoLLaVaConfig(PretrainedConfig):
         self.lora_alpha = lora_alpha
         self.lora_dropout = lora_dropout
         self.image_token_id = image_token_id
+        self.vision_source = checked_source("vision_source", vision_source)
+        self.text_source = checked_source("text_source", text_source)
         self.connector_trained = connector_trained
         self.known_words = known_words
         self.known_images = known_images

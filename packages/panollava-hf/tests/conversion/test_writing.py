@@ -60,6 +60,20 @@ def test_card_names_the_checkpoint(make_original, tmp_path):
     assert "trust_remote_code" not in card
 
 
+def test_names_and_licences_of_the_towers(make_original, tmp_path):
+    """The run's name for a tower, and what the folder that stands for it says; no path of this machine."""
+    original = make_original()
+    (original.vision_folder / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n")
+    folder = original.convert(tmp_path / "out").folder
+    config = json.loads((folder / "config.json").read_text())
+    assert config["vision_source"] == {"name": "nowhere/vision", "license": "cc-by-4.0"}
+    assert config["text_source"] == {"name": "nowhere/text"}
+    card = (folder / "README.md").read_text()
+    link = "[nowhere/vision](https://huggingface.co/nowhere/vision)"
+    assert f"| vision tower | {link}, licence `cc-by-4.0` |" in card
+    assert all(str(tmp_path).encode() not in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
 def test_shards_and_progress(make_original, tmp_path, monkeypatch):
     monkeypatch.setattr(write, "SMALLEST", 30_000)
     monkeypatch.setattr(write, "LARGEST", 30_000)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from panollava_hf.cli import run
+from PIL import Image
 
 
 @pytest.fixture
@@ -17,50 +18,61 @@ def check(capsys):
     return call
 
 
+@pytest.fixture
+def panorama(tmp_path):
+    def write(name):
+        Image.new("RGB", (256, 128)).save(tmp_path / name)
+        return name
+
+    return write
+
+
 @pytest.mark.parametrize(
-    ("name", "code", "lines"),
+    ("name", "lines"),
     [
-        ("table_unquoted_commas_other_header.csv", 1, [2, 3]),
-        ("table_words_for_nothing.csv", 0, []),
-        ("table_numbers.csv", 0, []),
-        ("table_numbers.jsonl", 0, []),
-        ("table_url_with_commas.csv", 1, [2]),
-        ("table_blank_answer.jsonl", 1, [8]),
-        ("table_header_repeated.csv", 1, [3]),
-        ("table_placeholder_in_question.jsonl", 0, []),
+        ("table_unquoted_commas_other_header.csv", [2, 3]),
+        ("table_words_for_nothing.csv", []),
+        ("table_numbers.csv", []),
+        ("table_numbers.jsonl", []),
+        ("table_url_with_commas.csv", [2]),
+        ("table_blank_answer.jsonl", [8]),
+        ("table_header_repeated.csv", [3]),
+        ("table_placeholder_in_question.jsonl", []),
     ],
 )
-def test_the_cases(check, shared, name, code, lines):
+def test_the_cases(check, shared, name, lines):
     path = shared / "cases" / name
-    found = check(path)
-    assert found[0] == code
-    assert [line.split(":")[1] for line in found[1].splitlines() if line.startswith(str(path))] == list(map(str, lines))
-    assert "cannot be used: line " in found[2] or name == "table_url_with_commas.csv"
+    _, out, _ = check(path)
+    errors = [line for line in out.splitlines() if ": error: " in line and "no such image" not in line]
+    assert [line.removeprefix(str(path)).split(":")[1] for line in errors] == list(map(str, lines))
 
 
 def test_a_header_alone_has_no_rows(check, shared):
     code, out, err = check(shared / "cases" / "table_header_only.csv")
-    assert (code, out) == (1, "")
-    assert "no rows" in err
+    assert (code, out) == (2, "")
+    assert "has no rows" in err
 
 
 @pytest.mark.parametrize(
     "header", ["url,question,answer", "answer,image,question", "Image;Question;Answer", "path,prompt,caption"]
 )
-def test_headers_that_training_takes(check, tmp_path, header):
+def test_headers_that_training_takes(check, tmp_path, panorama, header):
     path = tmp_path / "t.csv"
-    path.write_text(header + "\n" + (";" if ";" in header else ",").join("xyz") + "\n")
+    separator = ";" if ";" in header else ","
+    roles = {"answer": "z", "caption": "z", "question": "y", "prompt": "y"}
+    cells = [roles.get(name.lower(), panorama("x.png")) for name in header.split(separator)]
+    path.write_text(header + "\n" + separator.join(cells) + "\n")
     assert check(path)[0] == 0
-    path.write_text(header + "\n" + (";" if ";" in header else ",").join(["x", " ", "z"]) + "\n")
+    blank = [" " if cell == "y" else cell for cell in cells]
+    path.write_text(header + "\n" + separator.join(cells) + "\n" + separator.join(blank) + "\n")
     code, out, _ = check(path)
-    assert code == 1
-    assert f"{path}:2: the " in out
-    assert "is blank" in out
+    assert code == 2
+    assert f"{path}:3: error: the question is blank" in out
 
 
-def test_named_columns(check, tmp_path):
+def test_named_columns(check, tmp_path, panorama):
     path = tmp_path / "t.csv"
-    path.write_text("bild,frage,antwort\nx,y,z\n")
+    path.write_text(f"bild,frage,antwort\n{panorama('x.png')},y,z\n")
     assert check(path)[0] == 2
     assert check(path, *(f"--column={one}" for one in ("image=bild", "question=frage", "answer=antwort")))[0] == 0
     code, _, err = check(path, "--column", "bild")
@@ -68,40 +80,49 @@ def test_named_columns(check, tmp_path):
     assert "expected ROLE=NAME" in err
 
 
-def test_a_repaired_file_has_one_header_and_keeps_blank_rows(check, tmp_path):
+def test_a_repaired_file_has_one_header_and_keeps_blank_rows(check, tmp_path, panorama):
     path, fixed = tmp_path / "t.csv", tmp_path / "fixed.csv"
-    path.write_text("image,question,answer\na.jpg,Q?,A\nimage,question,answer\nb.jpg,Q?,\nc.jpg,Q?,red, blue\n")
+    for name in ("a.png", "b.png", "c.png"):
+        panorama(name)
+    path.write_text("image,question,answer\na.png,Q?,A\nimage,question,answer\nb.png,Q?,\nc.png,Q?,red, blue\n")
     code, out, err = check(path, "--fix", fixed)
-    assert code == 1, "the blank answer is not invented"
-    assert f"{path}:3: the header is repeated" in out
-    assert f"{path}:4: the answer is blank" in out
+    assert code == 2, "the blank answer is not invented"
+    assert f"{path}:3: note: the header is repeated" in out
+    assert f"{path}:4: error: the answer is blank" in out
+    assert f"{path}:5: note: unquoted comma: 4 fields where 3 are expected [repaired]" in out
     assert "3 rows, 1 of them repaired" in err
-    assert fixed.read_text() == 'image,question,answer\na.jpg,Q?,A\nb.jpg,Q?,\nc.jpg,Q?,"red, blue"\n'
+    assert fixed.read_text() == 'image,question,answer\na.png,Q?,A\nb.png,Q?,\nc.png,Q?,"red, blue"\n'
+    path.write_text(path.read_text().replace("b.png,Q?,", "b.png,Q?,B"))
+    assert check(path)[0] == 2
+    assert check(path, "--fix", fixed)[0] == 0
+    assert check(fixed)[0] == 0
 
 
-def test_missing_images_and_copies_are_listed_but_allowed(check, tmp_path):
-    (tmp_path / "a.jpg").touch()
+def test_missing_images_are_errors_and_copies_are_notes(check, tmp_path, panorama):
+    panorama("a.png")
     path = tmp_path / "t.csv"
-    path.write_text("image,question,answer\na.jpg,Q?,A\na.jpg,Q?,A\nb.jpg,Q?,A\n../c.jpg,Q?,A\n")
-    code, _, err = check(path)
-    assert code == 0
-    assert "2 images cannot be used: line 4: no such image" in err
-    assert "line 5: the path '../c.jpg' leads out" in err
-    assert "1 rows are exact copies" in err
+    path.write_text("image,question,answer\na.png,Q?,A\na.png,Q?,A\nb.png,Q?,A\n../c.png,Q?,A\n")
+    code, out, _ = check(path)
+    assert code == 2
+    assert f"{path}:4: error: no such image" in out
+    assert f"{path}:5: error: the path '../c.png' leads out" in out
+    assert f"{path}:3: note: the same row as line 2" in out
 
 
-def test_json_and_parquet(check, tmp_path):
+def test_json_and_parquet(check, tmp_path, panorama):
     datasets = pytest.importorskip("datasets")
-    rows = [{"image": "a.jpg", "question": "Q?", "answer": answer} for answer in ("A", "", "B")]
+    rows = [{"image": panorama("a.png"), "question": "Q?", "answer": answer} for answer in ("A", "", "A")]
     (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + "{\n")
     datasets.Dataset.from_list(rows).to_parquet(tmp_path / "t.parquet")
     code, out, err = check(tmp_path / "t.jsonl")
-    assert code == 1
-    assert f"{tmp_path / 't.jsonl'}:2: the answer is blank" in out
-    assert f"{tmp_path / 't.jsonl'}:4: not JSON" in out
-    assert "2 rows, 2 broken rows" in err
+    assert code == 2
+    assert f"{tmp_path / 't.jsonl'}:2: error: the answer is blank" in out
+    assert f"{tmp_path / 't.jsonl'}:4: error: not JSON" in out
+    assert "2 errors, 1 note" in err
     code, out, _ = check(tmp_path / "t.parquet")
-    assert (code, out) == (1, f"{tmp_path / 't.parquet'}, row 2: the answer is blank\n")
+    assert code == 2
+    assert f"{tmp_path / 't.parquet'}, row 2: error: the answer is blank\n" in out
+    assert f"{tmp_path / 't.parquet'}, row 3: note: the same row as row 1\n" in out
     code, _, err = check(tmp_path / "t.jsonl", "--fix", tmp_path / "out.csv")
     assert code == 2
     assert "only CSV files can be repaired" in err
@@ -123,6 +144,6 @@ def test_large_broken_rows_end(check, tmp_path, header, rest):
     path = tmp_path / "t.csv"
     path.write_text(f"{header}\na.jpg,Q?,A\n{rest}\n")
     code, out, err = check(path)
-    assert code == 1
-    assert f"{path}:3: " in out
+    assert code == 2
+    assert f"{path}:3: error: " in out
     assert len(err) < 2000

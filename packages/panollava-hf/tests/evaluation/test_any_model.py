@@ -139,9 +139,9 @@ def test_a_stopped_run_loses_a_batch_at_most(patches, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"strategy": "describe"}, "strategy views, not describe"),
-        ({"labels": "both"}, "labels text, not both"),
-        ({"system": "Be brief."}, "system None, not Be brief."),
+        ({"strategy": "describe"}, r"another --strategy \(views, now describe\);"),
+        ({"labels": "both"}, r"another --labels \(text, now both\);"),
+        ({"system": "Be brief."}, r"another --system \(none, now Be brief\.\);"),
         ({"plan": None}, ""),
     ],
 )
@@ -156,11 +156,12 @@ def test_predictions_of_other_settings_are_not_mixed(patches, tmp_path, change, 
 
 def test_another_address_and_another_view_size_are_named(patches, tmp_path):
     evaluate(answerer_of(StandIn()), patches, tmp_path / "out", Options())
-    with pytest.raises(EvaluationError, match="view_size 96, not 64"):
+    with pytest.raises(EvaluationError, match=r"--view-size \(96, now 64\)"):
         evaluate(Answerer(StandIn(), view_size=64), patches, tmp_path / "out", Options())
     other = StandIn()
     other.device, other.fingerprint = "https://me:SECRET@other.example.org/v1?key=SECRET", lambda: "another"
-    with pytest.raises(EvaluationError, match=r"base_url https://models\.example\.org/v1, not https://") as caught:
+    message = r"another --base-url \(https://models\.example\.org/v1, now https://"
+    with pytest.raises(EvaluationError, match=message) as caught:
         evaluate(answerer_of(other), patches, tmp_path / "out", Options())
     assert "SECRET" not in str(caught.value)
 

@@ -53,7 +53,18 @@ def test_a_folder_of_panoshapes(shapes, tmp_path, capsys):
     assert results["versions"]["transformers"]
     assert results["seconds"] > 0
     assert (output / "directions.png").read_bytes().startswith(b"\x89PNG")
-    assert "other data" in fails(capsys, "--data", shapes, "--output", output, "--limit", "3", "--max-new-tokens", "4")
+    assert "another --limit (none, now 3);" in fails(
+        capsys, "--data", shapes, "--output", output, "--limit", "3", "--max-new-tokens", "4"
+    )
+
+
+def test_named_columns(table, tmp_path, capsys):
+    path = table({"photo": "panorama.png", "question": "What?", "answer": "A room."})
+    options = ["--data", path, "--output", tmp_path / "out", "--dry-run"]
+    assert "set columns.image" in fails(capsys, *options)
+    assert "expected ROLE=NAME" in fails(capsys, *options, "--column", "photo")
+    assert run(["eval", *map(str, options), "--column", "image=photo"]) == 0
+    assert "1 question about 1 panorama" in capsys.readouterr().out
 
 
 def test_a_dry_run_prints_the_cost_and_writes_nothing(shapes, tmp_path, capsys):

@@ -82,7 +82,7 @@ def test_the_probes_keep_the_layout_of_version_0_1(done):
     identity = json.loads((done / "settings.json").read_text())
     assert {part: list(identity[part]) for part in identity} == {
         "model": ["name", "fingerprint"],
-        "data": ["source", "split", "fingerprint"],
+        "data": ["source", "split", "fingerprint", "options"],
         "settings": ["max_new_tokens", "dtype", "seed"],
     }
 
@@ -158,7 +158,7 @@ def test_a_probe_may_be_added_to_a_finished_run(done, answerer, questions, tmp_p
 
 
 def test_other_settings_are_refused(done, answerer, questions):
-    with pytest.raises(EvaluationError, match="max_new_tokens 4, not 5"):
+    with pytest.raises(EvaluationError, match=r"another --max-new-tokens \(4, now 5\);"):
         evaluate(answerer, questions, done, Options(max_new_tokens=5))
 
 
@@ -194,14 +194,48 @@ def test_a_folder_can_be_claimed_again_by_the_same_evaluation(tmp_path):
         (ModelInfo("n", "9", True), DATA, Settings(), r"other weights \(m, not n\)"),
         (ModelInfo("m", "9", True), DATA, Settings(), r"other weights \(m has changed since\)"),
         (MODEL, DataInfo("e", "test", "9", 3, 1), Settings(), r"other data \(d, not e\)"),
-        (MODEL, DATA, Settings(max_new_tokens=5), r"other settings \(max_new_tokens 64, not 5\)"),
-        (MODEL, DATA, Settings(dtype="bfloat16", seed=2), r"\(dtype float32, not bfloat16, seed 0, not 2\)"),
+        (MODEL, DATA, Settings(max_new_tokens=5), r"another --max-new-tokens \(64, now 5\)"),
+        (
+            MODEL,
+            DATA,
+            Settings(dtype="bfloat16", seed=2),
+            r"another --dtype \(float32, now bfloat16\) and --seed \(0, now 2\);",
+        ),
     ],
 )
 def test_a_folder_of_another_evaluation_is_refused(tmp_path, model, data, settings, message):
     claim_folder(tmp_path / "out", MODEL, DATA, Settings())
     with pytest.raises(EvaluationError, match=message):
         claim_folder(tmp_path / "out", model, data, settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"limit": 2}, r"another --limit \(none, now 2\);"),
+        ({"captions": True}, r"another --captions \(off, now on\);"),
+        ({"columns": {"answer": "second"}}, r"another --column \(none, now answer=second\);"),
+    ],
+)
+def test_the_option_that_changed_is_named(table, tmp_path, change, message):
+    record = {"image": "panorama.png", "question": "What?", "answer": "A room.", "second": "A hall."}
+    path = table(*({**record, "question": f"What is {i}?"} for i in range(4)))
+
+    def claim(**options):
+        questions = read_questions(path, **options)
+        data = DataInfo(questions.source, questions.split, questions.fingerprint, len(questions), 1)
+        claim_folder(tmp_path / "out", MODEL, data, Settings(), questions.reading)
+
+    claim()
+    claim(limit=4)  # the same questions
+    with pytest.raises(EvaluationError, match=message):
+        claim(**change)
+    path.write_text(path.read_text().replace("hall", "kitchen"))
+    with pytest.raises(EvaluationError, match=message if change != {"limit": 2} else "another --limit"):
+        claim(**change)
+    path.write_text(path.read_text().replace("room", "kitchen"))
+    with pytest.raises(EvaluationError, match=r"other data \(.* has changed since\)"):
+        claim()
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path):

@@ -1,6 +1,7 @@
 import pytest
+from panollava_hf._text_scores import is_match
 from panollava_hf.evaluation import normalise
-from panollava_hf.evaluation.metrics._exact_match import Share, exact_match, is_match
+from panollava_hf.evaluation.metrics._exact_match import Share, exact_match
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,25 @@ def test_rows_without_families_are_questions_or_captions(table):
     assert found.scenes is None
 
 
+def test_rows_with_the_same_question_share_their_answers(table):
+    path = table(
+        ASKED,
+        {**ASKED, "answer": "A hall."},
+        {**ASKED, "question": "Where?"},
+        {**ASKED, "options": "a room | a hall", "answer": "B"},
+        {**ASKED, "answer": "A room."},
+    )
+    found = [question.references for question in read_questions(path)]
+    assert found == [("A room.", "A hall."), ("A hall.", "A room."), ("A room.",), ("B",), ("A room.", "A hall.")]
+
+
+def test_named_columns(table):
+    path = table({"bild": "panorama.png", "frage": "What?", "text": "A room."})
+    columns = {"image": "bild", "question": "frage", "answer": "text"}
+    (question,) = read_questions(path, columns=columns)
+    assert (question.key, question.question, question.answer) == ("panorama.png", "What?", "A room.")
+
+
 def test_scenes_without_a_file_of_scenes_stay_unread(table):
     (question,) = read_questions(table({**ASKED, "scene": "test-000001", "program": "not JSON"}))
     assert question.scene is None

@@ -54,6 +54,10 @@ def test_the_layout_of_version_0_1(results):
         "directions": {"labels": directions, "columns": [*directions, "other"], "counts": counts},
         "answer_prior": {"exact_match": 0.5, "families": {"where": 0.5}},
         "places": None,
+        "free_answers": {
+            **{"token_f1": 0.5, "rouge_l": 0.5, "contains": 0.5, "count": 2},
+            "families": {"where": {"token_f1": 0.5, "rouge_l": 0.5, "contains": 0.5, "count": 2}},
+        },
         "skipped": {"rows": 3, "images": {"c.png": "c.png: no such file"}},
         "model": {"name": "my/model", "fingerprint": "123", "trained": True},
         "data": {"source": "data/shapes", "split": "test", "fingerprint": "456", "rows": 4, "images": 2},
@@ -73,7 +77,7 @@ def test_the_layout_of_version_0_1(results):
     }
     assert list(found) == [
         *("exact_match", "count", "families", "captions", "directions", "answer_prior", "places"),
-        *("skipped", "model", "data", "settings", "versions", "answered_before", "seconds"),
+        *("free_answers", "skipped", "model", "data", "settings", "versions", "answered_before", "seconds"),
     ]
 
 
@@ -83,10 +87,10 @@ def test_tables(results):
     assert "4 questions about 2 panoramas" in lines[2]
     assert "3 questions about 1 unreadable panorama were left out" in lines[2]
     assert lines[4:8] == [
-        "| family | questions | exact match | answer prior |",
-        "|---|---:|---:|---:|",
-        "| **all** | 2 | 50.0 | 50.0 |",
-        "| where | 2 | 50.0 | 50.0 |",
+        "| family | questions | exact match | token F1 | ROUGE-L | contains | answer prior |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+        "| **all** | 2 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 |",
+        "| where | 2 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 |",
     ]
     assert lines[9] == "## Captions"
     assert lines[-1] == "| 2 | 1.000 | 0.996 | 1.000 | 10.000 |"

@@ -47,6 +47,20 @@ def test_the_prior_is_the_most_frequent_answer_of_a_template(make_question, make
     assert prior.exact_match == pytest.approx((2 + 4) / 8)
 
 
+def test_unique_questions_have_no_prior(make_question, make_questions, predict_all):
+    """A constant answer to a question that is asked once is always right, which says nothing about the model."""
+    rows = [make_question(i, question=f"What is in room {i}?", answer=f"thing {i}") for i in range(12)]
+    prior = answer_prior(make_questions(rows), predict_all(rows, lambda question: ""))
+    assert prior.to_json() == {"exact_match": None, "families": {"what": None}}
+    assert prior.table_columns() == prior.section("answer_prior") == []
+    rows += [
+        make_question(i, question="Is it indoors?", answer=("yes", "no")[i % 2], family="indoors") for i in range(12)
+    ]
+    prior = answer_prior(make_questions(rows), predict_all(rows, lambda question: ""))
+    assert prior.families == {"what": None, "indoors": 0.5}
+    assert prior.exact_match == (12 + 6) / 24
+
+
 def test_captions_have_no_prior(make_question, make_questions, predict_all):
     rows = [make_question(family="caption")]
     prior = answer_prior(make_questions(rows), predict_all(rows, lambda question: ""))

@@ -13,7 +13,7 @@ from panollava_hf._errors import ExportError
 from panollava_hf._loading import load_embedder
 from panollava_hf.cli import run
 from panollava_hf.hub import export_checkpoint, plan_push
-from panollava_hf.hub._embedding import stated_licence
+from panollava_hf.outside._model_card import stated_licence
 from safetensors.torch import load_file
 
 HERE = Path(__file__).parent

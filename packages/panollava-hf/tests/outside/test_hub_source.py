@@ -201,7 +201,7 @@ def test_a_model_is_downloaded_once_and_found_without_a_network(tmp_path, checkp
         files_asked = [path for _, path in hub.requests[asked:] if "/resolve/" in path]
         assert files_asked == ["/owner/export/resolve/main/config.json"]
     assert json.loads(config.stdout) == ["config.json"], config.stderr
-    wanted = sorted([*(name for name in files if name != "README.md"), "adapter/adapter_config.json"])
+    wanted = sorted([*files, "adapter/adapter_config.json"])  # README.md states the licence
     assert json.loads(everything.stdout) == wanted
     assert json.loads(again.stdout) == wanted
     assert "no model of this name" in wrong

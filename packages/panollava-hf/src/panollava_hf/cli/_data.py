@@ -2,20 +2,14 @@
 
 import enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from panollava_hf._console import progress, say
-from panollava_hf._errors import PanoShapesError, TableError, UsageError
-from panollava_hf._shown import listed
+from panollava_hf._errors import PanoShapesError
+from panollava_hf.cli._data_check import check
 from panollava_hf.cli._usage import usage_errors
-
-if TYPE_CHECKING:
-    from panollava_hf.data._row_checks import Unusable
-
-#: Most lines that the summary lists.
-_LISTED = 100
 
 data = typer.Typer(help="Check, repair and write tables of panoramas, questions and answers.", no_args_is_help=True)
 
@@ -47,67 +41,7 @@ def _group() -> None:
     """Check, repair and write tables of panoramas, questions and answers."""
 
 
-@data.command()
-def check(
-    table: Annotated[
-        Path,
-        typer.Argument(
-            metavar="TABLE", help="CSV, JSONL or Parquet file with a column for image, question and answer."
-        ),
-    ],
-    fix: Annotated[Path | None, typer.Option(metavar="OUT.csv", help="Write a repaired CSV file.")] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ROLE=NAME", help="Another name of a column, e.g. image=panorama_file. Repeatable."),
-    ] = None,
-) -> int:
-    """Find rows that training and evaluation would refuse or misread, before they start.
-
-    Prints a line for each: unquoted commas, broken quotes, repeated headers, blank cells; two lines for a row that can
-    be repaired. The exit code is 1 if there are such rows (with --fix: if some could not be repaired). Missing images
-    are listed too, but do not change the exit code.
-    """
-    from panollava_hf.data._tables import check_csv, check_rows, write_csv
-
-    with usage_errors("cannot check the table", TableError):
-        columns = _columns_of(column or [])
-        if table.suffix.lower() in (".jsonl", ".json", ".parquet"):
-            if fix is not None:
-                raise UsageError(f"--fix {fix}: only CSV files can be repaired")
-            count, unusable, missing = check_rows(table, columns)
-            _print_rows(table, unusable)
-            _say_missing(table, missing)
-            say(f"{table}: {_rows(count)}, {_rows(unusable.count, 'broken ')}.")
-            return 1 if unusable.count else 0
-        found = check_csv(table, columns)
-        for fault in found.faults:
-            decided = " [cannot be decided]" if fault.fields is None and not fault.is_header else ""
-            typer.echo(f"{table}:{fault.line}: {fault.reason}{decided}")
-            if fault.fields is None:
-                typer.echo(f"    {_short(fault.text)}")
-            else:
-                typer.echo("    " + " | ".join(_short(text) for text in fault.fields))
-        _print_rows(table, found.unusable)
-        repaired = sum(fault.fields is not None for fault in found.faults)
-        if fix is not None:
-            write_csv(found, fix)
-            say(f"Wrote {fix}: {len(found.rows)} rows, {repaired} of them repaired.")
-    _say_missing(table, found.missing)
-    if found.copies:
-        say(f"{table}: {found.copies} rows are exact copies of earlier rows.")
-    undecided = found.undecided
-    if undecided:
-        lines = listed([str(fault.line) for fault in undecided], _LISTED)
-        left = f"are not in {fix}" if fix is not None else "cannot be repaired automatically"
-        say(f"{len(undecided)} rows {left}: lines {lines}. Quote their texts by hand.")
-    if found.unusable.count:
-        say(f"{found.unusable.count} rows cannot be used; complete or remove them by hand.")
-    if not found.rows and not undecided:
-        say(f"{table}: no rows.")
-        return 1
-    if not found.faults and not found.unusable.count:
-        say(f"{table}: {_rows(len(found.rows))}, no broken rows.")
-    return 1 if found.unusable.count or (undecided if fix is not None else found.faults) else 0
+data.command()(check)
 
 
 @data.command()
@@ -160,31 +94,3 @@ def panoshapes(
 def _short(text: str, width: int = 160) -> str:
     text = " ".join(text.split())
     return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def _columns_of(given: list[str]) -> dict[str, str]:
-    """The options `--column ROLE=NAME`."""
-    pairs = [one.partition("=") for one in given]
-    for role, sign, name in pairs:
-        if not sign or not name.strip():
-            raise UsageError(f"--column {role}{sign}{name}: expected ROLE=NAME, e.g. image=panorama_file")
-    return {role.strip(): name.strip() for role, _, name in pairs}
-
-
-def _print_rows(table: Path, unusable: "Unusable") -> None:
-    """Print rows that cannot be used, one line each."""
-    for reason in unusable.reasons:
-        place, _, what = reason.partition(": ")
-        line = place.removeprefix("line ")
-        typer.echo(f"{table}:{line}: {what}" if line != place else f"{table}, {reason}")
-    if unusable.count > len(unusable.reasons):
-        typer.echo(f"{table}: and {unusable.count - len(unusable.reasons)} more rows")
-
-
-def _say_missing(table: Path, missing: "Unusable") -> None:
-    if missing.count:
-        say(f"{table}: {missing.count} image{'s' * (missing.count != 1)} cannot be used: {missing.listed()}")
-
-
-def _rows(number: int, kind: str = "") -> str:
-    return f"{number or 'no'} {kind}row{'s' * (number != 1)}"

@@ -11,6 +11,7 @@ from panollava_hf import _console
 from panollava_hf._errors import EvaluationError, TableError, UsageError
 from panollava_hf._files import check_writable
 from panollava_hf.cli import _model_options
+from panollava_hf.cli._columns import ColumnOption, columns_of
 from panollava_hf.cli._model_options import (
     BaseUrlOption,
     DeviceOption,
@@ -46,6 +47,7 @@ def eval_(
     labels: LabelsOption = None,
     system: SystemOption = None,
     split: Annotated[str, typer.Option(metavar="NAME", help="Split of a folder or dataset.")] = "test",
+    column: ColumnOption = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help="Use only the first N questions.")] = None,
     captions: Annotated[
         bool, typer.Option("--captions", help="Score the rows of a table without families as captions.")
@@ -84,6 +86,7 @@ def eval_(
     Writes results.json, results.md, predictions.jsonl and directions.png; prints the tables of results.md.
     """
     yaw = _checked_yaw(rotate)
+    columns = columns_of(column)
     is_path = Path(data).suffix.lower() in TABLES or data.startswith((".", "/", "~"))
     if is_path and not Path(data).exists():
         raise UsageError(f"--data {data}: no such file or folder")
@@ -102,7 +105,9 @@ def eval_(
         from panollava_hf.evaluation._results import Options
 
         options = Options(batch_size, max_new_tokens, skip_bad, seed, shuffle_images, yaw, private_redirects)
-        questions = read_questions(data, split=split, captions=captions, limit=limit, skip_bad=skip_bad)
+        questions = read_questions(
+            data, split=split, columns=columns, captions=captions, limit=limit, skip_bad=skip_bad
+        )
         check(questions, options, captions=captions)
     answerer = _model_options.load(choice, weights=not dry_run)
     if dry_run:

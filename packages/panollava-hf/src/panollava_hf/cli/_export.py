@@ -83,7 +83,7 @@ def export(
 
         from panollava_hf.asking import default_checkpoint
         from panollava_hf.hub import export_checkpoint
-        from panollava_hf.hub._embedding import stated_licence
+        from panollava_hf.outside._model_card import stated_licence
 
         logging.disable_progress_bar()
         given: dict[str, Any] = {} if revision is None else {"revision": revision}

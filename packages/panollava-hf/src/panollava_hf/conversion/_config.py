@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from panollava_hf._chat_template import IMAGE_TOKEN
 from panollava_hf._errors import CheckpointError, ModelError, boundary, one_line
-from panollava_hf._pretrained import load_config, load_tokenizer, sub_config
+from panollava_hf._pretrained import KNOWN, load_config, load_tokenizer, sub_config
 from panollava_hf._shown import shown
 from panollava_hf._tower_pixels import tower_pixels
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.conversion._parts import ModelType, Parts
 from panollava_hf.conversion._settings import STITCHING, VICREG_WEIGHTS, RunSettings
+from panollava_hf.outside._hub_source import find_source
+from panollava_hf.outside._model_card import tower_source
 
 #: Most views that a panorama is cut into, and most layers of a tower.
 MAX_VIEWS, MAX_LAYERS = 512, 1000
@@ -61,6 +63,7 @@ class Towers:
         names: Names inside the language model; None if the new model has none.
         tokenizer: Its tokenizer with the original's added tokens; None if the new model has no language model.
         notes: What was chosen.
+        origins: Where the towers come from, by field of `PanoLLaVaConfig`.
     """
 
     vision: PretrainedConfig
@@ -70,6 +73,7 @@ class Towers:
     names: LanguageNames | None = None
     tokenizer: Any = None
     notes: tuple[str, ...] = ()
+    origins: Mapping[str, dict[str, str]] = field(default_factory=dict)
 
 
 def find_towers(
@@ -88,17 +92,27 @@ def find_towers(
     """
     vision_source, vision_config = _find(settings, vision, "vision_name", "vision_config")
     normalisation = _normalisation(vision_source)
+    origins = {"vision_source": _origin(vision_source, vision_config)}
     try:
         text_source, text_config = _find(settings, text, "language_model_name", "text_config")
     except CheckpointError:
         if model_type == "conditional-generation" or text is not None:
             raise
         note = "the language model was not found and is not needed: text_config has default values"
-        return Towers(vision_config, normalisation, None, notes=(note,))
+        return Towers(vision_config, normalisation, None, notes=(note,), origins=origins)
+    origins["text_source"] = _origin(text_source, text_config)
     if model_type != "conditional-generation":
-        return Towers(vision_config, normalisation, text_config)
+        return Towers(vision_config, normalisation, text_config, origins=origins)
     names, tokenizer = _language_names(text_config), _tokenizer(text_source)
-    return Towers(vision_config, normalisation, text_config, text_source, names, tokenizer)
+    return Towers(vision_config, normalisation, text_config, text_source, names, tokenizer, origins=origins)
+
+
+def _origin(source: str, config: PretrainedConfig) -> dict[str, str]:
+    """Where a tower comes from: the name that the run gave it, and what its files say."""
+    if source in KNOWN:  # its config is built in, so it need not be on this machine
+        return tower_source(source, source)
+    with _reading(f"{source[:200]!r} cannot be found", "name another tower"):
+        return tower_source(source, find_source(source, "config"), config.name_or_path)
 
 
 @contextmanager
@@ -269,6 +283,8 @@ def infer_config(parts: Parts, settings: RunSettings, towers: Towers, model_type
             connector_trained=trained,
             trainable_vision_blocks=0,
             vicreg_pairs="columns",
+            vision_source=towers.origins.get("vision_source"),
+            text_source=towers.origins.get("text_source"),
             **fields,
         )
         config.token_grid()

@@ -136,6 +136,19 @@ def read_hub(name: str, split: str) -> ArrowRows:
         return ArrowRows(undecoded(datasets, datasets.load_dataset(name, split=split, **more)))
 
 
+def hub_splits(name: str) -> list[str]:
+    """The splits of a dataset on the Hub.
+
+    Raises:
+        TableError: `datasets` is not installed, or there is no such dataset, or the Hub cannot be asked.
+    """
+    datasets = _datasets()
+    remedy = "check the name and the network, or name a split with --split"
+    with boundary(TableError, f"{name}: no such file, folder or dataset", remedy):
+        _ask_hub(datasets, name)
+        return list(datasets.get_dataset_split_names(name))
+
+
 def _ask_hub(datasets: Any, name: str) -> None:
     """Ask the Hub for a dataset once; `datasets` repeats a failed request for half a minute.
 

@@ -82,7 +82,7 @@ def choose_columns(names: Sequence[str], given: Mapping[str, str], source: str) 
             if found is None:
                 raise TableError(
                     f"has the columns {column_names(names)}; expected one of {', '.join(wanted)} for the {role}"
-                    f" (set columns.{role} to the name of another column)"
+                    f" (set columns.{role}, or --column {role}=NAME, to the name of another column)"
                 )
             chosen[role] = found
         optional = {name: column for name in OPTIONAL if (column := find_column(names, name)) is not None}

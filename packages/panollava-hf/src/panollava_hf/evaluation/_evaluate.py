@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -73,7 +73,7 @@ def evaluate(
     settings = settings_of(answerer, options)
     check_lengths(answerer, passes)
     with _writing(output):
-        claim_folder(output, model, data, settings)
+        claim_folder(output, model, data, settings, questions.reading)
     predictions = predict(answerer, passes, output, options, progress)
     if predictions.left_out == len(questions):
         raise EvaluationError(
@@ -198,15 +198,29 @@ def check(questions: Questions, options: Options, *, captions: bool = False) -> 
         raise EvaluationError(f"--captions needs {missing}")
 
 
-def claim_folder(folder: Path, model: ModelInfo, data: DataInfo, settings: Settings) -> None:
+def claim_folder(
+    folder: Path, model: ModelInfo, data: DataInfo, settings: Settings, reading: Mapping[str, Any] | None = None
+) -> None:
     """Create a folder of results, or check that an existing one belongs to the same model, data and settings.
+
+    Args:
+        folder: The folder.
+        model: The model.
+        data: The questions.
+        settings: How they are asked.
+        reading: The options with which the questions were read, so that a message can name the one that changed.
 
     Raises:
         EvaluationError: It belongs to another evaluation, or holds other files.
     """
     identity = {
         "model": {"name": model.name, "fingerprint": model.fingerprint},
-        "data": {"source": data.source, "split": data.split, "fingerprint": data.fingerprint},
+        "data": {
+            "source": data.source,
+            "split": data.split,
+            "fingerprint": data.fingerprint,
+            "options": dict(reading or {}),
+        },
         "settings": {
             "max_new_tokens": settings.max_new_tokens,
             "dtype": settings.dtype,
@@ -236,27 +250,43 @@ def _difference(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str | No
     """The first difference between two identities; names do not count, fingerprints do."""
     settings = _part(found.get("settings"))
     names = [*wanted["settings"], *(name for name in ASKING if name in settings and name not in wanted["settings"])]
-    changed = [(name, value) for name in names if (value := wanted["settings"].get(name)) != settings.get(name)]
-    changed.sort(key=lambda pair: pair[0] != "base_url")
-    if changed and changed[0][0] == "base_url":  # the fingerprint of an endpoint holds its address
-        return _settings(changed, settings)
+    changed = {name: value for name in names if (value := wanted["settings"].get(name)) != settings.get(name)}
+    if "base_url" in changed:  # the fingerprint of an endpoint holds its address
+        return _options(changed, settings, first="base_url")
     for part, name, what in (("model", "name", "weights"), ("data", "source", "data")):
         mine, theirs = wanted[part], _part(found.get(part))
-        if any(mine[key] != theirs.get(key) for key in mine if key != name):
-            if mine[name] == theirs.get(name):
-                limit = " or --limit" if part == "data" else ""
-                return f"other {what} ({mine[name]}{limit} has changed since)"
+        if mine["fingerprint"] == theirs.get("fingerprint"):
+            continue
+        if mine[name] != theirs.get(name):
             return f"other {what} ({shortened(str(theirs.get(name)), 200)}, not {mine[name]})"
-    if changed:
-        return _settings(changed, settings)
-    return None
+        if part == "data" and (given := _part(theirs.get("options"))):
+            now = {**mine["options"], "split": mine["split"]}
+            before = {**given, "split": theirs.get("split")}
+            if other := {option: value for option, value in now.items() if value != before.get(option)}:
+                return _options(other, before)
+        return f"other {what} ({mine[name]} has changed since)"
+    if wanted["data"]["split"] != _part(found.get("data")).get("split"):
+        return _options({"split": wanted["data"]["split"]}, _part(found.get("data")))
+    return _options(changed, settings) if changed else None
 
 
-def _settings(changed: Sequence[tuple[str, Any]], found: Mapping[str, Any]) -> str:
-    pairs = ", ".join(
-        f"{key} {shortened(str(found.get(key)), 80)}, not {shortened(str(value), 80)}" for key, value in changed
-    )
-    return f"other settings ({pairs})"
+def _options(changed: Mapping[str, Any], before: Mapping[str, Any], first: str = "") -> str:
+    """The options that differ, each with its earlier and its present value."""
+    pairs = [
+        f"--{name.removesuffix('s' * (name == 'columns')).replace('_', '-')} ({_value(before.get(name))}, now "
+        f"{_value(changed[name])})"
+        for name in sorted(changed, key=lambda name: name != first)
+    ]
+    return f"another {' and '.join(pairs)}"
+
+
+def _value(value: Any) -> str:
+    """The value of an option as it is given on the command line."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, Mapping):
+        value = " ".join(f"{role}={name}" for role, name in value.items()) or None
+    return "none" if value is None else shortened(str(value), 80)
 
 
 def _part(found: Any) -> Mapping[str, Any]:

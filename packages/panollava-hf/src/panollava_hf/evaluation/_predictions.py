@@ -10,6 +10,7 @@ from typing import Any
 from panollava_hf._errors import ChatError, EvaluationError, boundary, one_line, reason
 from panollava_hf._files import write_whole
 from panollava_hf._shown import shortened
+from panollava_hf._text_scores import is_match
 from panollava_hf.asking import Answerer
 from panollava_hf.asking._chat import Reply, Request
 from panollava_hf.asking._panorama import Panorama
@@ -19,7 +20,6 @@ from panollava_hf.evaluation._panoramas import Chunk, read_ahead
 from panollava_hf.evaluation._questions import Pass, Prediction, Predictions, Question
 from panollava_hf.evaluation._results import Options
 from panollava_hf.evaluation.metrics._choices import chosen
-from panollava_hf.evaluation.metrics._exact_match import is_match
 from panollava_hf.outside._json_file import json_text
 
 #: Called with the name of a pass, how many of its questions are answered, and how many it has.
@@ -120,7 +120,7 @@ def predicted(question: Question, text: str, unknown: str = "") -> Prediction:
         choice = chosen(text, question.options)
         correct = choice is not None and ascii_uppercase[choice] == question.answer
         return Prediction(question, text, correct and not unknown, unknown=unknown)
-    correct_or_none = None if question.is_caption else is_match(text, question.answer) and not unknown
+    correct_or_none = None if question.is_caption else is_match(text, *question.references) and not unknown
     return Prediction(question, text, correct_or_none, unknown=unknown)
 
 

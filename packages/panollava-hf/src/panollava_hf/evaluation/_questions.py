@@ -42,6 +42,7 @@ class Question:
         program: What is asked, in a form for programs, if the data has scenes.
         yaw_deg: How far the panorama is rotated to the right before the question is asked.
         options: The options of a multiple-choice question; else empty.
+        other_answers: Further correct answers: those of other rows with the same question about the same panorama.
     """
 
     index: int
@@ -55,6 +56,12 @@ class Question:
     program: Mapping[str, Any] | None = None
     yaw_deg: float = 0.0
     options: tuple[str, ...] = ()
+    other_answers: tuple[str, ...] = ()
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """All correct answers."""
+        return (self.answer, *self.other_answers)
 
     @property
     def prompt(self) -> str:
@@ -78,6 +85,7 @@ class Questions:
         fingerprint: Digest of the texts and image names; pixels are not part of it.
         scenes: The file with the scenes of a PanoShapes split, if there is one.
         unusable: Rows of the table that are left out because they cannot be used.
+        reading: The options with which the questions were read.
     """
 
     source: str
@@ -86,6 +94,7 @@ class Questions:
     fingerprint: str
     scenes: Path | None = None
     unusable: Unusable = field(default_factory=Unusable)
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Question]:
         return iter(self.rows)
@@ -167,6 +176,7 @@ def read_questions(
     source: str | Path,
     *,
     split: str = "test",
+    columns: Mapping[str, str] | None = None,
     captions: bool = False,
     limit: int | None = None,
     skip_bad: bool = False,
@@ -176,6 +186,7 @@ def read_questions(
     Args:
         source: Folder, file or dataset id.
         split: Split of a folder or dataset.
+        columns: Names of the columns `image`, `question` and `answer` if they differ from the usual ones.
         captions: Whether rows without a family are captions.
         limit: Read at most this many rows.
         skip_bad: Leave out rows that cannot be used, and count them in `unusable`, instead of raising an error.
@@ -185,7 +196,7 @@ def read_questions(
         PanoShapesError: The file of scenes is damaged.
         EvaluationError: An embedded image has an unexpected type, or a row's scene or program cannot be read.
     """
-    examples = read_examples(source, split, limit=limit, skip_bad=skip_bad)
+    examples = read_examples(source, split, columns, limit, skip_bad=skip_bad)
     scene_file = Path(source) / f"scenes-{split}.jsonl"
     scenes = read_scenes(scene_file) if scene_file.is_file() else None
     rows: list[Question] = []
@@ -225,7 +236,7 @@ def read_questions(
             except PanoShapesError as error:
                 raise EvaluationError(f"{asked.place}: {error}") from error
         rows.append(asked)
-    rows = multiple.decide(rows, examples.unusable, skip_bad=skip_bad)
+    rows = _with_references(multiple.decide(rows, examples.unusable, skip_bad=skip_bad))
     return Questions(
         source=str(source),
         split=None if Path(source).is_file() else split,
@@ -233,7 +244,24 @@ def read_questions(
         fingerprint=digest.hexdigest(),
         scenes=None if scenes is None else scene_file,
         unusable=examples.unusable,
+        reading={"limit": limit, "captions": captions, "columns": dict(columns or {}), "skip_bad": skip_bad},
     )
+
+
+def _with_references(rows: list[Question]) -> list[Question]:
+    """The rows, each with the answers of the other rows that ask the same about the same panorama."""
+    answers: dict[tuple[str, str], dict[str, None]] = {}
+    for row in rows:
+        if not row.options:
+            answers.setdefault((row.key, row.question), {})[row.answer] = None
+    if all(len(found) == 1 for found in answers.values()):
+        return rows
+
+    def others(row: Question) -> tuple[str, ...]:
+        found = {} if row.options else answers[row.key, row.question]
+        return tuple(answer for answer in found if answer != row.answer)
+
+    return [replace(row, other_answers=others(row)) for row in rows]
 
 
 class _Multiple:

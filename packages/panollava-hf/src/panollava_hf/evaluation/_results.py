@@ -17,8 +17,8 @@ from panollava_hf.outside._json_file import json_text
 EXTRA = "pip install 'panollava-hf[eval]'"
 #: Settings that a PanoLLaVA checkpoint does not have.
 ASKING = ("strategy", "view_size", "labels", "system", "base_url")
-#: Metrics that version 0.1 did not have; where the data has nothing for them, they are left out.
-LATER_METRICS = ("choices", "unknown")
+#: Metrics that version 0.1 did not have: they come after its own, and are left out where the data has nothing for them.
+LATER_METRICS = ("choices", "free_answers", "unknown")
 #: The row of a table that covers all families.
 ALL = "**all**"
 
@@ -198,7 +198,7 @@ class Results:
         """The content of `results.json`. Exact match is at the top level, every other metric under its name."""
         figures = {
             name: None if result is None else result.to_json()
-            for name, result in self.metrics.items()
+            for name, result in sorted(self.metrics.items(), key=lambda pair: pair[0] in LATER_METRICS)
             if result is not None or name not in LATER_METRICS
         }
         skipped: dict[str, Any] = {"rows": self.left_out + self.unusable.count, "images": dict(self.unreadable)}

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
@@ -12,8 +12,9 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from panollava_hf._errors import ExportError, boundary
 from panollava_hf._shown import shown
-from panollava_hf.hub._embedding import is_embedding_export, tower_licence
+from panollava_hf.hub._embedding import is_embedding_export
 from panollava_hf.outside._json_file import parse_json
+from panollava_hf.outside._model_card import hub_id, tower_licence
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -195,7 +196,8 @@ def write_card(folder: Path, config: "PretrainedConfig", facts: CardFacts) -> No
     towers = {"vision": config.vision_config, "text": config.text_config}
     if PIPELINES[architecture] == "image-feature-extraction":
         del towers["text"]
-    bases = [base for base in (hub_id(tower.name_or_path) for tower in towers.values()) if base]
+    origins = {kind: getattr(config, f"{kind}_source", None) or {} for kind in towers}
+    bases = [base for kind, tower in towers.items() if (base := _base(tower, origins[kind]))]
     data = ModelCardData(
         library_name="sentence-transformers" if embeds else "transformers",
         pipeline_tag=PIPELINES[architecture],
@@ -228,7 +230,7 @@ def write_card(folder: Path, config: "PretrainedConfig", facts: CardFacts) -> No
         pooling=POOLING[config.pooling].format(views=POOLED_VIEWS[config.pooled_views]),
         model_line=model_line(facts.model_id, "main"),
         views=_views(config),
-        towers={kind: _tower(tower) for kind, tower in towers.items()},
+        towers={kind: _tower(tower, origins[kind]) for kind, tower in towers.items()},
         resampler=f"`{config.resampler_type}`, {config.latent_dimension} features per token",
         history=_history(config),
         results=[_row(result) for result in facts.results],
@@ -294,16 +296,26 @@ def _views(config: Any) -> str:
     )
 
 
-def _tower(config: "PretrainedConfig") -> str:
-    """Name and licence of a tower; a local folder is named without its path, which is private."""
-    source = config.name_or_path or ""
-    base, folder = hub_id(source), _inline(Path(source).name)
-    named = f"`{folder}` (`{config.model_type}`)" if folder else f"`{config.model_type}`, name unknown"
-    name = f"[{base}](https://huggingface.co/{base})" if base else named
-    licence = tower_licence(source)
-    return f"{name}, licence {f'`{licence}`' if licence else 'unknown'}"
+def _tower(tower: "PretrainedConfig", origin: Mapping[str, str]) -> str:
+    """Name, licence and revision of a tower; a local folder is named without its path, which is private."""
+    named = origin.get("name") or tower.name_or_path or ""
+    base, folder = hub_id(named), _inline(Path(named).name)
+    if base:
+        name = _link(base)
+    elif folder:
+        made_from = hub_id(origin.get("base_model"))
+        name = f"`{folder}` (`{tower.model_type}`{f', from {_link(made_from)}' if made_from else ''})"
+    else:
+        name = f"`{tower.model_type}`, name unknown"
+    licence = _inline(origin.get("license") or tower_licence(tower.name_or_path or "") or "")
+    revision = _inline(origin.get("revision", ""))[:12]
+    return f"{name}, licence {f'`{licence}`' if licence else 'unknown'}{f', revision `{revision}`' if revision else ''}"
 
 
-def hub_id(name: str | None) -> str | None:
-    """The name of a tower if it is a Hub id; None for a local folder, whose path stays private."""
-    return name if name and len(name) <= 96 and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) else None
+def _base(tower: "PretrainedConfig", origin: Mapping[str, str]) -> str | None:
+    """The Hub id of a tower, or of the model that its folder says it comes from."""
+    return hub_id(origin.get("name")) or hub_id(origin.get("base_model")) or hub_id(tower.name_or_path)
+
+
+def _link(base: str) -> str:
+    return f"[{base}](https://huggingface.co/{base})"

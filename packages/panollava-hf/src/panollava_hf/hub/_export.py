@@ -15,12 +15,13 @@ from panollava_hf._files import edit_json, require_new, staged_folder
 from panollava_hf._lora import merge_lora
 from panollava_hf._pretrained import no_language_model
 from panollava_hf._shown import shown
-from panollava_hf.hub._card import CardFacts, hub_id, write_card
-from panollava_hf.hub._embedding import stated_licence, write_sentence_transformers
+from panollava_hf.hub._card import CardFacts, write_card
+from panollava_hf.hub._embedding import write_sentence_transformers
 from panollava_hf.hub._flatten import flatten
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.modeling_panollava_vision import PanoLLaVaForFeatureExtraction, PanoLLaVaForVICReg
 from panollava_hf.outside._checkpoint_folder import MODEL_TYPE, check_checkpoint, check_embedder
+from panollava_hf.outside._model_card import hub_id, stated_licence
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -231,6 +232,7 @@ def _export_embedding(source: str | Path, output: Path, facts: CardFacts, hub: d
         raise ExportError(str(error)) from error
     config = model.config
     config.use_lora = False
+    config.text_source = None
     config.text_config = no_language_model()  # so that its family need not be known where the vectors are made
     config.tie_word_embeddings = config.text_config.tie_word_embeddings = False
     processor.token_grid = None  # the model does not need the directions of tokens

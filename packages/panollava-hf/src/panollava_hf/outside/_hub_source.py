@@ -26,6 +26,8 @@ SERVE_GGUF = "serve it, for example with llama-server of llama.cpp, and pass --b
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 #: Configs, tokenizers and chat templates.
 SMALL_FILES = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".spm")
+#: What states the licence of a model.
+MODEL_CARD = "README.md"
 #: Folders inside a model that are read, too.
 SUBFOLDERS = ("adapter", "additional_chat_templates")
 
@@ -147,6 +149,7 @@ def _wanted_files(files: list[str], wanted: Wanted, subfolder: str) -> list[str]
         for file, inside in known.items()
         if str(inside) in weights
         or inside.suffix in SMALL_FILES
+        or str(inside) == MODEL_CARD
         or (wanted == "everything" and inside.parts[0] == "adapter" and inside.suffix == ".safetensors")
     ]
 

@@ -21,7 +21,7 @@ from accelerate.utils import gather_object
 from panollava_geometry.addresses import source_name
 from torch.utils.data import DataLoader
 
-from panollava_hf._answer_scores import is_match, token_f1
+from panollava_hf._text_scores import is_match, token_f1
 from panollava_hf.asking.models._panollava_generation import generate_batches
 from panollava_hf.data._dataset import Item, PanoramaDataset
 from panollava_hf.data._examples import Example
@@ -203,7 +203,7 @@ def _sample(example: Example, answer: str) -> Sample:
     image = example.image
     name = image.name if isinstance(image, Path) else source_name(image) if isinstance(image, str) else example.where
     expected = example.answer
-    f1 = round(token_f1(answer, expected), 4)
+    f1 = round(token_f1(answer, [expected]), 4)
     return Sample(name, example.question, expected, answer, is_match(answer, expected), f1)
 
 

@@ -15,6 +15,7 @@ from panollava_hf.evaluation.metrics._captions import CAPTION_SCORES, CaptionSco
 from panollava_hf.evaluation.metrics._choices import choices
 from panollava_hf.evaluation.metrics._directions import directions
 from panollava_hf.evaluation.metrics._exact_match import exact_match
+from panollava_hf.evaluation.metrics._free_answers import free_answers
 from panollava_hf.evaluation.metrics._places import places
 from panollava_hf.evaluation.metrics._unknown import unknown
 from panollava_hf.evaluation.metrics._without_image import answer_prior
@@ -24,6 +25,7 @@ __all__ = ["CAPTION_SCORES", "METRICS", "CaptionScore", "MetricResult"]
 #: All metrics by their name in `results.json`, in its order. The metrics of probes come with their passes.
 METRICS: dict[str, Callable[[Questions, Predictions], MetricResult | None]] = {
     "exact_match": exact_match,
+    "free_answers": free_answers,
     "captions": captions,
     "directions": directions,
     "answer_prior": answer_prior,

@@ -3,14 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from panollava_hf.evaluation._normalise import normalise
 from panollava_hf.evaluation._questions import Prediction, Questions
 from panollava_hf.evaluation._results import ALL, Column, MetricResult, percent
-
-
-def is_match(prediction: str, answer: str) -> bool:
-    """Whether a prediction and the expected answer are equal after `normalise`."""
-    return normalise(prediction) == normalise(answer)
 
 
 @dataclass(frozen=True)

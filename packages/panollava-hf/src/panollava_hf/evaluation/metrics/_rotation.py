@@ -98,7 +98,8 @@ def rotated(questions: Questions, rotate: str, seed: int) -> Pass:
             unanswerable += 1
         else:
             yaw_deg = yaws[question.key]
-            asked.append(replace(question, question=after.question, answer=after.answer, yaw_deg=yaw_deg))
+            turned = replace(question, question=after.question, answer=after.answer, other_answers=())
+            asked.append(replace(turned, yaw_deg=yaw_deg))
     if not asked:
         raise EvaluationError("--rotate: no question has a scene and a program and stays answerable after the rotation")
     metric = partial(consistency, yaw_deg=rotate, unanswerable=unanswerable)

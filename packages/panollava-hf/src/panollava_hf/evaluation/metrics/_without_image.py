@@ -24,18 +24,24 @@ class AnswerPrior(MetricResult):
     """Exact match of the best answers that need no image.
 
     Attributes:
-        exact_match: Overall, in 0…1; None without questions.
+        exact_match: Overall, in 0…1; None if it means nothing: without questions, or if fewer than half of them share
+            their template with another one. A rule that is chosen on a single question answers it.
         families: For each family.
     """
 
     exact_match: float | None
-    families: dict[str, float]
+    families: dict[str, float | None]
 
     def table_columns(self) -> list[Column]:
-        """The answer prior of each family."""
-        return [
-            Column("answer prior", {name: percent(x) for name, x in {ALL: self.exact_match, **self.families}.items()})
-        ]
+        """The answer prior of each family; no column if it means nothing everywhere."""
+        shares = {ALL: self.exact_match, **self.families}
+        if all(share is None for share in shares.values()):
+            return []
+        return [Column("answer prior", {name: percent(share) for name, share in shares.items()})]
+
+    def section(self, name: str) -> list[str]:
+        """None: what means nothing is not shown."""
+        return []
 
 
 @dataclass(frozen=True)
@@ -128,14 +134,18 @@ def answer_prior(questions: Questions, predictions: Sequence[Prediction], words:
         group.copied.update(
             i for i in range(len(named) - length + 1) if length and " ".join(named[i : i + length]) == answer
         )
-    right: Counter[str] = Counter()
-    count: Counter[str] = Counter()
+    by_family: dict[str, list[_Answers]] = {}
     for (family, _), group in groups.items():
-        right[family] += group.best()
-        count[family] += group.count
-    families = {family: right[family] / count[family] for family in sorted(count)}
-    overall = sum(families[name] * count[name] for name in families) / count.total() if count else None
-    return AnswerPrior(overall, families)
+        by_family.setdefault(family, []).append(group)
+    families = {family: _share(by_family[family]) for family in sorted(by_family)}
+    return AnswerPrior(_share(list(groups.values())), families)
+
+
+def _share(groups: Sequence[_Answers]) -> float | None:
+    """Share of questions that the best rule of each template answers; None if it means nothing."""
+    count = sum(group.count for group in groups)
+    shared = sum(group.count for group in groups if group.count > 1)
+    return sum(group.best() for group in groups) / count if groups and 2 * shared >= count else None
 
 
 def shuffled(questions: Questions, seed: int) -> Pass:
