@@ -17,11 +17,19 @@ def write(tmp_path, change):
     return path
 
 
-@pytest.mark.parametrize("name", ["original", "panoshapes", "panoshapes-pairs", "tiny"])
+#: The stages of recipes that do not have all of them.
+STAGES_OF = {"lora": ["finetune"], "panoshapes-pairs": ["finetune"], "towers": ["resampler", "finetune"]}
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
 def test_shipped_recipes_are_valid(name):
     recipe = load_recipe(name)
-    assert list(recipe.stages) == (["finetune"] if name == "panoshapes-pairs" else ["vicreg", "resampler", "finetune"])
+    assert list(recipe.stages) == STAGES_OF.get(name, ["vicreg", "resampler", "finetune"])
     assert shipped_recipes()[name].read_text().startswith("# "), "the first line is what --list shows"
+
+
+def test_the_recipes_in_this_package():
+    assert {"lora", "original", "panoshapes", "tiny", "towers"} <= shipped_recipes().keys()
 
 
 def test_a_stage_that_is_null_is_left_out():
@@ -95,7 +103,7 @@ def misspelt_config(values):
         (misspelt_tokenizer, "unknown key 'model.tokenizer.vocab'; did you mean 'vocab_size'"),
         (misspelt_weights, "unknown key 'data.sampling_weights.colum'; did you mean 'column'"),
         (misspelt_curriculum_of_a_stage, "unknown key 'stages.vicreg.data.curriculum.shar'; did you mean 'share'"),
-        (lambda v: v["data"].update(zzz=1), "unknown key 'data.zzz'; valid keys: source, split, "),
+        (lambda v: v["data"].update(zzz=1), "unknown key 'data.zzz'; valid: source, split, "),
         (lambda v: v["stages"]["vicreg"].update(epochs=1), "stages.vicreg: give either steps or epochs"),
         (
             lambda v: v["stages"]["vicreg"].update(language_model="full"),
@@ -143,11 +151,17 @@ def test_set_overrides(tmp_path):
         ("stages.vicreg.step=3", "did you mean 'steps'"),
         ("output.folder=3", "output is a value"),
         ("seed=[1", "not valid YAML"),
-        ("stages.vicreg={steps: 2, lerning_rate: 1}", "unknown key 'stages.vicreg.lerning_rate'; did you mean 'learning"),
+        (
+            "stages.vicreg={steps: 2, lerning_rate: 1}",
+            "unknown key 'stages.vicreg.lerning_rate'; did you mean 'learning",
+        ),
         ("stages.vicrg.steps=2", "unknown stage 'vicrg'; did you mean 'vicreg'"),
         ("model.config.fov=90", "--set 'model.config.fov=90': unknown key 'model.config.fov'; did you mean 'fov_deg'"),
         ("stages.vicreg.stps=2", "--set 'stages.vicreg.stps=2': unknown key"),
-        ("stages.finetune.language_model=lorra", "'frozen', 'lora' or 'full' expected, got 'lorra'; did you mean 'lora'"),
+        (
+            "stages.finetune.language_model=lorra",
+            "'frozen', 'lora' or 'full' expected, got 'lorra'; did you mean 'lora'",
+        ),
     ],
 )
 def test_errors_in_set(change, message):

@@ -16,6 +16,8 @@ from panollava_hf.outside._plain_yaml import parse_yaml, read_yaml
 from panollava_hf.training._recipe import DataSettings, Recipe
 from panollava_hf.training._spelling import MAX_NAME, explained, short, unknown_field
 
+#: Settings of a stage that replace each other.
+_EITHER = {"steps": "epochs", "epochs": "steps"}
 #: Deepest key of `--set`.
 MAX_PARTS = 32
 #: Old names of keys in `data` and `stages.*.data`, valid for one release.
@@ -116,6 +118,20 @@ def _data_mappings(values: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(place, data) for place, data in found.items() if isinstance(data, dict)]
 
 
+def shipped_recipe(name: str) -> Path:
+    """A recipe in this package.
+
+    Raises:
+        RecipeError: There is none with this name; the message names the nearest.
+    """
+    shipped = shipped_recipes()
+    if name in shipped:
+        return shipped[name]
+    near = difflib.get_close_matches(name[:MAX_NAME], shipped, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"the recipes in this package are {', '.join(shipped)}"
+    raise RecipeError(f"{name[:MAX_NAME]!r} is not a recipe in this package; {hint}")
+
+
 def _find(source: str) -> Path:
     if os.path.isfile(source):
         return Path(source)
@@ -135,9 +151,7 @@ def _mapping(values: Any, path: Path) -> dict[str, Any]:
     return values
 
 
-def validated(
-    values: dict[str, Any], name: str, changes: Collection[str] = (), *, is_written: bool = False
-) -> Recipe:
+def validated(values: dict[str, Any], name: str, changes: Collection[str] = (), *, is_written: bool = False) -> Recipe:
     """Check the values of a recipe.
 
     Args:
@@ -197,4 +211,6 @@ def _set(values: dict[str, Any], change: str) -> list[tuple[str, str]]:
             raise RecipeError(f"--set {short(change)!r}: {name} is a value and has no keys below it")
         values = inner
     values[last] = value
+    if len(parts) == 3 and parts[0] == "stages" and last in _EITHER and value is not None:
+        values.pop(_EITHER[last], None)  # a stage has one of them
     return [] if parts == given else [(".".join(given), ".".join(parts))]

@@ -115,8 +115,8 @@ def suggestion(name: str, known: Collection[str], where: str = "") -> str:
         homes.append("model.config")
     if homes:
         return f"this key belongs to {homes[0] or 'the recipe itself'}: '{f'{homes[0]}.{name}'.lstrip('.')}'"
-    near = near or difflib.get_close_matches(name, known, 1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(known)}"
+    near = near or difflib.get_close_matches(name, known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(known)}"
 
 
 def short(text: str) -> str:
