@@ -175,7 +175,7 @@ def plan_views(
     """
     if not isinstance(strategy, str) or strategy not in _STRATEGIES:
         near = get_close_matches(strategy[:100], _STRATEGIES, 1) if isinstance(strategy, str) else []
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean '{near[0]}'?" if near else ""
         raise PanoramaError(f"unknown strategy {short(strategy)}: choose from {', '.join(_STRATEGIES)}{hint}")
     hfov, vfov = _pair(fov_deg if isinstance(fov_deg, list | tuple) else (fov_deg, fov_deg), "fov_deg")
     low, high = _pair(pitch_range_deg, "pitch_range_deg")

@@ -19,6 +19,7 @@ _LOGGED = (
     "were not used when initializing",
     "is incompatible with gradient checkpointing",  # it names the cache of generation, which training does not use
     "is incompatible with activation checkpointing",
+    "There were missing keys in the checkpoint model loaded: ['lm_head.weight'].",  # it shares the input embedding
     "Token indices sequence length is longer than",  # rows that are too long are reported before the first step
 )
 #: Beginnings of warnings about how one library calls another.

@@ -50,7 +50,7 @@ def stage_summary(
     yield image_tokens(config) + advice
     stored = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     more = sum(trained.values()) * _TRAINED_BYTES[optimizer]
-    yield f"weights, gradients and optimizer take {_gigabytes(stored + more)}, and each step more for its activations"
+    yield f"memory: {_gigabytes(stored + more)} for weights, gradients and optimizer, besides the activations of a step"
 
 
 def trained_parameters(model: nn.Module) -> dict[str, int]:
