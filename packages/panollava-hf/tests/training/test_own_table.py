@@ -117,6 +117,17 @@ def test_init_writes_a_recipe_that_train_accepts(material, here, capsys):
     assert Path("mine.yaml").read_text() == "mine"
 
 
+def test_join_prints_the_image_tokens(material, here, capsys):
+    towers = ["--vision", str(material / "vision"), "--text", str(material / "text")]
+    assert run(["join", "joined", *towers]) == 0
+    err = capsys.readouterr().err
+    assert "7 views of 32x32 pixels x 16 tokens = 112 image tokens per panorama (fewer: " in err
+    assert "--resampler=spatial_pool with --num-latent-tokens=4 (28), --view-size=16 (28), or fewer views)" in err
+    assert len(err.splitlines()) == 2, "and nothing of transformers"
+    assert run(["join", "fewer", *towers, "--resampler", "spatial_pool", "--num-latent-tokens", "4"]) == 0
+    assert "x 4 tokens = 28 image tokens" in capsys.readouterr().err
+
+
 def broken(here):
     (here / "my.csv").write_text("url,question,answer\nlake.png,What?,\nlake.png,Where?,Here.\n")
 
@@ -139,7 +150,7 @@ def long(here):
         (None, ["stages.finetune.lerning_rate=1"], {}, "did you mean 'learning_rate'"),
         (None, ["model.config.resampler_type=mpl"], {}, "unknown resampler type 'mpl'.*did you mean 'mlp'"),
         (None, ["model.config.crop_strategy=cubmap"], {}, "unknown strategy 'cubmap'.*did you mean 'cubemap'"),
-        (None, ["model.config.positional_encoding=sperical"], {}, "did you mean 'spherical'"),
+        (None, ["model.config.positional_encoding=sphericall"], {}, "did you mean 'spherical'"),
         (
             None,
             ["model.config={view_size: 256, resampler_type: mlp}"],
