@@ -178,6 +178,23 @@ def test_files_that_are_not_recipes(tmp_path, text, message):
         load_recipe(tmp_path / "x.yaml")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("model.config.resampler_config={hiden_dim: 3}", "unknown option 'hiden_dim' .*did you mean 'hidden_dim'"),
+        ("model.config.vicreg_mode=pairwis", "did you mean 'pairwise'"),
+        ("model.config.crop_strategy=cubmap", "did you mean 'cubemap'"),
+        ("model.config.resampler_type=qfromer", "did you mean 'qformer'"),
+    ],
+)
+def test_values_of_the_config_are_checked_without_weights(change, message):
+    from panollava_hf.training import TrainingError
+    from panollava_hf.training._preflight import check_start
+
+    with pytest.raises(TrainingError, match=message):
+        check_start(load_recipe("tiny", [change]).model, ["vicreg"])
+
+
 def test_the_fields_of_the_config_are_those_of_the_class():
     """They are read from its source without importing it."""
     from panollava_hf import PanoLLaVaConfig

@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 from transformers import SchedulerType
+from transformers.integrations import get_reporting_integration_callbacks
 
 from panollava_hf._errors import TrainingError, boundary
 from panollava_hf._image_tokens import fewer_image_tokens
@@ -40,7 +41,7 @@ def check_settings(recipe: Recipe, stages: Sequence[StageName]) -> None:
             )
         problem, remedy = f"stage {stage}: transformers refuses the settings", "correct the recipe"
         with boundary(TrainingError, problem, remedy), TemporaryDirectory() as folder:
-            training_arguments(recipe, stage, 1, Path(folder))
+            get_reporting_integration_callbacks(training_arguments(recipe, stage, 1, Path(folder)).report_to)
 
 
 def check_start(settings: ModelSettings, stages: Sequence[StageName]) -> PanoLLaVaConfig:
