@@ -1,7 +1,7 @@
 """`panollava train --init`: a recipe for two towers and a table, which runs as it is."""
 
 import copy
-import time
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,14 +28,14 @@ from panollava_hf.training._machine import this_machine
 from panollava_hf.training._preflight import check_start
 from panollava_hf.training._recipe import DataSettings, ModelSettings, Recipe
 from panollava_hf.training._recipe_file import change_values, validated
+from panollava_hf.training._recipe_text import TAIL, comments, heading
 from panollava_hf.training._sizes import MOST_QUESTIONS, Sizes, Workload, choose_sizes, tokens_per_view
+from panollava_hf.training._speed import estimated_seconds
 from panollava_hf.training._start import start_config
 from panollava_hf.training._summary import duration, longest_row
 
 #: With fewer panoramas than this, all are trained on and none is held back for validation.
 _VALIDATED = 10
-#: Share of the speed of a matrix product that training reaches.
-_EFFICIENCY = 0.4
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ def write_own_recipe(
     _fill(values, sizes, len(groups), work.questions)
     recipe = _changed(values, path, changes)
     change_values(values, changes)
-    seconds = _seconds(recipe, config, work, len(groups))
+    time = duration(estimated_seconds(recipe, config, work))
     table = f"{len(examples):,} rows about {len(groups):,} panoramas"
-    head = _HEAD.format(table=table, machine=machine, path=path, time=duration(seconds), skip=" --skip-bad" * skip_bad)
-    body = head + commented_yaml(values, _comments(recipe, config, work)) + _TAIL
+    command = f"panollava train --config {shlex.quote(str(path))}{' --skip-bad' * skip_bad}"
+    body = heading(table, str(machine), command, time) + commented_yaml(values, comments(recipe, config, work)) + TAIL
     if parse_yaml(body, str(path), RecipeError) != values:
         raise RecipeError(f"{path}: a value cannot be written as YAML; this is a fault of panollava, please report it")
     try:
@@ -99,7 +99,7 @@ def write_own_recipe(
     lines = (
         f"{table}; the longest row has {longest:,} tokens with its panorama.",
         f"{image_tokens(config)}.",
-        f"{machine}: about {duration(seconds)} for all stages, estimated.",
+        f"{machine}: about {time} for all stages, estimated.",
     )
     return WrittenRecipe(path, recipe, lines)
 
@@ -230,81 +230,3 @@ def _fill(values: dict[str, Any], sizes: Sizes, panoramas: int, questions: int) 
         }
     values["stages"]["finetune"]["language_model"] = sizes.language_model
     values |= {"seed": 0, "bf16": sizes.bf16, "gradient_checkpointing": sizes.gradient_checkpointing}
-
-
-def _seconds(recipe: Recipe, config: PanoLLaVaConfig, work: Workload, panoramas: int) -> float:
-    """About how long all stages take, from the operations of one panorama and the speed of a matrix product."""
-    views, (rows, columns) = len(config.view_plan()), vision_token_grid(config.vision_config, config.image_size)
-    vision = work.parameters - work.language_parameters - work.connector_parameters
-    length = work.image_tokens + work.text_tokens * min(work.questions, recipe.data.questions_per_panorama or 2**31)
-    # Two operations per weight and token forwards, two more backwards through the language model, whose weights have
-    # no gradients of their own in the stage resampler and with LoRA.
-    each = 2 * vision * views * rows * columns + 4 * work.language_parameters * length
-    seen = 0.0
-    for stage in recipe.stages.values():
-        per_step = stage.batch_size * stage.accumulation
-        seen += stage.steps * per_step if stage.steps is not None else (stage.epochs or 0) * panoramas
-    return seen * each / (_EFFICIENCY * _operations_per_second())
-
-
-def _operations_per_second() -> float:
-    device: Any = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    side, times = (512, 4) if device.type == "cpu" else (4096, 8)
-    matrix = torch.ones(side, side, device=device, dtype=torch.float32 if device.type == "cpu" else torch.bfloat16)
-    float((matrix @ matrix)[0, 0])  # the first product prepares the device; reading a value waits for it
-    began = time.perf_counter()
-    for _ in range(times):
-        product = matrix @ matrix
-    float(product[0, 0])
-    return 2 * side**3 * times / max(time.perf_counter() - began, 1e-9)
-
-
-_HEAD = """\
-# Two pretrained towers and a table of your own. Written by `panollava train --init` for this table
-# ({table}) and this machine ({machine}).
-#
-#     panollava train --config {path}{skip}             about {time}, estimated
-#     panollava train --config {path}{skip} --resume    go on with a run that was stopped
-#
-# Every value can be changed here, or for one run with --set, as in --set stages.finetune.epochs=3
-"""
-_TAIL = """\
-# Another stage, `vicreg`, can run before these. It trains the resampler without answers, on what neighbouring views
-# both see; for it, add this line to `stages`:
-#   vicreg: {epochs: 1, batch_size: 8, learning_rate: 1.0e-4}
-"""
-
-
-def _comments(recipe: Recipe, config: PanoLLaVaConfig, work: Workload) -> dict[str, str]:
-    """What each setting means, by its key."""
-    found = {
-        "output": "one checkpoint folder per stage; paths start where the command is run",
-        "model": "the towers are joined by a new connector, which these stages train",
-        "model.vision": "vision tower: folder or Hub id",
-        "model.text": "causal language model: folder or Hub id",
-        "model.config": image_tokens(config),
-        "model.config.view_size": "pixels per view; the vision tower was trained with this size",
-        "model.config.resampler_type": "mlp keeps all tokens of a view, spatial_pool as many as num_latent_tokens",
-        "data.source": "a table, a folder with train.csv, .jsonl or .parquet, or a dataset on the Hub",
-        "data.workers": "processes that decode and cut panoramas",
-        "data.validation": "panoramas that are held back, and asked about while the model is trained",
-        "data.questions_per_panorama": f"questions that share one sequence; a panorama has up to {work.questions}",
-        "stages.resampler": "first the connector alone, with a frozen language model",
-        "stages.finetune": "then the projector and the language model",
-        "stages.finetune.language_model": "lora trains small adapters, full all weights, frozen none",
-        "seed": "the same seed gives the same weights",
-        "bf16": "compute in bfloat16, on accelerators that can",
-        "gradient_checkpointing": "trade time for memory",
-    }
-    for stage, settings in recipe.stages.items():
-        per_step = settings.batch_size * settings.accumulation
-        steps = settings.steps or max(1, -int(-(settings.epochs or 1) * work.panoramas // per_step))
-        found |= {
-            f"stages.{stage}.epochs": f"how often each panorama is seen; {steps:,} steps",
-            f"stages.{stage}.batch_size": "panoramas that are computed together",
-            f"stages.{stage}.accumulation": f"batches per step, so {per_step} panoramas",
-            f"stages.{stage}.learning_rate": "the highest; it rises at first and then falls to 0",
-            f"stages.{stage}.save_every": "steps between the checkpoints that --resume starts from",
-            f"stages.{stage}.log_every": "steps between reports of the loss",
-        }
-    return found
