@@ -8,6 +8,7 @@ image. `resize` and the flat grids `anyres` and `anyres_max` follow LLaVA-NeXT
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from numbers import Integral, Real
 
 import numpy as np
@@ -173,7 +174,9 @@ def plan_views(
         [0.0, 90.0, 180.0, -90.0]
     """
     if not isinstance(strategy, str) or strategy not in _STRATEGIES:
-        raise PanoramaError(f"unknown strategy {short(strategy)}: choose from {', '.join(_STRATEGIES)}")
+        near = get_close_matches(strategy[:100], _STRATEGIES, 1) if isinstance(strategy, str) else []
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise PanoramaError(f"unknown strategy {short(strategy)}: choose from {', '.join(_STRATEGIES)}{hint}")
     hfov, vfov = _pair(fov_deg if isinstance(fov_deg, list | tuple) else (fov_deg, fov_deg), "fov_deg")
     low, high = _pair(pitch_range_deg, "pitch_range_deg")
     for name, fov in (("horizontal", hfov), ("vertical", vfov)):

@@ -4,10 +4,8 @@
 folder, and raises exceptions of many libraries. Here each of these is a `ModelError`.
 """
 
-import logging
 import os
 import sys
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +18,7 @@ from transformers import PreTrainedModel
 from panollava_hf._errors import ModelError, boundary
 from panollava_hf._lora import built_plain
 from panollava_hf._pooling import TOWER_POOLING
+from panollava_hf._quiet import quiet
 from panollava_hf._shown import shown
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.image_processing_panollava import PanoLLaVaImageProcessor
@@ -209,20 +208,6 @@ def _stored_embedder(
     own = {name: getattr(model.config, name) for name in CUTTING}
     size = model.config.image_size if "view_size" in cutting else cutter.size
     return model, PanoLLaVaImageProcessor(size, cutter.image_mean, cutter.image_std, **own)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers from printing its own report of a load; what is wrong becomes one error."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 @contextmanager

@@ -1,4 +1,10 @@
+import sys
+from pathlib import Path
+
 import pytest
+
+# `import own_table`: pytest's import mode finds no modules next to a test.
+sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

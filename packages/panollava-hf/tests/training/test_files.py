@@ -80,7 +80,8 @@ def begun(tiny, tmp_path):
     """A run folder with a recipe and a finished stage, and its recipe."""
     recipe = tiny()
     (tmp_path / "run").mkdir()
-    run_module._claim_output(tmp_path / "run", recipe, ["vicreg"], False)
+    with run_module._claim_output(tmp_path / "run", recipe, ["vicreg"], False):
+        pass
     (tmp_path / "run" / "vicreg").mkdir()
     return recipe
 
@@ -107,7 +108,8 @@ def test_the_recipe_of_a_run_is_written_whole(begun, tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.fsync", lambda handle: full(None))
     with pytest.raises(TrainingError, match=r"recipe\.yaml cannot be written: No space left on device; make room"):
-        run_module._claim_output(tmp_path / "run", begun, ["vicreg"], True)
+        with run_module._claim_output(tmp_path / "run", begun, ["vicreg"], True):
+            pass
     assert written.read_bytes() == before
     assert [path.name for path in (tmp_path / "run").iterdir() if path.name.startswith(".recipe")] == []
 
@@ -115,7 +117,8 @@ def test_the_recipe_of_a_run_is_written_whole(begun, tmp_path, monkeypatch):
 def test_hidden_files_in_the_output_folder_do_not_matter(tiny, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".DS_Store").touch()
-    run_module._claim_output(tmp_path / "run", tiny(), ["vicreg"], False)
+    with run_module._claim_output(tmp_path / "run", tiny(), ["vicreg"], False):
+        pass
     assert (tmp_path / "run" / "recipe.yaml").is_file()
 
 
@@ -158,14 +161,19 @@ def test_a_full_disk_leaves_a_run_that_can_be_resumed(tiny, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("stages.vicreg.schedule=nonsense", "stage vicreg: transformers refuses the settings .*nonsense"),
+        (
+            "stages.vicreg.schedule=nonsense",
+            "stages.vicreg.schedule: .* no schedule 'nonsense'; valid: linear, cosine",
+        ),
+        ("stages.vicreg.schedule=cosin", "stages.vicreg.schedule: .* 'cosin'; did you mean 'cosine'"),
         ("report_to=nonsense", "stage vicreg: transformers refuses the settings .*nonsense"),
     ],
 )
-def test_settings_that_transformers_refuses_are_one_line(tiny, change, message):
+def test_settings_that_transformers_refuses_are_one_line(tiny, tmp_path, change, message):
     with pytest.raises(TrainingError, match=message) as caught:
         train(tiny(*SHORT, change), ["vicreg"])
     assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists(), "found before anything is written"
 
 
 #: Letters that are several tokens each.

@@ -1,3 +1,4 @@
+import inspect
 import itertools
 import os
 
@@ -16,11 +17,19 @@ def write(tmp_path, change):
     return path
 
 
-@pytest.mark.parametrize("name", ["original", "panoshapes", "panoshapes-pairs", "tiny"])
+#: The stages of recipes that do not have all of them.
+STAGES_OF = {"lora": ["finetune"], "panoshapes-pairs": ["finetune"], "towers": ["resampler", "finetune"]}
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
 def test_shipped_recipes_are_valid(name):
     recipe = load_recipe(name)
-    assert list(recipe.stages) == (["finetune"] if name == "panoshapes-pairs" else ["vicreg", "resampler", "finetune"])
+    assert list(recipe.stages) == STAGES_OF.get(name, ["vicreg", "resampler", "finetune"])
     assert shipped_recipes()[name].read_text().startswith("# "), "the first line is what --list shows"
+
+
+def test_the_recipes_in_this_package():
+    assert {"lora", "original", "panoshapes", "tiny", "towers"} <= shipped_recipes().keys()
 
 
 def test_a_stage_that_is_null_is_left_out():
@@ -74,6 +83,14 @@ def misspelt_curriculum_of_a_stage(values):
     values["stages"]["vicreg"]["data"] = {"curriculum": {"shar": 0.5}}
 
 
+def misspelt_required(values):
+    values["stages"]["vicreg"]["lerning_rate"] = values["stages"]["vicreg"].pop("learning_rate")
+
+
+def misspelt_config(values):
+    values["model"]["config"]["resampler_typ"] = "mlp"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -86,7 +103,7 @@ def misspelt_curriculum_of_a_stage(values):
         (misspelt_tokenizer, "unknown key 'model.tokenizer.vocab'; did you mean 'vocab_size'"),
         (misspelt_weights, "unknown key 'data.sampling_weights.colum'; did you mean 'column'"),
         (misspelt_curriculum_of_a_stage, "unknown key 'stages.vicreg.data.curriculum.shar'; did you mean 'share'"),
-        (lambda v: v["data"].update(zzz=1), "unknown key 'data.zzz'; valid keys: source, split, "),
+        (lambda v: v["data"].update(zzz=1), "unknown key 'data.zzz'; valid: source, split, "),
         (lambda v: v["stages"]["vicreg"].update(epochs=1), "stages.vicreg: give either steps or epochs"),
         (
             lambda v: v["stages"]["vicreg"].update(language_model="full"),
@@ -99,7 +116,18 @@ def misspelt_curriculum_of_a_stage(values):
         (lambda v: v["stages"]["vicreg"].update(learning_rate="fast"), "stages.vicreg.learning_rate: .*valid number"),
         (lambda v: v["model"].update(path="x"), "model: give exactly one start"),
         (lambda v: v.update(stages={}), "stages: no stage"),
-        (lambda v: v.pop("data"), "data: Field required"),
+        (lambda v: v.pop("data"), "the key 'data' is missing"),
+        (misspelt_required, "unknown key 'stages.vicreg.lerning_rate'; did you mean 'learning_rate'"),
+        (misspelt_config, "unknown key 'model.config.resampler_typ'; did you mean 'resampler_type'"),
+        (lambda v: v.update(dta=v.pop("data")), "unknown key 'dta'; did you mean 'data'"),
+        (lambda v: v.update(source="x.csv"), "unknown key 'source'; this key belongs to data: 'data.source'"),
+        (lambda v: v["model"].update(view_size=64), "this key belongs to model.config: 'model.config.view_size'"),
+        (lambda v: v["stages"].update(learning_rate=1), "this key belongs to stages.<stage>"),
+        (lambda v: v["stages"]["vicreg"].update(lr=1), "'stages.vicreg.lr'; did you mean 'learning_rate'"),
+        (
+            lambda v: v["stages"]["vicreg"].update(optimizer="adam"),
+            "stages.vicreg.optimizer: 'adamw' or 'muon' expected, got 'adam'; did you mean 'adamw'",
+        ),
     ],
 )
 def test_an_error_names_the_key(tmp_path, change, message):
@@ -123,6 +151,17 @@ def test_set_overrides(tmp_path):
         ("stages.vicreg.step=3", "did you mean 'steps'"),
         ("output.folder=3", "output is a value"),
         ("seed=[1", "not valid YAML"),
+        (
+            "stages.vicreg={steps: 2, lerning_rate: 1}",
+            "unknown key 'stages.vicreg.lerning_rate'; did you mean 'learning",
+        ),
+        ("stages.vicrg.steps=2", "unknown stage 'vicrg'; did you mean 'vicreg'"),
+        ("model.config.fov=90", "--set 'model.config.fov=90': unknown key 'model.config.fov'; did you mean 'fov_deg'"),
+        ("stages.vicreg.stps=2", "--set 'stages.vicreg.stps=2': unknown key"),
+        (
+            "stages.finetune.language_model=lorra",
+            "'frozen', 'lora' or 'full' expected, got 'lorra'; did you mean 'lora'",
+        ),
     ],
 )
 def test_errors_in_set(change, message):
@@ -137,6 +176,32 @@ def test_files_that_are_not_recipes(tmp_path, text, message):
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(RecipeError, match=message):
         load_recipe(tmp_path / "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("model.config.resampler_config={hiden_dim: 3}", "unknown option 'hiden_dim' .*did you mean 'hidden_dim'"),
+        ("model.config.vicreg_mode=pairwis", "did you mean 'pairwise'"),
+        ("model.config.crop_strategy=cubmap", "did you mean 'cubemap'"),
+        ("model.config.resampler_type=qfromer", "did you mean 'qformer'"),
+    ],
+)
+def test_values_of_the_config_are_checked_without_weights(change, message):
+    from panollava_hf.training import TrainingError
+    from panollava_hf.training._preflight import check_start
+
+    with pytest.raises(TrainingError, match=message):
+        check_start(load_recipe("tiny", [change]).model, ["vicreg"])
+
+
+def test_the_fields_of_the_config_are_those_of_the_class():
+    """They are read from its source without importing it."""
+    from panollava_hf import PanoLLaVaConfig
+    from panollava_hf.training._spelling import config_fields
+
+    names = [name for name in inspect.signature(PanoLLaVaConfig.__init__).parameters if name not in ("self", "kwargs")]
+    assert list(config_fields()) == names
 
 
 def test_an_unknown_name_suggests_the_nearest():

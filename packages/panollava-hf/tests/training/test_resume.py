@@ -1,6 +1,8 @@
 """A run that was killed and resumed ends with the weights of an uninterrupted run."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,8 +62,49 @@ def test_without_resume_an_unfinished_stage_is_an_error(tiny, tmp_path):
     recipe = tiny(*SHORT)
     train(recipe, ["vicreg"])
     (tmp_path / "run" / "vicreg").rename(tmp_path / "run" / "vicreg.unfinished")
+    (tmp_path / "run" / "vicreg.unfinished" / "checkpoint-2").mkdir()
+    (tmp_path / "run" / "vicreg.unfinished" / "checkpoint-2" / COMPLETE).touch()
     with pytest.raises(TrainingError, match="already contains the stage vicreg: continue with --resume"):
         train(recipe, ["vicreg"])
+
+
+def test_a_run_without_a_complete_checkpoint_does_not_block_its_folder(tiny, tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(TrainingError, match=r"stage vicreg: no token of a 4x4 grid is seen by both"):
+        train(tiny("model.config.crop_strategy=cubemap", "model.config.fov_deg=90"))
+    assert not run.exists() or not (run / "start").exists(), "found before anything large is written"
+    train(tiny(*SHORT), ["vicreg"])
+    for checkpoint in ("checkpoint-2", "checkpoint-4"):  # as after a kill while they were written
+        (run / "vicreg.unfinished" / checkpoint).mkdir(parents=True)
+    (run / "vicreg" / "model.safetensors").unlink()
+    (run / "vicreg").rename(run / "vicreg.lost")
+    with pytest.raises(TrainingError, match="contains other files"):
+        train(tiny("seed=3", *SHORT), ["vicreg"])
+    shutil.rmtree(run / "vicreg.lost")
+    folder = train(tiny("seed=3", *SHORT), ["vicreg"])
+    assert yaml.safe_load((run / "recipe.yaml").read_text())["seed"] == 3
+    assert json.loads((folder / "config.json").read_text())["training_history"][0]["seed"] == 3
+    with pytest.raises(TrainingError, match=r"other settings \(seed\).*--set output=…\), or delete"):
+        train(tiny("seed=4", *SHORT), ["vicreg"])
+
+
+def test_a_recipe_of_ones_own_is_not_overwritten(tiny, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.yaml").write_text("output: .  # mine\n")
+    with pytest.raises(TrainingError, match="contains other files"):
+        train(tiny())
+    assert (tmp_path / "run" / "recipe.yaml").read_text().endswith("# mine\n")
+
+
+def test_two_runs_in_one_folder_are_refused(tiny, tmp_path):
+    from panollava_hf.jobs._lock import lock_file
+
+    (tmp_path / "run").mkdir()
+    with (
+        lock_file(tmp_path / "run" / ".lock", tmp_path / "run"),
+        pytest.raises(TrainingError, match="another process is working on"),
+    ):
+        train(tiny(*SHORT), ["vicreg"])
 
 
 def test_a_run_from_before_the_keys_were_renamed_is_resumed(tiny, tmp_path):

@@ -8,12 +8,13 @@ import sys
 
 import pytest
 from panollava_hf.cli import run
+from panollava_hf.training import shipped_recipes
 
 
 def test_list_names_every_recipe_with_its_purpose(capsys):
     assert run(["train", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["original", "panoshapes", "panoshapes-pairs", "tiny"]
+    assert [line.split()[0] for line in lines] == sorted(shipped_recipes())
     names = [re.match(r"\S+ +", line).end() for line in lines]
     assert len(set(names)) == 1, "the purposes are aligned"
     assert all(len(line.split()) > 5 for line in lines)
@@ -22,7 +23,12 @@ def test_list_names_every_recipe_with_its_purpose(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "choose a recipe with --config; --list shows those in this package"),
+        ([], "choose a recipe with --config, or write one with --init; --list shows those in this package"),
+        (["--show", "towrs"], "--show: 'towrs' is not a recipe in this package; did you mean 'towers'"),
+        (["--init", "x.yaml"], "--init x.yaml needs --data, --vision, --text, too"),
+        (["--data", "x.csv", "--config", "tiny"], "--data goes with --init; change a recipe with --set"),
+        (["--config", "tiny", "--stage", "finetun"], "or all; did you mean finetune?"),
+        (["--config", "towers", "--set", "model.vision=./no", "--set", "data.source=."], "contains no train.csv"),
         (["--config", "tinny"], "did you mean 'tiny'"),
         (["--config", "tiny", "--stage", "vicrg"], "expected vicreg, resampler, finetune or all"),
         (["--config", "tiny", "--set", "data.sorce=x"], "did you mean 'source'"),
@@ -39,6 +45,11 @@ def test_a_usage_error_is_one_line(arguments, message, capsys, tmp_path, monkeyp
     assert message in err
     assert len(err.strip().splitlines()) == 1
     assert "Traceback" not in err
+
+
+def test_show_prints_a_recipe_as_it_is(capsys):
+    assert run(["train", "--show", "lora"]) == 0
+    assert capsys.readouterr().out == shipped_recipes()["lora"].read_text()
 
 
 def test_a_missing_image_is_one_line_too(shapes, tmp_path, capsys):
@@ -114,6 +125,9 @@ sys.exit(" ".join(sys.modules.keys() & {"torch", "transformers"}))
     ("arguments", "message"),
     [
         (["--list"], "panoshapes-pairs"),
+        (["--show", "towers"], "resampler_type: spatial_pool"),
+        (["--init", "x.yaml", "--data", "x.csv", "--vision", "./no", "--text", "./no"], "./no: there is no such"),
+        (["--config", "lora", "--set", "model.path=./no"], "no such file or folder"),
         (["--help"], "--skip-bad"),
         (["--config", "tinny"], "did you mean 'tiny'"),
         (["--config", "tiny", "--stage", "vicrg"], "expected vicreg, resampler, finetune or all"),

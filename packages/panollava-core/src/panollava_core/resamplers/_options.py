@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
+from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -78,10 +79,11 @@ def parse_options(options_class: type[Options], given: Mapping[str, Any], kind: 
         ValueError: an option is unknown, missing, or has an invalid value.
     """
     known = [field.name for field in fields(options_class)]
-    if unknown := [repr(name) for name in given if name not in known]:
+    if unknown := [name for name in given if name not in known]:
+        near = get_close_matches(str(unknown[0])[:100], known, 1)
         raise ValueError(
-            f"unknown option{'s' * (len(unknown) > 1)} {', '.join(unknown)} for resampler {kind!r}; "
-            f"valid options: {', '.join(known)}"
+            f"unknown option{'s' * (len(unknown) > 1)} {', '.join(map(repr, unknown))} for resampler {kind!r}; "
+            f"valid options: {', '.join(known)}" + (f"; did you mean {near[0]!r}?" if near else "")
         )
     required = [f.name for f in fields(options_class) if f.default is MISSING and f.default_factory is MISSING]
     if missing := [repr(name) for name in required if name not in given]:

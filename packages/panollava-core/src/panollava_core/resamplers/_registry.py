@@ -1,5 +1,6 @@
 """Resamplers by name: registering a class, and building a resampler from a config."""
 
+import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -75,7 +76,9 @@ def resampler_class(name: str) -> type[Resampler]:
         (True, ('QFormerResampler',))
     """
     if name not in RESAMPLERS:
-        raise ValueError(f"unknown resampler type {name!r}; expected one of {', '.join(sorted(RESAMPLERS))}")
+        near = difflib.get_close_matches(str(name)[:100], RESAMPLERS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown resampler type {name!r}; expected one of {', '.join(sorted(RESAMPLERS))}{hint}")
     return RESAMPLERS[name]
 
 

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 from itertools import islice
 
 from panollava_hf._errors import TableError
@@ -70,9 +71,10 @@ def choose_columns(names: Sequence[str], given: Mapping[str, str], source: str) 
     """
     unknown = set(given) - set(COLUMNS)
     if unknown:
+        near = get_close_matches(min(unknown)[:100], COLUMNS, 1)
         raise TableError(
             f"unknown role {', '.join(sorted(unknown))} in columns; the roles are {', '.join(COLUMNS)}, e.g. "
-            "columns: {image: panorama_file}"
+            "columns: {image: panorama_file}" + (f"; did you mean {near[0]!r}?" if near else "")
         )
     chosen = {}
     try:

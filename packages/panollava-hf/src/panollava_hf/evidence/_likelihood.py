@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from panollava_hf._errors import ChatError
-from panollava_hf._loading import quiet
+from panollava_hf._quiet import quiet
 from panollava_hf.asking._chat import Message
 from panollava_hf.asking.models._transformers_calls import memory_boundary
 

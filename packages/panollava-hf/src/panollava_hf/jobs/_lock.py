@@ -7,6 +7,20 @@ from pathlib import Path
 
 from panollava_hf._errors import JobError
 
+#: The locks of this process.
+_handles: set[int] = set()
+
+
+def _close_in_child() -> None:
+    """A forked worker must not keep the lock of a process that is killed."""
+    for handle in _handles:
+        os.close(handle)
+    _handles.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_child)
+
 
 def lock_file(path: Path, output: Path) -> AbstractContextManager[None]:
     """Lock a file until the end of a block, which removes it.
@@ -36,11 +50,13 @@ def lock_file(path: Path, output: Path) -> AbstractContextManager[None]:
 
 @contextmanager
 def _held(path: Path, handle: int) -> Iterator[None]:
+    _handles.add(handle)
     try:
         yield
     finally:
         with suppress(FileNotFoundError):
             path.unlink()
+        _handles.discard(handle)
         os.close(handle)
 
 

@@ -3,6 +3,7 @@
 The limits are far above anything in use. They keep a wrong or hostile value from taking all memory or never ending.
 """
 
+import difflib
 import math
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
@@ -66,8 +67,11 @@ def require_choice(name: str, value: Any, choices: Iterable[str]) -> None:
     Raises:
         ValueError: It is none of them.
     """
-    if not isinstance(value, str) or value not in tuple(choices):
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {shown(value)}")
+    choices = tuple(choices)
+    if not isinstance(value, str) or value not in choices:
+        near = difflib.get_close_matches(value[:100], choices, 1) if isinstance(value, str) else []
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {shown(value)}{hint}")
 
 
 def as_size(name: str, value: Any) -> tuple[int, int]:

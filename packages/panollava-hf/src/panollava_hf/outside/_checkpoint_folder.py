@@ -228,8 +228,21 @@ def check_tower(source: str | Path, part: str, **where: Any) -> None:
         raise ModelError(f"{source}: this is a {kind} model, which reads no images; expected a vision model")
     if part == "text" and sees and not writes:
         raise ModelError(f"{source}: this is a {kind} model, which writes no text; expected a causal language model")
+    if part == "text" and _is_encoder(config):
+        raise ModelError(
+            f"{source}: this is a {kind} model, which does not write text from left to right; expected a causal "
+            "language model"
+        )
     if Path(source).is_dir():
         check_weights(folder)
+
+
+def _is_encoder(config: dict[str, Any]) -> bool:
+    """Whether a language model is an encoder (BERT), or an encoder with a decoder (T5)."""
+    names = config.get("architectures")
+    names = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    masked = bool(names) and all(name.endswith(("ForMaskedLM", "ForPreTraining")) for name in names)
+    return config.get("is_encoder_decoder") is True or (masked and config.get("is_decoder") is not True)
 
 
 def _join_hint(kind: str, config: dict[str, Any]) -> str:

@@ -15,6 +15,15 @@ def last_checkpoint(folder: Path) -> Path | None:
     return max(found, key=lambda path: _step(path) or 0, default=None)
 
 
+def trained_stages(output: Path, stages: Sequence[str]) -> list[str]:
+    """The stages of a run that are finished, or that a checkpoint can continue."""
+    return [
+        stage
+        for stage in stages
+        if (output / stage).is_dir() or last_checkpoint(output / f"{stage}{UNFINISHED}") is not None
+    ]
+
+
 def _step(checkpoint: Path) -> int | None:
     digits = checkpoint.name.removeprefix("checkpoint-")
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else None

@@ -210,6 +210,14 @@ class AnswerCollator(ViewCollator):
             except TextError as error:
                 yield row, str(error)
 
+    def length(self, question: str, answer: str) -> int:
+        """How many tokens a question takes with its panorama and its answer; 0 if it is not valid Unicode."""
+        try:
+            turn = self._tokenised(question, answer)
+        except TextError:
+            return 0
+        return len(turn.prompt) + len(turn.answer)
+
     def _check(self, turn: Turn) -> None:
         length = len(turn.prompt) + len(turn.answer)
         if self.positions is not None and length > self.positions:

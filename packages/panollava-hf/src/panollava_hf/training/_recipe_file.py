@@ -2,22 +2,24 @@
 
 import difflib
 import os
-import typing
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from panollava_hf._errors import RecipeError
 from panollava_hf.outside._plain_yaml import parse_yaml, read_yaml
-from panollava_hf.training._recipe import STAGES, DataSettings, Recipe
+from panollava_hf.training._recipe import DataSettings, Recipe
+from panollava_hf.training._spelling import MAX_NAME, explained, short, unknown_field
 
-#: Deepest key of `--set`, and longest name or key that messages and suggestions look at.
-MAX_PARTS, MAX_NAME = 32, 100
+#: Settings of a stage that replace each other.
+_EITHER = {"steps": "epochs", "epochs": "steps"}
+#: Deepest key of `--set`.
+MAX_PARTS = 32
 #: Old names of keys in `data` and `stages.*.data`, valid for one release.
 RENAMED = {"easy_first": "curriculum", "favour": "sampling_weights", "roll": "yaw_augmentation"}
 
@@ -46,13 +48,24 @@ def load_recipe(source: str | Path, changes: Iterable[str] = ()) -> Recipe:
     """
     path = _find(str(source))
     values = _mapping(read_yaml(path, RecipeError, what="a recipe"), path)
+    for old, new in dict(change_values(values, changes := list(changes))).items():
+        warnings.warn(f"{path.name}: the key {old} is now {new}; rename it", DeprecationWarning, stacklevel=2)
+    return validated(values, path.name, changes)
+
+
+def change_values(values: dict[str, Any], changes: Iterable[str]) -> list[tuple[str, str]]:
+    """Apply `key=value` settings to the values of a recipe, in place.
+
+    Returns:
+        Old and new name of each renamed key, as `rename_keys`.
+
+    Raises:
+        RecipeError: A change is not `key=value`, or a mapping has the old and the new name of a key.
+    """
     renamed = rename_keys(values)
     for change in changes:
         renamed += _set(values, change)
-    renamed += rename_keys(values)  # a change may set a whole mapping
-    for old, new in dict(renamed).items():
-        warnings.warn(f"{path.name}: the key {old} is now {new}; rename it", DeprecationWarning, stacklevel=2)
-    return _validated(values, path.name)
+    return renamed + rename_keys(values)  # a change may set a whole mapping
 
 
 def read_written_recipe(path: Path, output: str) -> Recipe:
@@ -68,7 +81,7 @@ def read_written_recipe(path: Path, output: str) -> Recipe:
     try:
         values = {**_mapping(read_yaml(path, RecipeError, what="a recipe"), path), "output": output}
         rename_keys(values)
-        return _validated(values, str(path))
+        return validated(values, str(path), is_written=True)
     except RecipeError as error:
         raise RecipeError(
             f"this run's {path.name} is damaged: {error}; put the recipe of this run there again, or choose another "
@@ -105,6 +118,20 @@ def _data_mappings(values: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(place, data) for place, data in found.items() if isinstance(data, dict)]
 
 
+def shipped_recipe(name: str) -> Path:
+    """A recipe in this package.
+
+    Raises:
+        RecipeError: There is none with this name; the message names the nearest.
+    """
+    shipped = shipped_recipes()
+    if name in shipped:
+        return shipped[name]
+    near = difflib.get_close_matches(name[:MAX_NAME], shipped, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"the recipes in this package are {', '.join(shipped)}"
+    raise RecipeError(f"{name[:MAX_NAME]!r} is not a recipe in this package; {hint}")
+
+
 def _find(source: str) -> Path:
     if os.path.isfile(source):
         return Path(source)
@@ -124,19 +151,38 @@ def _mapping(values: Any, path: Path) -> dict[str, Any]:
     return values
 
 
-def _validated(values: dict[str, Any], name: str) -> Recipe:
+def validated(values: dict[str, Any], name: str, changes: Collection[str] = (), *, is_written: bool = False) -> Recipe:
+    """Check the values of a recipe.
+
+    Args:
+        values: The values.
+        name: The file, for messages.
+        changes: The `key=value` settings among the values; an error in one of them names it.
+        is_written: Whether a run wrote the recipe, perhaps with fields of `PanoLLaVaConfig` that there are no more.
+
+    Raises:
+        RecipeError: A key is unknown or missing, or a value is impossible.
+    """
     if (place := _place_of_nul(values)) is not None:
         raise RecipeError(f"{name}: {place} contains a NUL character; remove it")
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(f"{name}: {_explained(error, Recipe)}") from error
+        raise _error(name, changes, *explained(error, Recipe)) from error
     for stage in recipe.stages:
         try:
             recipe.data_of(stage)
         except ValidationError as error:
-            raise RecipeError(f"{name}: {_explained(error, DataSettings, 'stages', stage, 'data')}") from error
+            raise _error(name, changes, *explained(error, DataSettings, "stages", stage, "data")) from error
+    if not is_written and (unknown := unknown_field(recipe.model.config)) is not None:
+        raise _error(name, changes, *unknown)
     return recipe
+
+
+def _error(name: str, changes: Collection[str], key: str, message: str) -> RecipeError:
+    """The error about a key; a key that `--set` gave is not an error of the file."""
+    given = next((change for change in changes if change.partition("=")[0].strip() == key), None)
+    return RecipeError(f"{name}: {message}" if given is None else f"--set {short(given)!r}: {message}")
 
 
 def _place_of_nul(values: Any, place: str = "") -> str | None:
@@ -144,7 +190,7 @@ def _place_of_nul(values: Any, place: str = "") -> str | None:
     if isinstance(values, str):
         return (place or "a text") if "\0" in values else None
     pairs = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
-    found = (_place_of_nul(inner, _short(f"{place}.{key}".lstrip("."))) for key, inner in pairs)
+    found = (_place_of_nul(inner, short(f"{place}.{key}".lstrip("."))) for key, inner in pairs)
     return next((inner for inner in found if inner is not None), None)
 
 
@@ -152,62 +198,19 @@ def _set(values: dict[str, Any], change: str) -> list[tuple[str, str]]:
     """Apply one `key=value`, under the new name if the key was renamed; returns the renamed key, as `rename_keys`."""
     key, equals, text = change.partition("=")
     if not equals or not key.strip():
-        raise RecipeError(f"--set {_short(change)!r}: expected key=value, e.g. stages.vicreg.steps=10")
-    value = parse_yaml(text, f"--set {_short(change)!r}: the value", RecipeError)
+        raise RecipeError(f"--set {short(change)!r}: expected key=value, e.g. stages.vicreg.steps=10")
+    value = parse_yaml(text, f"--set {short(change)!r}: the value", RecipeError)
     given = key.strip().split(".")
     if len(given) > MAX_PARTS:
-        raise RecipeError(f"--set {_short(change)!r}: the key has {len(given)} parts; expected at most {MAX_PARTS}")
+        raise RecipeError(f"--set {short(change)!r}: the key has {len(given)} parts; expected at most {MAX_PARTS}")
     parts = [RENAMED.get(part, part) if parent == "data" else part for parent, part in pairwise(["", *given])]
     *folders, last = parts
     for name in folders:
         inner = values.setdefault(name, {})
         if not isinstance(inner, dict):
-            raise RecipeError(f"--set {_short(change)!r}: {name} is a value and has no keys below it")
+            raise RecipeError(f"--set {short(change)!r}: {name} is a value and has no keys below it")
         values = inner
     values[last] = value
+    if len(parts) == 3 and parts[0] == "stages" and last in _EITHER and value is not None:
+        values.pop(_EITHER[last], None)  # a stage has one of them
     return [] if parts == given else [(".".join(given), ".".join(parts))]
-
-
-def _explained(error: ValidationError, model: type[BaseModel], *inside: str) -> str:
-    """One error in one line: an unknown key with the nearest valid name, or else the first error.
-
-    Args:
-        error: What pydantic raised.
-        model: The model that was validated.
-        inside: Keys that lead to the values of that model.
-    """
-    errors = error.errors(
-        include_url=False, include_input=False
-    )  # a misspelt key is also missing under its right name: report the spelling
-    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
-    place = [_short(str(part)) for part in first["loc"]]
-    where = ".".join([*inside, *(part for part in place if part != "[key]")])
-    if first["type"] == "extra_forbidden":
-        return f"unknown key {where!r}; {_nearest(place[-1], _keys_at(model, place[:-1]))}"
-    if first["type"] == "literal_error" and place[-1] == "[key]":
-        return f"unknown stage {place[-2]!r}; {_nearest(place[-2], STAGES)}"
-    message = " ".join(first["msg"][:500].removeprefix("Value error, ").split())
-    return f"{where}: {message}" if where else message
-
-
-def _keys_at(model: type[BaseModel], place: Sequence[str]) -> list[str]:
-    """The valid keys at a place below a model, found through the types of its fields."""
-    kind: Any = model
-    for part in place:
-        annotation = kind.model_fields[part].annotation if _is_model(kind) else typing.get_args(kind)[1]
-        inner = (annotation, *typing.get_args(annotation))  # the model in `Model | None`, or a mapping of models
-        kind = next(one for one in inner if _is_model(one) or typing.get_origin(one) is dict)
-    return list(kind.model_fields)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= MAX_NAME else text[: MAX_NAME - 1] + "…"
-
-
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(known)}"

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, set_seed
 from panollava_hf._errors import PanoLLaVaError, PanoShapesError, TableError, TrainingError, boundary, reason
 from panollava_hf._files import staged_folder
 from panollava_hf._loading import load_model, load_processor
-from panollava_hf._lora import ADAPTER_FOLDER, add_lora, merge_lora, trainable_report
+from panollava_hf._lora import ADAPTER_FOLDER, add_lora, merge_lora
 from panollava_hf.asking.models._lengths import max_positions
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.data._dataset import PanoramaDataset, YawAugmentation
@@ -36,6 +36,7 @@ from panollava_hf.training._collator import NOTES, AnswerCollator, ViewCollator
 from panollava_hf.training._held_out import HeldOut
 from panollava_hf.training._recipe import DataSettings, Recipe, StageName, StageSettings
 from panollava_hf.training._start import copy_processor
+from panollava_hf.training._summary import longest_row, stage_summary
 from panollava_hf.training._trainer import StageTrainer, check_state, report
 from panollava_hf.training._validation import CURVES_FILE, LOG_FILE, SAMPLES_FILE, Validation, write_curves
 from panollava_hf.training._validation_plan import plan
@@ -183,9 +184,8 @@ def run_stage(recipe: Recipe, stage: StageName, start: Path, *, resume: bool, sk
     work = output.with_name(f"{stage}{UNFINISHED}")
     trainer = stage_trainer(recipe, stage, start, work, skip_bad=skip_bad)
     order, steps = trainer.order, trainer.args.max_steps
-    parts = ", ".join(f"{part} {new:,} of {all_:,}" for part, (new, all_) in trainable_report(trainer.model).items())
     per_step = order.length // steps
-    report(f"{stage}: {len(order.groups)} panoramas, {steps} steps of {per_step}; training {parts}")
+    _report_summary(trainer, recipe.stages[stage].optimizer, per_step)
     if trainer.validation is not None:
         report(f"{stage}: {trainer.validation.summary(steps)}")
     checkpoint = last_checkpoint(work) if resume else None
@@ -240,6 +240,20 @@ def keep_event_files(work: Path, target: Path) -> None:
         with boundary(TrainingError, f"the event files in {written} cannot be moved to {target}", "move them by hand"):
             shutil.copytree(written, target, dirs_exist_ok=True)
             shutil.rmtree(written)
+
+
+def _report_summary(trainer: StageTrainer, optimizer: str, per_step: int) -> None:
+    if not PartialState().is_main_process:
+        return
+    order, model = trainer.order, trainer.model
+    rows = sum(map(len, order.groups))
+    for line in stage_summary(
+        model, model.config, rows, len(order.groups), trainer.args.max_steps, per_step, optimizer
+    ):
+        report(f"{trainer.stage}: {line}")
+    if isinstance(trainer.data_collator, AnswerCollator):
+        tokens, where = longest_row(trainer.train_dataset.examples, trainer.data_collator)
+        report(f"{trainer.stage}: the longest row has {tokens:,} tokens with its panorama ({where})")
 
 
 def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, skip_bad: bool = False) -> StageTrainer:

@@ -15,10 +15,11 @@ from panollava_hf._errors import TrainingError, boundary
 from panollava_hf._files import staged_folder
 from panollava_hf._loading import load_model, load_processor
 from panollava_hf._lora import merge_lora
-from panollava_hf._pretrained import resolve
+from panollava_hf._pretrained import image_token_id, load_config, resolve, sub_config
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.data._examples import Examples
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
+from panollava_hf.outside._hub_source import find_source
 from panollava_hf.processing_panollava import PanoLLaVaProcessor
 from panollava_hf.training._recipe import ModelSettings, TokenizerSettings
 from panollava_hf.training._validation import RECORDS
@@ -126,7 +127,7 @@ def _from_scratch(
     texts = itertools.chain((f"\n{question}" for question in questions), answers)
     write_tokenizer(folder, texts, wanted.vocab_size, wanted.lower_case)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    image_token_id = tokenizer.convert_tokens_to_ids(SPECIAL[-1])
+    placeholder = tokenizer.convert_tokens_to_ids(SPECIAL[-1])
     vocabulary = {
         "vocab_size": len(tokenizer),
         "bos_token_id": None,
@@ -136,15 +137,45 @@ def _from_scratch(
     fields = dict(settings.config)
     text = _full_config(fields.pop("text_config", None), "text_config", vocabulary)
     vision = _full_config(fields.pop("vision_config", None), "vision_config", {})
-    config = PanoLLaVaConfig(vision, text, image_token_id=image_token_id, **fields)
+    config = PanoLLaVaConfig(vision, text, image_token_id=placeholder, **fields)
     model = PanoLLaVaForConditionalGeneration(config)
     model.generation_config = GenerationConfig(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        suppress_tokens=[image_token_id],
+        suppress_tokens=[placeholder],
         max_new_tokens=64,
     )
     return model, PanoLLaVaProcessor.from_config(config, tokenizer, settings.image_mean, settings.image_std)
+
+
+def start_config(settings: ModelSettings) -> PanoLLaVaConfig:
+    """The config of the model that a run starts from, without its weights; a tokenizer to be trained has its full size.
+
+    Args:
+        settings: Where training starts.
+
+    Raises:
+        ModelError: A tower or the checkpoint does not exist.
+        ValueError: A field of the config is not valid, or contradicts another.
+    """
+    if settings.path is not None:
+        config: PanoLLaVaConfig = PanoLLaVaConfig.from_pretrained(
+            find_source(settings.path, "config"), **settings.config
+        )
+        return config
+    if settings.tokenizer is None:
+        vision, text = load_config(str(settings.vision)), load_config(str(settings.text))
+        return PanoLLaVaConfig(
+            vision_config=sub_config(vision, "vision_config"),
+            text_config=text,
+            image_token_id=image_token_id(str(settings.text)),
+            **settings.config,
+        )
+    fields = dict(settings.config)
+    sizes = {"vocab_size": settings.tokenizer.vocab_size, "bos_token_id": None, "pad_token_id": 0, "eos_token_id": 2}
+    text = _full_config(fields.pop("text_config", None), "text_config", sizes)
+    vision = _full_config(fields.pop("vision_config", None), "vision_config", {})
+    return PanoLLaVaConfig(vision, text, image_token_id=len(SPECIAL) - 1, **fields)
 
 
 def _full_config(given: Any, name: str, changes: dict[str, Any]) -> PretrainedConfig:

@@ -23,6 +23,7 @@ from panollava_hf.training._checkpoints import COMPLETE, repair
 from panollava_hf.training._collator import NOTES, ViewCollator, answers_only, attention_mask_of
 from panollava_hf.training._optimizers import muon
 from panollava_hf.training._recipe import Recipe, StageName
+from panollava_hf.training._summary import measured
 from panollava_hf.training._validation import Validation
 from panollava_hf.training._validation_plan import standing, time_left
 
@@ -33,6 +34,11 @@ def report(text: str) -> None:
         say(text)
 
 
+#: After so many steps the time of a stage is estimated; the first one does not count. Of steps that take more seconds
+#: than this, two are enough.
+_MEASURED_STEPS, _LONG_STEP = 4, 20.0
+
+
 class StageProgress(TrainerCallback):
     """Shows the progress of a stage, and ends it when the loss is NaN or infinite."""
 
@@ -41,6 +47,7 @@ class StageProgress(TrainerCallback):
         self.is_terminal = console().is_terminal
         self.bar = progress(transient=False, disable=not self.is_terminal)
         self.started, self.first = time.monotonic(), 0
+        self.second_began, self.has_estimated = self.started, False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start the bar."""
@@ -50,9 +57,18 @@ class StageProgress(TrainerCallback):
             self.bar.start()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Advance the bar."""
-        if state.is_world_process_zero:
-            self.bar.update(self.task, completed=state.global_step)
+        """Advance the bar, and after a few steps report the time that the stage will take."""
+        if not state.is_world_process_zero:
+            return
+        self.bar.update(self.task, completed=state.global_step)
+        done, now = state.global_step - self.first, time.monotonic()
+        if done == 1:  # the first step also starts the workers
+            self.second_began = now
+        elif not self.has_estimated and state.global_step < state.max_steps:
+            seconds = (now - self.second_began) / (done - 1)
+            if done == _MEASURED_STEPS or seconds > _LONG_STEP:
+                self.has_estimated = True
+                say(f"{self.stage}: {measured(seconds, state.max_steps - state.global_step)}")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Report the loss.

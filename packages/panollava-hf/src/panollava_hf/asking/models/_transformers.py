@@ -9,7 +9,7 @@ from torch import Tensor
 
 from panollava_hf._console import note
 from panollava_hf._errors import ChatError
-from panollava_hf._loading import quiet
+from panollava_hf._quiet import quiet
 from panollava_hf.asking._chat import ChatDefaults, OnText, PromptTokens, Reply, Request
 from panollava_hf.asking._families import Family, family_of
 from panollava_hf.asking.models._fingerprint import fingerprint

@@ -11,7 +11,8 @@ from typing import Any
 from panollava_hf._compat import PROCESSOR_EXPANDS_PLACEHOLDERS
 from panollava_hf._console import note
 from panollava_hf._errors import ChatError, ModelError, boundary
-from panollava_hf._loading import TEMPLATE_SECONDS, quiet
+from panollava_hf._loading import TEMPLATE_SECONDS
+from panollava_hf._quiet import quiet
 from panollava_hf.asking._chat import Message, parts_of
 from panollava_hf.asking._data_url import from_data_url
 from panollava_hf.asking._families import Family

@@ -9,7 +9,8 @@ from transformers import __version__ as transformers_version
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from panollava_hf._errors import ModelError, boundary, one_line
-from panollava_hf._loading import AGAIN, quiet
+from panollava_hf._loading import AGAIN
+from panollava_hf._quiet import quiet
 from panollava_hf._shown import shown
 from panollava_hf.asking._families import NO_CHAT
 from panollava_hf.outside._checkpoint_folder import without_config
