@@ -18,7 +18,11 @@ def write(tmp_path, change):
 
 
 #: The stages of recipes that do not have all of them.
-STAGES_OF = {"lora": ["finetune"], "panoshapes-pairs": ["finetune"], "towers": ["resampler", "finetune"]}
+STAGES_OF = {
+    "lora": ["finetune"],
+    "panoshapes": ["vicreg", "resampler", "finetune", "refine"],
+    "towers": ["resampler", "finetune"],
+}
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -107,7 +111,7 @@ def misspelt_config(values):
         (lambda v: v["stages"]["vicreg"].update(epochs=1), "stages.vicreg: give either steps or epochs"),
         (
             lambda v: v["stages"]["vicreg"].update(language_model="full"),
-            "only the stage finetune trains the language model",
+            "only the stages finetune and refine train the language model",
         ),
         (
             lambda v: v["stages"]["vicreg"].update(batch_size=0),
@@ -252,9 +256,9 @@ def test_old_keys_work_with_a_warning_that_names_the_new_one(tmp_path, old, plac
 def test_set_reaches_inside_an_old_key_and_replaces_the_new_one():
     with pytest.warns(DeprecationWarning, match=r"data\.roll is now data\.yaw_augmentation"):
         assert load_recipe("panoshapes", ["data.roll=false"]).data.yaw_augmentation is False
-    with pytest.warns(DeprecationWarning, match=r"easy_first\.share is now stages\.finetune\.data\.curriculum\.share"):
-        recipe = load_recipe("panoshapes-pairs", ["stages.finetune.data.easy_first.share=0.3"])
-    curriculum = recipe.data_of("finetune").curriculum
+    with pytest.warns(DeprecationWarning, match=r"easy_first\.share is now stages\.refine\.data\.curriculum\.share"):
+        recipe = load_recipe("panoshapes", ["stages.refine.data.easy_first.share=0.3"])
+    curriculum = recipe.data_of("refine").curriculum
     assert (curriculum.column, curriculum.share, curriculum.start) == ("aside", 0.3, 20)
 
 
@@ -295,7 +299,7 @@ def test_stages_are_selected_in_order():
     assert recipe.select() == ["vicreg", "resampler", "finetune"]
     assert recipe.select(["finetune", "vicreg"]) == ["vicreg", "finetune"]
     with pytest.raises(TrainingError, match="the recipe has no stage 'vicreg'; its stages are finetune"):
-        load_recipe("panoshapes-pairs").select(["vicreg"])
+        load_recipe("lora").select(["vicreg"])
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(

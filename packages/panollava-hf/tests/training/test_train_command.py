@@ -33,7 +33,7 @@ def test_list_names_every_recipe_with_its_purpose(capsys):
         (["--config", "tiny", "--stage", "vicrg"], "expected vicreg, resampler, finetune or all"),
         (["--config", "tiny", "--set", "data.sorce=x"], "did you mean 'source'"),
         (["--config", "tiny", "--set", "data.source=/nowhere/x.csv"], "no such file or folder"),
-        (["--config", "panoshapes-pairs", "--stage", "vicreg"], "the recipe has no stage 'vicreg'"),
+        (["--config", "lora", "--stage", "vicreg"], "the recipe has no stage 'vicreg'"),
         (["--confg", "tiny"], "No such option"),
     ],
 )
@@ -124,7 +124,7 @@ sys.exit(" ".join(sys.modules.keys() & {"torch", "transformers"}))
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--list"], "panoshapes-pairs"),
+        (["--list"], "panoshapes"),
         (["--show", "towers"], "resampler_type: spatial_pool"),
         (["--init", "x.yaml", "--data", "x.csv", "--vision", "./no", "--text", "./no"], "./no: there is no such"),
         (["--config", "lora", "--set", "model.path=./no"], "no such file or folder"),

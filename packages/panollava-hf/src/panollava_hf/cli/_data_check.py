@@ -10,7 +10,7 @@ from panollava_hf import _console
 from panollava_hf._errors import ModelError, TableError, UsageError
 from panollava_hf._files import check_writable
 from panollava_hf.cli._columns import ColumnOption, columns_of
-from panollava_hf.cli._usage import usage_errors
+from panollava_hf.cli._usage import check_source, usage_errors
 
 if TYPE_CHECKING:
     from panollava_hf.data._tables import Table
@@ -70,6 +70,7 @@ def check(
             check_writable(path.absolute().parent, option)
     if fix is not None and Path(source).suffix.lower() not in (".csv", ".tsv"):
         raise UsageError(f"--fix {fix}: only CSV files can be repaired")
+    check_source(source)
     bars, tasks = _console.progress(), dict[str, Any]()
 
     def show(name: str, done: int, total: int) -> None:

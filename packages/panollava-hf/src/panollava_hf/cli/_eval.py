@@ -26,10 +26,7 @@ from panollava_hf.cli._model_options import (
     TimeoutOption,
     ViewSizeOption,
 )
-from panollava_hf.cli._usage import usage_errors
-
-#: Names that end like this are files, not ids of datasets.
-TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+from panollava_hf.cli._usage import check_source, usage_errors
 
 
 def eval_(
@@ -87,9 +84,7 @@ def eval_(
     """
     yaw = _checked_yaw(rotate)
     columns = columns_of(column)
-    is_path = Path(data).suffix.lower() in TABLES or data.startswith((".", "/", "~"))
-    if is_path and not Path(data).exists():
-        raise UsageError(f"--data {data}: no such file or folder")
+    check_source(data, "--data")
     if output.is_file():
         raise UsageError(f"--output {output}: this is a file, expected a folder")
     check_writable(output, "--output")

@@ -3,10 +3,13 @@
 import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from panollava_hf._errors import ModelError, UsageError
 from panollava_hf._shown import shortened
 
+#: Suffixes of files that are tables.
+TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 #: Kinds of devices that torch has; whether this machine has one is found when it is used.
 DEVICES = ("cpu", "cuda", "mps", "xpu", "hpu", "mtia", "npu", "mlu", "musa", "xla", "privateuseone")
 #: What people call them.
@@ -20,6 +23,21 @@ def usage_errors(what: str, *kinds: type[Exception]) -> Iterator[None]:
         yield
     except kinds as error:
         raise UsageError(f"{what}: {str(error).strip()}") from error
+
+
+def check_source(source: str, origin: str = "") -> None:
+    """Report before torch is imported that a table or folder does not exist. All other texts may be ids of datasets.
+
+    Args:
+        source: What a command was given.
+        origin: The option that named it, for the message.
+
+    Raises:
+        UsageError: It is a path, and there is nothing.
+    """
+    is_path = Path(source).suffix.lower() in TABLES or source.startswith((".", "/", "~"))
+    if is_path and not Path(source).exists():
+        raise UsageError(f"{origin} {source}: no such file or folder".lstrip())
 
 
 def check_model(model: str, origin: str = "--model") -> str:
