@@ -16,10 +16,11 @@ def write(tmp_path, change):
     return path
 
 
-@pytest.mark.parametrize("name", ["original", "panoshapes", "panoshapes-pairs", "tiny"])
+@pytest.mark.parametrize("name", ["original", "panoshapes", "tiny"])
 def test_shipped_recipes_are_valid(name):
     recipe = load_recipe(name)
-    assert list(recipe.stages) == (["finetune"] if name == "panoshapes-pairs" else ["vicreg", "resampler", "finetune"])
+    refined = ["refine"] if name == "panoshapes" else []
+    assert list(recipe.stages) == ["vicreg", "resampler", "finetune", *refined]
     assert shipped_recipes()[name].read_text().startswith("# "), "the first line is what --list shows"
 
 
@@ -90,7 +91,7 @@ def misspelt_curriculum_of_a_stage(values):
         (lambda v: v["stages"]["vicreg"].update(epochs=1), "stages.vicreg: give either steps or epochs"),
         (
             lambda v: v["stages"]["vicreg"].update(language_model="full"),
-            "only the stage finetune trains the language model",
+            "only the stages finetune and refine train the language model",
         ),
         (
             lambda v: v["stages"]["vicreg"].update(batch_size=0),
@@ -187,9 +188,9 @@ def test_old_keys_work_with_a_warning_that_names_the_new_one(tmp_path, old, plac
 def test_set_reaches_inside_an_old_key_and_replaces_the_new_one():
     with pytest.warns(DeprecationWarning, match=r"data\.roll is now data\.yaw_augmentation"):
         assert load_recipe("panoshapes", ["data.roll=false"]).data.yaw_augmentation is False
-    with pytest.warns(DeprecationWarning, match=r"easy_first\.share is now stages\.finetune\.data\.curriculum\.share"):
-        recipe = load_recipe("panoshapes-pairs", ["stages.finetune.data.easy_first.share=0.3"])
-    curriculum = recipe.data_of("finetune").curriculum
+    with pytest.warns(DeprecationWarning, match=r"easy_first\.share is now stages\.refine\.data\.curriculum\.share"):
+        recipe = load_recipe("panoshapes", ["stages.refine.data.easy_first.share=0.3"])
+    curriculum = recipe.data_of("refine").curriculum
     assert (curriculum.column, curriculum.share, curriculum.start) == ("aside", 0.3, 20)
 
 
@@ -229,8 +230,16 @@ def test_stages_are_selected_in_order():
     recipe = load_recipe("tiny")
     assert recipe.select() == ["vicreg", "resampler", "finetune"]
     assert recipe.select(["finetune", "vicreg"]) == ["vicreg", "finetune"]
-    with pytest.raises(TrainingError, match="the recipe has no stage 'vicreg'; its stages are finetune"):
-        load_recipe("panoshapes-pairs").select(["vicreg"])
+    with pytest.raises(TrainingError, match="the recipe has no stage 'refine'; its stages are vicreg, resampler, finetune"):
+        recipe.select(["refine"])
+
+
+def test_refine_is_a_second_finetune_with_data_of_its_own():
+    recipe = load_recipe("panoshapes")
+    assert recipe.select(["refine", "finetune"]) == ["finetune", "refine"]
+    assert (recipe.data_of("finetune").source, recipe.data_of("refine").source) == ("data/panoshapes", "data/pairs")
+    assert recipe.data_of("refine").questions_per_panorama == recipe.data.questions_per_panorama
+    assert recipe.stages["refine"].language_model == "full"
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(

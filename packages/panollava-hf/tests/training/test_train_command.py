@@ -13,7 +13,7 @@ from panollava_hf.cli import run
 def test_list_names_every_recipe_with_its_purpose(capsys):
     assert run(["train", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["original", "panoshapes", "panoshapes-pairs", "tiny"]
+    assert [line.split()[0] for line in lines] == ["original", "panoshapes", "tiny"]
     names = [re.match(r"\S+ +", line).end() for line in lines]
     assert len(set(names)) == 1, "the purposes are aligned"
     assert all(len(line.split()) > 5 for line in lines)
@@ -24,10 +24,10 @@ def test_list_names_every_recipe_with_its_purpose(capsys):
     [
         ([], "choose a recipe with --config; --list shows those in this package"),
         (["--config", "tinny"], "did you mean 'tiny'"),
-        (["--config", "tiny", "--stage", "vicrg"], "expected vicreg, resampler, finetune or all"),
+        (["--config", "tiny", "--stage", "vicrg"], "expected vicreg, resampler, finetune, refine or all"),
         (["--config", "tiny", "--set", "data.sorce=x"], "did you mean 'source'"),
         (["--config", "tiny", "--set", "data.source=/nowhere/x.csv"], "no such file or folder"),
-        (["--config", "panoshapes-pairs", "--stage", "vicreg"], "the recipe has no stage 'vicreg'"),
+        (["--config", "tiny", "--stage", "refine"], "the recipe has no stage 'refine'"),
         (["--confg", "tiny"], "No such option"),
     ],
 )
@@ -113,10 +113,10 @@ sys.exit(" ".join(sys.modules.keys() & {"torch", "transformers"}))
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--list"], "panoshapes-pairs"),
+        (["--list"], "panoshapes"),
         (["--help"], "--skip-bad"),
         (["--config", "tinny"], "did you mean 'tiny'"),
-        (["--config", "tiny", "--stage", "vicrg"], "expected vicreg, resampler, finetune or all"),
+        (["--config", "tiny", "--stage", "vicrg"], "expected vicreg, resampler, finetune, refine or all"),
         (["--config", "tiny", "--set", "data.source=missing.csv"], "missing.csv: no such file or folder"),
     ],
 )
