@@ -2,7 +2,7 @@
 
 import pytest
 from panollava_hf.asking._known_words import KnownWords, is_one_error
-from panollava_hf.panoshapes.wordings import vocabulary
+from panollava_hf.panoshapes.wordings._vocabulary import vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,22 @@ def errors_of(word):
 def test_one_typing_error_is_what_it_says():
     near = set(errors_of("ring"))
     assert all(is_one_error(word, "ring") and is_one_error("ring", word) for word in near)
-    strange = ["", "r", "rin", "gnir", "rnig", "irng", "rings", "strings", "bring", "rign", "king", "kong", "rongs", "in"]
+    strange = [
+        "",
+        "r",
+        "rin",
+        "gnir",
+        "rnig",
+        "irng",
+        "rings",
+        "strings",
+        "bring",
+        "rign",
+        "king",
+        "kong",
+        "rongs",
+        "in",
+    ]
     assert [is_one_error(word, "ring") for word in strange] == [word in near for word in strange]
 
 

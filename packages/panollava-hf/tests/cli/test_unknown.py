@@ -10,7 +10,7 @@ from panollava_hf.asking import Answerer, default_checkpoint
 from panollava_hf.asking.models._known_images import KnownImages
 from panollava_hf.cli import run
 from panollava_hf.panoshapes import render_scene, sample_scene
-from panollava_hf.panoshapes.wordings import vocabulary
+from panollava_hf.panoshapes.wordings._vocabulary import vocabulary
 from PIL import Image
 
 
@@ -109,9 +109,7 @@ def test_a_statistic_of_another_tower_is_named(scene, tmp_path, capsys):
 def test_the_evaluation_counts_what_is_reported(scene, checkpoint, tmp_path, capsys):
     rows = [("How many objects are there?", "3"), ("Where is the door?", "left"), ("Is there a tree?", "no")]
     table = scene.with_name("table.jsonl")
-    table.write_text(
-        "".join(json.dumps({"image": scene.name, "question": q, "answer": a}) + "\n" for q, a in rows)
-    )
+    table.write_text("".join(json.dumps({"image": scene.name, "question": q, "answer": a}) + "\n" for q, a in rows))
     output = tmp_path / "results"
     assert run(["eval", "--data", str(table), "--model", str(checkpoint), "--output", str(output)]) == 0
     results = json.loads((output / "results.json").read_text())

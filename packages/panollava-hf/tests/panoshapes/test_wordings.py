@@ -10,12 +10,14 @@ from panollava_hf.panoshapes import COLOURS, DIRECTIONS, SHAPES, answer, sample_
 from panollava_hf.panoshapes._dataset import read_scenes
 from panollava_hf.panoshapes._questions import wordings
 from panollava_hf.panoshapes.families import Family, register_family, unregister_family
-from panollava_hf.panoshapes.wordings import LANGUAGES, draw_question, vocabulary, word_question
 from panollava_hf.panoshapes.wordings import _english_words as english
 from panollava_hf.panoshapes.wordings import _korean_words as korean
+from panollava_hf.panoshapes.wordings import word_question
+from panollava_hf.panoshapes.wordings._draw import LANGUAGES, draw_question
 from panollava_hf.panoshapes.wordings._noise import with_typing_error
 from panollava_hf.panoshapes.wordings._particles import with_particles
 from panollava_hf.panoshapes.wordings._patterns import draw_text, parse_pattern
+from panollava_hf.panoshapes.wordings._vocabulary import vocabulary
 
 BEHIND = {"family": "what", "direction": "back"}
 
@@ -85,9 +87,7 @@ def test_objects_are_named_shortly_only_where_it_is_clear(scenes):
 
 
 def test_the_same_generator_gives_the_same_question():
-    first, second = (
-        [word_question(BEHIND, np.random.default_rng(seed), "ko") for seed in range(20)] for _ in range(2)
-    )
+    first, second = ([word_question(BEHIND, np.random.default_rng(seed), "ko") for seed in range(20)] for _ in range(2))
     assert first == second
     assert len(set(first)) > 10
 
@@ -219,7 +219,7 @@ def test_more_objects_are_as_visible():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"wordings": "all"}, "unknown wordings 'all': expected one of plain, many"), ({"max_objects": 9}, "from 1 to 8")],
+    [({"wordings": "all"}, "unknown wordings 'all': expected one of plain"), ({"max_objects": 9}, "from 1 to 8")],
 )
 def test_impossible_options(tmp_path, options, message):
     from panollava_hf._errors import PanoShapesError

@@ -230,7 +230,9 @@ def test_stages_are_selected_in_order():
     recipe = load_recipe("tiny")
     assert recipe.select() == ["vicreg", "resampler", "finetune"]
     assert recipe.select(["finetune", "vicreg"]) == ["vicreg", "finetune"]
-    with pytest.raises(TrainingError, match="the recipe has no stage 'refine'; its stages are vicreg, resampler, finetune"):
+    with pytest.raises(
+        TrainingError, match="the recipe has no stage 'refine'; its stages are vicreg, resampler, finetune"
+    ):
         recipe.select(["refine"])
 
 
