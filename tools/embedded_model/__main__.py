@@ -33,9 +33,7 @@ def main() -> int:
     """Run the steps; 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
-    parser.add_argument(
-        "--photographs", type=Path, required=True, help="a folder of panoramas that are no rendered scenes"
-    )
+    parser.add_argument("--photographs", type=Path, required=True, help="a folder of panoramas of real places")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the recipe")
     parser.add_argument("--scale", type=float, default=1.0, help="share of all numbers of scenes and steps")
     parser.add_argument(

@@ -17,7 +17,7 @@ from panollava_hf._loading import load_model, load_processor
 from panollava_hf.asking.models._known_images import KnownImages, channel_means
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.panoshapes import render_scene, sample_scene
-from panollava_hf.panoshapes.wordings import vocabulary
+from panollava_hf.panoshapes.wordings._vocabulary import vocabulary
 from PIL import Image
 
 from tools.default_checkpoint import build
@@ -106,6 +106,6 @@ def _scenes(split: str, count: int) -> Iterator[bytes]:
     for index in range(count):
         scene = sample_scene(7, split, index, 8 if index % 3 == 0 else 6)
         stream = io.BytesIO()
-        picture = Image.fromarray(render_scene(scene, int(rng.choice(_WIDTHS))))
-        picture.save(stream, format="JPEG", quality=int(rng.choice(_QUALITIES)), subsampling=0)
+        image = Image.fromarray(render_scene(scene, int(rng.choice(_WIDTHS))))
+        image.save(stream, format="JPEG", quality=int(rng.choice(_QUALITIES)), subsampling=0)
         yield stream.getvalue()

@@ -142,11 +142,11 @@ class PanoLLaVaConfig(PretrainedConfig):
             are known. For the model card; nothing is loaded from there.
         text_source: Where the language model comes from, likewise.
         connector_trained: Whether resampler and projector have been trained; commands print a note when they have not.
-        known_words: The words that a model knows, in lower case, if it knows no others: commands report a question with
-            another word instead of answering it. None for a model that knows a language.
-        known_images: What the images that a model knows have in common, if it knows no others: `layers` (hidden states
-            of the vision tower), `mean` and `scale` of their channels, `whitening` (base64 of the rows of a lower
-            triangular matrix in half precision), `threshold` (the largest distance of a known image), and
+        known_words: The words that a model was trained on, in lower case, if it cannot use others: commands report a
+            question with another word instead of answering it. None for a model that knows a language.
+        known_images: What the training images have in common, if a model cannot use others: `layers` (hidden
+            states of the vision tower), `mean` and `scale` of their channels, `whitening` (base64 of the rows of a
+            lower triangular matrix in half precision), `threshold` (the largest distance of a known image), and
             `description` (what they are, for messages). None for any image.
         tie_word_embeddings: Whether the output head shares the input embedding; default: what the language model does.
         initializer_range: Standard deviation of fresh linear weights in the connector.

@@ -302,6 +302,14 @@ def test_stages_are_selected_in_order():
         load_recipe("lora").select(["vicreg"])
 
 
+def test_refine_is_a_second_finetune_with_data_of_its_own():
+    recipe = load_recipe("panoshapes")
+    assert recipe.select(["refine", "finetune"]) == ["finetune", "refine"]
+    assert (recipe.data_of("finetune").source, recipe.data_of("refine").source) == ("data/panoshapes", "data/pairs")
+    assert recipe.data_of("refine").questions_per_panorama == recipe.data.questions_per_panorama
+    assert recipe.stages["refine"].language_model == "full"
+
+
 BOMB = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 8)}]\n" for before, name in itertools.pairwise("abcdefghij")
 )

@@ -1,4 +1,4 @@
-"""Common English words: what is typed like this is meant, and is no typing error for another word.
+"""Common English words: what is typed like this is meant, and not a typing error for another word.
 
 They are names of things that photographs show, colours, shapes, numbers, and words that differ by one letter from words
 in questions about solids: "tree" from "three", "wall" from "ball".

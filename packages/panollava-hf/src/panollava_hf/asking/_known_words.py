@@ -119,7 +119,7 @@ def is_one_error(word: str, other: str) -> bool:
     """Whether two words differ by one typing error: a letter wrong, missing or too many, or two neighbours swapped.
 
     Example:
-        >>> is_one_error("bheind", "behind"), is_one_error("behnd", "behind"), is_one_error("beside", "behind")
+        >>> is_one_error("bheind", "behind"), is_one_error("behnd", "behind"), is_one_error("before", "behind")
         (True, True, False)
     """
     if len(word) > len(other):

@@ -9,7 +9,7 @@ import numpy as np
 from panollava_hf.panoshapes._questions import Question, answer
 from panollava_hf.panoshapes._scene import COLOURS, SHAPES, Scene
 from panollava_hf.panoshapes.families._family import Program
-from panollava_hf.panoshapes.wordings import draw_question
+from panollava_hf.panoshapes.wordings._draw import draw_question
 
 #: Share of the questions about existence that give only a colour or a shape, and of counts that give both.
 _HALF_NAMED, _WHOLE_NAMED = 0.3, 0.25

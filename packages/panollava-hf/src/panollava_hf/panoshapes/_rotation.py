@@ -14,7 +14,7 @@ from panollava_hf.panoshapes._questions import Question, answer, wordings
 from panollava_hf.panoshapes._scene import Scene
 from panollava_hf.panoshapes.families import family_named
 from panollava_hf.panoshapes.families._family import Program
-from panollava_hf.panoshapes.wordings import draw_question
+from panollava_hf.panoshapes.wordings._draw import draw_question
 
 
 def rotate_question(question: Question, scene: Scene, yaw_deg: float) -> Question | None:

@@ -3,7 +3,6 @@
 The plain wordings are those of `Family.wordings`. The answers are the same for all wordings.
 """
 
-from panollava_hf.panoshapes.wordings._draw import LANGUAGES, draw_question, word_question
-from panollava_hf.panoshapes.wordings._vocabulary import vocabulary
+from panollava_hf.panoshapes.wordings._draw import word_question
 
-__all__ = ["LANGUAGES", "draw_question", "vocabulary", "word_question"]
+__all__ = ["word_question"]

@@ -1,0 +1,123 @@
+"""`panollava ask` and `panollava eval` with a checkpoint that says what it does not know."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from panollava_hf._files import edit_json
+from panollava_hf.asking import Answerer, default_checkpoint
+from panollava_hf.asking.models._known_images import KnownImages
+from panollava_hf.cli import run
+from panollava_hf.panoshapes import render_scene, sample_scene
+from panollava_hf.panoshapes.wordings._vocabulary import vocabulary
+from PIL import Image
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """A scene as an image file."""
+    path = tmp_path_factory.mktemp("scene") / "scene.png"
+    Image.fromarray(render_scene(sample_scene(0, "test", 4), 256)).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """The embedded weights with the vocabulary of the wordings, and a statistic by which every image is known."""
+
+    def change(config):
+        config["known_words"] = vocabulary()
+        config["known_images"] = known_images(threshold=1e6)
+
+    return changed(tmp_path_factory.mktemp("known") / "model", change)
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory):
+    """The same weights, by which no image is known."""
+    return changed(
+        tmp_path_factory.mktemp("strict") / "model",
+        lambda config: config.update(known_images=known_images(threshold=-1.0)),
+    )
+
+
+def changed(folder, change):
+    shutil.copytree(default_checkpoint(), folder)
+    edit_json(folder / "config.json", change)
+    return folder
+
+
+def known_images(threshold):
+    channels = 40  # those of the tower's stem
+    means = np.random.default_rng(0).normal(size=(200, channels))
+    return KnownImages.fit(means, [0], threshold, "rendered scenes")
+
+
+def ask(scene, model, *words):
+    return run(["ask", str(scene), *words, "--model", str(model), "--max-new-tokens", "8"])
+
+
+def test_an_unknown_word_is_said_instead_of_an_answer(scene, checkpoint, capsys):
+    assert ask(scene, checkpoint, "Where is the door?") == 3
+    assert capsys.readouterr() == ("", "panollava: this checkpoint does not know the word 'door'\n")
+    assert ask(scene, checkpoint, "Where are the door and the lamp?", "--json") == 3
+    (report,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert report["answer"] is None
+    assert report["unknown_words"] == ["door", "lamp"]
+    assert report["unknown_image"] is False
+
+
+def test_a_known_question_is_answered_as_before(scene, checkpoint, capsys):
+    question = "How many objects are there?"
+    assert ask(scene, checkpoint, question, "--json") == 0
+    (report,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert ask(scene, "embedded", question) == 0
+    assert capsys.readouterr().out == report["answer"] + "\n"
+    assert report["unknown_words"] == []
+
+
+def test_the_others_of_several_questions_are_answered(scene, checkpoint, capsys):
+    assert ask(scene, checkpoint, "How many objects are there?", "Where is the door?") == 3
+    out, err = capsys.readouterr()
+    first, second = out.split("\n\n")
+    assert first.startswith("Q: How many objects are there?\nA: ")
+    assert second == "Q: Where is the door?\nUnknown: this checkpoint does not know the word 'door'\n"
+    assert err == "panollava: question 2: this checkpoint does not know the word 'door'\n"
+
+
+def test_an_image_unlike_those_of_the_training_is_said(scene, strict, capsys):
+    assert ask(scene, strict, "How many objects are there?") == 3
+    assert capsys.readouterr() == (
+        "",
+        "panollava: this image is unlike the rendered scenes that this checkpoint knows\n",
+    )
+    answer = Answerer.load(str(strict)).answer(scene, "How many objects are there?", max_new_tokens=8)
+    assert answer.unknown_image == "rendered scenes"
+    assert answer.unknown in answer.note
+    assert answer.text, "the model's guess"
+
+
+def test_a_statistic_of_another_tower_is_named(scene, tmp_path, capsys):
+    def change(config):
+        config["known_images"] = {**known_images(1.0), "layers": [1, 2]}
+
+    assert ask(scene, changed(tmp_path / "model", change), "How many objects are there?") == 2
+    assert "does not fit its vision tower" in capsys.readouterr().err
+
+
+def test_the_evaluation_counts_what_is_reported(scene, checkpoint, tmp_path, capsys):
+    rows = [("How many objects are there?", "3"), ("Where is the door?", "left"), ("Is there a tree?", "no")]
+    table = scene.with_name("table.jsonl")
+    table.write_text("".join(json.dumps({"image": scene.name, "question": q, "answer": a}) + "\n" for q, a in rows))
+    output = tmp_path / "results"
+    assert run(["eval", "--data", str(table), "--model", str(checkpoint), "--output", str(output)]) == 0
+    results = json.loads((output / "results.json").read_text())
+    assert results["unknown"]["share"] == pytest.approx(2 / 3)
+    assert "reported as unknown" in (output / "results.md").read_text()
+    lines = [json.loads(line) for line in (output / "predictions.jsonl").read_text().splitlines()]
+    assert ["unknown" in line for line in lines] == [False, True, True]
+    assert [line["correct"] for line in lines[1:]] == [False, False]
+    assert run(["eval", "--data", str(table), "--model", str(checkpoint), "--output", str(output)]) == 0
+    again = json.loads((output / "results.json").read_text())
+    assert again["unknown"] == results["unknown"], "also when the predictions are read again"
