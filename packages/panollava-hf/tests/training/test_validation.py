@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ import torch
 from panollava_hf import Answerer, PanoLLaVaForConditionalGeneration, PanoLLaVaForVICReg, PanoLLaVaProcessor
 from panollava_hf._errors import RecipeError, TableError, TrainingError
 from panollava_hf.data._examples import read_examples
+from panollava_hf.data._held_out import hold_out
 from panollava_hf.training import load_recipe, train
 from panollava_hf.training._stage import keep_event_files, run_stage, stage_trainer
 from panollava_hf.training._validation import LOG_FILE
@@ -269,6 +271,21 @@ def test_log_lines_say_how_long_it_takes(tiny, capsys):
     assert "vicreg: validation on 2 panoramas that are not trained" in text
     assert "40/40 validation loss" in text
     assert "vicreg: 10 panoramas, 40 steps of 2" in text, "two of twelve are not trained"
+
+
+def test_a_curriculum_begins_with_the_rows_that_are_trained(overfitted, shapes, tmp_path):
+    """The easiest question of the table is one of those that are kept for validation."""
+    shutil.copytree(shapes / "images", tmp_path / "data" / "images")
+    rows = [json.loads(line) for line in (shapes / "train.jsonl").read_text().splitlines()]
+    _, kept = hold_out(read_examples(shapes), 0.1, seed=0)
+    for number, row in enumerate(rows):
+        row["difficulty"] = 0 if number == kept[0][0] else 5 + number % 3
+    (tmp_path / "data" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    changes = [f"data.source={tmp_path / 'data'}", f"output={tmp_path / 'run'}", "data.validation={share: 0.1}"]
+    recipe = load_recipe("tiny", [*changes, "data.curriculum={column: difficulty, share: 1.0}"])
+    order = stage_trainer(recipe, "resampler", overfitted / "start", tmp_path / "work").order
+    assert order.limit(0).value == 5
+    assert all(order.panorama(index) < 11 for index in range(order.length))
 
 
 def test_a_stage_does_not_keep_the_records_of_the_one_before(tiny):

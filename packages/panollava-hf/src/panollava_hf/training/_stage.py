@@ -282,7 +282,8 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
     steps = settings.steps or math.ceil((settings.epochs or 1) * len(groups) / per_step)
     curriculum = weights = None
     if (easy := data.curriculum) is not None:
-        curriculum = RisingLimit(easy.column, examples.numbers(easy.column), easy.share, easy.start)
+        values = _of_trained_rows(examples.numbers(easy.column), groups)
+        curriculum = RisingLimit(easy.column, values, easy.share, easy.start)
     if (sampling := data.sampling_weights) is not None:
         weights = examples.weights(sampling.column, sampling.weights)
     order = ItemOrder(
@@ -316,6 +317,14 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
     return StageTrainer(
         recipe, stage, steps, work, model=model, dataset=dataset, collator=collator, validation=validation
     )
+
+
+def _of_trained_rows(values: np.ndarray, groups: Sequence[Sequence[int]]) -> np.ndarray:
+    """Values of a column whose smallest and largest are those of the rows in these groups; others get the largest."""
+    rows = np.concatenate([np.asarray(group) for group in groups])
+    found = np.full_like(values, values[rows].max())
+    found[rows] = values[rows]
+    return found
 
 
 def _usable_examples(
