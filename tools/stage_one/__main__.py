@@ -25,26 +25,23 @@ from tools.stage_one.features import Features, encode, find_panoramas
 from tools.stage_one.judging import judge
 from tools.stage_one.training import new_model, tower_alone, train, vectors
 
+#: Width of latents and of the layers before them, as in the recipe `panoshapes`; the steps are cheap.
+NARROW: dict[str, Any] = {"latent_dimension": 128, "resampler_config": {"hidden_dim": 128}}
+NARROW_MAMBA = {**NARROW, "resampler_config": {"hidden_dim": 128, "num_layers": 1, "d_state": 16}}
+NARROW_QFORMER = {**NARROW, "resampler_config": {"hidden_dim": 128, "num_layers": 1}, "num_latent_tokens": 64}
+COLUMNS = {"vicreg_pairs": "columns"}
 #: Arm → settings of the config.
 ARMS: dict[str, dict[str, Any]] = {
-    "mlp-spherical": {"resampler_type": "mlp"},
-    "mlp-columns": {"resampler_type": "mlp", "vicreg_pairs": "columns"},
-    "mlp-batchwise": {"resampler_type": "mlp", "vicreg_mode": "batchwise"},
-    "bimamba-spherical": {"resampler_type": "bimamba", "resampler_config": {"num_layers": 1, "d_state": 16, "hidden_dim": 128}},
-    "bimamba-columns": {
-        "resampler_type": "bimamba",
-        "resampler_config": {"num_layers": 1, "d_state": 16, "hidden_dim": 128},
-        "vicreg_pairs": "columns",
-    },
-    "qformer-columns": {
-        "resampler_type": "qformer",
-        "resampler_config": {"num_layers": 1},
-        "num_latent_tokens": 16,
-        "vicreg_pairs": "columns",
-    },
+    "mlp, spherical": {"resampler_type": "mlp", **NARROW},
+    "mlp, columns": {"resampler_type": "mlp", **NARROW, **COLUMNS},
+    "mlp, spherical, batchwise": {"resampler_type": "mlp", **NARROW, "vicreg_mode": "batchwise"},
+    "qformer, columns": {"resampler_type": "qformer", **NARROW_QFORMER, **COLUMNS},
+    "bimamba, spherical": {"resampler_type": "bimamba", **NARROW_MAMBA},
+    "bimamba, columns": {"resampler_type": "bimamba", **NARROW_MAMBA, **COLUMNS},
+    "mlp of 384, spherical": {"resampler_type": "mlp", "latent_dimension": 384},
 }
 #: Pooling of the arms without training.
-TOWER_ARMS = {"tower-mean": "mean", "tower-cls+mean": "cls+mean"}
+TOWER_ARMS = {"tower, mean": "mean", "tower, cls+mean": "cls+mean"}
 FOLDS = 3
 
 
@@ -122,13 +119,13 @@ def main() -> None:
     for arm, fold, seed, steps in jobs:
         if {(arm, fold, seed, step) for step in steps} <= done:
             continue
-        began = time.monotonic()
-        made = list(run(arm, tower, features, fold, seed, steps))
-        new = [one for one in made if (arm, fold, seed, one["steps"]) not in done]
-        records += new
-        with file.open("a") as lines:
-            lines.writelines(json.dumps(one) + "\n" for one in new)
-        print(f"{arm}, fold {fold}, seed {seed}: {time.monotonic() - began:.0f} s", flush=True)
+        began = time.process_time()
+        for record in run(arm, tower, features, fold, seed, steps):
+            if (arm, fold, seed, record["steps"]) not in done:
+                records.append(record)
+                with file.open("a") as lines:
+                    lines.write(json.dumps(record) + "\n")
+        print(f"{arm}, fold {fold}, seed {seed}: {time.process_time() - began:.0f} s of CPU", flush=True)
     for measure in ("first", "centred_first", "centred_area", "centred_margin"):
         print(table(records, measure), flush=True)
 

@@ -1,5 +1,6 @@
 """Stage 1 on kept tower features: the model, its loss and its pooled vectors are those of the library."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from tools.stage_one.features import VIEWS, Features
 
 #: Settings as in the stage `vicreg` of `panollava train`; after the warm-up the learning rate stays, so that the model
 #: after n steps does not depend on how many follow.
-BATCH, LEARNING_RATE, WEIGHT_DECAY, WARMUP, MAX_GRAD_NORM = 4, 1e-3, 0.05, 100, 1.0
+BATCH, LEARNING_RATE, WEIGHT_DECAY, WARMUP, MAX_GRAD_NORM = 2, 1e-3, 0.05, 100, 1.0
 
 
 class KeptTower(nn.Module):
@@ -40,18 +41,24 @@ def on_kept_features(model: Any) -> Any:
     return model
 
 
+def _without_blocks(tower: PretrainedConfig) -> PretrainedConfig:
+    """The same grid and width; the tower is replaced, so its blocks are not built."""
+    changed = copy.deepcopy(tower)
+    changed.num_hidden_layers = 1
+    return changed
+
+
 def tower_alone(tower: PretrainedConfig, pooling: Any) -> PanoLLaVaForFeatureExtraction:
     """The vectors of the tower without a connector, as `panollava embed` makes them of a tower."""
-    config = PanoLLaVaConfig(
-        tower, resampler_type="none", latent_dimension=tower.hidden_size, pooling=pooling, **VIEWS
-    )
+    settings = {"resampler_type": "none", "latent_dimension": tower.hidden_size, "pooling": pooling}
+    config = PanoLLaVaConfig(_without_blocks(tower), **settings, **VIEWS)
     return on_kept_features(PanoLLaVaForFeatureExtraction(config)).eval()
 
 
 def new_model(tower: PretrainedConfig, settings: dict[str, Any], seed: int) -> PanoLLaVaForVICReg:
     """A new resampler and VICReg projector behind the tower."""
     torch.manual_seed(seed)
-    config = PanoLLaVaConfig(tower, latent_dimension=tower.hidden_size, **VIEWS, **settings)
+    config = PanoLLaVaConfig(_without_blocks(tower), **VIEWS, **settings)
     return on_kept_features(PanoLLaVaForVICReg(config))
 
 

@@ -1,0 +1,176 @@
+"""What a training step costs: floating-point operations and memory, computed from the configs.
+
+`python -m tools.training_cost [--write]` prints the tables of docs/training.md, or writes them there. A model is built
+without weights (on the meta device) to count its parameters; the rest is the formulas of that page:
+
+- operations of a forward pass: two per weight and token, and `4 · T² · width` per layer for the attention of T tokens;
+- a part costs one forward pass if nothing before it is trained, two if only gradients pass through it, three if it is
+  trained;
+- memory: 4 bytes per weight, 12 per trained weight (gradient, two states of AdamW), and what the layers keep for the
+  backward pass.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from panollava_core._towers import num_prefix_tokens, tower_blocks, vision_token_grid
+from panollava_hf import PanoLLaVaConfig, PanoLLaVaForConditionalGeneration, PanoLLaVaForVICReg
+from torch import nn
+from transformers import Dinov2Config, LlamaConfig, Qwen2Config, SiglipVisionConfig
+
+Stage = Literal["vicreg", "resampler", "lora", "full"]
+#: The three stages, the last one with LoRA and in full.
+STAGES: tuple[Stage, ...] = ("vicreg", "resampler", "lora", "full")
+#: Resamplers that are an MLP on every token, before or after pooling. The others have attention or scans.
+PLAIN_RESAMPLERS = ("mlp", "spatial_pool")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of one panorama in one stage.
+
+    Attributes:
+        image_tokens: Tokens of the language model.
+        weights: Weights in memory.
+        trained: Weights that are trained.
+        flops: Floating-point operations of forward and backward pass.
+        states: Bytes for weights, gradients and AdamW's states.
+        activations: Bytes kept for the backward pass, for each panorama of a batch.
+    """
+
+    image_tokens: int
+    weights: int
+    trained: int
+    flops: int
+    states: int
+    activations: int
+
+
+def cost(config: PanoLLaVaConfig, stage: Stage, *, text_tokens: int, bf16: bool = False) -> Cost:
+    """The cost of one panorama in a stage, with a frozen vision tower.
+
+    Args:
+        config: The model's config; the vision tower is a ViT of transformers, the resampler `mlp` or `spatial_pool`.
+        stage: `vicreg`, `resampler`, or `finetune` as `lora` or `full`.
+        text_tokens: Tokens of all questions and answers about the panorama, with the chat template.
+        bf16: Whether the activations of the language model are bfloat16; weights stay float32.
+
+    Raises:
+        ValueError: There is no formula for this resampler.
+
+    Example:
+        >>> tower = SiglipVisionConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        ...                            image_size=32, patch_size=8)
+        >>> text = Qwen2Config(vocab_size=400, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        ...                    num_attention_heads=2, num_key_value_heads=1)
+        >>> config = PanoLLaVaConfig(tower, text, latent_dimension=32)
+        >>> cost(config, "vicreg", text_tokens=0).trained
+        4352
+    """
+    if config.resampler_type not in PLAIN_RESAMPLERS:
+        raise ValueError(f"resampler {config.resampler_type!r}: there are formulas for {', '.join(PLAIN_RESAMPLERS)}")
+    with torch.device("meta"):
+        model: Any = (PanoLLaVaForVICReg if stage == "vicreg" else PanoLLaVaForConditionalGeneration)(config)
+    whole = model.base_model
+    views = len(config.view_plan())
+    latents = views * whole.token_grid[0] * whole.token_grid[1]
+    patches = views * _product(vision_token_grid(config.vision_config, config.view_size))
+    rows = patches if config.resampler_type == "mlp" else latents
+    resampler = 2 * _matrices(whole.resampler) * rows
+    flops = vision_flops(config, whole.vision_backbone.encoder)
+    kept = _kept_by_resampler(whole.resampler, rows) * 4
+    if stage == "vicreg":
+        flops += 3 * (resampler + 2 * _matrices(model.vicreg_projector) * latents)
+        kept += _kept_by_resampler(model.vicreg_projector, latents) * 4
+        trained = _count(whole.resampler) + _count(model.vicreg_projector)
+        return _total(config, model, trained, 0, flops, kept)
+    tokens = config.num_image_tokens() + text_tokens
+    language = language_flops(config, whole.language_model, tokens)
+    flops += 3 * 2 * _matrices(whole.projector) * latents
+    flops += resampler * (3 if stage == "resampler" else 1) + language * (3 if stage == "full" else 2)
+    trained, adapters = _count(whole.projector), 0
+    if stage == "resampler":
+        trained += _count(whole.resampler)
+    elif stage == "full":
+        trained += len_unique(whole.language_model, model.lm_head)
+    else:
+        adapters = config.lora_r * sum(m.in_features + m.out_features for m in _linears(whole.language_model))
+        flops += 3 * 2 * adapters * tokens
+        kept *= 0
+    kept += _kept_by_language_model(config, tokens, stage) * (2 if bf16 else 4)
+    kept += 3 * tokens * config.text_config.vocab_size * 4  # logits, their logarithms, their gradients
+    return _total(config, model, trained + adapters, adapters, flops, kept)
+
+
+def vision_flops(config: PanoLLaVaConfig, tower: nn.Module) -> int:
+    """Operations of a forward pass of all views of a panorama through a ViT."""
+    vision = config.vision_config
+    patches = _product(vision_token_grid(vision, config.view_size))
+    tokens = patches + (num_prefix_tokens(vision) or 0)
+    blocks = tower_blocks(tower)
+    attention = 4 * tokens**2 * vision.hidden_size * len(blocks)
+    patching = 2 * patches * 3 * vision.patch_size**2 * vision.hidden_size
+    return len(config.view_plan()) * (2 * sum(map(_matrices, blocks)) * tokens + attention + patching)
+
+
+def language_flops(config: PanoLLaVaConfig, model: nn.Module, tokens: int) -> int:
+    """Operations of a forward pass of the language model and its head; attention counts all pairs of tokens."""
+    text = config.text_config
+    width = text.num_attention_heads * _head_dim(text)
+    head = 2 * text.hidden_size * text.vocab_size * tokens
+    return 2 * _matrices(model) * tokens + 4 * tokens**2 * width * text.num_hidden_layers + head
+
+
+def _kept_by_language_model(config: PanoLLaVaConfig, tokens: int, stage: Stage) -> int:
+    """Numbers that the layers keep for the backward pass, with attention that does not keep its scores.
+
+    Of each layer: input and normalised input of both norms; queries, keys, values and result of the attention; gate,
+    activated gate and the other half of the MLP. Trained linear layers keep their input as well.
+    """
+    text = config.text_config
+    head = _head_dim(text)
+    queries, keys = text.num_attention_heads * head, text.num_key_value_heads * head
+    each = 4 * text.hidden_size + 2 * queries + 2 * keys + 3 * text.intermediate_size
+    if stage in ("lora", "full"):
+        each += 2 * text.hidden_size + queries + text.intermediate_size
+    return tokens * text.num_hidden_layers * each
+
+
+def _kept_by_resampler(module: nn.Module, rows: int) -> int:
+    """An MLP keeps the input of every linear layer, and three more numbers per hidden number (norm, GELU)."""
+    return rows * sum(m.in_features + 3 * m.out_features for m in _linears(module))
+
+
+def _total(
+    config: PanoLLaVaConfig, model: nn.Module, trained: int, adapters: int, flops: int, kept: int
+) -> Cost:
+    weights = _count(model) + adapters
+    return Cost(config.num_image_tokens(), weights, trained, flops, 4 * weights + 12 * trained, kept)
+
+
+def _linears(module: nn.Module) -> Iterable[nn.Linear]:
+    return (m for m in module.modules() if isinstance(m, nn.Linear))
+
+
+def _matrices(module: nn.Module) -> int:
+    return sum(m.weight.numel() for m in _linears(module))
+
+
+def _count(*modules: nn.Module) -> int:
+    return sum({id(p): p.numel() for module in modules for p in module.parameters()}.values())
+
+
+len_unique = _count
+
+
+def _head_dim(text: Any) -> int:
+    return getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+
+
+def _product(grid: tuple[int, int]) -> int:
+    return grid[0] * grid[1]
