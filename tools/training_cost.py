@@ -4,10 +4,10 @@
 without weights (on the meta device) to count its parameters; the rest is the formulas of that page:
 
 - operations of a forward pass: two per weight and token, and `4 · T² · width` per layer for the attention of T tokens;
-- a part costs one forward pass if nothing before it is trained, two if only gradients pass through it, three if it is
-  trained;
-- memory: 4 bytes per weight, 12 per trained weight (gradient, two states of AdamW), and what the layers keep for the
-  backward pass.
+- a part costs one forward pass if nothing in or before it is trained, two if gradients pass through it, three if it is
+  trained; attention has no weights, and costs three as soon as gradients pass through it;
+- memory: 4 bytes per weight, 12 more per trained weight (gradient, two states of AdamW), what the layers keep for the
+  backward pass, and the logits.
 """
 
 import argparse
@@ -41,6 +41,7 @@ class Cost:
         flops: Floating-point operations of forward and backward pass.
         states: Bytes for weights, gradients and AdamW's states.
         activations: Bytes kept for the backward pass, for each panorama of a batch.
+        logits: Bytes for the logits of all tokens, their logarithms and their gradients, likewise.
     """
 
     image_tokens: int
@@ -49,6 +50,7 @@ class Cost:
     flops: int
     states: int
     activations: int
+    logits: int = 0
 
 
 def cost(config: PanoLLaVaConfig, stage: Stage, *, text_tokens: int, bf16: bool = False) -> Cost:
@@ -81,30 +83,32 @@ def cost(config: PanoLLaVaConfig, stage: Stage, *, text_tokens: int, bf16: bool 
     latents = views * whole.token_grid[0] * whole.token_grid[1]
     patches = views * _product(vision_token_grid(config.vision_config, config.view_size))
     rows = patches if config.resampler_type == "mlp" else latents
-    resampler = 2 * _matrices(whole.resampler) * rows
+    resampler, kept_by_resampler = 2 * _matrices(whole.resampler) * rows, 4 * _kept_by_mlp(whole.resampler, rows)
     flops = vision_flops(config, whole.vision_backbone.encoder)
-    kept = _kept_by_resampler(whole.resampler, rows) * 4
+    weights, image_tokens = _count(model), config.num_image_tokens()
     if stage == "vicreg":
         flops += 3 * (resampler + 2 * _matrices(model.vicreg_projector) * latents)
-        kept += _kept_by_resampler(model.vicreg_projector, latents) * 4
-        trained = _count(whole.resampler) + _count(model.vicreg_projector)
-        return _total(config, model, trained, 0, flops, kept)
-    tokens = config.num_image_tokens() + text_tokens
-    language = language_flops(config, whole.language_model, tokens)
-    flops += 3 * 2 * _matrices(whole.projector) * latents
-    flops += resampler * (3 if stage == "resampler" else 1) + language * (3 if stage == "full" else 2)
-    trained, adapters = _count(whole.projector), 0
-    if stage == "resampler":
-        trained += _count(whole.resampler)
-    elif stage == "full":
-        trained += len_unique(whole.language_model, model.lm_head)
-    else:
+        trained = _count(whole.resampler, model.vicreg_projector)
+        kept = kept_by_resampler + 4 * _kept_by_mlp(model.vicreg_projector, latents)
+        return Cost(image_tokens, weights, trained, flops, 4 * weights + 12 * trained, kept)
+    tokens, passes = image_tokens + text_tokens, 3 if stage == "full" else 2
+    matrices, attention = language_flops(config, whole.language_model, tokens)
+    flops += 3 * 2 * _matrices(whole.projector) * latents + passes * matrices + 3 * attention
+    kept = _kept_by_language_model(config, tokens, stage) * (2 if bf16 else 4)
+    parts = [whole.projector]
+    adapters = 0
+    if stage == "lora":
         adapters = config.lora_r * sum(m.in_features + m.out_features for m in _linears(whole.language_model))
         flops += 3 * 2 * adapters * tokens
-        kept *= 0
-    kept += _kept_by_language_model(config, tokens, stage) * (2 if bf16 else 4)
-    kept += 3 * tokens * config.text_config.vocab_size * 4  # logits, their logarithms, their gradients
-    return _total(config, model, trained + adapters, adapters, flops, kept)
+    if stage == "full":
+        parts += [whole.language_model, model.lm_head]
+    if stage == "resampler":
+        parts.append(whole.resampler)
+        kept += kept_by_resampler
+    flops += (3 if stage == "resampler" else 1) * resampler
+    trained, weights = _count(*parts) + adapters, weights + adapters
+    logits = 3 * 4 * tokens * config.text_config.vocab_size
+    return Cost(image_tokens, weights, trained, flops, 4 * weights + 12 * trained, kept, logits)
 
 
 def vision_flops(config: PanoLLaVaConfig, tower: nn.Module) -> int:
@@ -118,39 +122,39 @@ def vision_flops(config: PanoLLaVaConfig, tower: nn.Module) -> int:
     return len(config.view_plan()) * (2 * sum(map(_matrices, blocks)) * tokens + attention + patching)
 
 
-def language_flops(config: PanoLLaVaConfig, model: nn.Module, tokens: int) -> int:
-    """Operations of a forward pass of the language model and its head; attention counts all pairs of tokens."""
+def language_flops(config: PanoLLaVaConfig, model: nn.Module, tokens: int) -> tuple[int, int]:
+    """Operations of a forward pass of the language model: of its matrices with the head, and of attention.
+
+    Attention counts all pairs of tokens, as most implementations compute them.
+    """
     text = config.text_config
     width = text.num_attention_heads * _head_dim(text)
     head = 2 * text.hidden_size * text.vocab_size * tokens
-    return 2 * _matrices(model) * tokens + 4 * tokens**2 * width * text.num_hidden_layers + head
+    return 2 * _matrices(model) * tokens + head, 4 * tokens**2 * width * text.num_hidden_layers
 
 
 def _kept_by_language_model(config: PanoLLaVaConfig, tokens: int, stage: Stage) -> int:
     """Numbers that the layers keep for the backward pass, with attention that does not keep its scores.
 
-    Of each layer: input and normalised input of both norms; queries, keys, values and result of the attention; gate,
-    activated gate and the other half of the MLP. Trained linear layers keep their input as well.
+    Of each frozen layer: the inputs of both norms; queries, keys, values and result of the attention; gate, activated
+    gate and the other half of the MLP. When it is trained, also the norms' results before and after their weights,
+    and the input of the last matrix. LoRA with dropout keeps a mask and a product for every matrix it adapts.
     """
     text = config.text_config
-    head = _head_dim(text)
+    head, width, wide = _head_dim(text), text.hidden_size, text.intermediate_size
     queries, keys = text.num_attention_heads * head, text.num_key_value_heads * head
-    each = 4 * text.hidden_size + 2 * queries + 2 * keys + 3 * text.intermediate_size
-    if stage in ("lora", "full"):
-        each += 2 * text.hidden_size + queries + text.intermediate_size
+    each = 2 * width + 2 * queries + 2 * keys + 3 * wide
+    if stage == "full":
+        each += 4 * width + wide
+    elif stage == "lora":
+        each += (2 if config.lora_dropout else 1) * (5 * width + queries + wide)
     return tokens * text.num_hidden_layers * each
 
 
-def _kept_by_resampler(module: nn.Module, rows: int) -> int:
-    """An MLP keeps the input of every linear layer, and three more numbers per hidden number (norm, GELU)."""
-    return rows * sum(m.in_features + 3 * m.out_features for m in _linears(module))
-
-
-def _total(
-    config: PanoLLaVaConfig, model: nn.Module, trained: int, adapters: int, flops: int, kept: int
-) -> Cost:
-    weights = _count(model) + adapters
-    return Cost(config.num_image_tokens(), weights, trained, flops, 4 * weights + 12 * trained, kept)
+def _kept_by_mlp(module: nn.Module, rows: int) -> int:
+    """Linear layers keep their input; between two of them, norm and GELU keep theirs."""
+    layers = list(_linears(module))
+    return rows * (sum(m.in_features for m in layers) + 2 * sum(m.out_features for m in layers[:-1]))
 
 
 def _linears(module: nn.Module) -> Iterable[nn.Linear]:
@@ -162,10 +166,8 @@ def _matrices(module: nn.Module) -> int:
 
 
 def _count(*modules: nn.Module) -> int:
+    """Weights of all modules; those that two share count once."""
     return sum({id(p): p.numel() for module in modules for p in module.parameters()}.values())
-
-
-len_unique = _count
 
 
 def _head_dim(text: Any) -> int:
