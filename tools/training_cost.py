@@ -176,3 +176,135 @@ def _head_dim(text: Any) -> int:
 
 def _product(grid: tuple[int, int]) -> int:
     return grid[0] * grid[1]
+
+
+# The tables of docs/training.md
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "training.md"
+BEGIN, END = "<!-- cost: begin -->", "<!-- cost: end -->"
+#: Tokens of one question and its answer with the chat template, in the tables.
+QUESTION = 60
+#: Operations per second: what DINOv2-small and SmolLM2-135M reached on two CPU cores in float32 (docs/training.md), and
+#: 40 % of the bfloat16 peak of an NVIDIA A100, 312e12.
+TWO_CORES, ONE_GPU = 100e9, 0.4 * 312e12
+
+_CUBEMAP: dict[str, Any] = {"crop_strategy": "cubemap", "fov_deg": 104.0}
+_POOLED: dict[str, Any] = {"resampler_type": "spatial_pool", "num_latent_tokens": 64}
+
+
+def _tiny() -> PanoLLaVaConfig:
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    vision = SiglipVisionConfig(**small, image_size=32, patch_size=8)
+    text = Qwen2Config(**small, vocab_size=400, num_key_value_heads=1, tie_word_embeddings=True)
+    return PanoLLaVaConfig(vision, text, latent_dimension=32, image_token_id=3)
+
+
+def _small() -> PanoLLaVaConfig:
+    vision = Dinov2Config(hidden_size=384, num_hidden_layers=12, num_attention_heads=6, image_size=518, patch_size=14)
+    text = LlamaConfig(
+        vocab_size=49153, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
+        num_key_value_heads=3, tie_word_embeddings=True,
+    )  # fmt: skip
+    return PanoLLaVaConfig(vision, text, latent_dimension=384, view_size=112, image_token_id=3, **_CUBEMAP)
+
+
+def _original() -> PanoLLaVaConfig:
+    vision = SiglipVisionConfig(
+        hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, image_size=224,
+        patch_size=16,
+    )  # fmt: skip
+    text = Qwen2Config(
+        vocab_size=151936, hidden_size=896, intermediate_size=4864, num_hidden_layers=24, num_attention_heads=14,
+        num_key_value_heads=2, tie_word_embeddings=True,
+    )  # fmt: skip
+    return PanoLLaVaConfig(vision, text, latent_dimension=768, image_token_id=3)
+
+
+def _large() -> PanoLLaVaConfig:
+    vision = SiglipVisionConfig(
+        hidden_size=1152, intermediate_size=4304, num_hidden_layers=27, num_attention_heads=16, image_size=384,
+        patch_size=14,
+    )  # fmt: skip
+    text = Qwen2Config(
+        vocab_size=151936, hidden_size=1536, intermediate_size=8960, num_hidden_layers=28, num_attention_heads=12,
+        num_key_value_heads=2, tie_word_embeddings=True,
+    )  # fmt: skip
+    return PanoLLaVaConfig(vision, text, latent_dimension=1152, image_token_id=3, **_POOLED)
+
+
+#: Title → config. The sizes are those of the published towers.
+PAIRS = {
+    "the recipe `tiny`": _tiny,
+    "DINOv2-small, SmolLM2-135M; `cubemap` views of 112 pixels, `mlp`": _small,
+    "the recipe `original`: SigLIP-base, Qwen2.5-0.5B; 7 views of 224, `mlp`": _original,
+    "SigLIP-so400m, Qwen2.5-1.5B; 7 views of 384, `spatial_pool` to 64 tokens": _large,
+}
+TITLES = {"vicreg": "`vicreg`", "resampler": "`resampler`", "lora": "`finetune`, LoRA", "full": "`finetune`, full"}
+
+
+def rows(title: str) -> list[str]:
+    """The rows of a pair of towers, one for each stage."""
+    config = PAIRS[title]()
+    made = []
+    for stage in STAGES:
+        plain, half = (cost(config, stage, text_tokens=QUESTION, bf16=bf16) for bf16 in (False, True))
+        each, each_half = (bytes_in_words(one.activations + one.logits) for one in (plain, half))
+        cells = [
+            TITLES[stage], _millions(plain.trained), f"{plain.flops / 1e9:,.3g}", bytes_in_words(plain.states), each,
+            each_half, time_in_words(1000 * plain.flops / TWO_CORES), time_in_words(1000 * plain.flops / ONE_GPU),
+        ]  # fmt: skip
+        made.append(f"| {' | '.join(cells)} |")
+    return made
+
+
+def tables() -> str:
+    """The tables of all pairs in Markdown."""
+    head = ("stage", "trained", "GFLOP", "weights and states", "float32", "bf16", "two CPU cores", "one A100")
+    parts = []
+    for title, make in PAIRS.items():
+        tokens = make().num_image_tokens()
+        parts += [f"{title[0].upper()}{title[1:]}: {tokens} image tokens.", ""]
+        parts += [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows(title), ""]
+    return "\n".join(parts)
+
+
+def bytes_in_words(count: float) -> str:
+    """Bytes as megabytes or gigabytes."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:,.3g} MB"
+
+
+def time_in_words(seconds: float) -> str:
+    """Seconds as seconds, minutes or hours."""
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.2g} {unit}" if seconds < 100 * length else f"{seconds / length:,.0f} {unit}"
+    return f"{seconds:.2g} s" if seconds < 100 else f"{seconds:.0f} s"
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:,.0f} M" if count >= 10_000_000 else f"{count / 1e6:.2g} M"
+
+
+def with_tables(page: str, made: str) -> str:
+    """The page with these tables between its marks."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"{PAGE}: expected the marks {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n{made}{END}{after}"
+
+
+def main() -> None:
+    """Print the tables, or write them into docs/training.md."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true", help=f"write them into {PAGE.relative_to(ROOT)}")
+    made = tables()
+    if parser.parse_args().write:
+        PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), made), encoding="utf-8")
+    else:
+        sys.stdout.write(made)
+
+
+if __name__ == "__main__":
+    main()
