@@ -251,7 +251,7 @@ def rows(title: str) -> list[str]:
         plain, half = (cost(config, stage, text_tokens=QUESTION, bf16=bf16) for bf16 in (False, True))
         each, each_half = (bytes_in_words(one.activations + one.logits) for one in (plain, half))
         cells = [
-            TITLES[stage], _millions(plain.trained), f"{plain.flops / 1e9:,.3g}", bytes_in_words(plain.states), each,
+            TITLES[stage], weights_in_words(plain.trained), _digits(plain.flops / 1e9), bytes_in_words(plain.states), each,
             each_half, time_in_words(1000 * plain.flops / TWO_CORES), time_in_words(1000 * plain.flops / ONE_GPU),
         ]  # fmt: skip
         made.append(f"| {' | '.join(cells)} |")
@@ -271,19 +271,27 @@ def tables() -> str:
 
 def bytes_in_words(count: float) -> str:
     """Bytes as megabytes or gigabytes."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:,.3g} MB"
+    return f"{_digits(count / 1e9)} GB" if count >= 1e9 else f"{_digits(count / 1e6)} MB"
+
+
+def weights_in_words(count: float) -> str:
+    """A number of weights in thousands or millions."""
+    return f"{_digits(count / 1e6)} M" if count >= 1e6 else f"{_digits(count / 1e3)} k"
 
 
 def time_in_words(seconds: float) -> str:
-    """Seconds as seconds, minutes or hours."""
+    """Seconds, minutes or hours."""
+    if seconds < 1:
+        return "< 1 s"
     for unit, length in (("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
-            return f"{seconds / length:.2g} {unit}" if seconds < 100 * length else f"{seconds / length:,.0f} {unit}"
-    return f"{seconds:.2g} s" if seconds < 100 else f"{seconds:.0f} s"
+            return f"{_digits(seconds / length)} {unit}"
+    return f"{_digits(seconds)} s"
 
 
-def _millions(count: int) -> str:
-    return f"{count / 1e6:,.0f} M" if count >= 10_000_000 else f"{count / 1e6:.2g} M"
+def _digits(number: float) -> str:
+    """Two significant digits, or all digits before the point."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def with_tables(page: str, made: str) -> str:
