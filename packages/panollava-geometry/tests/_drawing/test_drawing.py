@@ -10,7 +10,7 @@ from panollava_geometry import (
     draw_footprints,
     plan_views,
 )
-from panollava_geometry._drawing._drawing import _drawing
+from panollava_geometry._drawing import _drawing
 from panollava_geometry.drawing import colour, draw_captions
 
 

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from panollava_geometry import PanoramaWarning
-from panollava_geometry._drawing._drawing import _fonts
+from panollava_geometry._drawing import _fonts
 from panollava_geometry.drawing import INK, PAPER, font, text_line, text_lines
 from PIL import Image, ImageDraw
 

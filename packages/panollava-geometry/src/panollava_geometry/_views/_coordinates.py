@@ -8,8 +8,9 @@ from numpy import ndarray
 
 from panollava_geometry._arrays._sizes import Size, size_pair
 from panollava_geometry._errors import PanoramaError, short
+from panollava_geometry._views import _sphere
 from panollava_geometry._views._view_base import BaseView, numbers
-from panollava_geometry._views._views import View, _sphere
+from panollava_geometry._views._views import View
 
 #: Points as functions take them: arrays, lists, or tensors on the CPU.
 Points = Any
