@@ -47,7 +47,7 @@ def moments(grid: SampledGrid, height: int) -> tuple[np.ndarray, np.ndarray, np.
     return column, row, spread
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.floats(-0.05, 0.05),
     st.sampled_from([0.0, 45.0, 90.0, -90.0]) | st.floats(-90, 90),
@@ -90,7 +90,7 @@ needs_opencv = pytest.mark.skipif(not opencv_backend.is_installed(), reason="Ope
 
 
 @needs_opencv
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     angle, st.floats(-90, 90), angle, st.floats(20, 130), st.integers(40, 90), st.sampled_from([1, 3, 4]), st.booleans()
 )
