@@ -53,8 +53,8 @@ NAMES = {
 ALLOWED: dict[str, set[str]] = {
     "tools/terminology.py": {"*"},
     "tools/tests/test_terminology.py": {"*"},
-    "packages/panollava-geometry/src/panollava_geometry/_command_line.py": {"mistakes"},
-    "packages/panollava-geometry/tests/test_command_line.py": {"mistakes"},
+    "packages/panollava-geometry/src/panollava_geometry/_commands/_command_line.py": {"mistakes"},
+    "packages/panollava-geometry/tests/_commands/test_command_line.py": {"mistakes"},
     "packages/panollava-geometry/CHANGELOG.md": {"mistakes"},
     "packages/panollava-hf/src/panollava_hf/conversion/__init__.py": {"account"},
     "packages/panollava-hf/src/panollava_hf/conversion/_convert.py": {"account"},

@@ -16,7 +16,7 @@ SECRET = "pw-8f3k2"
 
 def fetch(folder: Path, attempt: Attempt) -> None:
     """Load from a server on this machine that sends the input's bytes, or from the input's address."""
-    import panollava_geometry._download as download
+    import panollava_geometry._sources._download as download
     from panollava_geometry import load_equirectangular
 
     for name, seconds in (("TIMEOUT", 1.0), ("MAX_SECONDS", 3.0)):

@@ -19,8 +19,8 @@ from panollava_geometry import (
     load_views,
     plan_views,
 )
-from panollava_geometry._resampling import clear_cache
-from panollava_geometry._sphere import rays_to_equirect
+from panollava_geometry._sampling._resampling import clear_cache
+from panollava_geometry._views._sphere import rays_to_equirect
 from PIL import Image
 
 from tools.bench.geometry_first_call import first_call

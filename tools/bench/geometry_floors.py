@@ -29,7 +29,7 @@ def row(name: str, moved: int, function: Callable[[], object], rounds: int) -> t
 
 def panorai_rotation(array: np.ndarray) -> np.ndarray:
     """`spherical_rotate` of PanorAi."""
-    from panollava_geometry._sphere import rotation_matrix
+    from panollava_geometry._views._sphere import rotation_matrix
     from panorai.core.numpy import spherical_rotate
 
     return spherical_rotate(array, rotation_matrix(10.0, 20.0, 30.0))

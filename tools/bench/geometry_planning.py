@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from panollava_geometry import PerspectiveView, ViewPlan, extract_views
-from panollava_geometry._resampling import clear_cache
+from panollava_geometry._sampling._resampling import clear_cache
 
 from tools.bench.harness import compare, milliseconds, resident_after, table
 from tools.bench.peers import (

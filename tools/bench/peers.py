@@ -10,7 +10,7 @@ import numpy as np
 import py360convert
 import torch
 from panollava_geometry import PerspectiveView, ViewPlan, plan_views
-from panollava_geometry._sphere import rays_to_equirect
+from panollava_geometry._views._sphere import rays_to_equirect
 from py360convert.utils import EquirecSampler
 
 RING = plan_views("e2p", num_views=8)

@@ -18,7 +18,7 @@ from panollava_geometry import (
     plan_views,
     rotate_equirectangular,
 )
-from panollava_geometry._resampling import clear_cache
+from panollava_geometry._sampling._resampling import clear_cache
 
 from tools.gpu_check.harness import Bench, require
 

@@ -9,7 +9,7 @@ import panollava_geometry
 import pytest
 import torch
 from panollava_geometry import plan_views, view_rays
-from panollava_geometry._wraparound import cut_tensor
+from panollava_geometry._sampling._wraparound import cut_tensor
 
 
 def test_inventory():

@@ -12,7 +12,8 @@ import threading
 import panollava_geometry
 import pytest
 import torch
-from panollava_geometry import PanoramaError, _cropping, plan_views
+from panollava_geometry import PanoramaError, plan_views
+from panollava_geometry._commands import _cropping
 from panollava_geometry.cli import printable
 from panollava_hf import _console, _contact_sheet, cli
 from panollava_hf._contact_sheet import save_views

@@ -6,9 +6,9 @@ Example:
     ('https://example.com/pano.jpg', False)
 """
 
-from panollava_geometry._address import is_address, untrusted_addresses
-from panollava_geometry._crop_sources import is_hidden
-from panollava_geometry._formats import SUFFIXES as IMAGE_SUFFIXES
-from panollava_geometry._source import source_name
+from panollava_geometry._commands._crop_sources import is_hidden
+from panollava_geometry._sources._address import is_address, untrusted_addresses
+from panollava_geometry._sources._formats import SUFFIXES as IMAGE_SUFFIXES
+from panollava_geometry._sources._source import source_name
 
 __all__ = ["IMAGE_SUFFIXES", "is_address", "is_hidden", "source_name", "untrusted_addresses"]

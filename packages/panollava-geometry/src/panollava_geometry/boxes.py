@@ -1,8 +1,8 @@
 """Boxes on the sphere: overlaps, detections of overlapping views, and regions of the panorama."""
 
-from panollava_geometry._box_merging import MergedBox, merge_boxes, non_maximum_suppression
-from panollava_geometry._box_overlaps import pairwise_iou
-from panollava_geometry._box_regions import (
+from panollava_geometry._boxes._box_merging import MergedBox, merge_boxes, non_maximum_suppression
+from panollava_geometry._boxes._box_overlaps import pairwise_iou
+from panollava_geometry._boxes._box_regions import (
     box_around,
     box_to_erp,
     box_to_sph,
@@ -12,7 +12,7 @@ from panollava_geometry._box_regions import (
     sph_to_box,
     window_to_box,
 )
-from panollava_geometry._spherical_box import SphericalBox
+from panollava_geometry._boxes._spherical_box import SphericalBox
 
 __all__ = [
     "MergedBox",

@@ -13,8 +13,8 @@ if find_spec("typer") is None or find_spec("rich") is None:
     )
     raise SystemExit(2)
 
-from panollava_geometry._command_line import echo, error_line, run_app
-from panollava_geometry._crop_command import (
+from panollava_geometry._commands._command_line import echo, error_line, run_app
+from panollava_geometry._commands._crop_command import (
     FormatOption,
     FovOption,
     ImageFormat,
@@ -30,9 +30,9 @@ from panollava_geometry._crop_command import (
     crop,
     crop_plan,
 )
-from panollava_geometry._info_command import info
-from panollava_geometry._interrupts import Interrupted, exit_program, on_interrupt
-from panollava_geometry._load_options import (
+from panollava_geometry._commands._info_command import info
+from panollava_geometry._commands._interrupts import Interrupted, exit_program, on_interrupt
+from panollava_geometry._commands._load_options import (
     Eye,
     EyeOption,
     HFovOption,
@@ -42,9 +42,9 @@ from panollava_geometry._load_options import (
     WholeSphereOption,
     load_options,
 )
-from panollava_geometry._output_folder import check_writable
+from panollava_geometry._commands._output_folder import check_writable
+from panollava_geometry._planning._strategy_names import Strategy
 from panollava_geometry._printable import printable
-from panollava_geometry._strategy_names import Strategy
 
 __all__ = [
     "Eye",

@@ -1,6 +1,6 @@
 """Points of panoramas and views: pixels, rays and angles, for arrays of points."""
 
-from panollava_geometry._coordinates import (
+from panollava_geometry._views._coordinates import (
     angles_to_erp,
     angles_to_rays,
     angles_to_view,

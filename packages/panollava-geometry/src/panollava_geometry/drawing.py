@@ -8,14 +8,25 @@ Example:
     2
 """
 
-from panollava_geometry._captions import Caption, draw_captions
-from panollava_geometry._colour_bar import with_colour_bar
-from panollava_geometry._colours import EMPTY, GREY, INK, PALETTE, PAPER, Colour, colour, contrast, sequential, text_on
-from panollava_geometry._direction_words import degrees_text, direction_words, view_words
-from panollava_geometry._fonts import font
-from panollava_geometry._outlines import draw_outlines
-from panollava_geometry._placing import Rectangle, place_labels
-from panollava_geometry._text import TextLine, text_line, text_lines, text_size
+from panollava_geometry._drawing._captions import Caption, draw_captions
+from panollava_geometry._drawing._colour_bar import with_colour_bar
+from panollava_geometry._drawing._colours import (
+    EMPTY,
+    GREY,
+    INK,
+    PALETTE,
+    PAPER,
+    Colour,
+    colour,
+    contrast,
+    sequential,
+    text_on,
+)
+from panollava_geometry._drawing._direction_words import degrees_text, direction_words, view_words
+from panollava_geometry._drawing._fonts import font
+from panollava_geometry._drawing._outlines import draw_outlines
+from panollava_geometry._drawing._placing import Rectangle, place_labels
+from panollava_geometry._drawing._text import TextLine, text_line, text_lines, text_size
 
 __all__ = [
     "EMPTY",

@@ -6,16 +6,16 @@ Example:
     >>> crop_file("pano.jpg", Path("views"), plan_views("cubemap"), 512)  # doctest: +SKIP
 """
 
-from panollava_geometry._crop_sources import read_plan_file
-from panollava_geometry._cropping import crop_file
-from panollava_geometry._hdr import hdr_to_srgb, load_hdr
-from panollava_geometry._header import panorama_size
-from panollava_geometry._information import PanoramaInfo, panorama_info
-from panollava_geometry._loading import check_options, load_with_size
-from panollava_geometry._panorama_metadata import GPano
-from panollava_geometry._spherical_video import SphericalVideo
-from panollava_geometry._video import VideoFrame, VideoInfo, video_frames, video_info
-from panollava_geometry._view_sizes import check_size
+from panollava_geometry._commands._crop_sources import read_plan_file
+from panollava_geometry._commands._cropping import crop_file
+from panollava_geometry._files._hdr import hdr_to_srgb, load_hdr
+from panollava_geometry._files._header import panorama_size
+from panollava_geometry._files._information import PanoramaInfo, panorama_info
+from panollava_geometry._files._loading import check_options, load_with_size
+from panollava_geometry._files._video import VideoFrame, VideoInfo, video_frames, video_info
+from panollava_geometry._metadata._panorama_metadata import GPano
+from panollava_geometry._metadata._spherical_video import SphericalVideo
+from panollava_geometry._planning._view_sizes import check_size
 
 __all__ = [
     "GPano",

@@ -7,9 +7,9 @@ Example:
     ...     print(views.shape)
 """
 
-from panollava_geometry._pose_paths import interpolate_poses
-from panollava_geometry._video import VideoFrame, VideoInfo, video_frames, video_info
-from panollava_geometry._video_views import extract_video, rotate_video
+from panollava_geometry._files._video import VideoFrame, VideoInfo, video_frames, video_info
+from panollava_geometry._files._video_views import extract_video, rotate_video
+from panollava_geometry._planning._pose_paths import interpolate_poses
 
 __all__ = [
     "VideoFrame",

@@ -15,8 +15,8 @@ from panollava_geometry import (
     plan_views,
     rotation_matrix,
 )
-from panollava_geometry._sphere import equirect_to_rays, rays_to_equirect
-from panollava_geometry._wraparound import cut_tensor
+from panollava_geometry._sampling._wraparound import cut_tensor
+from panollava_geometry._views._sphere import equirect_to_rays, rays_to_equirect
 
 settings.register_profile("geometry", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("geometry")

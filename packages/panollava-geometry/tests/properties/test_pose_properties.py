@@ -13,9 +13,9 @@ from panollava_geometry import (
     rotate_equirectangular,
     rotation_matrix,
 )
-from panollava_geometry._bilinear import read_bilinear
-from panollava_geometry._sphere import rays_to_angles, rotation_angles
-from panollava_geometry._sphere_tensors import ray_angles, rotation_angle_tensors, rotation_tensor
+from panollava_geometry._sampling._bilinear import read_bilinear
+from panollava_geometry._views._sphere import rays_to_angles, rotation_angles
+from panollava_geometry._views._sphere_tensors import ray_angles, rotation_angle_tensors, rotation_tensor
 from panollava_geometry.video import interpolate_poses
 
 settings.register_profile("geometry", deadline=None, max_examples=40, derandomize=True)

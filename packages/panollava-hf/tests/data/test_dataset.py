@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from panollava_geometry import PanoramaError, extract_views, load_equirectangular
-from panollava_geometry._address import private_redirect_option
+from panollava_geometry._sources._address import private_redirect_option
 from panollava_hf import PanoLLaVaImageProcessor
 from panollava_hf._errors import TableError
 from panollava_hf.data._dataset import PanoramaDataset

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("openai")
 
 from loopback import fine, serve
-from panollava_geometry import _address
+from panollava_geometry._sources import _address
 from panollava_hf.cli import run
 from panollava_hf.jobs import PanoramaAnswerer, PanoramaCaptioner
 from PIL import Image

@@ -287,7 +287,7 @@ def test_odd_inputs_have_a_vector_or_an_error(tower, shared, name):
 @pytest.mark.parametrize("allowed", [True, False])
 def test_redirects_to_private_addresses_must_be_allowed(tower, panorama, monkeypatch, allowed):
     from panollava_geometry import files
-    from panollava_geometry._address import private_redirect_option
+    from panollava_geometry._sources._address import private_redirect_option
 
     seen = []
     load = files.load_with_size
