@@ -13,7 +13,7 @@ from tools.check_release import PACKAGES, ROOT, VERSION, check_siblings, project
 FOLDERS = [ROOT / "packages" / f"panollava-{package}" for package in PACKAGES]
 SESSIONS = {"tests", "tests-isolated", "minimums", "compat", "hub-compat", "embedding-compat"}
 SESSIONS |= {"lint", "types", "docs", "build", "demo", "bench", "fuzz", "audit"}
-SESSIONS |= {"browser", "coverage", "suites", "vllm"}
+SESSIONS |= {"browser", "coverage", "site", "suites", "vllm"}
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
