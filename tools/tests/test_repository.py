@@ -107,6 +107,7 @@ def test_workflows_pin_actions_and_give_few_rights(path):
         rights = dict(job["permissions"])
         # Only a job that a protected environment guards may speak for the repository elsewhere.
         assert rights.pop("id-token", None) == ("write" if "environment" in job else None)
+        assert rights.pop("pages", None) in (None, "write" if "environment" in job else "read")
         assert rights in ({}, {"contents": "read"})
         for step in job["steps"]:
             assert "uses" not in step or re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"])
