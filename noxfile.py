@@ -41,7 +41,14 @@ TOOLS = [
     "sybil>=9.0",
 ]
 #: What the documentation site needs; ruff formats its signatures.
-SITE = ["mkdocs-material>=9.7", "mkdocstrings-python>=2.0", "griffe-sphinx>=0.3", "ruff>=0.12"]
+SITE = [
+    "mkdocs-material>=9.7",
+    "mkdocstrings-python>=2.0",
+    "griffe-sphinx>=0.3",
+    "nbformat>=5.10",
+    "ruff>=0.12",
+    "sybil>=9.0",
+]
 #: What transformers' own tests need.
 SUITES = ["parameterized>=0.9", "accelerate>=1.0", "requests>=2.31"]
 

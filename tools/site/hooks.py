@@ -5,7 +5,15 @@ from typing import Any
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
-from tools.site import pages, reference
+from tools.site import notebooks, pages, reference
+
+#: The last line of a tutorial; the notebook lies next to the page's source.
+NOTEBOOK = '[This page as a notebook]({name}.ipynb){{ download="{name}.ipynb" }}\n'
+
+
+def is_tutorial(page: str) -> bool:
+    """Whether a page of the site, by its path in the sources, is a tutorial with code."""
+    return page.startswith("tutorials/") and page != "tutorials/index.md"
 
 
 def on_config(config: Any) -> Any:
@@ -26,7 +34,11 @@ def on_files(files: Files, config: Any) -> Files:
     for module in found:
         files.append(File.generated(config, module.page, content=reference.page_text(module)))
     linked: set[str] = set()
-    for file in files.documentation_pages():
+    for file in list(files.documentation_pages()):
+        if is_tutorial(file.src_uri):
+            url = f"{config.site_url}{file.url}"
+            made = notebooks.notebook(pages.site_text(file.content_string, file.src_uri), url)
+            files.append(File.generated(config, file.src_uri.replace(".md", ".ipynb"), content=made))
         if not file.src_uri.startswith("reference/"):
             try:
                 linked |= pages.outside_targets(file.content_string, file.src_uri)
@@ -43,4 +55,7 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Change the links of a page from paths in the repository to paths in the site."""
     uri = page.file.src_uri
-    return markdown if uri.startswith("reference/") else pages.site_text(markdown, uri)
+    if uri.startswith("reference/"):
+        return markdown
+    text = pages.site_text(markdown, uri)
+    return f"{text}\n{NOTEBOOK.format(name=page.file.name)}" if is_tutorial(uri) else text

@@ -132,3 +132,27 @@ def test_markdown_blocks_run_and_can_fail(tmp_path):
     assert "1 failed, 2 passed" in done.stdout
     assert "page.md::line:15" in done.stdout
     assert not (ROOT / "made").exists()
+
+
+def test_commands_of_tutorials_run_and_can_fail(tmp_path):
+    page = tmp_path / "tutorials" / "page.md"
+    page.parent.mkdir()
+    page.write_text(
+        "```python\nopen('made', 'w').close()\n```\n"
+        "```console\n$ ls made\nmade\n$ echo one \\\n    two\none t...\n```\n"
+        "```console\n$ ls absent  # exit code 2\nls: cannot access 'absent'...\n```\n"
+        "```console notest\n$ false\n```\n"
+        "```console\n$ echo one\ntwo\n```\n"
+        "```console\n$ true  # exit code 1\n```\n"
+    )
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "tools.markdown_blocks", "-c", tmp_path / "pytest.ini", page],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "2 failed, 3 passed" in done.stdout
+    assert "expected the output\ntwo" in done.stdout
+    assert "exit code 0, expected 1" in done.stdout
