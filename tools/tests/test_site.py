@@ -56,3 +56,10 @@ def test_every_public_name_has_one_place_in_the_reference():
     assert set(faces.stdout.split()) <= listed
     assert WITHOUT_PAGE.isdisjoint(module.name for module in found)
     assert undocumented(found) == []
+
+
+def test_the_drawing_of_the_architecture_is_up_to_date():
+    pytest.importorskip("grimp")
+    command = [sys.executable, "-m", "tools.site.architecture", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
