@@ -30,6 +30,7 @@ EXTRAS = {
 #: A torch without CUDA, if the index has one under this version; otherwise set TORCH=torch and an index of CPU wheels.
 CPU_TORCH = os.environ.get("TORCH", "torch==2.13.0")
 TOOLS = [
+    "griffe-sphinx>=0.3",
     "import-linter>=2.1",
     "lancedb>=0.20",
     "mypy>=1.15",
@@ -37,6 +38,15 @@ TOOLS = [
     "playwright>=1.50",
     "psutil>=6.0",
     "pyyaml>=6.0",
+    "sybil>=9.0",
+]
+#: What the documentation site needs; ruff formats its signatures.
+SITE = [
+    "mkdocs-material>=9.7",
+    "mkdocstrings-python>=2.0",
+    "griffe-sphinx>=0.3",
+    "nbformat>=5.10",
+    "ruff>=0.12",
     "sybil>=9.0",
 ]
 #: What transformers' own tests need.
@@ -308,9 +318,21 @@ def types(session):
     session.run(dev(session), "-m", "mypy", *sources, external=True)
 
 
+@nox.session
+def site(session):
+    """Build the documentation site in site/, strictly; `nox -s site -- serve` shows it at http://127.0.0.1:8000."""
+    session.install(*SITE)
+    command = session.posargs or ["build"]
+    env = {"NO_MKDOCS_2_WARNING": "1"}  # an advertisement of the theme for its successor
+    session.run(
+        "python", "-m", "mkdocs", *command, "--config-file", str(ROOT / "tools" / "site" / "mkdocs.yml"), env=env
+    )
+
+
 @nox.session(venv_backend="none")
 def docs(session):
-    """Run every Python block of the README files and docs/, and every example in a docstring."""
+    """Run every Python block of the README files and docs/, and every example in a docstring; build the site."""
+    session.notify("site")
     python, pages = dev(session), ["README.md", "docs", *(str(folder(p) / "README.md") for p in PACKAGES)]
     session.run(python, "-m", "pytest", "-p", "tools.markdown_blocks", *pages, external=True)
     sources = [str(folder(p) / "src") for p in PACKAGES]

@@ -1,8 +1,10 @@
 """Pytest plugin: runs the `python` blocks of Markdown files: `pytest -p tools.markdown_blocks README.md docs`.
 
+In pages of a folder `tutorials`, the `console` blocks are run too (tools/console_blocks.py).
+
 The blocks of one file share a namespace and run in a temporary folder that contains the images of `docs/assets` under
-their paths in the repository, and the sample panorama as `panorama.jpg`. A block that starts with ```python notest is
-not run; it needs something that tests must not use, such as the network.
+their paths in the repository, and the sample panorama as `panorama.jpg`. A block that starts with ```python notest or
+```console notest is not run; it needs something that tests must not use, such as the network.
 """
 
 import os
@@ -12,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from sybil import Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+
+from tools.console_blocks import run_block
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSETS = Path("docs/assets")
@@ -34,10 +38,20 @@ def leave_folder(namespace: dict[str, Any]) -> None:
     shutil.rmtree(namespace["_folder"])
 
 
-pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser()],
-    path=ROOT.anchor,  # whatever pytest is pointed at
-    patterns=["*.md"],
-    setup=enter_folder,
-    teardown=leave_folder,
-).pytest()
+def blocks(patterns: list[str], excludes: list[str], *parsers: CodeBlockParser) -> Sybil:
+    """What runs the blocks of the pages that fit one of the patterns and none of the exceptions."""
+    return Sybil(
+        parsers=[PythonCodeBlockParser(), *parsers],
+        path=ROOT.anchor,  # whatever pytest is pointed at
+        patterns=patterns,
+        excludes=excludes,
+        setup=enter_folder,
+        teardown=leave_folder,
+    )
+
+
+TUTORIALS = "**/tutorials/*.md"
+_pages = blocks(["**/*.md"], [TUTORIALS])
+_tutorials = blocks([TUTORIALS], [], CodeBlockParser("console", run_block))
+
+pytest_collect_file = (_pages + _tutorials).pytest()

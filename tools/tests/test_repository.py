@@ -13,7 +13,7 @@ from tools.check_release import PACKAGES, ROOT, VERSION, check_siblings, project
 FOLDERS = [ROOT / "packages" / f"panollava-{package}" for package in PACKAGES]
 SESSIONS = {"tests", "tests-isolated", "minimums", "compat", "hub-compat", "embedding-compat"}
 SESSIONS |= {"lint", "types", "docs", "build", "demo", "bench", "fuzz", "audit"}
-SESSIONS |= {"browser", "coverage", "suites", "vllm"}
+SESSIONS |= {"browser", "coverage", "site", "suites", "vllm"}
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -107,6 +107,7 @@ def test_workflows_pin_actions_and_give_few_rights(path):
         rights = dict(job["permissions"])
         # Only a job that a protected environment guards may speak for the repository elsewhere.
         assert rights.pop("id-token", None) == ("write" if "environment" in job else None)
+        assert rights.pop("pages", None) in (None, "write" if "environment" in job else "read")
         assert rights in ({}, {"contents": "read"})
         for step in job["steps"]:
             assert "uses" not in step or re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"])
@@ -131,3 +132,27 @@ def test_markdown_blocks_run_and_can_fail(tmp_path):
     assert "1 failed, 2 passed" in done.stdout
     assert "page.md::line:15" in done.stdout
     assert not (ROOT / "made").exists()
+
+
+def test_commands_of_tutorials_run_and_can_fail(tmp_path):
+    page = tmp_path / "tutorials" / "page.md"
+    page.parent.mkdir()
+    page.write_text(
+        "```python\nopen('made', 'w').close()\n```\n"
+        "```console\n$ ls made\nmade\n$ echo one \\\n    two\none t...\n```\n"
+        "```console\n$ ls absent  # exit code 2\nls: cannot access 'absent'...\n```\n"
+        "```console notest\n$ false\n```\n"
+        "```console\n$ echo one\ntwo\n```\n"
+        "```console\n$ true  # exit code 1\n```\n"
+    )
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "tools.markdown_blocks", "-c", tmp_path / "pytest.ini", page],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "2 failed, 3 passed" in done.stdout
+    assert "expected the output\ntwo" in done.stdout
+    assert "exit code 0, expected 1" in done.stdout

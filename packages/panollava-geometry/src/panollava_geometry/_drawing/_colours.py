@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 from numpy import ndarray
 
+#: Red, green and blue, 0 to 255.
 Colour = tuple[int, int, int]
 
 #: Colours for things without an order (views, boxes, classes): the set of Okabe and Ito without black
@@ -18,9 +19,11 @@ PALETTE: tuple[Colour, ...] = (
     (0, 114, 178),  # blue
     (86, 180, 233),  # sky blue
 )
-#: Background of figures, text on it, and small text on it. The contrast of both texts is above 4.5 (WCAG 2.2, AA).
+#: Background of figures. The contrast of both colours of text on it is above 4.5 (WCAG 2.2, AA).
 PAPER: Colour = (255, 255, 255)
+#: Text on the background of figures.
 INK: Colour = (12, 18, 26)
+#: Small text on the background of figures.
 GREY: Colour = (94, 104, 117)
 #: Places of a figure without an image.
 EMPTY: Colour = (233, 236, 240)

@@ -19,11 +19,14 @@ COLOUR_VALUES = MappingProxyType(
         "orange": (1.0, 0.50, 0.02),
     }
 )
+#: Names of the colours of objects.
 COLOURS = tuple(COLOUR_VALUES)
+#: Names of the solids.
 SHAPES = ("sphere", "cube", "cone", "cylinder", "torus")
 
 #: Sectors of 45°, clockwise from the centre of the image.
 SECTORS = ("front", "front right", "right", "back right", "back", "back left", "left", "front left")
+#: Names of directions: eight sectors around the camera, above and below.
 DIRECTIONS = (*SECTORS, "above", "below")
 
 #: All words that questions fill in; what remains of a question is its template.

@@ -64,6 +64,7 @@ class Outcome:
 
 #: A strategy at work: it yields requests that may be sent together, receives their replies, and returns the outcome.
 Steps = Generator[list[Request], list[Reply], Outcome]
+#: Begins a strategy for a panorama, a question and a way to look.
 Strategy = Callable[[Panorama, str, Look], Steps]
 
 

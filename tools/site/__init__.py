@@ -1,0 +1,1 @@
+"""The documentation site: pages from docs/ and the packages, and a reference from the docstrings."""
