@@ -31,9 +31,9 @@ class Quote:
 
 
 def quotes(page: str) -> Iterator[Quote]:
-    """The messages that a page quotes.
+    r"""The messages that a page quotes.
 
-    >>> [(quote.text, quote.library) for quote in quotes("A message of torch:\\n\\n```text\\nno …\\n```\\n")]
+    >>> [(quote.text, quote.library) for quote in quotes("A message of torch:\n\n```text\nno …\n```\n")]
     [('no …', 'torch')]
     """
     library, inside = None, None
