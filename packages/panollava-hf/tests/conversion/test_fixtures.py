@@ -1,5 +1,6 @@
 """The original's own checkpoints, converted by the command, against what its code computed."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -125,6 +126,16 @@ def test_every_key_is_printed(convert):
     assert len(lines) == 207 + 1
     assert "nothing was written" in done.printed.err
     assert not done.folder.exists()
+
+
+@pytest.mark.parametrize("name", ["bi_mamba", "bidirectional_mamba"])
+def test_other_names_of_the_mamba_resampler(convert, shared, tmp_path, name):
+    """The original's configs took three names for one resampler."""
+    settings = json.loads((shared / "fixtures/lightning/finetune_bimamba_lora.model_config.json").read_text())
+    config = tmp_path / "model_config.json"
+    config.write_text(json.dumps({**settings, "resampler_type": name}))
+    done = convert("finetune_bimamba_lora", "feature-extraction", "--model-config", str(config), "--dry-run")
+    assert "0 missing, 0 unexpected" in done.printed.out
 
 
 def test_folder_is_enough_for_ask(convert, panorama_file, capsys):

@@ -24,6 +24,12 @@ def _text(value: Any) -> str | None:
     return value if is_plain_text(value, 100) else None
 
 
+def _resampler(value: Any) -> str | None:
+    """The original's configs had three names for one resampler."""
+    text = _text(value)
+    return "bimamba" if text in ("bi_mamba", "bidirectional_mamba") else text
+
+
 def _flag(value: Any) -> bool | None:
     return bool(value) if isinstance(value, bool | int) and value in (0, 1) else None
 
@@ -60,7 +66,8 @@ _WEIGHT = (_number(-1e9, 1e9), "a finite number")
 
 #: How each setting is read, and what is expected of it.
 SETTINGS: Mapping[str, tuple[Read, str]] = {
-    **dict.fromkeys(("resampler_type", "crop_strategy", "stitching_mode", "stitch_interp"), _TEXT),
+    "resampler_type": (_resampler, "a text"),
+    **dict.fromkeys(("crop_strategy", "stitching_mode", "stitch_interp"), _TEXT),
     **dict.fromkeys(("pe_view_encoding_type", "pe_spatial_encoding_type", "vicreg_mode"), _TEXT),
     **dict.fromkeys(("use_vicreg_norm", "resampler_norm_first", "resampler_enable_cross_view"), _FLAG),
     **dict.fromkeys(("stitch_target_to_view_width", "use_projection_positional_encoding"), _FLAG),
