@@ -5,6 +5,7 @@ between other scenes and one half of the photographs; the other half is kept for
 """
 
 import io
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -50,9 +51,15 @@ def for_calibration(photographs: Sequence[Path]) -> list[Path]:
 
 
 def add(trained: Path, work: Path, photographs: Sequence[Path], scale: float) -> Path:
-    """Write the trained checkpoint in half precision with `known_words` and `known_images`; return its folder."""
+    """Write the trained checkpoint in half precision with `known_words` and `known_images`; return its folder.
+
+    Raises:
+        SystemExit: There is one of another training.
+    """
     output = work / "checkpoint"
     if output.is_dir():
+        if _history(output) != _history(trained):
+            raise SystemExit(f"{output} is of another training than {trained}; delete it and {work / 'results'}")
         return output
     plain = work / "half"
     build(trained, plain)
@@ -67,6 +74,11 @@ def add(trained: Path, work: Path, photographs: Sequence[Path], scale: float) ->
         edit_json(folder / "config.json", change)
     shutil.rmtree(plain)
     return output
+
+
+def _history(folder: Path) -> Any:
+    """How a checkpoint was trained: its stages with their losses."""
+    return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("training_history")
 
 
 def fit(checkpoint: Path, photographs: Sequence[Path], scale: float) -> dict[str, Any]:

@@ -62,10 +62,10 @@ class KnownWords:
 
         Example:
             >>> known = KnownWords(["where", "is", "the", "cube", "three", "원뿔", "어디"])
-            >>> known.unknown("Where's the cuube?"), known.unknown("Where is the door, by the tree?")
-            ((), ('door', 'by', 'tree'))
-            >>> known.unknown("원뿔은 어디에 있나요?")
-            ('있나요',)
+            >>> known.unknown("Where's the cuube?"), known.unknown("Where is the door: the tree?")
+            ((), ('door', 'tree'))
+            >>> known.unknown("원뿔은 어디에 있나요?"), known.unknown("문은 어디에 있나요?")
+            ((), ('문은',))
         """
         words = _WORD.findall(_normalised(text))
         return tuple(dict.fromkeys(word for word in words if not self._is_known(word)))

@@ -163,12 +163,12 @@ def ask(
         found = answer_each(answerer, prepared, asked, max_new_tokens=max_new_tokens, budget=most, on_text=stream)
     seconds = round(time.perf_counter() - started, 3)
     for number, answer in enumerate(found, 1):
-        head = f"question {number}: " if len(found) > 1 else ""
+        which = f"question {number}: " if len(found) > 1 else ""
         if not isinstance(answer, PanoLLaVaError):
             if answer.unknown:
-                echo(error_line(f"{head}{answer.unknown}"), err=True)
+                echo(error_line(f"{which}{answer.unknown}"), err=True)
             else:
-                print_notes(answer, head)
+                print_notes(answer, which)
     written: list[list[str]] = [[] for _ in found]
     evidence: list[dict[str, Any]] = [{} for _ in found]
     try:

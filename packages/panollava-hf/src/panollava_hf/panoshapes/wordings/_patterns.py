@@ -41,7 +41,7 @@ def parse_pattern(text: str) -> Pattern:
         ValueError: A bracket has no partner.
 
     Example:
-        >>> draw_text("(a|a)[b|b]{c}", {"c": ("d",)}, Random(1)) in ("abd", "ad")
+        >>> draw_text("(see|see)[ it| it]{end}", {"end": ("?",)}, Random(1)) in ("see it?", "see?")
         True
     """
     tokens = _TOKENS.findall(text)
