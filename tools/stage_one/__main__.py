@@ -3,8 +3,8 @@
     python -m tools.stage_one --tower TOWER --panoramas FOLDER OUT [--arms mlp-spherical …] [--seeds 3]
 
 The vision tower is frozen, so its features of all views are made once and kept in OUT; resampler and VICReg projector
-are trained on them with the library's model, pairs and loss, in three folds by panorama: trained on the rotations of two
-thirds, judged on queries of the rest, among the originals of all. Finished runs are kept in OUT/runs.jsonl, so the
+are trained on them with the library's model, pairs and loss, in three folds by panorama: trained on the rotations of
+two thirds, judged on queries of the rest, among the originals of all. Finished runs are kept in OUT/runs.jsonl, so the
 command can be stopped and repeated, and another call adds arms.
 """
 
