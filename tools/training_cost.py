@@ -251,9 +251,15 @@ def rows(title: str) -> list[str]:
         plain, half = (cost(config, stage, text_tokens=QUESTION, bf16=bf16) for bf16 in (False, True))
         each, each_half = (bytes_in_words(one.activations + one.logits) for one in (plain, half))
         cells = [
-            TITLES[stage], weights_in_words(plain.trained), _digits(plain.flops / 1e9), bytes_in_words(plain.states), each,
-            each_half, time_in_words(1000 * plain.flops / TWO_CORES), time_in_words(1000 * plain.flops / ONE_GPU),
-        ]  # fmt: skip
+            TITLES[stage],
+            weights_in_words(plain.trained),
+            _digits(plain.flops / 1e9),
+            bytes_in_words(plain.states),
+            each,
+            each_half,
+            time_in_words(1000 * plain.flops / TWO_CORES),
+            time_in_words(1000 * plain.flops / ONE_GPU),
+        ]
         made.append(f"| {' | '.join(cells)} |")
     return made
 

@@ -3,8 +3,8 @@
     python -m tools.stage_one --tower TOWER --panoramas FOLDER OUT [--arms mlp-spherical …] [--seeds 3]
 
 The vision tower is frozen, so its features of all views are made once and kept in OUT; resampler and VICReg projector
-are trained on them with the library's model, pairs and loss, in three folds by panorama: trained on the rotations of two
-thirds, judged on queries of the rest, among the originals of all. Finished runs are kept in OUT/runs.jsonl, so the
+are trained on them with the library's model, pairs and loss, in three folds by panorama: trained on the rotations of
+two thirds, judged on queries of the rest, among the originals of all. Finished runs are kept in OUT/runs.jsonl, so the
 command can be stopped and repeated, and another call adds arms.
 """
 
@@ -76,19 +76,32 @@ def run(
         model.train()
 
 
-def table(records: list[dict[str, Any]], measure: str) -> str:
-    """A Markdown table of one measure: the mean and standard deviation over folds and seeds of each arm and length."""
+def table(records: list[dict[str, Any]], measure: str, *, gained: bool = False) -> str:
+    """A Markdown table of one measure: the mean and standard deviation over folds and seeds of each arm and length.
+
+    Args:
+        records: What `run` made.
+        measure: A field of `Found`, or one with `centred_` before its name.
+        gained: Show the difference from the untrained resampler of the same fold and seed.
+    """
     lines = [f"| {measure} | steps | runs | {' | '.join(CHANGES)} |", "|---" * (len(CHANGES) + 3) + "|"]
+    start = {_run_of(one): one["found"] for one in records if one["steps"] == 0}
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for record in records:
-        groups.setdefault((record["arm"], record["steps"]), []).append(record["found"])
-    for (arm, steps), found in groups.items():
+        if record["steps"] or not gained:
+            groups.setdefault((record["arm"], record["steps"]), []).append(record)
+    for (arm, steps), runs in groups.items():
         cells = []
         for name in CHANGES:
-            values = [one[name][measure] for one in found]
-            cells.append(f"{mean(values):.3f} ± {stdev(values) if len(values) > 1 else 0:.3f}")
-        lines.append(f"| {arm} | {steps} | {len(found)} | {' | '.join(cells)} |")
+            values = [one["found"][name][measure] - gained * start[_run_of(one)][name][measure] for one in runs]
+            spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+            cells.append(f"{mean(values):{'+' if gained else ''}.2f}{spread}")
+        lines.append(f"| {arm} | {steps} | {len(runs)} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _run_of(record: dict[str, Any]) -> tuple[str, int, int]:
+    return record["arm"], record["fold"], record["seed"]
 
 
 def main() -> None:
@@ -127,7 +140,7 @@ def main() -> None:
                     lines.write(json.dumps(record) + "\n")
         print(f"{arm}, fold {fold}, seed {seed}: {time.process_time() - began:.0f} s of CPU", flush=True)
     for measure in ("first", "centred_first", "centred_area", "centred_margin"):
-        print(table(records, measure), flush=True)
+        print(table(records, measure), table(records, measure, gained=True), sep="\n\n", end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def new_model(tower: PretrainedConfig, settings: dict[str, Any], seed: int) -> P
 def train(
     model: PanoLLaVaForVICReg, features: Features, panoramas: Sequence[int], checkpoints: Sequence[int], seed: int
 ) -> Iterator[tuple[int, float]]:
-    """Train with VICReg on the rotations of some panoramas; yields steps and mean loss since the last at each checkpoint.
+    """Train with VICReg on the rotations of some panoramas; yields steps and mean loss since the last checkpoint.
 
     Args:
         model: What `new_model` returned; it is trained in place.
