@@ -1,6 +1,6 @@
 """Draw the four packages, their rooms and the imports between these from the code: `python -m tools.site.architecture`.
 
-A room is a folder or a public module of a package. Private modules beside the rooms are not drawn; an import through
+A room is a folder or a public module of a package. Private modules outside the rooms are not drawn; an import through
 them is drawn as an import. A small package is drawn with all its modules. An arrow that others imply is left out.
 """
 
