@@ -74,7 +74,7 @@ def test_activations_are_what_autograd_saves(stage):
     def pack(tensor):
         storage = tensor.untyped_storage()
         if storage._cdata not in weights:
-            saved[storage._cdata] = (storage.nbytes(), tensor)  # the tensor is kept, so that no other gets its address
+            saved[storage._cdata] = (storage.nbytes(), tensor)  # while the tensor lives, its address is its own
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
