@@ -59,7 +59,7 @@ def pack(turns: Sequence[Turn]) -> Packed:
         >>> packed.segments.tolist()
         [0, 0, 0, 1, 1, 2, 2, 2]
     """
-    start = shared_prefix([turn.prompt for turn in turns])
+    start = shared_prefix([tuple(turn.prompt) for turn in turns])
     ids = list(turns[0].prompt[:start])
     labels = [IGNORE] * start
     positions = list(range(start))

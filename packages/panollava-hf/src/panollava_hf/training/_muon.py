@@ -60,7 +60,7 @@ class BatchedMuon(Muon):
 
     def _update(self, batch: list[Tensor], group: dict[str, Any]) -> None:
         """One step of Muon for parameters whose matrices have the same shape."""
-        gradients = [p.grad for p in batch]
+        gradients = [p.grad for p in batch if p.grad is not None]  # all have one, see `_is_batched`
         moments = [self.state[p]["momentum_buffer"] for p in batch]
         torch._foreach_mul_(batch, 1 - group["lr"] * group["weight_decay"])
         torch._foreach_lerp_(moments, gradients, 1.0 - group["momentum"])
