@@ -34,6 +34,7 @@ SHORT = [
     "stages.finetune.trainable_vision_blocks=0",
     "stages.finetune.steps=200",
     "stages.finetune.data.curriculum=null",
+    "stages.refine=null",
 ]
 #: Without the first stage, the second one starts with a new resampler.
 WITHOUT_STAGE_1 = ["stages.vicreg=null"]

@@ -219,12 +219,15 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
 
         Raises:
             ModelError: The tower cannot be found, or does not give mean and standard deviation.
-            ValueError: A setting has an impossible value, or the tower has no usual size.
+            ValueError: A setting has an impossible value or is unknown, or the tower has no usual size.
 
         Example:
             >>> PanoLLaVaImageProcessor.from_tower("facebook/dinov2-small").size  # doctest: +SKIP
             {'height': 224, 'width': 224}
         """
+        if unknown := settings.keys() - PanoLLaVaImageProcessorKwargs.__annotations__.keys():
+            names = "size, crop_strategy, num_views, fov_deg, overlap_ratio, token_grid, antialias"
+            raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}; expected {names}")
         pixels = tower_pixels(str(name), **(hub or {}))
         chosen = pixels.size if size is None else size
         if chosen is None:

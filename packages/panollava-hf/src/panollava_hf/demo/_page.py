@@ -286,7 +286,8 @@ class _Page:
                 results = await asyncio.to_thread(self._answered, shown, model, event)
                 if session.shown is not shown:
                     raise Stopped("stopped")
-                session.turns = [*before, turn, reply(plain(event.value.answer.text) or "(no text)")]
+                answer = event.value.answer
+                session.turns = [*before, turn, reply(plain(answer.unknown or answer.text) or "(no text)")]
                 yield self._ready({self.chat: session.turns, self.question: "", **results})
         except Stopped:
             if session.shown is not shown:

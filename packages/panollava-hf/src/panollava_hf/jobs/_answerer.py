@@ -76,7 +76,7 @@ class PanoramaAnswerer(AskingJob):
     def row(self, item: Item, found: "list[Answer]") -> Mapping[str, Any]:
         """The question, its answer, and what it cost."""
         question = item.fields.get("question", self.question)
-        return {"question": str(question), "answer": found[0].text, **figures(found)}
+        return {"question": str(question), "answer": None if found[0].unknown else found[0].text, **figures(found)}
 
     def schema(self) -> Any:
         """The `pyarrow.Schema` of the results."""
