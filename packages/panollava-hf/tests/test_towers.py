@@ -309,3 +309,8 @@ def test_towers_of_timm(tmp_path, architecture, pooling):
     if pooling == "pooler":
         with pytest.raises(ModelError, match="has no pooling 'cls'"):
             load_embedder(tmp_path, settings={"pooling": "cls"})
+
+
+def test_a_setting_that_the_image_processor_does_not_have_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="unknown settings: view_size; expected size, crop_strategy"):
+        PanoLLaVaImageProcessor.from_tower(tmp_path, view_size=112)

@@ -34,7 +34,10 @@ def test_a_resampler_from_outside_is_built_by_name(token_learner, config_of):
 
 
 def test_unknown_type_lists_the_known_ones(token_learner):
-    message = "unknown resampler type 'transformer'; expected one of bimamba, c_abstractor, mlp, .*, token_learner$"
+    message = (
+        "unknown resampler type 'transformer'; expected one of bimamba, c_abstractor, mlp, .*, token_learner; "
+        r"did you mean 'qformer'\?$"
+    )
     for call in (lambda: build_resampler({"type": "transformer"}), lambda: resampler_class("transformer")):
         with pytest.raises(ValueError, match=message):
             call()

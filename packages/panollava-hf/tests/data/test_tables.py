@@ -9,6 +9,7 @@ from panollava_hf._errors import TableError
 from panollava_hf.cli import run
 from panollava_hf.data import check_csv, read_examples
 from panollava_hf.data._tables import write_csv
+from PIL import Image
 
 QUERY = "url,query,annotation"
 INSTRUCTION = "url,instruction,response"
@@ -155,13 +156,15 @@ def test_no_row_is_lost(tmp_path, lines):
 
 
 def test_command(tmp_path, capsys):
+    for name in ("0.jpg", "1.jpg"):
+        Image.new("RGB", (32, 16)).save(tmp_path / name)
     path = table(tmp_path, "0.jpg,what,a tree", BROKEN["comma in the answer"][0], BROKEN["two ways"][0])
-    assert run(["data", "check", str(path)]) == 1
+    assert run(["data", "check", str(path)]) == 2
     out, err = capsys.readouterr()
-    assert f"{path}:3: unquoted comma: 5 fields where 3 are expected" in out
-    assert f"{path}:4: unquoted comma: 4 fields where 3 are expected [cannot be decided]" in out
+    assert f"{path}:3: error: unquoted comma: 5 fields where 3 are expected" in out
+    assert f"{path}:4: error: unquoted comma: 4 fields where 3 are expected [cannot be decided]" in out
     fixed = tmp_path / "fixed.csv"
-    assert run(["data", "check", str(path), "--fix", str(fixed)]) == 1
+    assert run(["data", "check", str(path), "--fix", str(fixed)]) == 2
     out, err = capsys.readouterr()
     assert "2 rows, 1 of them repaired" in err
     assert "lines 4" in err
@@ -169,11 +172,11 @@ def test_command(tmp_path, capsys):
     with fixed.open(newline="") as file:
         assert list(csv.reader(file))[1:] == [["0.jpg", "what", "a tree"], list(BROKEN["comma in the answer"][2])]
     assert run(["data", "check", str(fixed)]) == 0
-    assert "no broken rows" in capsys.readouterr().err
+    assert "no errors" in capsys.readouterr().err
 
 
 ERRORS = {
-    "missing": (None, "cannot be read"),
+    "missing": (None, "no such file or folder"),
     "columns": (b"image,text\n1,2\n", r"expected the columns url,query,annotation or url,instruction,response"),
     "encoding": (b"url,query,annotation\n1.jpg,caf\xe9,b\n", "line 2: byte 0xe9 is not UTF-8"),
     "empty": (b"", "expected the columns"),

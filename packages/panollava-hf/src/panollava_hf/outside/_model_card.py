@@ -133,8 +133,9 @@ def checked_source(field: str, given: Any) -> dict[str, str] | None:
     """
     if given is None:
         return None
+    limit = 2 * MAX_NAME
     if not isinstance(given, dict) or not all(
-        name in FIELDS and isinstance(value, str) and len(value) <= 2 * MAX_NAME for name, value in given.items()
+        name in FIELDS and isinstance(value, str) and len(value) <= limit for name, value in given.items()
     ):
         raise ValueError(f"{field} must be an object with texts for {', '.join(FIELDS)}, got {shown(given)}")
     return {**given, "name": public_name(given["name"])} if "name" in given else dict(given)
