@@ -81,7 +81,8 @@ def test_each_row_has_the_answer_of_the_answerer(photos, request, reads, strateg
     for row, path, question in zip(found, batch["image"], batch["question"], strict=True):
         expected = answerer.answer(path, question, max_new_tokens=6)
         assert row["error"] is None
-        assert (row["path"], row["question"], row["answer"]) == (path, question, expected.text)
+        text = None if expected.unknown else expected.text
+        assert (row["path"], row["question"], row["answer"]) == (path, question, text)
         assert row["strategy"] == expected.strategy
         assert row["new_tokens"] <= expected.new_tokens
     if strategy == "describe":
