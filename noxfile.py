@@ -351,6 +351,24 @@ def build(session):
     session.run("twine", "check", "--strict", *sorted(map(str, out.iterdir())))
 
 
+@nox.session(reuse_venv=False)
+def install(session):
+    """The README's line for a checkout in a new environment, then its question to the embedded model."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    line = re.search(r"^pip install \./packages/.*$", readme, re.MULTILINE)[0]
+    question, answer = re.search(r"^\$ (panollava ask \S+ .* --model embedded)\n(\w+)$", readme, re.MULTILINE).groups()
+    constraints = Path(session.create_tmp()).resolve() / "constraints.txt"
+    constraints.write_text(f"{CPU_TORCH}\n")  # otherwise the download may be gigabytes of CUDA
+    session.run(*shlex.split(line), env={"PIP_CONSTRAINT": str(constraints)})
+    away = {"PYTHONPATH": "", "HF_HUB_OFFLINE": "1"}
+    session.run("panollava", "--version", env=away)
+    session.run("panollava", "--help", env=away)
+    found = session.run(*shlex.split(question), env=away, silent=True).splitlines()[-1]
+    print(f"$ {question}\n{found}")
+    if found != answer:
+        session.error(f"README.md says that the answer is {answer!r}")
+
+
 @nox.session(venv_backend="none")
 def fuzz(session):
     """Damaged and hostile input in worker processes. Arguments go to the attack: `nox -s fuzz -- --n 1200 --seed 0`."""
