@@ -42,14 +42,15 @@ questions about them with exact answers. Written by `panollava data panoshapes`.
 
 ## Intended use and limits
 
-To measure whether a model knows where things are in a panorama, and to train small models and try recipes. The images show
-solids of six colours and five shapes on an empty ground, so a score says nothing about photographs. A guess is often
-right: compare with the share of the most common answer of each family, which `panollava data panoshapes` prints.
+To measure whether a model knows where things are in a panorama, and to train small models and try recipes. The images
+show solids of six colours and five shapes on an empty ground, so a score says nothing about photographs. A guess is
+often right: compare with the share of the most common answer of each family, which `panollava data panoshapes`
+prints.
 
 ## How it was made
 
-Scenes are drawn from a seed and rendered; programs compute the answers from the scene, so nobody annotated anything, and
-no person, place or photograph is shown. The same seed gives the same files. No scene is in two splits.
+Scenes are drawn from a seed and rendered; programs compute the answers from the scene, so nobody annotated anything,
+and no person, place or photograph is shown. The same seed gives the same files. No scene is in two splits.
 
 ## Citation
 
