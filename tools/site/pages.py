@@ -17,6 +17,8 @@ OUTSIDE = {
     **{f"packages/panollava-{p}/README.md": f"packages/{p}.md" for p in PACKAGES},
     **{f"packages/panollava-{p}/CHANGELOG.md": f"changelogs/{p}.md" for p in PACKAGES},
     "CONTRIBUTING.md": "contributing.md",
+    ".github/CODE_OF_CONDUCT.md": "code-of-conduct.md",
+    ".github/SECURITY.md": "security.md",
 }
 #: Other files that pages link to are copied to this folder of the site.
 COPIES = "source"

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,8 +13,10 @@ from tools.check_release import PACKAGES, ROOT, VERSION, check_siblings, project
 
 FOLDERS = [ROOT / "packages" / f"panollava-{package}" for package in PACKAGES]
 SESSIONS = {"tests", "tests-isolated", "minimums", "compat", "hub-compat", "embedding-compat"}
-SESSIONS |= {"lint", "types", "docs", "build", "demo", "bench", "fuzz", "audit"}
+SESSIONS |= {"lint", "types", "docs", "build", "install", "demo", "bench", "fuzz", "audit"}
 SESSIONS |= {"browser", "coverage", "site", "suites", "vllm"}
+#: Pages that show how to install from a checkout.
+INSTALLED_FROM = ["README.md", "docs/index.md", *(f"packages/panollava-{p}/README.md" for p in PACKAGES)]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -56,11 +59,13 @@ def test_readme_order(page):
     """A sentence, an image, the installation, an example that is run; all of it before line 25."""
     lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
     image = next(number for number, line in enumerate(lines) if line.startswith("!["))
-    install = next(number for number, line in enumerate(lines) if line.startswith("pip install"))
+    # A checkout's line comes first: before the first release it is the only one that works.
+    install = next(number for number, line in enumerate(lines) if line.startswith("pip install ./packages/"))
+    index = next(number for number, line in enumerate(lines) if re.search(r"`pip install panollava-\w+`", line))
     example = lines.index("```python")
     assert lines[0].startswith("# ")
     assert lines[2].endswith(".")
-    assert 2 < image < install < example < 25
+    assert 2 < image < install < index < example < 25
     assert (ROOT / page).parent.joinpath(re.search(r"\]\((.*)\)", lines[image])[1]).is_file()
 
 
@@ -68,6 +73,17 @@ def test_readme_order(page):
 def test_links_between_pages_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / page).read_text(encoding="utf-8")):
         assert ((ROOT / page).parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", INSTALLED_FROM)
+def test_the_checkout_s_line_installs_a_package_with_its_siblings(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.search(r"^(?:\$ )?pip install ((?:\./packages/panollava-\w+ ?)+)", text, re.MULTILINE)[1].split()
+    tables = [project(ROOT, folder.rpartition("-")[2]) for folder in named]
+    required = {r for table in tables for r in table["dependencies"] if r.startswith("panollava-")}
+    assert {table["name"] for table in tables} >= {re.match(r"[\w-]+", r)[0] for r in required}
+    if page.startswith("packages/"):
+        assert f"./{Path(page).parent.as_posix()}" in named
 
 
 def sessions():

@@ -143,9 +143,47 @@ def test_the_embedded_checkpoints_card_is_what_write_card_writes(tmp_path):
     """So that a change of the template also reaches the card in the package."""
     folder = default_checkpoint()
     stored = ModelCard.load(folder / "README.md")
-    facts = CardFacts("panollava-panoshapes", license="mit", results=tuple(stored.data.eval_results))
+    facts = CardFacts(
+        "panollava-panoshapes",
+        license="mit",
+        results=tuple(stored.data.eval_results),
+        training_data="PanoShapes only: rendered scenes of coloured solids. No photograph was among them.",
+    )
     write_card(tmp_path, PanoLLaVaConfig.from_pretrained(folder), facts)
     assert (tmp_path / "README.md").read_text() == (folder / "README.md").read_text()
+
+
+def section(text, heading):
+    """The text below a heading, up to the next one."""
+    return re.search(rf"^## {heading}\n\n(.*?)(?=\n## |\Z)", text, re.DOTALL | re.MULTILINE)[1]
+
+
+@pytest.mark.parametrize("results", [(), (EvalResult(task_type="t", **ENTRY),)], ids=["unmeasured", "measured"])
+def test_every_card_says_what_the_model_is_for_and_its_limits(make_checkpoint, tmp_path, results):
+    card = card_of(make_checkpoint(tmp_path / "checkpoint", connector_trained=True), results=results)
+    limits = section(card.text, "Intended use and limits")
+    assert "Answers can be wrong" in limits
+    assert ("`panollava eval`" in limits) == (not results)
+    assert "@software{panollava," in section(card.text, "Citation")
+    assert "author = {{The PanoLLaVA contributors}}," in card.text
+
+
+@pytest.mark.parametrize(
+    ("trained", "facts", "expected"),
+    [
+        (True, {}, "Not recorded in this card."),
+        (False, {}, "None: the towers are joined as they were and the connector has random weights."),
+        (True, {"datasets": ("owner/pano",)}, "[owner/pano](https://huggingface.co/datasets/owner/pano)."),
+        (
+            True,
+            {"datasets": ("owner/pano",), "training_data": "Photographs of <b>\n# streets."},
+            "Photographs of b # st",
+        ),
+    ],
+)
+def test_training_data(make_checkpoint, tmp_path, trained, facts, expected):
+    card = card_of(make_checkpoint(tmp_path / "checkpoint", connector_trained=trained), **facts)
+    assert section(card.text, "Training data").startswith(expected)
 
 
 def test_read_results(tmp_path):
@@ -204,7 +242,8 @@ def test_names_and_texts_stay_one_line(make_checkpoint, tmp_path):
     card = card_of(source, **facts, license="mit", datasets=(FRONT_MATTER,), results=(result,))
     assert card.data.license == "mit"
     assert card.data.datasets == [FRONT_MATTER]  # a value, not lines of its own
-    assert card.text.count("```") == 6
+    assert card.text.count("```") == 8
+    assert f"## Training data\n\n{' '.join(FRONT_MATTER.replace('`', ' ').split())}.\n" in card.text
     assert not [line for line in card.text.splitlines() if line.startswith(("# Injected", "rm", "license"))]
     (row,) = [line for line in card.text.splitlines() if line.startswith("| t |")]
     assert row.replace("\\|", "").count("|") == 5

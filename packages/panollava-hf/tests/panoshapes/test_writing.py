@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from huggingface_hub import DatasetCard
 from panollava_hf._errors import PanoShapesError
 from panollava_hf.cli import run
 from panollava_hf.panoshapes import _dataset as writing
@@ -42,6 +44,16 @@ def test_import_is_light_and_silent():
     )
     result = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout.strip(), result.stderr) == (0, "[]", "")
+
+
+def test_the_dataset_card_has_what_the_hub_reads_and_says_its_limits(folder):
+    card = DatasetCard.load(folder / "README.md")
+    assert (card.data.license, card.data.language, card.data.pretty_name) == ("mit", "en", "PanoShapes")
+    paths = {entry["split"]: entry["path"] for entry in card.data.configs[0]["data_files"]}
+    assert all((folder / path).is_file() for path in paths.values())
+    assert set(paths) == {"train", "test"}
+    headings = re.findall(r"^## (.*)$", card.text, re.MULTILINE)
+    assert headings == ["Intended use and limits", "How it was made", "Citation"]
 
 
 def test_contents(folder):

@@ -118,6 +118,8 @@ def _number(value: Any, name: str, path: Path) -> float:
 
 TEMPLATE = "card_template.md.jinja"
 EMBEDDING_TEMPLATE = "embedding_card_template.md.jinja"
+#: Limits, training data and citation, at the end of both.
+END = "card_end.md.jinja"
 
 #: How the vector of a panorama is made, by `pooling` of the config, for its `pooled_views`.
 POOLING = {
@@ -148,6 +150,7 @@ class CardFacts:
         license: Identifier of the weights' licence, as the Hub spells it (`apache-2.0`).
         language: Languages of questions and answers.
         datasets: Hub ids of the training data.
+        training_data: A sentence about the training data; without it, the card names `datasets`.
         results: Evaluation results, see `read_results`.
         converted_from: File name of the Lightning checkpoint that was converted.
         stage: Training stage of that checkpoint (`vision`, `resampler`, `finetune`).
@@ -160,6 +163,7 @@ class CardFacts:
     results: tuple[EvalResult, ...] = ()
     converted_from: str | None = None
     stage: str | None = None
+    training_data: str | None = None
 
 
 def write_card(folder: Path, config: "PretrainedConfig", facts: CardFacts) -> None:
@@ -215,12 +219,12 @@ def write_card(folder: Path, config: "PretrainedConfig", facts: CardFacts) -> No
     )
     card = ModelCard.from_template(
         data,
-        template_str=files("panollava_hf.hub")
-        .joinpath(EMBEDDING_TEMPLATE if embeds else TEMPLATE)
-        .read_text(encoding="utf-8"),
+        template_str=_template(EMBEDDING_TEMPLATE if embeds else TEMPLATE) + _template(END),
         name=name,
         facts=facts,
         architecture=architecture,
+        embeds=embeds,
+        training_data=_training_data(facts),
         generates=architecture == "PanoLLaVaForConditionalGeneration",
         has_code=has_code,
         has_adapter=(folder / "adapter").is_dir(),
@@ -235,7 +239,21 @@ def write_card(folder: Path, config: "PretrainedConfig", facts: CardFacts) -> No
         history=_history(config),
         results=[_row(result) for result in facts.results],
     )
-    (folder / "README.md").write_text(card.content, encoding="utf-8")
+    text = re.sub(r"\n{3,}", "\n\n", card.content).strip() + "\n"
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _template(name: str) -> str:
+    return files("panollava_hf.hub").joinpath(name).read_text(encoding="utf-8")
+
+
+def _training_data(facts: CardFacts) -> str:
+    """A sentence about the training data; empty if the facts name none."""
+    if facts.training_data:
+        return _inline(facts.training_data)
+    named = ((name, hub_id(name)) for name in facts.datasets)
+    links = [f"[{known}](https://huggingface.co/datasets/{known})" if known else _inline(name) for name, known in named]
+    return f"{', '.join(links)}." if links else ""
 
 
 def _history(config: Any) -> list[tuple[str, ...]]:

@@ -39,6 +39,29 @@ questions about them with exact answers. Written by `panollava data panoshapes`.
 `<split>.jsonl` has one row per question: `image` (path in this folder), `question`, `answer`, `family`, `scene`,
 `objects` (number of objects), `difficulty` and `aside` (for curricula), `program` (the question as JSON).
 `scenes-<split>.jsonl` has the objects, sky and ground of each image.
+
+## Intended use and limits
+
+To measure whether a model knows where things are in a panorama, and to train small models and try recipes. The images
+show solids of six colours and five shapes on an empty ground, so a score says nothing about photographs. A guess is
+often right: compare with the share of the most common answer of each family, which `panollava data panoshapes`
+prints.
+
+## How it was made
+
+Scenes are drawn from a seed and rendered; programs compute the answers from the scene, so nobody annotated anything,
+and no person, place or photograph is shown. The same seed gives the same files. No scene is in two splits.
+
+## Citation
+
+```bibtex
+@misc{panoshapes,
+  title = {PanoShapes: questions about rendered 360° panoramas},
+  author = {{The PanoLLaVA contributors}},
+  year = {2026},
+  note = {written by panollava data panoshapes},
+}
+```
 """
 
 
@@ -90,6 +113,7 @@ def write_card(path: Path, splits: list[str]) -> None:
     files = "".join(f"  - split: {split}\n    path: {split}.jsonl\n" for split in splits)
     header = (
         "---\npretty_name: PanoShapes\nlanguage: en\nlicense: mit\ntask_categories:\n- visual-question-answering\n"
+        "tags:\n- panorama\n- '360'\n- synthetic\n"
         f"configs:\n- config_name: default\n  data_files:\n{files}---\n"
     )
     path.write_text(f"{header}\n{_TITLE}\n{_BODY}", encoding="utf-8")
