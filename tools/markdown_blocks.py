@@ -1,22 +1,26 @@
 """Pytest plugin: runs the `python` blocks of Markdown files: `pytest -p tools.markdown_blocks README.md docs`.
 
-In pages of a folder `tutorials`, the `console` blocks are run too (tools/console_blocks.py).
+In pages of a folder `tutorials`, the `console` blocks are run too (tools/console_blocks.py), and a `text` block is what
+the Python block before it prints, with `...` for anything.
 
 The blocks of one file share a namespace and run in a temporary folder that contains the images of `docs/assets` under
 their paths in the repository, and the sample panorama as `panorama.jpg`. A block that starts with ```python notest or
 ```console notest is not run; it needs something that tests must not use, such as the network.
 """
 
+import io
 import os
 import shutil
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from sybil import Sybil
+from sybil import Example, Sybil
+from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
-from tools.console_blocks import run_block
+from tools.console_blocks import as_announced, run_block
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSETS = Path("docs/assets")
@@ -38,10 +42,27 @@ def leave_folder(namespace: dict[str, Any]) -> None:
     shutil.rmtree(namespace["_folder"])
 
 
-def blocks(patterns: list[str], excludes: list[str], *parsers: CodeBlockParser) -> Sybil:
+def run_python(example: Example) -> None:
+    """Run a Python block and keep what it prints."""
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            PythonEvaluator()(example)
+    finally:
+        print(printed.getvalue(), end="")
+    example.namespace["_printed"] = printed.getvalue()
+
+
+def compare_printed(example: Example) -> str | None:
+    """Compare a `text` block with what the Python block before it printed."""
+    printed = example.namespace.get("_printed", "")
+    return None if as_announced(example.parsed, printed) else f"expected the output\n{example.parsed}but:\n{printed}"
+
+
+def blocks(patterns: list[str], excludes: list[str], *parsers: Any) -> Sybil:
     """What runs the blocks of the pages that fit one of the patterns and none of the exceptions."""
     return Sybil(
-        parsers=[PythonCodeBlockParser(), *parsers],
+        parsers=list(parsers),
         path=ROOT.anchor,  # whatever pytest is pointed at
         patterns=patterns,
         excludes=excludes,
@@ -51,7 +72,13 @@ def blocks(patterns: list[str], excludes: list[str], *parsers: CodeBlockParser) 
 
 
 TUTORIALS = "**/tutorials/*.md"
-_pages = blocks(["**/*.md"], [TUTORIALS])
-_tutorials = blocks([TUTORIALS], [], CodeBlockParser("console", run_block))
+_pages = blocks(["**/*.md"], [TUTORIALS], PythonCodeBlockParser())
+_tutorials = blocks(
+    [TUTORIALS],
+    [],
+    CodeBlockParser("python", run_python),
+    CodeBlockParser("text", compare_printed),
+    CodeBlockParser("console", run_block),
+)
 
 pytest_collect_file = (_pages + _tutorials).pytest()

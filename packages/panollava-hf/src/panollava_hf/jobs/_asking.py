@@ -120,8 +120,7 @@ class AskingJob(Job):
             self.batch_size = batch_size
         elif concurrency is not None:
             self.batch_size = max(self.batch_size, 2 * concurrency)
-        if base_url is not None:
-            self.part_rows = 1  # files of one batch, so that a run that was killed asks few rows again
+        self.part_rows = 1  # files of one batch, so that a run that was killed asks few rows again
         self.max_new_tokens = max_new_tokens
         reading: dict[str, Any] = {
             "hfov_deg": hfov_deg,
