@@ -291,7 +291,7 @@ def lint(session):
     session.run("python", "-m", "tools.terminology")
     workflows = sorted(map(str, (ROOT / ".github" / "workflows").glob("*.yml")))
     session.run("actionlint", *workflows)
-    session.run("zizmor", "--offline", "--no-progress", "--persona=pedantic", *workflows)
+    session.run("zizmor", "--offline", "--no-progress", "--persona=pedantic", *workflows, ".github/dependabot.yml")
     session.run("repo-review", ".")
     session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join(str(folder(p) / "src") for p in PACKAGES)})
 
