@@ -34,6 +34,7 @@ TOOLS = [
     "import-linter>=2.1",
     "lancedb>=0.20",
     "mypy>=1.15",
+    "nbformat>=5.10",
     "onnx>=1.17",
     "playwright>=1.50",
     "psutil>=6.0",

@@ -74,9 +74,9 @@ def run(command: Command) -> str | None:
 
 
 def as_announced(expected: str, shown: str) -> bool:
-    """Whether an output is what a page shows; `...` is anything, and the amount of white space does not count.
+    r"""Whether an output is what a page shows; `...` is anything, and the amount of white space does not count.
 
-    >>> as_announced("Wrote ... files", "Wrote  7 files\\n"), as_announced("Wrote 8", "Wrote 7")
+    >>> as_announced("Wrote ... files", "Wrote  7 files\n"), as_announced("Wrote 8", "Wrote 7")
     (True, False)
     """
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

@@ -72,7 +72,9 @@ def test_readme_order(page):
 @pytest.mark.parametrize("page", sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/**/*.md")))
 def test_links_between_pages_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / page).read_text(encoding="utf-8")):
-        assert ((ROOT / page).parent / target).exists(), target
+        path = ((ROOT / page).parent / target).resolve()
+        # The site makes the reference, and its strict build checks links to it.
+        assert path.exists() or path.is_relative_to(ROOT / "docs" / "reference"), target
 
 
 @pytest.mark.parametrize("page", INSTALLED_FROM)

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tools.console_blocks import LIMIT
 from tools.site.pages import PACKAGES, ROOT, BrokenLink, outside_targets, place, site_text
 
 
@@ -63,3 +64,70 @@ def test_the_drawing_of_the_architecture_is_up_to_date():
     command = [sys.executable, "-m", "tools.site.architecture", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+TUTORIALS = sorted(page for page in (ROOT / "docs" / "tutorials").glob("*.md") if page.name != "index.md")
+
+
+def made_notebook(page):
+    nbformat = pytest.importorskip("nbformat")
+    from tools.site.notebooks import notebook
+
+    path = f"tutorials/{page.name}"
+    written = notebook(site_text(page.read_text(encoding="utf-8"), path), f"https://example.org/tutorials/{page.stem}/")
+    found = nbformat.reads(written, as_version=4)
+    nbformat.validate(found)
+    return found
+
+
+def typed(page):
+    """What a reader of a page types, in order: Python blocks, and the commands of console blocks; read line by line."""
+    found, language, lines = [], None, []
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if language is None and line.startswith("```"):
+            language, lines = line[3:].split(" ")[0], []
+        elif line == "```":
+            if language == "python":
+                found.append("\n".join(lines))
+            elif language == "console":
+                found.append("\n".join(shell_lines(lines)))
+            language = None
+        else:
+            lines.append(line)
+    return found
+
+
+def shell_lines(lines):
+    continued = False
+    commands = []
+    for line in lines:
+        if continued:
+            commands[-1] += line.strip()
+        elif line.startswith("$ "):
+            commands.append(line[2:])
+        else:
+            continue
+        continued = line.endswith("\\")
+        commands[-1] = commands[-1].removesuffix("\\")
+    commands = [command.partition("  # exit code")[0] for command in commands]
+    return [f"{'%' if command.startswith('pip install') else '!'}{command}" for command in commands]
+
+
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_the_notebook_of_a_tutorial_is_the_page(page):
+    found = made_notebook(page)
+    assert [cell.source for cell in found.cells if cell.cell_type == "code"] == typed(page)
+    text = "\n".join(cell.source for cell in found.cells if cell.cell_type == "markdown")
+    assert "https://example.org/" in text, "links are whole addresses"
+    assert "](../" not in text
+
+
+def test_the_notebook_of_a_tutorial_runs_alone(tmp_path):
+    """That of the geometry, which has no commands: in a folder without the files of the repository."""
+    found = made_notebook(ROOT / "docs" / "tutorials" / "geometry.md")
+    program = tmp_path / "cells.py"
+    program.write_text("\n".join(cell.source for cell in found.cells if cell.cell_type == "code"), encoding="utf-8")
+    command = [sys.executable, program.name]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=LIMIT)
+    assert done.returncode == 0, done.stderr
+    assert "True torch.Size([3, 512, 1024])" in done.stdout
