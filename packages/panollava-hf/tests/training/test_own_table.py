@@ -117,6 +117,18 @@ def test_init_writes_a_recipe_that_train_accepts(material, here, capsys):
     assert Path("mine.yaml").read_text() == "mine"
 
 
+def test_init_holds_panoramas_back_for_validation_and_takes_its_settings(material, here, capsys):
+    lines = Path("my.csv").read_text(encoding="utf-8").splitlines()
+    image = lines[1].split(",")[0]
+    shutil.copy(image, "tenth.png")
+    Path("my.csv").write_text("\n".join([*lines, lines[1].replace(image, "tenth.png"), ""]), encoding="utf-8")
+    command = init_command(material / "vision", material / "text", "stages.finetune.eval_every=20")
+    assert run(command) == 0, capsys.readouterr().err
+    recipe = load_recipe("mine.yaml")
+    assert recipe.data.validation.share == 0.1
+    assert recipe.stages["finetune"].eval_every == 20
+
+
 def test_join_prints_the_image_tokens(material, here, capsys):
     towers = ["--vision", str(material / "vision"), "--text", str(material / "text")]
     assert run(["join", "joined", *towers]) == 0

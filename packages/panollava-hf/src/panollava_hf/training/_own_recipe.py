@@ -26,7 +26,7 @@ from panollava_hf.training._collator import AnswerCollator
 from panollava_hf.training._commented_yaml import commented_yaml
 from panollava_hf.training._machine import this_machine
 from panollava_hf.training._preflight import check_start
-from panollava_hf.training._recipe import DataSettings, ModelSettings, Recipe
+from panollava_hf.training._recipe import ModelSettings, Recipe
 from panollava_hf.training._recipe_file import change_values, validated
 from panollava_hf.training._recipe_text import TAIL, comments, heading
 from panollava_hf.training._sizes import MOST_QUESTIONS, Sizes, Workload, choose_sizes, tokens_per_view
@@ -76,7 +76,8 @@ def write_own_recipe(
     """
     require_new_file(path)
     values = _values(path, source, vision, text)
-    draft = _changed(values, path, changes)
+    measured = {**values["data"], **validation_setting(_VALIDATED)}  # changes may be about the validation, too
+    draft = _changed({**values, "data": measured}, path, changes)
     settings, config = _model(draft)
     examples, longest = _table(draft, config, skip_bad=skip_bad)
     machine, groups = this_machine(), examples.groups()
@@ -123,9 +124,7 @@ def validation_setting(panoramas: int) -> dict[str, Any]:
     Args:
         panoramas: Number of panoramas in the table.
     """
-    if panoramas < _VALIDATED or "validation" not in DataSettings.model_fields:
-        return {}
-    return {"validation": {"share": 0.1}}
+    return {} if panoramas < _VALIDATED else {"validation": {"share": 0.1}}
 
 
 def _values(path: Path, source: str, vision: str, text: str) -> dict[str, Any]:
