@@ -14,9 +14,13 @@ def shown():
     """What a handler of transformers' logger writes."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    logging.getLogger("transformers").addHandler(handler)
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING)  # other tests of the process may have changed it
     yield stream
-    logging.getLogger("transformers").removeHandler(handler)
+    logger.setLevel(level)
+    logger.removeHandler(handler)
 
 
 def test_only_what_does_not_concern_the_user_is_hidden(shown):

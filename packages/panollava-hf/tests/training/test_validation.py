@@ -270,7 +270,7 @@ def test_log_lines_say_how_long_it_takes(tiny, capsys):
     assert re.search(r"10/40 loss \S+ learning rate \S+, \S+ steps/s, about \d+ s left\n", text)
     assert "vicreg: validation on 2 panoramas that are not trained" in text
     assert "40/40 validation loss" in text
-    assert "vicreg: 10 panoramas, 40 steps of 2" in text, "two of twelve are not trained"
+    assert "rows about 10 panoramas; 40 steps of 2 panoramas" in text, "two of twelve are not trained"
 
 
 def test_a_curriculum_begins_with_the_rows_that_are_trained(overfitted, shapes, tmp_path):
