@@ -131,6 +131,14 @@ def test_workflows_pin_actions_and_give_few_rights(path):
             assert "uses" not in step or re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"])
 
 
+def run_blocks(page):
+    """Run the blocks of a page outside the repository in a process of their own."""
+    settings = page.with_name("pytest.ini")
+    settings.write_text("[pytest]\n")
+    command = [sys.executable, "-m", "pytest", "-p", "tools.markdown_blocks", "-c", settings, page]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
 def test_markdown_blocks_run_and_can_fail(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
@@ -138,14 +146,7 @@ def test_markdown_blocks_run_and_can_fail(tmp_path):
         "```python\nassert x\n```\n```python notest\nassert False\n```\n```console\npip\n```\n"
         "```python\nassert not x\n```\n"
     )
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tools.markdown_blocks", "-c", tmp_path / "pytest.ini", page],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_blocks(page)
     assert done.returncode == 1
     assert "1 failed, 2 passed" in done.stdout
     assert "page.md::line:15" in done.stdout
@@ -164,14 +165,7 @@ def test_commands_of_tutorials_run_and_can_fail(tmp_path):
         "```console\n$ true  # exit code 1\n```\n"
         "```python\nprint('one', 'two')\n```\n```text\none t...\n```\n```text\ntwo\n```\n"
     )
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tools.markdown_blocks", "-c", tmp_path / "pytest.ini", page],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_blocks(page)
     assert "3 failed, 5 passed" in done.stdout
     assert done.stdout.count("expected the output\ntwo") == 2
     assert "exit code 0, expected 1" in done.stdout
