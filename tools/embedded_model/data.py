@@ -1,6 +1,7 @@
 """The tables: two for the training, and the benchmark with its known, held-out and unknown wordings."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -8,11 +9,22 @@ from typing import Any
 from panollava_hf._files import write_whole
 from panollava_hf.panoshapes import write_panoshapes
 
-from tools.held_out_wordings import UNKNOWN_QUESTIONS, held_out_question, held_out_templates
+from tools.held_out_wordings import (
+    INDEPENDENT_UNKNOWN_QUESTIONS,
+    UNKNOWN_QUESTIONS,
+    held_out_question,
+    held_out_templates,
+)
 
-#: Languages of the held-out wordings, and the splits that hold them.
-HELD_OUT = {"en": "held-out-english", "ko": "held-out-korean"}
-UNKNOWN = "unknown-words"
+#: Splits with held-out wordings: their language, and whether an independent writer wrote them.
+HELD_OUT = {
+    "held-out-english": ("en", False),
+    "held-out-korean": ("ko", False),
+    "independent-english": ("en", True),
+    "independent-korean": ("ko", True),
+}
+#: Splits with questions that no scene answers.
+UNKNOWN = {"unknown-words": UNKNOWN_QUESTIONS, "independent-unknown": INDEPENDENT_UNKNOWN_QUESTIONS}
 #: Share of the benchmark's questions that are asked in held-out wordings.
 _SHARE = 0.25
 
@@ -25,9 +37,10 @@ def write(work: Path, scale: float) -> None:
     _split(folder / "panoshapes", "train", scaled(20_000, scale), questions_per_family=4, max_objects=8, **many)
     _split(folder / "pairs", "train", scaled(10_000, scale), seed=1, questions_per_family=12, **many)
     test = _split(folder / "test", "test", scaled(1000, scale), width=512)
-    for language, split in HELD_OUT.items():
-        _table(test / f"{split}.jsonl", held_out_rows(test / "test.jsonl", language))
-    _table(test / f"{UNKNOWN}.jsonl", unknown_rows(test / "test.jsonl"))
+    for split, (language, independent) in HELD_OUT.items():
+        _table(test / f"{split}.jsonl", held_out_rows(test / "test.jsonl", language, independent=independent))
+    for split, questions in UNKNOWN.items():
+        _table(test / f"{split}.jsonl", unknown_rows(test / "test.jsonl", questions))
 
 
 def scaled(number: int, scale: float) -> int:
@@ -41,25 +54,25 @@ def _split(folder: Path, split: str, count: int, **options: Any) -> Path:
     return folder
 
 
-def held_out_rows(table: Path, language: str) -> list[dict[str, Any]]:
+def held_out_rows(table: Path, language: str, *, independent: bool = False) -> list[dict[str, Any]]:
     """Questions of a table in held-out wordings; every template is drawn equally often for its family."""
     rng = Random(f"held-out {language}")
     rows = []
     for row in _rows(table):
         if rng.random() < _SHARE:
             program = json.loads(row["program"])
-            template = rng.choice(held_out_templates(program, language))
-            question = held_out_question(program, template, rng, language)
+            template = rng.choice(held_out_templates(program, language, independent=independent))
+            question = held_out_question(program, template, rng, language, independent=independent)
             rows.append({**{key: row[key] for key in ("image", "answer", "family")}, "question": question})
     return rows
 
 
-def unknown_rows(table: Path) -> list[dict[str, Any]]:
+def unknown_rows(table: Path, questions: Sequence[str]) -> list[dict[str, Any]]:
     """Every question about unknown things, about one scene each."""
     images = list(dict.fromkeys(row["image"] for row in _rows(table)))
     return [
         {"image": images[place % len(images)], "question": question, "answer": "unknown", "family": "unknown"}
-        for place, question in enumerate(UNKNOWN_QUESTIONS)
+        for place, question in enumerate(questions)
     ]
 
 

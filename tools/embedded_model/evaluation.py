@@ -52,7 +52,7 @@ def run(checkpoint: Path, work: Path, photographs: Sequence[Path]) -> dict[str, 
     found = {
         "known": _evaluated(answerer, test, "test", results / "known", Options(shuffle_images=True, rotate="random"))
     }
-    for split in (*HELD_OUT.values(), UNKNOWN):
+    for split in (*HELD_OUT, *UNKNOWN):
         found[split] = _evaluated(answerer, test, split, results / split, Options())
     found[PHOTOGRAPHS] = _about_photographs(answerer, kept)
     return found

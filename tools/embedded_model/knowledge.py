@@ -18,6 +18,7 @@ from panollava_hf._loading import load_model, load_processor
 from panollava_hf.asking.models._known_images import KnownImages, channel_means
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.panoshapes import render_scene, sample_scene
+from panollava_hf.panoshapes.wordings._topics import topics
 from panollava_hf.panoshapes.wordings._vocabulary import vocabulary
 from PIL import Image
 
@@ -51,7 +52,7 @@ def for_calibration(photographs: Sequence[Path]) -> list[Path]:
 
 
 def add(trained: Path, work: Path, photographs: Sequence[Path], scale: float) -> Path:
-    """Write the trained checkpoint in half precision with `known_words` and `known_images`; return its folder.
+    """Write the trained checkpoint in half precision with all `known_…` fields; return its folder.
 
     Raises:
         SystemExit: There is one of another training.
@@ -66,7 +67,7 @@ def add(trained: Path, work: Path, photographs: Sequence[Path], scale: float) ->
     words, images = vocabulary(), fit(plain, for_calibration(photographs), scale)
 
     def change(config: dict[str, Any]) -> None:
-        config["known_words"], config["known_images"] = words, images
+        config["known_words"], config["known_topics"], config["known_images"] = words, topics(), images
 
     with staged_folder(output) as folder:
         for file in plain.iterdir():

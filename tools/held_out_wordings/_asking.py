@@ -1,5 +1,6 @@
 """One held-out wording of a program."""
 
+import re
 from collections.abc import Mapping, Sequence
 from random import Random
 from types import ModuleType
@@ -7,26 +8,36 @@ from typing import Any
 
 from panollava_hf.panoshapes.wordings._particles import with_particles
 
-from tools.held_out_wordings import _english, _korean
+from tools.held_out_wordings import _english, _independent_english, _independent_korean, _korean
 
-_LANGUAGES: dict[str, ModuleType] = {"en": _english, "ko": _korean}
+#: The wordings by language, and by whether they are those of an independent writer.
+_WORDINGS: dict[tuple[str, bool], ModuleType] = {
+    ("en", False): _english,
+    ("ko", False): _korean,
+    ("en", True): _independent_english,
+    ("ko", True): _independent_korean,
+}
+_ARTICLE = re.compile(r"\b([Aa]) (?=[aeiouAEIOU](?!ne\b))")
 
 
-def held_out_templates(program: Mapping[str, Any], language: str) -> Sequence[str]:
+def held_out_templates(program: Mapping[str, Any], language: str, *, independent: bool = False) -> Sequence[str]:
     """The templates for a program."""
     family = program["family"]
-    found: Sequence[str] = _LANGUAGES[language].TEMPLATES[program["ask"] if family == "attribute" else family]
+    wordings = _WORDINGS[language, independent]
+    found: Sequence[str] = wordings.TEMPLATES[program["ask"] if family == "attribute" else family]
     return found
 
 
-def held_out_question(program: Mapping[str, Any], template: str, rng: Random, language: str) -> str:
+def held_out_question(
+    program: Mapping[str, Any], template: str, rng: Random, language: str, *, independent: bool = False
+) -> str:
     """A template filled in for a program.
 
     Example:
         >>> held_out_question({"family": "where", "colour": "red", "shape": "cone"}, "{kind} ?", Random(0), "en")
         'Red cone ?'
     """
-    words = _LANGUAGES[language]
+    words = _WORDINGS[language, independent]
 
     def name(kind: Mapping[str, Any], *, many: bool = False) -> str:
         colour, shape = kind.get("colour"), kind.get("shape")
@@ -50,5 +61,5 @@ def held_out_question(program: Mapping[str, Any], template: str, rng: Random, la
     text = template.format(**slots)
     if language == "ko":
         return with_particles(text)
-    text = text.replace(" a orange", " an orange")
+    text = _ARTICLE.sub(r"\1n ", text)
     return text[:1].upper() + text[1:] if template[0] == "{" else text

@@ -45,7 +45,7 @@ IMAGE_TOKEN_ID = 151665
 #: Strategies whose tiles form a closed ring of `num_views`.
 RINGS = ("anyres_e2p", "e2p")
 
-#: Most words that `known_words` can have, and the fields of `known_images`.
+#: Most words that `known_words` and `known_topics` can have, and the fields of `known_images`.
 MAX_KNOWN_WORDS = 100_000
 KNOWN_IMAGES = frozenset({"layers", "mean", "scale", "whitening", "threshold", "description"})
 
@@ -144,6 +144,8 @@ class PanoLLaVaConfig(PretrainedConfig):
         connector_trained: Whether resampler and projector have been trained; commands print a note when they have not.
         known_words: The words that a model was trained on, in lower case, if it cannot use others: commands report a
             question with another word instead of answering it. None for a model that knows a language.
+        known_topics: The words that say what a question is about, in lower case, if a model cannot use others: commands
+            report a question with none of them ("Where am I?") instead of answering it.
         known_images: What the training images have in common, if a model cannot use others: `layers` (hidden
             states of the vision tower), `mean` and `scale` of their channels, `whitening` (base64 of the rows of a
             lower triangular matrix in half precision), `threshold` (the largest distance of a known image), and
@@ -206,6 +208,7 @@ class PanoLLaVaConfig(PretrainedConfig):
         text_source: dict[str, str] | None = None,
         connector_trained: bool = False,
         known_words: list[str] | None = None,
+        known_topics: list[str] | None = None,
         known_images: dict[str, Any] | None = None,
         tie_word_embeddings: bool | None = None,
         initializer_range: float = 0.02,
@@ -255,6 +258,7 @@ class PanoLLaVaConfig(PretrainedConfig):
         self.text_source = checked_source("text_source", text_source)
         self.connector_trained = connector_trained
         self.known_words = known_words
+        self.known_topics = known_topics
         self.known_images = known_images
         self.initializer_range = initializer_range
         if tie_word_embeddings is None:
@@ -322,12 +326,15 @@ class PanoLLaVaConfig(PretrainedConfig):
             self._compare_overlap(self.num_views)
 
     def _check_known(self) -> None:
-        words, images = self.known_words, self.known_images
-        if words is not None:
+        for name in ("known_words", "known_topics"):
+            words = getattr(self, name)
+            if words is None:
+                continue
             if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-                raise ValueError(f"known_words must be a list of words or null, got {shown(words)}")
+                raise ValueError(f"{name} must be a list of words or null, got {shown(words)}")
             if not 0 < len(words) <= MAX_KNOWN_WORDS:
-                raise ValueError(f"known_words must have 1 to {MAX_KNOWN_WORDS} words, got {len(words)}")
+                raise ValueError(f"{name} must have 1 to {MAX_KNOWN_WORDS} words, got {len(words)}")
+        images = self.known_images
         if images is not None and (not isinstance(images, dict) or images.keys() != KNOWN_IMAGES):
             raise ValueError(
                 f"known_images must have the fields {', '.join(sorted(KNOWN_IMAGES))}, got {shown(images)}"

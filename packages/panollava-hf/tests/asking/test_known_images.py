@@ -50,10 +50,11 @@ def test_the_means_are_those_of_channels_over_views_and_places():
 
 
 def test_it_survives_a_config(fields, tmp_path):
-    config = PanoLLaVaConfig(known_words=["cube", "원뿔"], known_images=fields)
+    config = PanoLLaVaConfig(known_words=["cube", "원뿔"], known_topics=["cube"], known_images=fields)
     config.save_pretrained(tmp_path)
     loaded = PanoLLaVaConfig.from_pretrained(tmp_path)
     assert (loaded.known_words, loaded.known_images) == (["cube", "원뿔"], fields)
+    assert loaded.known_topics == ["cube"]
     assert PanoLLaVaConfig().known_words is None
 
 
@@ -79,6 +80,7 @@ def test_a_damaged_statistic_is_named(fields, change):
         ({"known_words": "cube"}, "known_words must be a list of words or null"),
         ({"known_words": []}, "known_words must have 1 to"),
         ({"known_words": [1]}, "known_words must be a list of words"),
+        ({"known_topics": 3}, "known_topics must be a list of words or null"),
         ({"known_images": {"mean": []}}, "known_images must have the fields description, layers, mean"),
         ({"known_images": 3}, "known_images must have the fields"),
     ],

@@ -2,12 +2,18 @@
 
 import pytest
 from panollava_hf.asking._known_words import KnownWords, is_one_error
+from panollava_hf.panoshapes.wordings._topics import topics
 from panollava_hf.panoshapes.wordings._vocabulary import vocabulary
 
 
 @pytest.fixture(scope="module")
 def known():
     return KnownWords(vocabulary())
+
+
+@pytest.fixture(scope="module")
+def subjects():
+    return KnownWords(topics(), verbs=False)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +58,44 @@ def test_what_people_ask_about_scenes_is_known(known, question):
 )
 def test_what_no_scene_has_is_said(known, question, words):
     assert known.unknown(question) == words
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Where am I?",
+        "What is this place?",
+        "What should I do next?",
+        "Who made this?",
+        "Where are you from?",  # one letter from "form", and a word of its own
+        "What was here before?",
+        "여기가 어디예요?",
+        "위험한가요?",  # starts like "above", and is a verb
+        "이제 뭘 해야 해?",
+    ],
+)
+def test_known_words_alone_do_not_make_a_known_question(known, subjects, question):
+    assert known.unknown(question) == ()
+    assert not subjects.has_any(question, known.has)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "whats bheind me",
+        "Anything on the lft?",
+        "What's in the scene?",
+        "How many are there?",
+        "which is nearer, this or that",
+        "the pshere's hue",
+        "뒤에 뭐 있어?",
+        "빨간상자가 보이니",
+        "색이 뭐야?",
+        "몇 개야?",
+    ],
+)
+def test_what_a_question_is_about_is_found(known, subjects, question):
+    assert subjects.has_any(question, known.has)
 
 
 def errors_of(word):

@@ -10,6 +10,7 @@ from panollava_hf.asking import Answerer, default_checkpoint
 from panollava_hf.asking.models._known_images import KnownImages
 from panollava_hf.cli import run
 from panollava_hf.panoshapes import render_scene, sample_scene
+from panollava_hf.panoshapes.wordings._topics import topics
 from panollava_hf.panoshapes.wordings._vocabulary import vocabulary
 from PIL import Image
 
@@ -27,7 +28,7 @@ def checkpoint(tmp_path_factory):
     """The embedded weights with the vocabulary of the wordings, and a statistic by which every image is known."""
 
     def change(config):
-        config["known_words"] = vocabulary()
+        config["known_words"], config["known_topics"] = vocabulary(), topics()
         config["known_images"] = known_images(threshold=1e6)
 
     return changed(tmp_path_factory.mktemp("known") / "model", change)
@@ -66,6 +67,17 @@ def test_an_unknown_word_is_said_instead_of_an_answer(scene, checkpoint, capsys)
     assert report["answer"] is None
     assert report["unknown_words"] == ["door", "lamp"]
     assert report["unknown_image"] is False
+
+
+def test_known_words_that_ask_nothing_of_a_scene(scene, checkpoint, capsys):
+    assert ask(scene, checkpoint, "Where am I?") == 3
+    assert capsys.readouterr() == (
+        "",
+        "panollava: this checkpoint knows the words of the question, but none of them says what to look for\n",
+    )
+    assert ask(scene, checkpoint, "여기가 어디예요?", "--json") == 3
+    (report,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (report["answer"], report["unknown_words"], report["unknown_question"]) == (None, [], True)
 
 
 def test_a_known_question_is_answered_as_before(scene, checkpoint, capsys):

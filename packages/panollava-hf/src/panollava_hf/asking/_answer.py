@@ -35,6 +35,8 @@ class Answer:
         unknown_words: Words of the question that a model with a small vocabulary, such as the embedded checkpoint, was
             never trained on; then the text is a guess.
         unknown_image: What the images are that such a model was trained on, if this one is unlike them; else empty.
+        unknown_question: Whether such a model was never trained on questions like this one ("Where am I?"), though it
+            knows all of its words.
     """
 
     text: str
@@ -51,11 +53,12 @@ class Answer:
     note: str = ""
     unknown_words: tuple[str, ...] = ()
     unknown_image: str = ""
+    unknown_question: bool = False
 
     @property
     def unknown(self) -> str:
-        """Why the text is a guess, in one line: unknown words, or an unknown kind of image; empty if it is none."""
-        return unknown_reason(self.unknown_words, self.unknown_image)
+        """Why the text is a guess, in one line: unknown words, question or image; empty if it is none."""
+        return unknown_reason(self.unknown_words, self.unknown_image, self.unknown_question)
 
 
 def answer_of(finished: Finished, strategy: str, box_format: str | None) -> Answer | ChatError:
@@ -69,22 +72,24 @@ def answer_of(finished: Finished, strategy: str, box_format: str | None) -> Answ
     outcome, replies = finished.outcome, finished.replies
     if isinstance(outcome, ChatError):
         return outcome
-    words, image = outcome.reply.unknown_words, outcome.reply.unknown_image
+    reply = outcome.reply
+    unknown = unknown_reason(reply.unknown_words, reply.unknown_image, reply.unknown_question)
     return Answer(
         text=outcome.text,
         views=outcome.views,
         plan=outcome.plan,
-        image_tokens=total(reply.image_tokens for reply in replies),
-        new_tokens=total(reply.new_tokens for reply in replies),
-        prompt_tokens=total(reply.prompt_tokens for reply in replies),
+        image_tokens=total(one.image_tokens for one in replies),
+        new_tokens=total(one.new_tokens for one in replies),
+        prompt_tokens=total(one.prompt_tokens for one in replies),
         calls=len(replies),
         strategy=strategy,
         messages=outcome.messages,
-        reasoning=outcome.reply.reasoning,
+        reasoning=reply.reasoning,
         regions=() if box_format is None else _regions(outcome, box_format),
-        note="; ".join(note for note in (unknown_reason(words, image), outcome.note) if note),
-        unknown_words=words,
-        unknown_image=image,
+        note="; ".join(note for note in (unknown, outcome.note) if note),
+        unknown_words=reply.unknown_words,
+        unknown_image=reply.unknown_image,
+        unknown_question=reply.unknown_question,
     )
 
 

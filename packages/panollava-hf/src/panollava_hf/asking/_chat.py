@@ -52,6 +52,7 @@ class Reply:
         reasoning: Reasoning that came before the reply; empty where there was none.
         unknown_words: Words of the question that a model with a small vocabulary was never trained on.
         unknown_image: What the images are that the model was trained on, if this one is unlike them; else empty.
+        unknown_question: Whether such a model was never trained on questions like this one, though it knows its words.
     """
 
     text: str
@@ -61,6 +62,7 @@ class Reply:
     reasoning: str = ""
     unknown_words: tuple[str, ...] = ()
     unknown_image: str = ""
+    unknown_question: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ or more letters, and Korean particles and endings.
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from panollava_hf.asking._common_words import COMMON_WORDS
@@ -30,7 +30,8 @@ _ENDINGS = frozenset(
     ㅂ니까 죠 지 지요 을까 을까요 을지 는 은 은가 은가요 은지 을 던 네 네요 냐 느냐 고 고요 으면 면 으니 자 거라 라
     세요 으세요 십시오 주세요 줘 줘요 주라 줄래 줄래요 줄 주시겠어요 주시겠습니까 겠어요 겠습니까 봐 봐요 보세요
     보자 볼래 볼까요 려면 려고 서 해 해요 하나요 하니 합니까 하세요 하시오 할까요 할 한 하는 하면 할래 했어 했나요
-    달라 다오 인 있는 있나요 있어 있어요 있습니까 있니 있는지 없는지 있을까요 있죠 있지""".split()
+    달라 다오 인 있는 있나요 있어 있어요 있습니까 있니 있는지 없는지 있을까요 있죠 있지
+    임 음 함 였 였지 였죠 였더라""".split()
 )
 
 _NEVER_FIRST = frozenset("은 는 가 을 를 의 에 로 와 과 랑 도 만 요".split())
@@ -47,10 +48,12 @@ class KnownWords:
 
     Args:
         words: The words in lower case; Korean nouns and verbs without what follows them.
+        verbs: Whether a Korean word that ends like a verb is known, whatever it is.
     """
 
-    def __init__(self, words: Iterable[str]) -> None:
+    def __init__(self, words: Iterable[str], *, verbs: bool = True) -> None:
         self._words = frozenset(_normalised(word) for word in words)
+        self._verbs = verbs
         self._by_length: dict[int, list[str]] = {}
         for word in self._words:
             if word.isascii() and len(word) >= _MIN_LETTERS:
@@ -70,6 +73,23 @@ class KnownWords:
         words = _WORD.findall(_normalised(text))
         return tuple(dict.fromkeys(word for word in words if not self._is_known(word)))
 
+    def has_any(self, text: str, ordinary: Callable[[str], bool]) -> bool:
+        """Whether a text has at least one of the words.
+
+        Args:
+            text: The text.
+            ordinary: Whether a word has a meaning of its own, so that it is no typing error of one of these words.
+
+        Example:
+            >>> topics = KnownWords(["cube", "form"], verbs=False)
+            >>> topics.has_any("the cueb?", {"from"}.__contains__), topics.has_any("From?", {"from"}.__contains__)
+            (True, False)
+        """
+        words = _WORD.findall(_normalised(text))
+        return any(
+            self._is_known(word) and (not word.isascii() or self.has(word) or not ordinary(word)) for word in words
+        )
+
     def _look_up(self, word: str) -> bool:
         if word in self._words or (len(word) == 1 and word.isdigit()):
             return True
@@ -77,22 +97,24 @@ class KnownWords:
             return False
         if _HANGUL.search(word):
             return self._is_korean(word)
-        if not word.isascii():
-            return False
+        return word.isascii() and (self.has(word) or self._is_nearly_known(word.replace("'", "")))
+
+    def has(self, word: str) -> bool:
+        """Whether a word in lower case is one of the words, contracted or inflected perhaps, without a typing error."""
+        if word in self._words:
+            return True
         for ending in _CONTRACTED:
             if word.endswith(ending) and word.removesuffix(ending) in self._words:
                 return True
         plain = word.replace("'", "")
-        if plain in COMMON_WORDS:
-            return False
-        if any(
+        return plain not in COMMON_WORDS and any(
             plain.endswith(ending) and len(stem := plain.removesuffix(ending) + instead) > 2 and stem in self._words
             for ending, instead in _INFLECTED
-        ):
-            return True
-        return self._is_nearly_known(plain)
+        )
 
     def _is_nearly_known(self, word: str) -> bool:
+        if word in COMMON_WORDS:
+            return False
         if len(word) == _MIN_LETTERS - 1:  # "lft": a letter inside a word of four is missing
             known = self._by_length.get(_MIN_LETTERS, ())
             return any(is_one_error(word, one) and (word[0], word[-1]) == (one[0], one[-1]) for one in known)
@@ -101,7 +123,7 @@ class KnownWords:
 
     def _is_korean(self, word: str) -> bool:
         """Whether a word without spaces is made of known words, each with the particles or endings after it."""
-        if _VERB.fullmatch(word):
+        if self._verbs and _VERB.fullmatch(word):
             return True
         reached = {0}  # places where a part ends
         for place in range(len(word)):

@@ -8,23 +8,28 @@ from panollava_hf._shown import listed, shortened
 _WORDS, _LETTERS = 8, 40
 
 
-def unknown_reason(words: Sequence[str], image: str) -> str:
-    """One line about unknown words and an unknown image; empty if there are none.
+def unknown_reason(words: Sequence[str], image: str, question: bool = False) -> str:
+    """One line about unknown words, an unknown image or an unknown kind of question; empty if there are none.
 
     Args:
         words: The words.
         image: What the images of the training are, if this one is unlike them, else empty.
+        question: Whether the question is unlike those of the training, though all of its words are known.
 
     Example:
         >>> unknown_reason(["door"], "")
         "this checkpoint does not know the word 'door'"
         >>> unknown_reason([], "rendered scenes")
         'this image is unlike the rendered scenes that this checkpoint knows'
+        >>> unknown_reason([], "", True)
+        'this checkpoint knows the words of the question, but none of them says what to look for'
     """
     reasons = []
     if words:
         named = listed([repr(shortened(word, _LETTERS)) for word in words], _WORDS)
         reasons.append(f"this checkpoint does not know the word{'s' * (len(words) > 1)} {named}")
+    elif question:
+        reasons.append("this checkpoint knows the words of the question, but none of them says what to look for")
     if image:
         reasons.append(f"this image is unlike the {image} that this checkpoint knows")
     return "; ".join(reasons)

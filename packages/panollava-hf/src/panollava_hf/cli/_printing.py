@@ -50,6 +50,7 @@ def answer_fields(answerer: "Answerer", answer: "Answer") -> dict[str, Any]:
         "note": answer.note,
         "unknown_words": list(answer.unknown_words),
         "unknown_image": bool(answer.unknown_image),
+        "unknown_question": answer.unknown_question,
         "regions": [{"label": region.label, **region.box.to_dict()} for region in answer.regions],
     }
 

@@ -339,7 +339,10 @@ def _replies(
             yield [
                 reply
                 if isinstance(reply, ChatError)
-                else (reply.text, unknown_reason(reply.unknown_words, reply.unknown_image))
+                else (
+                    reply.text,
+                    unknown_reason(reply.unknown_words, reply.unknown_image, reply.unknown_question),
+                )
                 for reply in replies
             ]
         return

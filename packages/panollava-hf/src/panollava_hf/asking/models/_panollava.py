@@ -47,8 +47,9 @@ class PanoLLaVaChat(ChatDefaults):
     ) -> None:
         self.model, self.processor, self.name, self.batch_size = model, processor, name, batch_size
         self.max_positions = max_positions(model.config)
-        words, images = model.config.known_words, model.config.known_images
+        words, topics, images = model.config.known_words, model.config.known_topics, model.config.known_images
         self._known_words = None if words is None else KnownWords(words)
+        self._known_topics = None if topics is None else KnownWords(topics, verbs=False)
         self._known_images = None if images is None else KnownImages(images, name)
 
     @classmethod
@@ -136,7 +137,9 @@ class PanoLLaVaChat(ChatDefaults):
             replies += self._batched(requests)
         if on_text is not None:
             for reply in replies:
-                if isinstance(reply, Reply) and not (reply.unknown_words or reply.unknown_image):
+                if isinstance(reply, Reply) and not (
+                    reply.unknown_words or reply.unknown_question or reply.unknown_image
+                ):
                     on_text(reply.text)
         return replies
 
@@ -196,6 +199,7 @@ class PanoLLaVaChat(ChatDefaults):
                     image_tokens,
                     answer_length(row, self._ends),
                     unknown_words=self._unknown_words(asked[index][1]),
+                    unknown_question=self._is_unknown(asked[index][1]),
                     unknown_image=strange[numbers[id(asked[index][0])]],
                 )
                 for index, text, row in zip(batch, texts, ids.tolist(), strict=True)
@@ -224,11 +228,19 @@ class PanoLLaVaChat(ChatDefaults):
             image_tokens,
             answer_length(new.tolist(), self._ends),
             unknown_words=self._unknown_words(question),
+            unknown_question=self._is_unknown(question),
             unknown_image=self._unknown_image(panorama),
         )
 
     def _unknown_words(self, question: str) -> tuple[str, ...]:
         return () if self._known_words is None else self._known_words.unknown(question)
+
+    def _is_unknown(self, question: str) -> bool:
+        """Whether no word of a question says what it is about, as in "Where am I?"."""
+        if self._known_topics is None:
+            return False
+        words = self._known_words
+        return not self._known_topics.has_any(question, lambda word: words is not None and words.has(word))
 
     def _unknown_image(self, panorama: Panorama) -> str:
         """What the images of the training are if a panorama is unlike them, else an empty text."""

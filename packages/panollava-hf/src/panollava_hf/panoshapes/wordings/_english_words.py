@@ -690,5 +690,9 @@ HARMLESS = tuple(
     rather hand side sides else both all every each whole together another other others different same many much few
     some several any enough less more most least nothing everything something anything one's ones such own early
     later earlier previously left-hand right-hand leftmost rightmost front-left front-right back-left back-right top
-    bottom upper lower uppermost""".split()
+    bottom upper lower uppermost vs none nor yours hers theirs thereof
+    within upon against out off past since till until throughout between among aside onward pointy pointed round rounded
+    square squared boxlike ringlike tori hollow curved flat-sided cubed sideways clockwise counterclockwise
+    anticlockwise compass bearing heading sight eyeline standpoint viewpoint vantage
+    hw wat wut wht wich whr r y n da dis dat tht abt btwn wth thru cuz bc""".split()
 )

@@ -1,0 +1,50 @@
+"""What questions about PanoShapes are about: at least one of these words is in each of them.
+
+"Where am I?" has only words that the training questions have too, but no scene has an answer to it.
+"""
+
+from panollava_hf.panoshapes.wordings import _english_words as english
+from panollava_hf.panoshapes.wordings import _korean_words as korean
+from panollava_hf.panoshapes.wordings._patterns import pattern_words
+
+#: Parts of the names of objects that are in other questions too.
+_EVERYWHERE = frozenset({"one", "like", "can"})
+_ENGLISH = """
+    direction directions front ahead forward forwards behind back rear backward backwards left leftward leftmost
+    right rightward rightmost up upward upwards above over overhead top higher upper uppermost zenith sky down
+    downward downwards below under underneath beneath bottom lower ground floor nadir feet foot head heads nose face
+    facing shoulder side sides corner left-hand right-hand opposite straight around round o'clock oclock every
+    middle turn turned turning anything something everything whatever many count counted counting number numbers
+    numerous tally amount quantity total colour color colours colors coloured colored hue shade tint tinted tone
+    paint painted shape shapes shaped geometry nearer nearest closer closest farther farthest further furthest close
+    near nearby far distant distance remote setting explain perceive notice discover detect observe describe
+    describing description caption list listing enumerate inventory summary summarise summarize overview
+    surroundings surround surrounds surrounded scene picture image panorama photo photograph pic render environment
+    world view see seen visible look looking looks depict depicted shown show shows display displayed red green blue
+    yellow purple orange
+"""
+_KOREAN = """
+    앞 앞쪽 정면 사방 전방 눈앞 뒤 뒤쪽 뒤편 뒷쪽 뒷편 후방 등 왼쪽 왼편 좌측 왼손 왼 오른쪽 오른편
+    우측 오른손 오른 위 위쪽 상단 머리 하늘 천장 아래 아래쪽 밑 밑쪽 하단 바닥 발 발밑 발치 방향
+    대각선 옆 쪽 개 몇개 개수 갯수 숫자 수 세어 세 얼마나 하나 색 색깔 색상 빛깔 모양 형태 생김새
+    생겼 생긴 가까운 가까이 가까워 가깝 먼 멀리 멀 멀어 거리 설명 묘사 서술 나열 열거 요약 주위 주변
+    둘레 둘러 장면 사진 그림 이미지 파노라마 화면 풍경 모두 전부 전체 모든 보이 보여 보입 보인 보일
+    보였 볼 것 것들 게 뭐뭐 무엇무엇
+"""
+
+
+def topics() -> list[str]:
+    """The words in lower case, sorted: names of objects, directions, and what else can be asked about.
+
+    Example:
+        >>> words = set(topics())
+        >>> {"cube", "behind", "many", "뒤"} <= words, "where" in words
+        (True, False)
+    """
+    named: set[str] = set()
+    for words in (english, korean):
+        named.update(words.THINGS, *words.COLOUR_NAMES.values(), *words.SHAPE_NAMES.values())
+    for adjectives in english.SHAPE_ADJECTIVES.values():
+        named.update(adjectives)
+    named.update(english.plural(noun) for noun in (*english.THINGS, *sum(english.SHAPE_NAMES.values(), ())))
+    return sorted((pattern_words(named) - _EVERYWHERE) | {*_ENGLISH.split(), *_KOREAN.split()})
