@@ -51,8 +51,9 @@ def main() -> int:
     checkpoint = step("what it knows", lambda: knowledge.add(trained, work, photographs, given.scale))
     results = step("evaluation", lambda: evaluation.run(checkpoint, work, photographs))
     reached = targets.check(results, checkpoint)
-    (work / "targets.md").write_text(targets.table(reached))
-    print(targets.table(reached), end="")
+    text = f"{targets.table(reached)}\n{targets.reported(results)}"
+    (work / "targets.md").write_text(text)
+    print(text, end="")
     missed = [target.name for target in reached if not target.reached]
     if given.install:
         if missed:

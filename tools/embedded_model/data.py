@@ -9,22 +9,19 @@ from typing import Any
 from panollava_hf._files import write_whole
 from panollava_hf.panoshapes import write_panoshapes
 
-from tools.held_out_wordings import (
-    INDEPENDENT_UNKNOWN_QUESTIONS,
-    UNKNOWN_QUESTIONS,
-    held_out_question,
-    held_out_templates,
-)
+from tools.held_out_wordings import UNKNOWN_QUESTIONS, held_out_question, held_out_templates
 
-#: Splits with held-out wordings: their language, and whether an independent writer wrote them.
+#: Splits with held-out wordings: their language and their writer.
 HELD_OUT = {
-    "held-out-english": ("en", False),
-    "held-out-korean": ("ko", False),
-    "independent-english": ("en", True),
-    "independent-korean": ("ko", True),
+    "held-out-english": ("en", "author"),
+    "held-out-korean": ("ko", "author"),
+    "first-english": ("en", "first"),
+    "first-korean": ("ko", "first"),
+    "second-english": ("en", "second"),
+    "second-korean": ("ko", "second"),
 }
-#: Splits with questions that no scene answers.
-UNKNOWN = {"unknown-words": UNKNOWN_QUESTIONS, "independent-unknown": INDEPENDENT_UNKNOWN_QUESTIONS}
+#: Splits with questions that no scene answers: their writer.
+UNKNOWN = {"unknown-words": "author", "first-unknown": "first", "second-unknown": "second"}
 #: Share of the benchmark's questions that are asked in held-out wordings.
 _SHARE = 0.25
 
@@ -37,10 +34,10 @@ def write(work: Path, scale: float) -> None:
     _split(folder / "panoshapes", "train", scaled(20_000, scale), questions_per_family=4, max_objects=8, **many)
     _split(folder / "pairs", "train", scaled(10_000, scale), seed=1, questions_per_family=12, **many)
     test = _split(folder / "test", "test", scaled(1000, scale), width=512)
-    for split, (language, independent) in HELD_OUT.items():
-        _table(test / f"{split}.jsonl", held_out_rows(test / "test.jsonl", language, independent=independent))
-    for split, questions in UNKNOWN.items():
-        _table(test / f"{split}.jsonl", unknown_rows(test / "test.jsonl", questions))
+    for split, (language, writer) in HELD_OUT.items():
+        _table(test / f"{split}.jsonl", held_out_rows(test / "test.jsonl", language, writer))
+    for split, writer in UNKNOWN.items():
+        _table(test / f"{split}.jsonl", unknown_rows(test / "test.jsonl", UNKNOWN_QUESTIONS[writer]))
 
 
 def scaled(number: int, scale: float) -> int:
@@ -54,15 +51,15 @@ def _split(folder: Path, split: str, count: int, **options: Any) -> Path:
     return folder
 
 
-def held_out_rows(table: Path, language: str, *, independent: bool = False) -> list[dict[str, Any]]:
+def held_out_rows(table: Path, language: str, writer: str) -> list[dict[str, Any]]:
     """Questions of a table in held-out wordings; every template is drawn equally often for its family."""
     rng = Random(f"held-out {language}")
     rows = []
     for row in _rows(table):
         if rng.random() < _SHARE:
             program = json.loads(row["program"])
-            template = rng.choice(held_out_templates(program, language, independent=independent))
-            question = held_out_question(program, template, rng, language, independent=independent)
+            template = rng.choice(held_out_templates(program, language, writer=writer))
+            question = held_out_question(program, template, rng, language, writer=writer)
             rows.append({**{key: row[key] for key in ("image", "answer", "family")}, "question": question})
     return rows
 

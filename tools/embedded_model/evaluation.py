@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Outcome:
         results: The content of its `results.json`.
         correct: Share of exact answers by family, captions too; what is reported as unknown is wrong.
         unknown: Share of questions that were reported as unknown.
+        answered: Share of exact answers by family among the questions that were not.
         count: Number of questions.
     """
 
@@ -42,6 +43,7 @@ class Outcome:
     correct: dict[str, float]
     unknown: float
     count: int
+    answered: dict[str, float] = field(default_factory=dict)
 
 
 def run(checkpoint: Path, work: Path, photographs: Sequence[Path]) -> dict[str, Outcome]:
@@ -68,12 +70,17 @@ def _evaluated(answerer: Answerer, folder: Path, split: str, output: Path, optio
 def outcome(results: dict[str, Any], predictions: Sequence[dict[str, Any]]) -> Outcome:
     """Shares by family from the lines of `predictions.jsonl`."""
     families: dict[str, list[bool]] = {}
+    answered: dict[str, list[bool]] = {}
     for line in predictions:
         right = normalise(line["prediction"] or "") == normalise(line["answer"]) and not line.get("unknown")
         families.setdefault(line["family"], []).append(right)
+        if not line.get("unknown"):
+            answered.setdefault(line["family"], []).append(right)
     reported = [bool(line.get("unknown")) for line in predictions]
-    correct = {name: sum(found) / len(found) for name, found in sorted(families.items())}
-    return Outcome(results, correct, sum(reported) / len(reported), len(reported))
+    correct, given = (
+        {name: sum(found) / len(found) for name, found in sorted(shares.items())} for shares in (families, answered)
+    )
+    return Outcome(results, correct, sum(reported) / len(reported), len(reported), given)
 
 
 def _about_photographs(answerer: Answerer, photographs: Sequence[Path]) -> Outcome:

@@ -8,28 +8,30 @@ from typing import Any
 
 from panollava_hf.panoshapes.wordings._particles import with_particles
 
-from tools.held_out_wordings import _english, _independent_english, _independent_korean, _korean
+from tools.held_out_wordings import _english, _first_english, _first_korean, _korean, _second_english, _second_korean
 
-#: The wordings by language, and by whether they are those of an independent writer.
-_WORDINGS: dict[tuple[str, bool], ModuleType] = {
-    ("en", False): _english,
-    ("ko", False): _korean,
-    ("en", True): _independent_english,
-    ("ko", True): _independent_korean,
+#: The wordings by language, and by writer: the author of the training grammar, and two who had not seen it.
+_WORDINGS: dict[tuple[str, str], ModuleType] = {
+    ("en", "author"): _english,
+    ("ko", "author"): _korean,
+    ("en", "first"): _first_english,
+    ("ko", "first"): _first_korean,
+    ("en", "second"): _second_english,
+    ("ko", "second"): _second_korean,
 }
 _ARTICLE = re.compile(r"\b([Aa]) (?=[aeiouAEIOU](?!ne\b))")
 
 
-def held_out_templates(program: Mapping[str, Any], language: str, *, independent: bool = False) -> Sequence[str]:
+def held_out_templates(program: Mapping[str, Any], language: str, *, writer: str = "author") -> Sequence[str]:
     """The templates for a program."""
     family = program["family"]
-    wordings = _WORDINGS[language, independent]
+    wordings = _WORDINGS[language, writer]
     found: Sequence[str] = wordings.TEMPLATES[program["ask"] if family == "attribute" else family]
     return found
 
 
 def held_out_question(
-    program: Mapping[str, Any], template: str, rng: Random, language: str, *, independent: bool = False
+    program: Mapping[str, Any], template: str, rng: Random, language: str, *, writer: str = "author"
 ) -> str:
     """A template filled in for a program.
 
@@ -37,7 +39,7 @@ def held_out_question(
         >>> held_out_question({"family": "where", "colour": "red", "shape": "cone"}, "{kind} ?", Random(0), "en")
         'Red cone ?'
     """
-    words = _WORDINGS[language, independent]
+    words = _WORDINGS[language, writer]
 
     def name(kind: Mapping[str, Any], *, many: bool = False) -> str:
         colour, shape = kind.get("colour"), kind.get("shape")

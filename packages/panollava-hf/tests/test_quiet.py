@@ -2,10 +2,11 @@
 
 import io
 import logging
+import threading
 import warnings
 
 import pytest
-from panollava_hf._quiet import without_noise
+from panollava_hf._quiet import quiet, without_noise
 from transformers.utils import logging as reports
 
 
@@ -53,3 +54,23 @@ def test_progress_bars_are_as_before(before):
         assert reports.is_progress_bar_enabled() is before
     finally:
         (reports.enable_progress_bar if was else reports.disable_progress_bar)()
+
+
+def test_two_threads_leave_the_level_as_it_was():
+    logger = logging.getLogger("transformers")
+    before = logger.level
+    entered, left = threading.Event(), threading.Event()
+
+    def other():
+        with quiet():
+            entered.set()
+            left.wait(10)
+
+    thread = threading.Thread(target=other)
+    with quiet():
+        thread.start()
+        assert entered.wait(10)
+    assert logger.level == logging.CRITICAL, "the other thread still wants it silent"
+    left.set()
+    thread.join()
+    assert logger.level == before

@@ -108,7 +108,7 @@ def public_names(path):
 
 
 def test_the_surface_stays_small():
-    """At most 118 names can be reached without an underscore, in at most 405 modules.
+    """At most 118 names can be reached without an underscore, in at most 409 modules.
 
     Fifty modules ask models: nine for endpoints, eleven for the other kinds, ten for strategies, and twenty for
     messages, answers, costs and boxes. Fifty-three more are jobs on many panoramas: fifteen kinds of sources, five for
@@ -123,7 +123,7 @@ def test_the_surface_stays_small():
         if not any(part.startswith("_") for part in name.split("."))
         for public in public_names(path)
     }
-    assert len(modules()) <= 405
+    assert len(modules()) <= 409
     assert len({entry.partition(":")[2] for entry in found}) <= 118, sorted(found)
 
 

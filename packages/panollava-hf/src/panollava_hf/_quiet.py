@@ -5,6 +5,7 @@ not in a way that frightens.
 """
 
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,15 +33,37 @@ _WARNED = (
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep transformers from printing anything; what is wrong becomes one error of the caller."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    _SILENCE.enter()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        _SILENCE.leave()
+
+
+class _Silence:
+    """The logger of transformers, silent while any thread wants it: the last one puts its level back."""
+
+    def __init__(self) -> None:
+        self._lock, self._wanted, self._level = threading.Lock(), 0, 0
+
+    def enter(self) -> None:
+        logger = logging.getLogger("transformers")
+        with self._lock:
+            if not self._wanted:
+                self._level = logger.level
+                logger.setLevel(logging.CRITICAL)
+            self._wanted += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._wanted -= 1
+            if not self._wanted:
+                logging.getLogger("transformers").setLevel(self._level)
+
+
+_SILENCE = _Silence()
 
 
 @contextmanager

@@ -38,6 +38,16 @@ def shown(value: Any) -> str:
     return f"[{listed}]" if isinstance(value, list) else f"({listed}{',' if len(value) == 1 else ''})"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    Example:
+        >>> counted(1, "panorama"), counted(12_000, "panorama")
+        ('1 panorama', '12,000 panoramas')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def shortened(text: str, width: int = 160) -> str:
     """A text as one line of at most `width` characters."""
     line = " ".join(text[: 4 * width].split())

@@ -62,19 +62,23 @@ def test_images(tmp_path, panorama):
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     panorama("square.png", size=(300, 300))
     panorama("tiny.png", size=(64, 32))
+    panorama("small.png", size=(128, 64), seed=2)
     panorama("same.png")
     panorama("copy.png")
     panorama("other.png", seed=1)
     names = ["text.jpg", "empty.jpg", "cut.jpg", "square.png", "tiny.png", "same.png", "copy.png", "other.png"]
+    names += ["small.png"]
     names += ["gone.png", "../out.png", "https://example.org/a.jpg?token=SECRET"]
     path = write_table(tmp_path / "t.csv", *((name, "What?", "A room.") for name in names))
     report = check_data(path)
     unreadable = [("unreadable image", f"t.csv:{line}") for line in (2, 3, 5)]
-    assert sorted(found(report)) == sorted([*unreadable, ("missing image", "t.csv:10"), ("unusable image", "t.csv:11")])
-    assert found(report, "note") == [("small panorama", "t.csv:6"), ("URLs", "t.csv:12"), ("equal files", "t.csv:8")]
+    assert sorted(found(report)) == sorted([*unreadable, ("missing image", "t.csv:11"), ("unusable image", "t.csv:12")])
+    assert found(report, "note") == [("small panoramas", "t.csv:6"), ("URLs", "t.csv:13"), ("equal files", "t.csv:8")]
+    (text,) = [problem.text for problem in report.problems if problem.kind == "small panoramas"]
+    assert text == "2 panoramas less than 256 pixels wide, the smallest: tiny.png, 64"
     assert "SECRET" not in json.dumps(report.to_json())
     panoramas = report.tables[0].panoramas
-    assert (panoramas.count, panoramas.files, panoramas.urls, panoramas.missing) == (11, 8, 1, 2)
+    assert (panoramas.count, panoramas.files, panoramas.urls, panoramas.missing) == (12, 9, 1, 2)
     assert (panoramas.widths.least, panoramas.widths.most) == (64, 512)
     decoded = check_data(path, Options(decode=True))
     assert ("unreadable image", "t.csv:4") in found(decoded)

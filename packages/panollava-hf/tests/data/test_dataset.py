@@ -12,7 +12,7 @@ from panollava_hf.data._dataset import PanoramaDataset
 from panollava_hf.data._examples import read_examples
 from panollava_hf.data._order import ItemOrder, RisingLimit
 from panollava_hf.panoshapes import Scene, answer, write_panoshapes
-from panollava_hf.training._stage import scene_augmentation
+from panollava_hf.training._scene_augmentation import scene_augmentation
 
 
 @pytest.fixture

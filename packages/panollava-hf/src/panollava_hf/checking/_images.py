@@ -14,7 +14,7 @@ from panollava_geometry import PanoramaError, PanoramaWarning, load_equirectangu
 from panollava_geometry.addresses import source_name
 from panollava_geometry.files import panorama_size
 
-from panollava_hf._shown import shortened
+from panollava_hf._shown import counted, shortened
 from panollava_hf.checking._report import Problems
 from panollava_hf.checking._tables import Found
 from panollava_hf.data._arrow import ArrowRows, plain_cell
@@ -119,9 +119,6 @@ def look_at_images(
             panorama.width = width
             if problem:
                 problems.add("error", "unreadable image", found.where(panorama.first), problem)
-            elif width is not None and width < NARROW:
-                text = f"{panorama.name}: only {width} pixels wide"
-                problems.add("note", "small panorama", found.where(panorama.first), text)
 
         column = found.examples.columns["image"]
         if any(isinstance(cell, bytes) for cell in found.examples.cells(column)):
@@ -135,6 +132,13 @@ def look_at_images(
                 seen(panorama, width, problem)
                 progress(number, total)
     _add_warnings(found, images, caught, problems)
+    narrow = [(one.width, one) for one in images.panoramas if one.width is not None and one.width < NARROW]
+    if narrow:
+        width, smallest = min(narrow, key=lambda pair: pair[0])
+        text = (
+            f"{counted(len(narrow), 'panorama')} less than {NARROW} pixels wide, the smallest: {smallest.name}, {width}"
+        )
+        problems.add("note", "small panoramas", found.where(smallest.first), text)
     remote = [one for one in images.panoramas if isinstance(one.source, str)]
     if remote and not urls:
         count = sum(one.rows for one in remote)

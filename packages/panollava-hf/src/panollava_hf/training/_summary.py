@@ -9,6 +9,7 @@ from torch import nn
 
 from panollava_hf._image_tokens import fewer_image_tokens, image_tokens
 from panollava_hf._lora import trainable_report
+from panollava_hf._shown import counted
 from panollava_hf.configuration_panollava import PanoLLaVaConfig
 from panollava_hf.data._examples import Examples
 from panollava_hf.training._collator import AnswerCollator
@@ -39,8 +40,8 @@ def stage_summary(
     """
     seen = steps * per_step / max(panoramas, 1)
     yield (
-        f"{rows:,} rows about {panoramas:,} panoramas; {steps:,} steps of {per_step} panoramas, each is seen "
-        f"{seen:.3g} times"
+        f"{counted(rows, 'row')} about {counted(panoramas, 'panorama')}; {counted(steps, 'step')} of "
+        f"{counted(per_step, 'panorama')}, each is seen {seen:.3g} times"
     )
     trained = trained_parameters(model)
     total = sum(parameter.numel() for parameter in model.parameters())

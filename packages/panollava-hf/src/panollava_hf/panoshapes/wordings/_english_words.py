@@ -694,5 +694,6 @@ HARMLESS = tuple(
     within upon against out off past since till until throughout between among aside onward pointy pointed round rounded
     square squared boxlike ringlike tori hollow curved flat-sided cubed sideways clockwise counterclockwise
     anticlockwise compass bearing heading sight eyeline standpoint viewpoint vantage
-    hw wat wut wht wich whr r y n da dis dat tht abt btwn wth thru cuz bc""".split()
+    hw wat wut wht wich whr r y n da dis dat tht abt btwn wth thru cuz bc bright deep dark pale vivid
+    thingy thingies thingamajig lefthand righthand halfway rundown""".split()
 )
