@@ -78,7 +78,7 @@ class KnownWords:
 
         Args:
             text: The text.
-            ordinary: Whether a word has a meaning of its own, so that it is no typing error of one of these words.
+            ordinary: Whether a word has a meaning of its own, so that it is not one of these words with an error.
 
         Example:
             >>> topics = KnownWords(["cube", "form"], verbs=False)

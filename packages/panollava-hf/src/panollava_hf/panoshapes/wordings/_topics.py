@@ -13,7 +13,7 @@ _ENGLISH = """
     direction directions front ahead forward forwards behind back rear backward backwards left leftward leftmost
     right rightward rightmost up upward upwards above over overhead top higher upper uppermost zenith sky down
     downward downwards below under underneath beneath bottom lower ground floor nadir feet foot head heads nose face
-    facing shoulder side sides corner left-hand right-hand opposite straight around round o'clock oclock every
+    facing shoulder side sides corner left-hand right-hand opposite straight around round o'clock every
     middle turn turned turning anything something everything whatever many count counted counting number numbers
     numerous tally amount quantity total colour color colours colors coloured colored hue shade tint tinted tone
     paint painted shape shapes shaped geometry nearer nearest closer closest farther farthest further furthest close
