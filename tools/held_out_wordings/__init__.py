@@ -3,7 +3,7 @@
 There are three sets. Those of the author of the training grammar cannot be produced by the grammar of
 `panollava_hf.panoshapes.wordings`, which a test checks. The other two are by writers who had seen neither the grammar
 nor other wordings, so that some of theirs are in it by chance. After both, words that change nothing ("bright", "vs")
-were added to the list of words that a checkpoint accepts; its training knows nothing of them. Do not copy wordings from
+were added to the list of words that a checkpoint accepts; they are not in its training. Do not copy wordings from
 here into the grammar: a model would be measured by what it was trained on.
 """
 
