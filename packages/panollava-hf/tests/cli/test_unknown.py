@@ -110,6 +110,22 @@ def test_an_image_unlike_those_of_the_training_is_said(scene, strict, capsys):
     assert answer.text, "the model's guess"
 
 
+def test_there_is_no_caption_of_an_unknown_image(scene, strict, tmp_path, capsys):
+    reason = "this image is unlike the rendered scenes that this checkpoint knows"
+    words = ["caption", str(scene), "--model", str(strict), "--max-new-tokens", "8"]
+    assert run(words) == 3
+    assert capsys.readouterr() == ("", f"panollava: {reason}\n")
+    assert run([*words, "--json"]) == 3
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert (report["caption"], report["unknown_image"]) == (None, True)
+    assert reason in err
+    assert run([*words, "--output", str(tmp_path / "captions.jsonl")]) == 0
+    row = json.loads((tmp_path / "captions.jsonl").read_text())
+    assert (row["caption"], row["error"]) == (None, None)
+    assert reason in row["note"]
+
+
 def test_a_statistic_of_another_tower_is_named(scene, tmp_path, capsys):
     def change(config):
         config["known_images"] = {**known_images(1.0), "layers": [1, 2]}

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from panollava_hf import Answerer
+from panollava_hf.asking._known_words import KnownWords
 from panollava_hf.asking.models import _endpoint
 from panollava_hf.cli import run
 from panollava_hf.panoshapes import render_scene, sample_scene
@@ -99,6 +100,21 @@ def refusal(url, body, **options):
     assert KEY not in text
     assert len(found["message"]) < 400
     return status, found["message"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_the_model_does_not_know_is_a_refusal(server, checkpoint, panorama, monkeypatch, stream):
+    monkeypatch.setattr(checkpoint, "_known_words", KnownWords(["where", "is", "the", "cube"]))
+    status, text = post(server[0], asking(png(panorama), "Where is the door?", stream=stream))
+    assert status == 200
+    if stream:
+        parts = [json.loads(line.removeprefix("data: ")) for line in text.split("\n\n")[:-2]]
+        message = {key: value for part in parts for key, value in part["choices"][0]["delta"].items()}
+        assert not message["content"]
+    else:
+        message = json.loads(text)["choices"][0]["message"]
+        assert message["content"] is None
+    assert message["refusal"] == "this checkpoint does not know the word 'door'"
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

@@ -14,7 +14,6 @@ from panollava_geometry.cli import (
     PartialOption,
     WholeSphereOption,
     echo,
-    error_line,
     load_options,
     printable,
 )
@@ -41,6 +40,7 @@ from panollava_hf.cli._model_options import (
     ViewSizeOption,
 )
 from panollava_hf.cli._printing import (
+    UNKNOWN,
     Streamed,
     answer_fields,
     echo_json,
@@ -59,8 +59,6 @@ if TYPE_CHECKING:
 
 #: No view of a model needs a wider panorama; it bounds the sphere around a strip with a small field of view.
 MAX_WIDTH = 16_384
-#: Exit code if the model does not know a word of a question, or this kind of image.
-UNKNOWN = 3
 
 
 def ask(
@@ -165,10 +163,7 @@ def ask(
     for number, answer in enumerate(found, 1):
         which = f"question {number}: " if len(found) > 1 else ""
         if not isinstance(answer, PanoLLaVaError):
-            if answer.unknown:
-                echo(error_line(f"{which}{answer.unknown}"), err=True)
-            else:
-                print_notes(answer, which)
+            print_notes(answer, which)
     written: list[list[str]] = [[] for _ in found]
     evidence: list[dict[str, Any]] = [{} for _ in found]
     try:

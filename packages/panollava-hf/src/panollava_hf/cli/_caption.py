@@ -53,6 +53,7 @@ from panollava_hf.cli._model_options import (
     ViewSizeOption,
 )
 from panollava_hf.cli._printing import (
+    UNKNOWN,
     Streamed,
     answer_fields,
     echo_json,
@@ -119,11 +120,12 @@ def caption(
     eye: EyeOption = None,
     whole_sphere: WholeSphereOption = False,
     private_redirects: PrivateRedirectsOption = False,
-) -> None:
+) -> int:
     """Describe 360° panoramas.
 
     If there are several, each caption follows the name of its file. If one fails, the others are described and the exit
-    code is 2. With --json, each caption has one line.
+    code is 2. With --json, each caption has one line. There is no caption of an image that the model does not know, and
+    the exit code is 3.
 
     With --output, the panoramas of a source are described into a file. A panorama without a caption has the reason in
     the column `error`; the exit code is then 1. A command that was stopped goes on if it is run again.
@@ -160,7 +162,7 @@ def caption(
         ).check()
         _check_per_view(many.choice, per_view)
         _caption_many(panoramas, many, split, columns, per_view=per_view, prompt=prompt)
-        return
+        return 0
     needless = [option for option, given in of_jobs.items() if given]
     if needless:
         raise UsageError(f"{needless[0]} is for many panoramas; name the file of captions with --output")
@@ -177,6 +179,7 @@ def caption(
     request: dict[str, Any] = {"per_view": per_view, "prompt": prompt, "max_new_tokens": max_new_tokens}
     answerer: Answerer | None = None
     errors: list[Exception] = []
+    unknown = False
     for panorama in panoramas:
         started = time.perf_counter()
         stream: Streamed | None = None
@@ -197,6 +200,7 @@ def caption(
                     stream = Streamed(getattr(spinner, "stop", lambda: None))
                 captions = _captions(answerer, image, stream, budget=most, **request)
         errors += [found for _, found in captions if isinstance(found, Exception)]
+        unknown = unknown or any(not isinstance(found, Exception) and bool(found.unknown) for _, found in captions)
         seconds = round(time.perf_counter() - started, 3)
         if as_json:
             _print_json(answerer, panorama, captions, seconds)
@@ -207,6 +211,7 @@ def caption(
     if errors:
         first = f"; the first error: {errors[0]}" if as_json else ""  # without --json, each error is printed
         raise UsageError(f"{len(errors)} caption{' is' if len(errors) == 1 else 's are'} missing{first}")
+    return UNKNOWN if unknown else 0
 
 
 def _check_per_view(choice: ModelChoice, per_view: bool) -> None:
@@ -266,7 +271,9 @@ def _print_text(panorama: str, captions: "list[Caption]", stream: Streamed | Non
             if head:  # the only caption's error is raised
                 echo(error_line(f"{head}: {str(found).removeprefix(f'{panorama}: ')}"), err=True)
             continue
-        if stream is not None:
+        if found.unknown:
+            pass  # the note says why
+        elif stream is not None:
             stream.end(found.text)
         else:
             echo(f"{head}: {found.text}" if head else found.text)

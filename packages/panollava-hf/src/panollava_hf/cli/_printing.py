@@ -5,12 +5,15 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from panollava_geometry.cli import echo, printable
+from panollava_geometry.cli import echo, error_line, printable
 
 from panollava_hf import _console
 
 if TYPE_CHECKING:
     from panollava_hf.asking import Answer, Answerer, Cost
+
+#: Exit code if the model does not know a word of a question, the question, or this kind of image.
+UNKNOWN = 3
 
 
 def is_terminal(stream: Any) -> bool:
@@ -56,12 +59,15 @@ def answer_fields(answerer: "Answerer", answer: "Answer") -> dict[str, Any]:
 
 
 def print_notes(answer: "Answer", head: str = "") -> None:
-    """Notes about one answer, on stderr.
+    """Notes about one answer, on stderr: why there is none, or what is remarkable about it.
 
     Args:
         answer: The answer.
         head: Which one it is, if there are several.
     """
+    if answer.unknown:
+        echo(error_line(f"{head}{answer.unknown}"), err=True)
+        return
     if not answer.text:
         _console.note(f"{head}the model returned an empty answer.")
     if answer.note:

@@ -112,7 +112,7 @@ class PanoramaCaptioner(AskingJob):
     def row(self, item: Item, found: "list[Answer]") -> Mapping[str, Any]:
         """The captions of a panorama, and what they cost."""
         if not self.per_view:
-            return {"caption": found[0].text, **figures(found)}
+            return {"caption": None if found[0].unknown else found[0].text, **figures(found)}
         from panollava_hf.asking._directions import direction, label
 
         views, lines = [], []

@@ -163,7 +163,7 @@ async def _parts(
         yield replies.piece({"role": "assistant", "content": ""})
         async for found in task.events():
             if isinstance(found, Ended):
-                yield replies.piece({}, found.reason)
+                yield replies.piece({"refusal": found.refusal} if found.refusal else {}, found.reason)
                 if with_usage:
                     yield replies.usage(found)
                 yield event("[DONE]")

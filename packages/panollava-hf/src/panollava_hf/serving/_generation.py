@@ -29,12 +29,14 @@ class Ended:
         prompt_tokens: Tokens of the prompt, those of its panoramas included.
         image_tokens: Tokens of the panoramas.
         new_tokens: Tokens that were generated.
+        refusal: Why there is no answer: the checkpoint does not know a word, the question or the image; else empty.
     """
 
     reason: Literal["stop", "length"]
     prompt_tokens: int
     image_tokens: int
     new_tokens: int
+    refusal: str = ""
 
 
 @torch.no_grad()
@@ -65,6 +67,9 @@ def generate(
         raise RequestError(str(error)) from error
     del panoramas
     on_text("")
+    image_tokens = int((inputs["input_ids"] == processor.image_token_id).sum())
+    if unknown := chat.unknown(request.question, inputs.get("pixel_values")):
+        return Ended("stop", length, image_tokens, 0, unknown)
     text = AnswerText(lambda ids: str(processor.tokenizer.decode(ids, skip_special_tokens=True)), request.stop)
     watch = _Watch(text, length, on_text, is_cancelled)
     with nullcontext() if request.seed is None else _seeded(request.seed, model.device):
@@ -77,7 +82,6 @@ def generate(
         )
     ids = found[0, length:].tolist()
     on_text(text.end(ids))
-    image_tokens = int((inputs["input_ids"] == processor.image_token_id).sum())
     ends = model.generation_config.eos_token_id
     ends = ends if isinstance(ends, list) else [ends]
     finished = text.stopped or any(token in ends for token in ids)

@@ -21,7 +21,9 @@ class Replies:
 
     def whole(self, text: str, ended: Ended) -> dict[str, Any]:
         """A complete answer."""
-        message = {"role": "assistant", "content": text}
+        message: dict[str, Any] = {"role": "assistant", "content": text}
+        if ended.refusal:
+            message |= {"content": None, "refusal": ended.refusal}
         choice = {"index": 0, "message": message, "finish_reason": ended.reason, "logprobs": None}
         return self._head | {"object": "chat.completion", "choices": [choice], "usage": usage(ended)}
 

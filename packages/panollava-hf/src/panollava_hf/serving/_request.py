@@ -63,6 +63,11 @@ class ChatRequest:
     stream: bool
     with_usage: bool
 
+    @property
+    def question(self) -> str:
+        """The text of the last message."""
+        return "\n".join(part["text"] for part in self.messages[-1]["content"] if part["type"] == "text")
+
 
 def read_request(body: Any, model: str, settings: ServerSettings) -> ChatRequest:
     """Check a request.

@@ -17,6 +17,7 @@ from panollava_hf.asking._default_model import EMBEDDED, default_checkpoint
 from panollava_hf.asking._families import FAMILIES, Family
 from panollava_hf.asking._known_words import KnownWords
 from panollava_hf.asking._panorama import Panorama
+from panollava_hf.asking._unknown import unknown_reason
 from panollava_hf.asking.models._fingerprint import fingerprint
 from panollava_hf.asking.models._known_images import KnownImages
 from panollava_hf.asking.models._lengths import answer_length, max_positions, new_tokens
@@ -248,11 +249,28 @@ class PanoLLaVaChat(ChatDefaults):
         if known is None:
             return ""
         if "unknown_image" not in panorama.memo:
-            parts: Any = self.model.base_model
-            views = panorama.memo["pixel_values"].to(self.model.device, self.model.dtype)
-            (distance,) = known.distances(parts.vision_backbone, views)
-            panorama.memo["unknown_image"] = known.description if distance > known.threshold else ""
+            panorama.memo["unknown_image"] = known.description if self._is_unlike(panorama.memo["pixel_values"]) else ""
         return str(panorama.memo["unknown_image"])
+
+    def _is_unlike(self, pixel_values: Tensor) -> bool:
+        """Whether one of these panoramas, `[panoramas, views, 3, h, w]`, is unlike the images of the training."""
+        known = self._known_images
+        if known is None:
+            return False
+        parts: Any = self.model.base_model
+        views = pixel_values.to(self.model.device, self.model.dtype)
+        return bool((known.distances(parts.vision_backbone, views) > known.threshold).any())
+
+    def unknown(self, question: str, pixel_values: Tensor | None) -> str:
+        """Why a reply to a question would be a guess, in one line; empty if nothing is unknown.
+
+        Args:
+            question: The question.
+            pixel_values: Normalised views of its panoramas, `[panoramas, views, 3, h, w]`; None for none.
+        """
+        unlike = pixel_values is not None and self._is_unlike(pixel_values)
+        description = "" if self._known_images is None or not unlike else self._known_images.description
+        return unknown_reason(self._unknown_words(question), description, self._is_unknown(question))
 
     @property
     def _padding(self) -> int:
