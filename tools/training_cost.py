@@ -7,7 +7,7 @@ without weights (on the meta device) to count its parameters; the rest is the fo
 - a part costs one forward pass if nothing in or before it is trained, two if gradients pass through it, three if it is
   trained; attention has no weights, and costs three as soon as gradients pass through it;
 - memory: 4 bytes per weight, 12 more per trained weight (gradient, two states of AdamW), what the layers keep for the
-  backward pass, and the logits.
+  backward pass, and the logits of the answers.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class Cost:
         flops: Floating-point operations of forward and backward pass.
         states: Bytes for weights, gradients and AdamW's states.
         activations: Bytes kept for the backward pass, for each panorama of a batch.
-        logits: Bytes for the logits of all tokens, their logarithms and their gradients, likewise.
+        logits: Bytes for the logits of the labels, their logarithms and their gradients, likewise.
     """
 
     image_tokens: int
@@ -53,13 +53,16 @@ class Cost:
     logits: int = 0
 
 
-def cost(config: PanoLLaVaConfig, stage: Stage, *, text_tokens: int, bf16: bool = False) -> Cost:
+def cost(
+    config: PanoLLaVaConfig, stage: Stage, *, text_tokens: int, labels: int | None = None, bf16: bool = False
+) -> Cost:
     """The cost of one panorama in a stage, with a frozen vision tower.
 
     Args:
         config: The model's config; the vision tower is a ViT of transformers, the resampler `mlp` or `spatial_pool`.
         stage: `vicreg`, `resampler`, or `finetune` as `lora` or `full`.
         text_tokens: Tokens of all questions and answers about the panorama, with the chat template.
+        labels: Those of them that are trained; `train` computes logits only for these. None: all.
         bf16: Whether the activations of the language model are bfloat16; weights stay float32.
 
     Raises:
@@ -92,7 +95,8 @@ def cost(config: PanoLLaVaConfig, stage: Stage, *, text_tokens: int, bf16: bool 
         kept = kept_by_resampler + 4 * _kept_by_mlp(model.vicreg_projector, latents)
         return Cost(image_tokens, weights, trained, flops, 4 * weights + 12 * trained, kept)
     tokens, passes = image_tokens + text_tokens, 3 if stage == "full" else 2
-    matrices, attention = language_flops(config, whole.language_model, tokens)
+    labels = text_tokens if labels is None else labels
+    matrices, attention = language_flops(config, whole.language_model, tokens, labels)
     flops += 3 * 2 * _matrices(whole.projector) * latents + passes * matrices + 3 * attention
     kept = _kept_by_language_model(config, tokens, stage) * (2 if bf16 else 4)
     parts = [whole.projector]
@@ -107,7 +111,7 @@ def cost(config: PanoLLaVaConfig, stage: Stage, *, text_tokens: int, bf16: bool 
         kept += kept_by_resampler
     flops += (3 if stage == "resampler" else 1) * resampler
     trained, weights = _count(*parts) + adapters, weights + adapters
-    logits = 3 * 4 * tokens * config.text_config.vocab_size
+    logits = 3 * 4 * labels * config.text_config.vocab_size
     return Cost(image_tokens, weights, trained, flops, 4 * weights + 12 * trained, kept, logits)
 
 
@@ -122,14 +126,14 @@ def vision_flops(config: PanoLLaVaConfig, tower: nn.Module) -> int:
     return len(config.view_plan()) * (2 * sum(map(_matrices, blocks)) * tokens + attention + patching)
 
 
-def language_flops(config: PanoLLaVaConfig, model: nn.Module, tokens: int) -> tuple[int, int]:
-    """Operations of a forward pass of the language model: of its matrices with the head, and of attention.
+def language_flops(config: PanoLLaVaConfig, model: nn.Module, tokens: int, labels: int) -> tuple[int, int]:
+    """Operations of a forward pass of the language model: of its matrices with the head for `labels`, and of attention.
 
     Attention counts all pairs of tokens, as most implementations compute them.
     """
     text = config.text_config
     width = text.num_attention_heads * _head_dim(text)
-    head = 2 * text.hidden_size * text.vocab_size * tokens
+    head = 2 * text.hidden_size * text.vocab_size * labels
     return 2 * _matrices(model) * tokens + head, 4 * tokens**2 * width * text.num_hidden_layers
 
 
@@ -185,6 +189,8 @@ PAGE = ROOT / "docs" / "training.md"
 BEGIN, END = "<!-- cost: begin -->", "<!-- cost: end -->"
 #: Tokens of one question and its answer with the chat template, in the tables.
 QUESTION = 60
+#: Tokens of its answer and the end, which are trained.
+ANSWER = 12
 #: Operations per second: what DINOv2-small and SmolLM2-135M reached on two CPU cores in float32 (docs/training.md), and
 #: 40 % of the bfloat16 peak of an NVIDIA A100, 312e12.
 TWO_CORES, ONE_GPU = 100e9, 0.4 * 312e12
@@ -248,7 +254,7 @@ def rows(title: str) -> list[str]:
     config = PAIRS[title]()
     made = []
     for stage in STAGES:
-        plain, half = (cost(config, stage, text_tokens=QUESTION, bf16=bf16) for bf16 in (False, True))
+        plain, half = (cost(config, stage, text_tokens=QUESTION, labels=ANSWER, bf16=bf16) for bf16 in (False, True))
         each, each_half = (bytes_in_words(one.activations + one.logits) for one in (plain, half))
         cells = [
             TITLES[stage],

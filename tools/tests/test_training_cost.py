@@ -1,12 +1,13 @@
 import pytest
 import torch
 from panollava_hf import PanoLLaVaConfig, PanoLLaVaForConditionalGeneration, PanoLLaVaForVICReg, add_lora
+from panollava_hf.training._collator import answers_only
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Dinov2Config, Qwen2Config
 
 from tools.training_cost import BEGIN, END, PAGE, PAIRS, STAGES, cost, rows
 
-TEXT_TOKENS, PLACEHOLDER = 40, 499
+TEXT_TOKENS, LABELS, PLACEHOLDER = 40, 15, 499
 
 
 def config(resampler="mlp"):
@@ -49,7 +50,9 @@ def loss(model, settings, stage):
     tokens = settings.num_image_tokens()
     ids = torch.randint(0, 400, (1, tokens + TEXT_TOKENS))
     ids[:, :tokens] = PLACEHOLDER
-    return model(input_ids=ids, pixel_values=pixels, labels=ids.clone()).loss
+    labels = ids.clone()
+    labels[:, :-LABELS] = -100
+    return model(input_ids=ids, pixel_values=pixels, labels=labels, **answers_only(labels)).loss
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -58,7 +61,7 @@ def test_operations_are_those_that_torch_counts(stage):
     model = prepared(settings, stage, "eager")  # torch does not count the fused attention of a CPU
     with FlopCounterMode(display=False) as counted:
         loss(model, settings, stage).backward()
-    found = cost(settings, stage, text_tokens=TEXT_TOKENS)
+    found = cost(settings, stage, text_tokens=TEXT_TOKENS, labels=LABELS)
     assert found.flops == pytest.approx(counted.get_total_flops(), rel=0.03)
     assert found.trained == sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert found.weights == sum(p.numel() for p in model.parameters())
@@ -79,7 +82,7 @@ def test_activations_are_what_autograd_saves(stage):
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         loss(model, settings, stage)
-    found = cost(settings, stage, text_tokens=TEXT_TOKENS)
+    found = cost(settings, stage, text_tokens=TEXT_TOKENS, labels=LABELS)
     # Of the logits, autograd saves the logarithms of the softmax.
     assert found.activations + found.logits / 3 == pytest.approx(sum(size for size, _ in saved.values()), rel=0.12)
 
