@@ -106,7 +106,8 @@ def draw(packages: list[Package]) -> str:
         parts.append(_package(package, left, lower, wide, sizes[package.name][1]))
         left += wide + GAP
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
         f'aria-label="The rooms of the four packages and the imports between them">\n{_STYLE}\n'
         f'<rect width="{width:.0f}" height="{height:.0f}" fill="#fff"/>\n' + "\n".join(parts) + "\n</svg>\n"
     )

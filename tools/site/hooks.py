@@ -59,3 +59,9 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         return markdown
     text = pages.site_text(markdown, uri)
     return f"{text}\n{NOTEBOOK.format(name=page.file.name)}" if is_tutorial(uri) else text
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """Name the language of the Korean pages, which browsers and screen readers use."""
+    korean = page.file.src_uri.startswith("ko/")
+    return output.replace('<html lang="en"', '<html lang="ko"', 1) if korean else output
