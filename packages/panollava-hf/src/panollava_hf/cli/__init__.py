@@ -36,24 +36,25 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Ask questions about 360° panoramas.",
 )
+# The list of commands has one line for each; longer first sentences need a short help, or they are cut off.
 app.command()(ask)
 app.command()(caption)
 app.command()(answer)
 app.command()(locate)
 app.command()(crop)
-app.command()(embed)
-app.command()(join)
-app.command()(convert)
-app.add_typer(data, name="data")
-app.command()(demo)
-app.command("eval")(eval_)
-app.command("eval-retrieval")(eval_retrieval)
-app.command()(export)
-app.command()(push)
-app.command()(search)
+app.command(short_help="Turn panoramas and their views into vectors.")(embed)
+app.command(short_help="Join two pretrained towers with an untrained connector.")(join)
+app.command(short_help="Convert a Lightning checkpoint of the original code.")(convert)
+app.add_typer(data, name="data", short_help="Check, repair and write tables of questions.")
+app.command(short_help="Open a page to look around in a panorama and ask.")(demo)
+app.command("eval", short_help="Measure a model on many questions about panoramas.")(eval_)
+app.command("eval-retrieval", short_help="Measure how well panoramas are found again.")(eval_retrieval)
+app.command(short_help="Export a checkpoint for Transformers alone.")(export)
+app.command(short_help="Upload an exported folder, or a Space, to the Hub.")(push)
+app.command(short_help="Find the panoramas that show the same place.")(search)
 app.command()(serve)
-app.command()(space)
-app.command()(train)
+app.command(short_help="Write the page of demo as a Space of the Hub.")(space)
+app.command(short_help="Train a model in up to three stages.")(train)
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from panollava_hf._console import note, progress, say
 from panollava_hf._errors import PushError, UsageError
+from panollava_hf._shown import counted
 from panollava_hf.cli._usage import usage_errors
 
 
@@ -104,7 +105,7 @@ def convert(
         say("This was a dry run: nothing was written.")
         return
     adapter = ", and the LoRA adapter in adapter/" if conversion.adapter else ""
-    say(f"Wrote {conversion.folder}/ ({len(conversion.files)} weight files{adapter}).")
+    say(f"Wrote {conversion.folder}/ ({counted(len(conversion.files), 'weight file')}{adapter}).")
     if push_to_hub is not None:
         with usage_errors(f"--push-to-hub {push_to_hub}: the folder is written, but not uploaded", PushError):
             plan = plan_push(conversion.folder, push_to_hub, message=COMMIT_MESSAGE, exported=False)

@@ -41,10 +41,10 @@ def _group() -> None:
     """Check, repair and write tables of panoramas, questions and answers."""
 
 
-data.command()(check)
+data.command(short_help="Find what training and evaluation would refuse.")(check)
 
 
-@data.command()
+@data.command(short_help="Render panoramas with questions and exact answers.")
 def panoshapes(
     output: Annotated[Path, typer.Argument(metavar="OUT", help="Folder; it may contain other splits of PanoShapes.")],
     split: Annotated[Split, typer.Option(help="Name of the split; no scene is in two splits.")] = Split.TEST,
