@@ -19,9 +19,16 @@ HELD_OUT = {
     "first-korean": ("ko", "first"),
     "second-english": ("en", "second"),
     "second-korean": ("ko", "second"),
+    "third-english": ("en", "third"),
+    "third-korean": ("ko", "third"),
 }
 #: Splits with questions that no scene answers: their writer.
-UNKNOWN = {"unknown-words": "author", "first-unknown": "first", "second-unknown": "second"}
+UNKNOWN = {
+    "unknown-words": "author",
+    "first-unknown": "first",
+    "second-unknown": "second",
+    "third-unknown": "third",
+}
 #: Share of the benchmark's questions that are asked in held-out wordings.
 _SHARE = 0.25
 

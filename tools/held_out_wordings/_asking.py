@@ -8,9 +8,18 @@ from typing import Any
 
 from panollava_hf.panoshapes.wordings._particles import with_particles
 
-from tools.held_out_wordings import _english, _first_english, _first_korean, _korean, _second_english, _second_korean
+from tools.held_out_wordings import (
+    _english,
+    _first_english,
+    _first_korean,
+    _korean,
+    _second_english,
+    _second_korean,
+    _third_english,
+    _third_korean,
+)
 
-#: The wordings by language, and by writer: the author of the training grammar, and two who had not seen it.
+#: The wordings by language, and by writer: the author of the training grammar, and three who had not seen it.
 _WORDINGS: dict[tuple[str, str], ModuleType] = {
     ("en", "author"): _english,
     ("ko", "author"): _korean,
@@ -18,6 +27,8 @@ _WORDINGS: dict[tuple[str, str], ModuleType] = {
     ("ko", "first"): _first_korean,
     ("en", "second"): _second_english,
     ("ko", "second"): _second_korean,
+    ("en", "third"): _third_english,
+    ("ko", "third"): _third_korean,
 }
 _ARTICLE = re.compile(r"\b([Aa]) (?=[aeiouAEIOU](?!ne\b))")
 
