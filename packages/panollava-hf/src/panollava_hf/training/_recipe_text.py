@@ -48,7 +48,7 @@ def comments(recipe: Recipe, config: PanoLLaVaConfig, work: Workload) -> dict[st
         "model.vision": "vision tower: folder or Hub id",
         "model.text": "causal language model: folder or Hub id",
         "model.config": image_tokens(config),
-        "model.config.view_size": "pixels per view; the vision tower was trained with this size",
+        "model.config.view_size": "pixels per view; best the size that the vision tower was trained with",
         "model.config.resampler_type": "mlp keeps all tokens of a view, spatial_pool as many as num_latent_tokens",
         "data.source": "a table, a folder with train.csv, .jsonl or .parquet, or a dataset on the Hub",
         "data.workers": "processes that decode and cut panoramas",
