@@ -17,7 +17,7 @@ from panollava_hf.panoshapes.wordings._noise import roughen
 #: Languages of the questions; the answers are always English.
 LANGUAGES = ("en", "ko")
 #: Shares of questions in a plain wording and in Korean; the others are in English.
-PLAIN_SHARE, KOREAN_SHARE = 0.25, 0.2
+PLAIN_SHARE, KOREAN_SHARE = 0.2, 0.27
 #: Share of the objects that are named by their colour or shape alone, where this is enough.
 _SHORT_CHANCE = 0.2
 _DRAW = {"en": draw_english, "ko": draw_korean}
