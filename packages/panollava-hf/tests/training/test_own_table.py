@@ -251,7 +251,7 @@ def test_six_commands_with_photographs_and_real_towers(shared, tmp_path, monkeyp
     write_rows(tmp_path / "my.csv", rows)
     changes = ["model.config.view_size=112", "model.config.num_latent_tokens=9", "stages.resampler.steps=5"]
     changes += ["model.config.resampler_type=spatial_pool", "model.config.lora_dropout=0"]
-    changes += ["stages.finetune.steps=100", "stages.finetune.learning_rate=1e-3"]
+    changes += ["stages.finetune.steps=150", "stages.finetune.learning_rate=1e-3"]
     changes += [
         f"stages.{stage}.{what}" for stage in ("resampler", "finetune") for what in ("batch_size=3", "accumulation=1")
     ]
