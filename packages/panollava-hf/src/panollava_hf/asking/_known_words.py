@@ -103,9 +103,9 @@ class KnownWords:
             (True, False)
         """
         words = _WORD.findall(_normalised(text))
-        return bool(self._in_phrases(words)) or any(
-            self._is_known(word) and (not word.isascii() or self.has(word) or not ordinary(word)) for word in words
-        )
+        if any(self._is_known(word) and (not word.isascii() or self.has(word) or not ordinary(word)) for word in words):
+            return True
+        return bool(self._in_phrases(words))
 
     def _in_phrases(self, words: list[str]) -> set[int]:
         """The places of the words that are parts of a phrase, of which at least one word has no typing error."""

@@ -144,7 +144,8 @@ def _kind_phrases(colour: str | None, shape: str | None, many: bool) -> tuple[st
         )
     if shape is None:
         return (
-            *(f"{hue} {thing}",) * 12,
+            *(f"{hue} {thing}",) * 11,
+            f"{hue} (ones|things|objects)" if many else f"{hue} one",
             f"{thing} (that|which) {is_} {hue}",
             f"{coloured} {thing}",
             f"{thing} (painted|in|of colour|of color|with the colour|with the color|colored|coloured) {hue}",

@@ -82,11 +82,11 @@ SHAPE_NAMES: dict[str, tuple[str, ...]] = {
     "sphere": weighted(
         "sphere ball",
         "orb globe round_thing round_object",
-        """marble bubble bead balloon football soccer_ball basketball beach_ball beachball bowling_ball tennis_ball
-        golf_ball billiard_ball pool_ball snooker_ball ping_pong_ball exercise_ball rubber_ball toy_ball cannonball
-        cannon_ball bauble pearl spheroid globule gumball roundish_object roundish_thing round_solid round_one
-        round_shape round_item round_ball 3D_circle solid_sphere sphere_shape sphere_thing ball_thing ball_shape
-        spherical_body sphear sfere spheare""",
+        """marble bubble bead balloon football soccer_ball basketball volleyball baseball beach_ball beachball
+        bowling_ball tennis_ball golf_ball billiard_ball pool_ball snooker_ball ping_pong_ball exercise_ball
+        rubber_ball toy_ball cannonball cannon_ball bauble pearl spheroid globule gumball roundish_object
+        roundish_thing round_solid round_one round_shape round_item round_ball 3D_circle solid_sphere sphere_shape
+        sphere_thing ball_thing ball_shape spherical_body sphear sfere spheare""",
     ),
     "cube": weighted(
         "cube box",
@@ -94,35 +94,35 @@ SHAPE_NAMES: dict[str, tuple[str, ...]] = {
         """die dice brick crate carton cuboid hexahedron square square_thing square_object square_shape square_one
         ice_cube sugar_cube toy_block building_block lego_block lego_brick wooden_block cardboard_box gift_box
         packing_case shipping_box parcel package boxy_thing 3D_square solid_cube cube_shape cube_thing cube_box
-        cubic_block box_shape Rubik's_cube rubiks_cube dice_cube regular_hexahedron cubus""",
+        cubic_block square_cube square_solid box_shape Rubik's_cube rubiks_cube dice_cube regular_hexahedron cubus""",
     ),
     "cone": weighted(
         "cone",
         "traffic_cone party_hat pointy_thing",
-        """pylon funnel spike ice_cream_cone icecream_cone witch_hat witch's_hat witches_hat wizard_hat
-        wizard's_hat pointed_hat pointy_hat birthday_hat clown_hat clown's_hat dunce_cap dunce_hat gnome_hat
-        pointed_thing pointed_object pointy_object pointy_one pointy_shape pointed_solid road_cone safety_cone
-        street_cone parking_cone waffle_cone sugar_cone ice_cone cornet spire teepee tepee tipi paper_cone
-        cone_shape cone_thing solid_cone conical_hat conus""",
+        """pylon funnel spike ice_cream_cone icecream_cone witch_hat witch's_hat witches_hat wizard_hat wizard's_hat
+        pointed_hat pointy_hat birthday_hat clown_hat clown's_hat dunce_cap dunce_hat gnome_hat pointed_thing
+        pointed_object pointy_object pointy_one pointy_shape pointed_solid road_cone safety_cone street_cone
+        parking_cone waffle_cone sugar_cone ice_cone cornet spire teepee tepee tipi paper_cone cone_shape cone_thing
+        solid_cone conical_hat conus""",
     ),
     "cylinder": weighted(
         "cylinder tube",
         "can pillar barrel drum",
-        """tin pipe column roller log canister keg cask tin_can soda_can beer_can coke_can soup_can food_can drinks_can
-        paint_can paint_tin oil_drum oil_barrel beer_barrel wine_barrel rain_barrel water_tank steam_roller rolling_pin
-        round_column round_pillar round_tower stone_column stone_pillar tube_thing tubular_thing
-        cylindrical_thing cylindrical_one cylinder_thing cylinder_shape solid_cylinder can_shape drain_pipe
-        cardboard_tube cillinder sillinder cylindre cilindre""",
+        """tin pipe column roller log rod pole canister trash_can keg cask tin_can soda_can beer_can coke_can
+        soup_can food_can drinks_can paint_can paint_tin oil_drum oil_barrel beer_barrel wine_barrel rain_barrel
+        water_tank steam_roller rolling_pin round_column round_pillar round_tower stone_column stone_pillar
+        tube_thing tubular_thing cylindrical_thing cylindrical_one cylinder_thing cylinder_shape solid_cylinder
+        can_shape drain_pipe cardboard_tube cillinder sillinder cylindre cilindre""",
     ),
     "torus": weighted(
         "torus ring",
         "donut doughnut hoop ring_shape",
-        """bagel tyre tire loop bracelet bangle annulus toroid lifebuoy lifebelt quoit inner_tube life_ring life_belt
-        life_preserver life_buoy swim_ring swimming_ring rubber_ring pool_ring hula_hoop key_ring onion_ring
-        wedding_ring curtain_ring car_tyre car_tire bicycle_tyre bike_tire rubber_tyre steering_wheel O_ring
-        circle_with_a_hole disc_with_a_hole disk_with_a_hole thing_with_a_hole object_with_a_hole shape_with_a_hole
-        round_thing_with_a_hole thing_with_the_hole hollow_circle donut_thing donut_shape doughnut_shape ring_thing
-        donought dounut""",
+        """bagel tyre tire loop bracelet bangle annulus toroid lifebuoy lifebelt quoit inner_tube life_ring
+        life_belt life_preserver life_buoy life_saver lifesaver swim_ring swimming_ring rubber_ring pool_ring
+        hula_hoop key_ring onion_ring wedding_ring curtain_ring car_tyre car_tire bicycle_tyre bike_tire rubber_tyre
+        steering_wheel O_ring circle_with_a_hole disc_with_a_hole disk_with_a_hole thing_with_a_hole
+        object_with_a_hole shape_with_a_hole round_thing_with_a_hole thing_with_the_hole hollow_circle donut_thing
+        donut_shape doughnut_shape ring_thing donought dounut""",
     ),
 }
 #: Adjectives for the shapes, before "object" or "thing".
