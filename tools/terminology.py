@@ -63,7 +63,15 @@ ALLOWED: dict[str, set[str]] = {
     "packages/panollava-hf/CHANGELOG.md": {"account", "fate"},
     "packages/panollava-hf/src/panollava_hf/training/_trainer.py": {"beside"},  # a file name in checkpoints
     # Words that people type:
-    "packages/panollava-hf/src/panollava_hf/panoshapes/wordings/_english_frames.py": {"*"},
+    "packages/panollava-hf/src/panollava_hf/panoshapes/wordings/_english_attributes.py": {"*"},
+    "packages/panollava-hf/src/panollava_hf/panoshapes/wordings/_english_captions.py": {"*"},
+    "packages/panollava-hf/src/panollava_hf/panoshapes/wordings/_english_comparisons.py": {"*"},
+    "packages/panollava-hf/src/panollava_hf/panoshapes/wordings/_english_counts.py": {"*"},
+    "packages/panollava-hf/src/panollava_hf/panoshapes/wordings/_english_directions.py": {"*"},
+    "packages/panollava-hf/src/panollava_hf/panoshapes/wordings/_english_fillers.py": {"*"},
+    "packages/panollava-hf/src/panollava_hf/panoshapes/wordings/_english_habits.py": {"*"},
+    "packages/panollava-hf/src/panollava_hf/panoshapes/wordings/_english_names.py": {"*"},
+    "packages/panollava-hf/src/panollava_hf/panoshapes/wordings/_english_places.py": {"*"},
     "packages/panollava-hf/src/panollava_hf/panoshapes/wordings/_english_words.py": {"*"},
     "packages/panollava-hf/src/panollava_hf/asking/_common_words.py": {"*"},
     "packages/panollava-hf/src/panollava_hf/panoshapes/wordings/_topics.py": {"*"},

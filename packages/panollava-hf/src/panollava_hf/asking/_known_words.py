@@ -47,15 +47,24 @@ class KnownWords:
     """The words that a checkpoint knows.
 
     Args:
-        words: The words in lower case; Korean nouns and verbs without what follows them.
+        words: The words in lower case; Korean nouns and verbs without what follows them. The words of a phrase, such as
+            "party hat", are known together, but not alone.
         verbs: Whether a Korean word that ends like a verb is known, whatever it is.
     """
 
     def __init__(self, words: Iterable[str], *, verbs: bool = True) -> None:
-        self._words = frozenset(_normalised(word) for word in words)
+        entries = {_normalised(word) for word in words}
+        phrases = [tuple(map(_plain, _WORD.findall(entry))) for entry in entries if " " in entry]
+        single = {entry for entry in entries if " " not in entry}
+        self._words = frozenset(single | {"".join(phrase) for phrase in phrases})
+        #: The phrases that have a word, each with the place of the word.
+        self._phrases: dict[str, list[tuple[tuple[str, ...], int]]] = {}
+        for phrase in phrases:
+            for place, word in enumerate(phrase):
+                self._phrases.setdefault(word, []).append((phrase, place))
         self._verbs = verbs
         self._by_length: dict[int, list[str]] = {}
-        for word in self._words:
+        for word in single:
             if word.isascii() and len(word) >= _MIN_LETTERS:
                 self._by_length.setdefault(len(word), []).append(word)
         self._is_known = lru_cache(maxsize=4096)(self._look_up)
@@ -69,9 +78,17 @@ class KnownWords:
             ((), ('door', 'tree'))
             >>> known.unknown("원뿔은 어디에 있나요?"), known.unknown("문은 어디에 있나요?")
             ((), ('문은',))
+            >>> hats = KnownWords(["the", "party hat"])
+            >>> hats.unknown("the party-hat"), hats.unknown("the partyhat"), hats.unknown("the hat")
+            ((), (), ('hat',))
         """
         words = _WORD.findall(_normalised(text))
-        return tuple(dict.fromkeys(word for word in words if not self._is_known(word)))
+        if all(map(self._is_known, words)):
+            return ()
+        named = self._in_phrases(words)
+        return tuple(
+            dict.fromkeys(word for place, word in enumerate(words) if place not in named and not self._is_known(word))
+        )
 
     def has_any(self, text: str, ordinary: Callable[[str], bool]) -> bool:
         """Whether a text has at least one of the words.
@@ -86,9 +103,28 @@ class KnownWords:
             (True, False)
         """
         words = _WORD.findall(_normalised(text))
-        return any(
-            self._is_known(word) and (not word.isascii() or self.has(word) or not ordinary(word)) for word in words
-        )
+        if any(self._is_known(word) and (not word.isascii() or self.has(word) or not ordinary(word)) for word in words):
+            return True
+        return bool(self._in_phrases(words))
+
+    def _in_phrases(self, words: list[str]) -> set[int]:
+        """The places of the words that are parts of a phrase, of which at least one word has no typing error."""
+        plain = [_plain(word) for word in words]
+        found: set[int] = set()
+        for place, word in enumerate(plain):
+            for phrase, within in self._phrases.get(word, ()):
+                places = range(place - within, place - within + len(phrase))
+                if places.start >= 0 and places.stop <= len(plain):
+                    if all(self._is_meant(plain[at], part) for at, part in zip(places, phrase, strict=True)):
+                        found.update(places)
+        return found
+
+    def _is_meant(self, word: str, part: str) -> bool:
+        """Whether a word is a part of a phrase, perhaps with a typing error."""
+        if word == part:
+            return True
+        is_long = min(len(word), len(part)) >= _MIN_LETTERS and len(word) <= _MAX_LETTERS
+        return is_long and word not in COMMON_WORDS and word not in self._words and is_one_error(word, part)
 
     def _look_up(self, word: str) -> bool:
         if word in self._words or (len(word) == 1 and word.isdigit()):
@@ -135,6 +171,11 @@ class KnownWords:
                 if (part in self._words and (place or part not in _NEVER_FIRST)) or (place and follows):
                     reached.add(end)
         return len(word) in reached
+
+
+def _plain(word: str) -> str:
+    """A word without a contraction: "witch's" → "witch"."""
+    return next((word.removesuffix(ending) for ending in _CONTRACTED if word.endswith(ending)), word)
 
 
 def is_one_error(word: str, other: str) -> bool:

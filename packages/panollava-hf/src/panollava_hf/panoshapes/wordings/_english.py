@@ -7,34 +7,43 @@ from random import Random
 from typing import Any
 
 from panollava_hf.panoshapes.families._family import Program
-from panollava_hf.panoshapes.wordings import _english_frames as frames
-from panollava_hf.panoshapes.wordings._english_words import (
-    CLOSINGS,
+from panollava_hf.panoshapes.wordings._english_attributes import COLOUR, SHAPE
+from panollava_hf.panoshapes.wordings._english_captions import CAPTION
+from panollava_hf.panoshapes.wordings._english_comparisons import DISTANCE, DISTANCES, RELATIVE
+from panollava_hf.panoshapes.wordings._english_counts import COUNT, EXISTENCE
+from panollava_hf.panoshapes.wordings._english_directions import WHAT, WHERE
+from panollava_hf.panoshapes.wordings._english_fillers import FILLERS, HARMLESS
+from panollava_hf.panoshapes.wordings._english_habits import ABBREVIATIONS
+from panollava_hf.panoshapes.wordings._english_names import (
     COLOUR_NAMES,
-    COMMON,
-    FILLERS,
-    HARMLESS,
-    OPENINGS,
-    PLACES,
-    POLITE,
     SHAPE_ADJECTIVES,
+    SHAPE_FEATURES,
     SHAPE_NAMES,
-    plural,
+    SHAPE_PLURALS,
 )
+from panollava_hf.panoshapes.wordings._english_places import PLACES
+from panollava_hf.panoshapes.wordings._english_words import CLOSINGS, COMMON, OPENINGS, POLITE
 from panollava_hf.panoshapes.wordings._every_program import one_program_each
 from panollava_hf.panoshapes.wordings._patterns import Slots, draw_text, pattern_words, pick
 
 _FRAMES: Mapping[str, tuple[str, ...]] = {
-    "what": frames.WHAT,
-    "where": frames.WHERE,
-    "count": frames.COUNT,
-    "existence": frames.EXISTENCE,
-    "relative": frames.RELATIVE,
-    "distance": frames.DISTANCE,
-    "caption": frames.CAPTION,
+    "what": WHAT,
+    "where": WHERE,
+    "count": COUNT,
+    "existence": EXISTENCE,
+    "relative": RELATIVE,
+    "distance": DISTANCE,
+    "caption": CAPTION,
 }
-#: Times that the usual name of a colour or shape stands in the list of its names.
-_USUAL = 4
+#: The slots of every frame: general words, and the names of the colours and shapes.
+_SLOTS: Mapping[str, tuple[str, ...]] = {
+    **COMMON,
+    **COLOUR_NAMES,
+    **SHAPE_NAMES,
+    **{f"many_{shape}": names for shape, names in SHAPE_PLURALS.items()},
+    **{f"like_{shape}": names for shape, names in SHAPE_ADJECTIVES.items()},
+    **{f"with_{shape}": phrases for shape, phrases in SHAPE_FEATURES.items()},
+}
 _DRESSED, _FILLED = 0.3, 0.12  # of the questions
 _CONTRACTED, _UNIVERSAL = 0.3, 0.5
 
@@ -42,24 +51,24 @@ _CONTRACTED, _UNIVERSAL = 0.3, 0.5
 def english_frames(program: Program) -> tuple[str, ...]:
     """The frames for a program; empty if its family has none."""
     if program["family"] == "attribute":
-        return frames.COLOUR if program["ask"] == "colour" else frames.SHAPE
+        return COLOUR if program["ask"] == "colour" else SHAPE
     return _FRAMES.get(program["family"], ())
 
 
 def english_slots(program: Program) -> Slots:
     """The phrases for a program, and the general words."""
-    found: dict[str, tuple[str, ...]] = dict(COMMON)
+    found: dict[str, tuple[str, ...]] = dict(_SLOTS)
     family = program["family"]
     if family == "what":
         found["place"] = PLACES[program["direction"]]
     elif family in ("relative", "distance"):
         found["first"], found["second"] = (_kinds(program[name]) for name in ("first", "second"))
         if family == "distance":
-            found.update(frames.DISTANCES[program["ask"]])
+            found.update(DISTANCES[program["ask"]])
     elif family != "caption":
         found["kind"], found["kinds"] = _kinds(program), _kinds(program, many=True)
         if "colour" in program:
-            found["hue"] = _named(COLOUR_NAMES[program["colour"]])
+            found["hue"] = COLOUR_NAMES[program["colour"]]
     return found
 
 
@@ -74,7 +83,7 @@ def draw_english(program: Program, rng: Random) -> str | None:
     if chance < _DRESSED / 3:
         text = f"{draw_text(pick(rng, OPENINGS), slots, rng)}, {_lower(text)}"
     elif chance < 2 * _DRESSED / 3:
-        text = f"{pick(rng, POLITE)}{pick(rng, (', ', ' ', ': '))}{_lower(text)}"
+        text = f"{draw_text(pick(rng, POLITE), slots, rng)}{pick(rng, (', ', ' ', ': '))}{_lower(text)}"
     elif chance < _DRESSED:
         end = text[-1] if text[-1] in "?." else ""
         text = f"{text.rstrip('?.')}{pick(rng, (', ', ' '))}{draw_text(pick(rng, CLOSINGS), slots, rng)}{end}"
@@ -88,7 +97,7 @@ def draw_english(program: Program, rng: Random) -> str | None:
 
 def english_words() -> set[str]:
     """All words that the frames and phrases can contain, in lower case."""
-    texts = {*FILLERS, *HARMLESS, *OPENINGS, *POLITE, *CLOSINGS}
+    texts = {*ABBREVIATIONS, *FILLERS, *HARMLESS, *OPENINGS, *POLITE, *CLOSINGS}
     for program in one_program_each(COLOUR_NAMES, SHAPE_NAMES, PLACES):
         texts.update(english_frames(program), *english_slots(program).values())
     return pattern_words(texts)
@@ -107,15 +116,7 @@ def tidy(text: str) -> str:
 
 
 def _lower(text: str) -> str:
-    return text if text.startswith("I ") else text[:1].lower() + text[1:]
-
-
-def _named(names: tuple[str, ...]) -> tuple[str, ...]:
-    return (names[0],) * _USUAL + names[1:]
-
-
-def _alternatives(names: tuple[str, ...]) -> str:
-    return f"({'|'.join(names)})"
+    return text if text.startswith(("I ", "I'")) else text[:1].lower() + text[1:]
 
 
 def _kinds(kind: Mapping[str, Any], many: bool = False) -> tuple[str, ...]:
@@ -125,34 +126,43 @@ def _kinds(kind: Mapping[str, Any], many: bool = False) -> tuple[str, ...]:
 @functools.cache
 def _kind_phrases(colour: str | None, shape: str | None, many: bool) -> tuple[str, ...]:
     """Noun phrases without an article for a colour, a shape, both or neither; the usual one is the most frequent."""
-    thing, is_ = ("{things}", "are") if many else ("{thing}", "is")
-    noun = hue = adjective = ""
-    if shape is not None:
-        names = _named(SHAPE_NAMES[shape])
-        noun = _alternatives(tuple(plural(name) for name in names) if many else names)
-        adjective = _alternatives(SHAPE_ADJECTIVES[shape])
-    if colour is not None:
-        hue = _alternatives(_named(COLOUR_NAMES[colour]))
-    coloured = f"{hue}( |-)(coloured|colored)"
+    thing, is_, has, alike = ("{things}", "are", "have", "look") if many else ("{thing}", "is", "has", "looks")
+    hue, adjective, one = f"{{{colour}}}", f"{{like_{shape}}}", f"{{{shape}}}"
+    noun = f"{{many_{shape}}}" if many else one
+    coloured = f"{hue}( |-)(coloured|colored|color|colour)"
     if colour is None and shape is None:
-        return (thing, thing, thing, f"(different|separate|single|geometric|solid|3D) {thing}")
+        return (*(thing,) * 6, f"(different|separate|single|geometric|solid|3D) {thing}", f"{thing} of any (kind|sort)")
     if colour is None:
         return (
-            *(noun,) * 8,
+            *(noun,) * 14,
             f"{adjective} {thing}",
-            f"{thing} (shaped like|that looks like|in the shape of) a {noun}" if not many else f"{adjective} {thing}",
+            f"{adjective} {thing}",
+            f"{thing} (shaped like|in the shape of|that {alike} like|which {alike} like|with the shape of) a {one}",
+            f"{one}( |-)shaped {thing}",
+            f"{thing} that {is_} {adjective}",
+            f"{thing} {{with_{shape}}}",
         )
     if shape is None:
         return (
-            *(f"{hue} {thing}",) * 6,
-            f"{thing} that {is_} {hue}",
+            *(f"{hue} {thing}",) * 11,
+            f"{hue} (ones|things|objects)" if many else f"{hue} one",
+            f"{thing} (that|which) {is_} {hue}",
             f"{coloured} {thing}",
-            f"{thing} (painted|in|of colour|of color|with the colour|which {is_}) {hue}",
+            f"{thing} (painted|in|of colour|of color|with the colour|with the color|colored|coloured) {hue}",
+            f"{thing} (with|of|that {has}) {hue} (colour|color)",
+            f"{thing} {hue}",
         )
     return (
-        *(f"{hue} {noun}",) * 12,
+        *(f"{hue} {noun}",) * 24,
         f"{hue} {adjective} {thing}",
+        f"{hue} {adjective} {thing}",
+        f"{hue} {one}( |-)shaped {thing}",
         f"{coloured} {noun}",
         f"{noun} (that|which) {is_} {hue}",
-        f"{noun} (in|painted|of colour) {hue}",
+        f"{noun} (in|painted|of colour|of color|coloured|colored) {hue}",
+        f"{noun} (with|of|that {has}) {hue} (colour|color)",
+        f"{noun} {hue}",
+        f"{adjective} {thing} (in|that {is_}) {hue}",
+        f"{hue} {thing} {{with_{shape}}}",
+        f"{hue} {thing} (shaped like|that {alike} like|in the shape of) a {one}",
     )

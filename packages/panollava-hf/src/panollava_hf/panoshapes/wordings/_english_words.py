@@ -1,248 +1,6 @@
-"""English words and phrases for directions, colours, shapes and everything around them."""
+"""General English words and phrases: verbs, requests, and what people say before and after a question."""
 
-#: What can stand after "is", for each direction.
-PLACES: dict[str, tuple[str, ...]] = {
-    "front": (
-        "in front[ of (me|us|the camera|the viewer|you)]",
-        "ahead[ of (me|us|you|the camera)]",
-        "straight ahead",
-        "right in front of me",
-        "directly ahead[ of me]",
-        "before me",
-        "dead ahead",
-        "forward[s]",
-        "to the front",
-        "at the front",
-        "up ahead",
-        "straight in front of me",
-        "facing me",
-        "in the direction I am facing",
-        "in the forward direction",
-        "on the front side",
-        "directly in front of me",
-        "in front of my (eyes|face|nose)",
-        "where I am looking",
-        "in the (middle|centre|center) of the (view|picture|image)",
-        "at twelve o'clock",
-    ),
-    "back": (
-        "behind[ (me|us|you|the camera|the viewer)]",
-        "at (my|the) back",
-        "to (my|the) rear",
-        "in back of me",
-        "in the back",
-        "the other way",
-        "at the rear",
-        "in the rear",
-        "right behind me",
-        "directly behind me",
-        "behind my back",
-        "to the back",
-        "on the back side",
-        "straight behind me",
-        "backward[s]",
-        "to my back",
-        "in the backward direction",
-        "in the opposite direction",
-        "at my rear",
-        "when I turn around",
-        "if I turn around",
-        "in my back",
-        "just behind me",
-        "at six o'clock",
-    ),
-    "left": (
-        "on (my|the|your|our) left",
-        "to (my|the|your|our) left",
-        "left of (me|us|you|the camera)",
-        "at my left",
-        "to the left of (me|us|you|the camera)",
-        "to my left hand side",
-        "on my left hand side",
-        "on my left side",
-        "on the left side[ of me]",
-        "on the left hand side",
-        "to the left hand side",
-        "leftward[s]",
-        "to the left side",
-        "at my left (hand|side)",
-        "in the left direction",
-        "directly to my left",
-        "on the left of me",
-        "beside me on the left",
-        "next to my left (hand|arm|shoulder)",
-        "at nine o'clock",
-        "left",
-        "over on the left",
-    ),
-    "right": (
-        "on (my|the|your|our) right",
-        "to (my|the|your|our) right",
-        "right of (me|us|you|the camera)",
-        "at my right",
-        "to the right of (me|us|you|the camera)",
-        "to my right hand side",
-        "on my right hand side",
-        "on my right side",
-        "on the right side[ of me]",
-        "on the right hand side",
-        "to the right hand side",
-        "rightward[s]",
-        "to the right side",
-        "at my right (hand|side)",
-        "in the right direction",
-        "directly to my right",
-        "on the right of me",
-        "beside me on the right",
-        "next to my right (hand|arm|shoulder)",
-        "at three o'clock",
-        "right",
-        "over on the right",
-    ),
-    "above": (
-        "above[ (me|us|you|the camera|my head)]",
-        "overhead",
-        "over my head",
-        "over me",
-        "on top[ of me]",
-        "up",
-        "upward[s]",
-        "straight up",
-        "directly above[ me]",
-        "up there",
-        "right above me",
-        "at the top",
-        "up above[ me]",
-        "over our heads",
-        "at the zenith",
-        "when I look up",
-        "if I look up",
-        "in the sky",
-        "directly overhead",
-        "upwards from me",
-        "higher than me",
-    ),
-    "below": (
-        "below[ (me|us|you|the camera|my feet)]",
-        "under[ (me|us|you|the camera)]",
-        "under my feet",
-        "beneath[ me]",
-        "beneath my feet",
-        "at my feet",
-        "underneath[ (me|us|my feet|the camera)]",
-        "down",
-        "downward[s]",
-        "straight down",
-        "directly below[ me]",
-        "down there",
-        "right below me",
-        "at the bottom",
-        "down below[ me]",
-        "on the ground below me",
-        "under the camera",
-        "when I look down",
-        "if I look down",
-        "at the nadir",
-        "lower than me",
-        "directly under me",
-        "on the floor under me",
-        "by my feet",
-    ),
-}
-
-
-def _diagonal(end: str, side: str) -> tuple[str, ...]:
-    """Phrases for a direction between `end` ("front" or "back") and `side` ("left" or "right")."""
-    ends = ("front", "forward", "ahead") if end == "front" else ("back", "rear", "behind")
-    noun, near = ends[0], ends[2]
-    hour = {("front", "left"): "ten", ("front", "right"): "two", ("back", "left"): "seven", ("back", "right"): "five"}
-    middle = "in front of me" if end == "front" else "behind me"
-    return (
-        f"to the {noun} {side}",
-        f"{middle} to the {side}",
-        f"{noun} {side}",
-        f"{near} and to the {side}",
-        f"{middle} on the {side}",
-        f"at my {noun} {side}",
-        f"to my {noun} {side}",
-        f"on my {noun} {side}",
-        f"{near} to the {side}",
-        f"to the {side} {near}",
-        f"in the {noun} {side}",
-        f"on the {noun} {side}",
-        f"{middle} and to the {side}",
-        f"{middle} to my {side}",
-        f"diagonally {middle} to the {side}",
-        f"to the {side} and {near}",
-        f"to the {side} {middle}",
-        f"{near} on the {side}",
-        f"{near} and {side}",
-        f"in the {noun} {side} (corner|direction|sector)",
-        f"{side} {noun}",
-        f"to the {side} {noun}",
-        f"{ends[1]} {side}",
-        f"to the {ends[1]} {side}",
-        f"{noun} and {side}",
-        f"on my {side} towards the {noun}",
-        f"over my {side} shoulder" if end == "back" else f"half {side} in front of me",
-        f"at {hour[end, side]} o'clock",
-        f"{near} on my {side}",
-        f"{near} me on my {side}" if end == "back" else f"ahead of me on my {side}",
-        f"diagonally {near} {side}",
-        f"{near} me {side}" if end == "back" else f"in front of me {side}",
-        f"diagonally to the {noun} {side}",
-        f"between {noun} and {side}",
-        f"{middle} slightly to the {side}",
-        f"{side} and {near}",
-        f"{near} to my {side}",
-        f"{side} of me towards the {noun}",
-    )
-
-
-for _end in ("front", "back"):
-    for _side in ("left", "right"):
-        PLACES[f"{_end} {_side}"] = _diagonal(_end, _side)
-
-#: Names of the colours. The first is the usual one.
-COLOUR_NAMES: dict[str, tuple[str, ...]] = {
-    "red": ("red", "scarlet", "crimson"),
-    "green": ("green", "emerald"),
-    "blue": ("blue", "navy"),
-    "yellow": ("yellow", "golden"),
-    "purple": ("purple", "violet", "violet", "lilac"),
-    "orange": ("orange", "amber"),
-}
-
-#: Nouns for the shapes. The first is the usual one. Their plural is in `plural`.
-SHAPE_NAMES: dict[str, tuple[str, ...]] = {
-    "sphere": ("sphere", "ball", "ball", "orb", "globe"),
-    "cube": ("cube", "box", "box", "block"),
-    "cone": ("cone",),
-    "cylinder": ("cylinder", "tube", "can", "drum", "pillar", "barrel"),
-    "torus": ("torus", "ring", "ring", "donut", "doughnut", "hoop"),
-}
-#: Adjectives for the shapes, before "object" or "thing".
-SHAPE_ADJECTIVES: dict[str, tuple[str, ...]] = {
-    "sphere": ("spherical", "ball-shaped", "sphere-shaped", "ball like"),
-    "cube": ("cubic", "cubical", "box-shaped", "cube-shaped", "boxy"),
-    "cone": ("conical", "cone-shaped", "cone like"),
-    "cylinder": ("cylindrical", "cylinder-shaped", "tubular", "tube-shaped"),
-    "torus": ("ring-shaped", "donut-shaped", "doughnut-shaped", "toroidal", "torus-shaped"),
-}
-
-THINGS = ("object", "object", "thing", "thing", "item", "shape", "solid", "figure", "body", "form", "piece", "one")
-
-
-def plural(noun: str) -> str:
-    """The plural of a noun.
-
-    >>> plural("box"), plural("torus"), plural("body"), plural("thing")
-    ('boxes', 'toruses', 'bodies', 'things')
-    """
-    if noun.endswith(("x", "s", "sh", "ch")):
-        return f"{noun}es"
-    return f"{noun[:-1]}ies" if noun.endswith("dy") else f"{noun}s"
-
+from panollava_hf.panoshapes.wordings._english_names import THINGS, plural
 
 #: Slots that do not depend on the program.
 COMMON: dict[str, tuple[str, ...]] = {
@@ -386,6 +144,110 @@ COMMON: dict[str, tuple[str, ...]] = {
         "work out",
         "figure out",
     ),
+    # Before an indirect question: "… where the cube is".
+    "know": (
+        "tell me",
+        "could you tell me",
+        "can you tell me",
+        "would you tell me",
+        "please tell me",
+        "I want to know",
+        "I need to know",
+        "I would like to know",
+        "I'd like to know",
+        "I'd love to know",
+        "I wonder",
+        "I was wondering",
+        "I am wondering",
+        "I'm curious",
+        "I am trying to find out",
+        "do you know",
+        "do you happen to know",
+        "do you have any idea",
+        "do you see",
+        "(would|might) you know",
+        "any idea",
+        "any clue",
+        "any chance you know",
+        "(can|could|would) you (say|see|work out|figure out|find out|explain|check|show me)",
+        "(can|could|do|would) u (tell me|say|know|see)",
+        "(pls|plz|please) (tell me|say|tell|check)",
+        "(wanna|gotta|need to|want to) know",
+        "(lemme|let me) know",
+        "help me (find out|see|understand|figure out)",
+        "my question is",
+        "the question is",
+        "what I want to know is",
+        "what I need is",
+        "I'm not sure",
+        "I don't know",
+        "I dunno",
+        "I can't see",
+        "I have no idea",
+        "I forgot",
+        "I'd be glad to hear",
+        "is it clear",
+        "can you (please |kindly |quickly |)tell me",
+        "would you mind (telling me|saying)",
+        "may I (ask|know)",
+        "explain to me",
+        "remind me",
+        "guess",
+        "have you any idea",
+        "is it possible to say",
+    ),
+    # Before a clause that may be true or not.
+    "know_if": (
+        "(tell me|say|check|see|find out|verify|determine|look|let me know|lemme know) (if|whether)",
+        "(can|could|would) you (tell me|say|check|see|confirm|verify|find out|have a look) (if|whether)",
+        "(can|could|would) you (please |kindly |quickly |)(tell me|check|confirm) (if|whether)",
+        "(can|could|do) u (tell me|say|check|see|know) (if|whether)",
+        "(pls|plz|please) (tell me|say|check|confirm) (if|whether)",
+        "(I wonder|I was wondering|I'm wondering|I'm curious|I am not sure|I don't know|I dunno) (if|whether)",
+        "(I want|I need|I would like|I'd like|I'd love|wanna) (to |)(know|find out|check) (if|whether)",
+        "do you (know|see|think you can tell|happen to know|have any idea) (if|whether)",
+        "(any idea|any clue|may I ask|my question is|the question is|is it clear) (if|whether)",
+        "(confirm|verify|check) (for me |)(if|whether)",
+        "help me (see|find out|check) (if|whether)",
+    ),
+    # Before "the number of cubes".
+    "want": (
+        "tell me",
+        "give me",
+        "gimme",
+        "I need",
+        "I want",
+        "I would like",
+        "I'd like",
+        "I am after",
+        "I'm looking for",
+        "I want to know",
+        "I need to know",
+        "I'd like to know",
+        "wanna know",
+        "let me have",
+        "can I (have|get)",
+        "could I (have|get)",
+        "could you (give|tell|get) me",
+        "can you (give|tell|get) me",
+        "can u (give|tell) me",
+        "would you (give|tell) me",
+        "please (give|tell) me",
+        "(pls|plz) (give|tell) me",
+        "please provide",
+        "provide",
+        "find",
+        "determine",
+        "work out",
+        "what would be",
+        "what might be",
+        "do you know",
+        "I was asked for",
+        "my question is about",
+        "state",
+        "specify",
+        "read out",
+    ),
     "colour_word": ("colour", "color", "colour", "color", "hue", "shade", "tint", "tone"),
     "shape_word": (
         "shape",
@@ -457,6 +319,57 @@ OPENINGS = (
     "tell me",
     "please tell me",
     "answer this",
+    "quick q",
+    "q",
+    "my question",
+    "my question is",
+    "question for you",
+    "here's my question",
+    "here is a question",
+    "next question",
+    "another question",
+    "last question",
+    "one question",
+    "a question",
+    "a quick one",
+    "easy one",
+    "just curious",
+    "random question",
+    "let's see",
+    "let me think",
+    "let me ask you something",
+    "sorry to bother you",
+    "honest question",
+    "stupid question",
+    "be honest",
+    "be quick",
+    "dude",
+    "bro",
+    "friend",
+    "mate",
+    "good evening",
+    "good afternoon",
+    "thanks",
+    "great",
+    "perfect",
+    "all right",
+    "oh",
+    "ah",
+    "hm",
+    "er",
+    "wait",
+    "erm",
+    "ummm",
+    "may I ask",
+    "for me",
+    "from where I am",
+    "from where I stand",
+    "as seen from here",
+    "in this {scene}",
+    "in the {scene}",
+    "in the {scene} you see",
+    "looking at the {scene}",
+    "given this {scene}",
     "help me",
     "say",
     "be honest",
@@ -518,6 +431,33 @@ POLITE = (
     "please check",
     "would you know",
     "can you work out",
+    "do you happen to know",
+    "any chance you know",
+    "any chance you can tell me",
+    "(can|could|would|do) u (tell me|say|know|see)",
+    "(pls|plz) (tell me|say|check|help)",
+    "(wanna|gotta|need to|want to) know",
+    "(lemme|let me) know",
+    "dunno",
+    "I dunno",
+    "I don't know",
+    "I'm not sure",
+    "I am curious",
+    "my question is",
+    "what I want to know is",
+    "explain me",
+    "explain to me",
+    "help me",
+    "help me out",
+    "help me see",
+    "can somebody tell me",
+    "can anyone tell me",
+    "who knows",
+    "someone tell me",
+    "would you be so kind as to tell me",
+    "be so kind and tell me",
+    "if you know",
+    "if you can see it",
 )
 #: After a question.
 CLOSINGS = (
@@ -554,6 +494,35 @@ CLOSINGS = (
     "can you tell",
     "do you know",
     "any idea",
+    "thx",
+    "plz",
+    "pls thx",
+    "tnx",
+    "ty",
+    "u know",
+    "bro",
+    "dude",
+    "can u tell me",
+    "can u see",
+    "do u know",
+    "kinda urgent",
+    "asap",
+    "quickly",
+    "just curious",
+    "I forgot",
+    "please tell me",
+    "please help",
+    "help",
+    "tell me",
+    "relative to me",
+    "from my view",
+    "from where I stand",
+    "as seen by me",
+    "as seen from here",
+    "many thanks",
+    "thanks in advance",
+    "thanks a lot",
+    "thank you very much",
     "please and thank you",
     "cheers",
     "in this shot",
@@ -570,130 +539,4 @@ CLOSINGS = (
     "of this {scene}",
     "within the {scene}",
     "inside the {scene}",
-)
-
-#: Words that do not change an answer. They are put into questions, so that the model has seen them.
-FILLERS = tuple(
-    """actually really just simply currently basically possibly maybe perhaps probably certainly surely clearly
-    exactly precisely roughly approximately quickly kindly honestly truly indeed also too still even only
-    already again ever always usually often sometimes generally typically normally obviously apparently
-    presumably evidently likely literally essentially practically virtually nearly almost quite rather pretty
-    fairly very so such that this these those some any well ok okay yes oh ah uh um hmm hey hello hi now then
-    here there today tonight nowadays presently momentarily instantly immediately directly finally lastly
-    eventually meanwhile otherwise therefore however thus hence please thanks friend buddy dear me you we us
-    they it carefully closely correctly properly briefly concisely shortly accurately reliably definitely
-    absolutely totally entirely completely fully mostly mainly largely partly partially slightly somewhat
-    potentially supposedly hopefully fortunately sadly luckily frankly seriously personally visually spatially
-    geometrically physically visibly remarkably notably particularly specifically especially namely respectively
-    altogether overall anyway somehow somewhere anywhere whenever when while since because though although
-    unless with without at from for of to into onto the a an its your my our their his her is are was were be
-    been being am do does did done have has had having can could will would shall should may might must let make
-    get give go come take put try want need know think guess believe suppose wonder hope wish help answer ask
-    explain check verify confirm clarify consider imagine examine inspect study scan search observe watch regard
-    view glance stare peek gaze looking seeing viewing watching standing sitting nice good great fine correct
-    true real sure certain possible visible given current present actual particular specific main whole entire
-    full complete various mine yours ours itself myself yourself nobody whether about concerning regarding
-    according based moment minute time day way case sense question reply response camera viewer assistant model
-    system data test task spot part bit lot kind sort type example instance fact elsewhere hereabouts
-    thereabouts apart together alone few else following different similar area zone section segment quadrant
-    vicinity neighbourhood neighborhood site locale placement orientation angle portion route path course see
-    sees seen saw look looks looked spots spotted find finds found notice noticed detect detected observed
-    glimpse discern pinpoint track trace catch identified recognise recognize determine decide judge assess
-    evaluate estimate calculate compute call called classify categorise characterise characterize depict
-    depicted portray portrayed show shows showing shown display displayed exhibit exhibited feature features
-    include includes included contain contains contained comprise hold holds own possess carry offer provide
-    supply presents represent reveal expose mention mentioned state stated specify specified indicate indicated
-    suggest report reported tell telling told say says saying said speak talk write read note record inform
-    share return output print respond deny occupy occupies fill fills cover covers surround surrounds encircle
-    enclose face faces points pointing head heads lead leads leading aim aims lie lies lying sit sits stand
-    stands rest rests hang hangs hanging float floats hover hovers suspended perched parked resting placed
-    positioned situated located set laid dropped hidden hiding lurking waiting dwelling living residing
-    appearing emerging existing remaining belonging happening going coming move moves moving walk walks walking
-    step reach reaches reaching touch touching arrive grab hit meet meets encounter encountering bump approach
-    approaching pass passing follow crossing spin swing tilt twist bend respect reference relation detail
-    details detailed sketch appearance property attribute characteristic quality trait aspect nature identity
-    class category variety species that's there's it's let's I'd I'm I've you'd you're you've we're we've
-    they're isn't aren't doesn't don't didn't can't couldn't won't wouldn't haven't hasn't wasn't weren't
-    shouldn't theres thats isnt arent dont cant im id ive youre gonna wanna gotta kinda sorta lemme gimme cheers
-    ta regards greetings howdy evening afternoon morning welcome bye goodbye ahoy hiya sup hurry quick fast slow
-    urgent important easy hard simple tricky silly curious interested interesting lost confused sorry pardon
-    excuse forgive mind care love prefer able abroad accept accepted accidentally accordingly act active
-    actively additional additionally adequately adjust admit affect afford afterwards agree agreed ahh allow
-    allowed allows amusing announce anyhow anymore anytime appeal applied apply appreciate appreciated apparent
-    appropriate approximate aren argue arrange arranged arrived arrives asked asking asks assist assume assumed
-    attempt attempted attend authentic automatically avoid await aware awesome awful barely basic basis became
-    become becomes becoming began begin begins behave believed believes bet better bless bored boring bother
-    bothered bought breathe bring brings brought built busy buy calmly came capable capture captured captures
-    careful caring casual casually casts caught cause caused causes certainty chance change changed changes
-    claim claimed clear cleared clever click closing comfortable comment commonly communicate compact complain
-    completed complex compose composed conclude conduct confidence confident confirmed confirms confirming
-    connect considered considering constantly continue continued contribute convey conveyed convince cool costs
-    courteous create created creates crucial customary daily dare dared deal decided deciding declare decent
-    deduce deeply define defined deliver demand demonstrate denote depend depending depends deserve designed
-    desire desired despite develop devote differ differs digital discovered discuss displaying distinct
-    distinctly doubt due during dunno eager easier easily effect effort elaborate elegant embedded emerge
-    emerges employ enable encountered encourage ended ends engage enjoy enjoyed ensure enter entered equipped er
-    establish establishes evenly evident examined examining excellent except exclude excluded exclusively
-    excuses execute exists expect expected expects explained explaining explains explicitly explore explored
-    exploring express expressed extend extra extract extremely eyeing fail failed faintly fair familiar fancy
-    feel feeling feels fell felt fetch figured filling finish finished fits fix fixed fixing focus focused
-    focusing folk followed follows forget forgot formally formed fresh freshly friendly fun funny gave gather
-    gathered gazed genuine genuinely gets getting giving glad gladly glanced glancing gotten gracious grant
-    grateful greatly grow guessed handle handy happen happened happily happy hardly hates hear heard helped
-    helpful helping helps hid hides hint hints hoping hosted huh humbly imagined imagining immediate imply
-    implied inclined including incorrect inspected inspecting instead intend intended interact interest
-    interpret introduce investigate invited involve involved join joined judging keen keep keeping keeps kept
-    kinder knew knowing known knows lacking lately laughing lay lays learn learned learning lending lest letting
-    liked likes liking limited listening lively logically loosely loved lovely lucky made maintain makes making
-    manage managed manually matter matters mean meaning means meant mentally mentioning mere merely mighty
-    minding missed missing mistaken modern momentary moved mustn mutually naturally necessarily necessary needed
-    needing needs neatly never nevertheless newly nicely normal noted notes noticing notify observing obtain
-    obvious occasionally occurred occurring occurs odd offered offers official ones ongoing openly operate opine
-    optionally ordinary ought outright owned owns paid partial passed patient patiently pause pay paying
-    peculiar peeking perceived perfect perfectly perform permit permitted personal phrase picked picking
-    pinpointed placing plain plainly plan planned played pleasant pleased pleasure politely pop popped pops
-    possessing posed posted potential precise preferably preferred prepared pretend prevent primarily probable
-    proceed process produce produced prompt promptly proper propose prove proved provided provides providing
-    publicly purely purpose puts putting puzzled puzzling quest questions quietly random randomly rarely rate
-    reached ready realise realize realised realized reason reasonable reasonably recall receive received recent
-    recently recognising recognizing reckon recorded refer referred refers reflect reflected regularly relate
-    related relatively relevant remain remained remember remind reminds rendered repeat repeated repeatedly
-    replace replied reporting reports request requested require required requires rescue research resides
-    resided resolve respective responding responds restate results resulted retrieve returned reveals revealed
-    review reviewed reviewing rough routine safely sake satisfied save scanned scanning scans secretly seeking
-    seeks seemed seemingly selecting send sent serious serve served serves setup severely shared sharing sharply
-    shouldn showed silently simplest sincere sincerely slight slowly smoothly solely solve solved soon sought
-    sounds spare speaking special specially spend spoke spoken spotting standard started starts stately
-    statement steady stepped stick sticks stood stop stopped strange strictly strongly stuck studied studying
-    stuff submit subtle succeed successfully suddenly suffice sufficient suggested suitable suits super superb
-    supplied support supposed surprise surprised surprising suspect swear swiftly takes taken taking talking
-    talks teach technically tells tempted tend tends tested testing tests texted thanked thankful theoretically
-    thereby thinks thorough thoroughly thought thoughts took touched traced tried tries truth trust trying typed
-    typical typing ultimately unable uncertain unclear undoubtedly understand understood unfortunately uniquely
-    unlike unsure until unusual use used useful uses using usual utterly valid vary verified verifying viewed
-    views visit visited wait waited walked wants wanted wanting watched watches ways weird went whereas whilst
-    wholly widely willing wise wished wishes wishing wondered wonderful wonders word worked working works
-    worried worth worthy wow written wrong wrote yeah yep yet yesterday tomorrow yourselves themselves ourselves
-    himself herself she he tq thx tnx plz kthx lol omg btw fyi asap brb afaik imo imho hmmm ehm eh aha oops phew
-    whoa yay mhm nah nope yup alas bravo mister missus miss pal dude bro champ darling genius helper bot ai
-    whichever whoever whomever wheresoever someday sometime anyplace someplace who'd what're who've it'll
-    that'll there'll they'll we'll you'll I'll he's she's ain't y'all could've would've should've might've
-    must've needn't mustn't mightn't what'd where'd how'd""".split()
-)
-#: Further words that do not change an answer, but are not put into questions, because they could.
-HARMLESS = tuple(
-    """either both neither whoever whichever versus along across amongst beside besides u ur somebody nearby close far
-    away first second last count counting counted tally add list listed listing name named naming describe described
-    describing compare compared compares choose chosen chooses chose select selected pick picked colour coloured
-    colours colors colouring shapes shaped shaping directions located painter artist person's end ends ended equal
-    equals equally amount quantity figure sum double single alone artist's via per plus once twice former latter
-    rather hand side sides else both all every each whole together another other others different same many much few
-    some several any enough less more most least nothing everything something anything one's ones such own early
-    later earlier previously left-hand right-hand leftmost rightmost front-left front-right back-left back-right top
-    bottom upper lower uppermost vs none nor yours hers theirs thereof
-    within upon against out off past since till until throughout between among aside onward pointy pointed round rounded
-    square squared boxlike ringlike tori hollow curved flat-sided cubed sideways clockwise counterclockwise
-    anticlockwise compass bearing heading sight eyeline standpoint viewpoint vantage
-    hw wat wut wht wich whr r y n da dis dat tht abt btwn wth thru cuz bc bright deep dark pale vivid
-    thingy thingies thingamajig lefthand righthand halfway rundown""".split()
 )

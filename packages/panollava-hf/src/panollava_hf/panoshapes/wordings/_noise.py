@@ -3,6 +3,8 @@
 import re
 from random import Random
 
+from panollava_hf.panoshapes.wordings._english_habits import abbreviated, without_articles
+
 _NEIGHBOURS = {
     key: near
     for row, above, below in (
@@ -26,6 +28,7 @@ _LONG_WORD = re.compile(r"[A-Za-z]{4,}")
 _TYPING_ERROR, _LOWER, _UPPER, _NO_END, _OTHER_END, _NO_COMMA, _NO_APOSTROPHE = 0.1, 0.35, 0.03, 0.35, 0.08, 0.4, 0.3
 _CONTRACTED = 0.15
 _LOST_SPACE = 0.06  # in Korean
+_ABBREVIATED, _NO_ARTICLES = 0.05, 0.07  # in English
 _FIRST_HANGUL = "\uac00"
 
 
@@ -34,6 +37,8 @@ def roughen(text: str, rng: Random) -> str:
     if rng.random() < _CONTRACTED:
         text = re.sub(r"^(What|Where|Which|Who|How) is\b", r"\1's", text)
         text = re.sub(r"\bI would\b", "I'd", text)
+    if text.isascii():
+        text = _hurried(text, rng)
     if rng.random() < _NO_APOSTROPHE:
         text = text.replace("'", pick_apostrophe(rng))
     if rng.random() < _NO_COMMA:
@@ -51,6 +56,13 @@ def roughen(text: str, rng: Random) -> str:
     if any(letter >= _FIRST_HANGUL for letter in text) and rng.random() < _LOST_SPACE:
         text = text.replace(" ", "", 1)
     return text.strip()
+
+
+def _hurried(text: str, rng: Random) -> str:
+    chance = rng.random()
+    if chance < _ABBREVIATED:
+        return abbreviated(text, rng)
+    return without_articles(text) if chance < _ABBREVIATED + _NO_ARTICLES else text
 
 
 def pick_apostrophe(rng: Random) -> str:

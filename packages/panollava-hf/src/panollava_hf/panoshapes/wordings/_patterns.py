@@ -2,6 +2,7 @@
 
 `(a|b)` is one of the alternatives, `[a|b]` one of them or nothing, and `{name}` is a slot, whose patterns the caller
 gives. A pattern can draw one of its texts, and it can be turned into a regular expression that matches all of them.
+`_` is a space within a name such as "party_hat", whose words mean something else when they stand alone.
 """
 
 import functools
@@ -83,7 +84,7 @@ def pick(rng: Random, options: Sequence[str]) -> str:
 
 def draw_text(pattern: str, slots: Slots, rng: Random) -> str:
     """Draw one of the texts of a pattern."""
-    return "".join(_drawn(parse_pattern(pattern), slots, rng))
+    return "".join(_drawn(parse_pattern(pattern), slots, rng)).replace("_", " ")
 
 
 def _drawn(pattern: Pattern, slots: Slots, rng: Random) -> Iterator[str]:
@@ -106,7 +107,7 @@ def _regex(pattern: Pattern, slots: Slots) -> str:
     for part in pattern:
         if isinstance(part, str):
             # Words are separated by any number of spaces, because an alternative may be empty.
-            found.append(r"\s*".join(re.escape(piece) for piece in re.split(r"\W+", part.lower().replace("'", ""))))
+            found.append(r"\s*".join(re.escape(piece) for piece in re.split(r"[\W_]+", part.lower().replace("'", ""))))
         else:
             options = part.options if isinstance(part, Choice) else map(parse_pattern, slots[part.name])
             found.append(f"(?:{'|'.join(_regex(option, slots) for option in options)})")
@@ -127,9 +128,13 @@ def normalised(text: str) -> str:
 def pattern_words(texts: Iterable[str]) -> set[str]:
     """All words in the texts of patterns, in lower case; what fills their slots has to be given too.
 
-    A word must not be divided between parts of a pattern.
+    A word must not be divided between parts of a pattern. The words of a name with `_` are returned as one phrase.
+
+    Example:
+        >>> sorted(pattern_words(["a (Party_hat|ball)"]))
+        ['a', 'ball', 'party hat']
     """
-    return {word for text in set(texts) for word in _words(parse_pattern(text))}
+    return {word.replace("_", " ") for text in set(texts) for word in _words(parse_pattern(text))}
 
 
 def _words(pattern: Pattern) -> Iterator[str]:

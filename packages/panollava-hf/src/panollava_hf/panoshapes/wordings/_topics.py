@@ -3,25 +3,33 @@
 "Where am I?" has only words that the training questions have too, but no scene has an answer to it.
 """
 
-from panollava_hf.panoshapes.wordings import _english_words as english
+from panollava_hf.panoshapes.wordings import _english_names as english
 from panollava_hf.panoshapes.wordings import _korean_words as korean
 from panollava_hf.panoshapes.wordings._patterns import pattern_words
 
-#: Parts of the names of objects that are in other questions too.
-_EVERYWHERE = frozenset({"one", "like", "can"})
+#: Names of objects, and parts of them, that are in other questions too.
+_EVERYWHERE = frozenset({"one", "ones", "like", "can", "die", "log", "six"})
+_HOURS = "1 2 3 4 5 6 7 8 9 10 11 12 one two three four five six seven eight nine ten eleven twelve".split()
+#: Phrases of words that are in other questions too.
+_PHRASES = (
+    *(f"{article} {name}" for article in ("the", "a") for name in ("can", "die", "log")),
+    *(f"{before} {hour}" for before in ("at", "my") for hour in _HOURS),
+    *("what is where", "what's where", "what is here", "what's here", "what is there", "what is in", "what's in"),
+    *("what all", "in sight", "before me", "raise my", "lower my", "walk me"),
+)
 _ENGLISH = """
-    direction directions front ahead forward forwards behind back rear backward backwards left leftward leftmost
-    right rightward rightmost up upward upwards above over overhead top higher upper uppermost zenith sky down
-    downward downwards below under underneath beneath bottom lower ground floor nadir feet foot head heads nose face
-    facing shoulder side sides corner left-hand right-hand opposite straight around round o'clock every
-    middle turn turned turning anything something everything whatever many count counted counting number numbers
-    numerous tally amount quantity total colour color colours colors coloured colored hue shade tint tinted tone
-    paint painted shape shapes shaped geometry nearer nearest closer closest farther farthest further furthest close
-    near nearby far distant distance remote setting explain perceive notice discover detect observe describe
-    describing description caption list listing enumerate inventory summary summarise summarize overview
-    surroundings surround surrounds surrounded scene picture image panorama photo photograph pic render environment
-    world view see seen visible look looking looks depict depicted shown show shows display displayed red green blue
-    yellow purple orange
+    direction directions front ahead forward forwards behind back rear backward backwards left leftward leftmost right
+    rightward rightmost up upward upwards above over overhead top higher upper uppermost zenith sky infront backside
+    frontal high highest low lowest down downward downwards below under underneath beneath bottom lower ground floor
+    nadir feet foot head heads nose face facing shoulder side sides corner left-hand right-hand opposite straight
+    around round o'clock every middle turn turned turning anything something everything whatever many count counted
+    counting number numbers numerous tally amount quantity total colour color colours colors coloured colored hue
+    shade tint tinted tone paint painted shape shapes shaped geometry nearer nearest closer closest farther farthest
+    further furthest close near nearby far distant distance remote setting explain perceive notice discover detect
+    observe describe describing description caption list listing enumerate inventory summary summarise summarize
+    overview surroundings surround surrounds surrounded scene picture image panorama photo photograph pic render
+    environment world view see seen visible look looking looks depict depicted shown show shows display displayed red
+    green blue yellow purple orange
 """
 _KOREAN = """
     앞 앞쪽 정면 사방 전방 눈앞 뒤 뒤쪽 뒤편 뒷쪽 뒷편 후방 등 왼쪽 왼편 좌측 왼손 왼 오른쪽 오른편
@@ -44,7 +52,10 @@ def topics() -> list[str]:
     named: set[str] = set()
     for words in (english, korean):
         named.update(words.THINGS, *words.COLOUR_NAMES.values(), *words.SHAPE_NAMES.values())
-    for adjectives in english.SHAPE_ADJECTIVES.values():
-        named.update(adjectives)
-    named.update(english.plural(noun) for noun in (*english.THINGS, *sum(english.SHAPE_NAMES.values(), ())))
-    return sorted((pattern_words(named) - _EVERYWHERE) | {*_ENGLISH.split(), *_KOREAN.split()})
+    named.update(
+        *english.SHAPE_ADJECTIVES.values(),
+        *english.SHAPE_FEATURES.values(),
+        *english.SHAPE_PLURALS.values(),
+        map(english.plural, english.THINGS),
+    )
+    return sorted((pattern_words(named) - _EVERYWHERE) | {*_PHRASES, *_ENGLISH.split(), *_KOREAN.split()})

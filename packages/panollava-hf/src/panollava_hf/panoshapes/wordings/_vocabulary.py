@@ -15,14 +15,16 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 def vocabulary() -> list[str]:
     """The words of all plain and many wordings in lower case, sorted; Korean words without their particles.
 
+    A name of several words is one phrase, if its words alone name something else: "party hat".
+
     Example:
         >>> words = set(vocabulary())
-        >>> {"behind", "doughnut", "violet", "원뿔"} <= words, "door" in words
-        (True, False)
+        >>> {"behind", "doughnut", "violet", "원뿔", "party hat"} <= words, {"door", "party"} & words
+        (True, set())
     """
     plain = (wordings(program) for program in one_program_each(COLOURS, SHAPES, DIRECTIONS) if _is_whole(program))
-    texts = itertools.chain(english_words(), korean_words(), itertools.chain.from_iterable(plain))
-    return sorted({word for text in texts for word in _WORD.findall(text.lower())})
+    words = {word for text in itertools.chain.from_iterable(plain) for word in _WORD.findall(text.lower())}
+    return sorted(words | english_words() | korean_words())
 
 
 def _is_whole(program: dict[str, object]) -> bool:
