@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from panollava_hf.panoshapes.families._family import Program
+from panollava_hf.panoshapes.wordings import _korean_amounts as amounts
 from panollava_hf.panoshapes.wordings import _korean_attributes as attributes
 from panollava_hf.panoshapes.wordings import _korean_comparisons as comparisons
 from panollava_hf.panoshapes.wordings import _korean_frames as frames
@@ -21,8 +22,8 @@ from panollava_hf.panoshapes.wordings._patterns import Slots, draw_text, pattern
 _FRAMES: Mapping[str, tuple[str, ...]] = {
     "what": frames.WHAT,
     "where": frames.WHERE,
-    "count": frames.COUNT,
-    "existence": frames.EXISTENCE,
+    "count": amounts.COUNT,
+    "existence": amounts.EXISTENCE,
     "relative": comparisons.RELATIVE,
     "distance": comparisons.DISTANCE,
     "caption": frames.CAPTION,
@@ -50,7 +51,7 @@ def korean_frames(program: Program) -> tuple[str, ...]:
     return _FRAMES.get(family, ())
 
 
-_COUNT_ALL = frames.COUNT + frames.COUNT_ALL * 2
+_COUNT_ALL = amounts.COUNT + amounts.COUNT_ALL * 2
 
 
 def korean_slots(program: Program) -> Slots:

@@ -23,19 +23,14 @@ _ENDS = (
         ),
     ),
 )
-_JOINED = (" ", " ", ", ", " 아니면 ", ", 아니면 ", " 혹은 ", "? 아니면 ", " 또는 ")
+_JOINED = "( | |, | 아니면 |, 아니면 | 혹은 |? 아니면 | 또는 )"
 
 
 def _sides() -> tuple[str, ...]:
     """Left or right, either first, each with an ending: "왼쪽에 있나요 아니면 오른쪽에 있나요"."""
-    found = []
-    for place, pair in enumerate(_PAIRS):
-        left, right = pair.split("/")
-        for number, end in enumerate(_ENDS):
-            for first, second in ((left, right), (left, right), (right, left)):
-                joined = _JOINED[(place + 3 * number + len(found)) % len(_JOINED)]
-                found.append(f"{first}{end}{joined}{second}{end}")
-    return tuple(found)
+    pairs = [pair.split("/") for pair in _PAIRS]
+    ordered = [order for left, right in pairs for order in ((left, right), (left, right), (right, left))]
+    return tuple(f"{first}{end}{_JOINED}{second}{end}" for first, second in ordered for end in _ENDS)
 
 
 _WHICH_SIDE = (
@@ -84,6 +79,28 @@ _THIS = "(앞의 것|앞엣것|전자|{first}|{first}|{first})"
 _GOES = "(가려면|이동하려면|시선을 옮기려면|고개를 돌리려면|눈을 돌리려면|옮겨 가려면)"
 
 RELATIVE = (
+    (
+        f"{{first}}{_TOPIC} {{second}}(의 | )(왼쪽|왼편|좌측) (오른쪽|오른편|우측) (중|가운데) (어디|어느 쪽|어느 "
+        f"편)에 {{is}}?"
+    ),
+    (
+        f"{{first}}{_TOPIC} {{second}}(을/를 | ){{based}} (어느 쪽|어느 방향|어디)(으로/로|에) (치우쳐|떨어져|"
+        f"위치해|놓여) (있나요|있어|있어요|있니|있습니까|있는지 {{ask}})?"
+    ),
+    f"{{second}}(이/가|) (여기|앞|가운데|중앙|중심)에 있다고 (하면|치면|할 때|생각하면) {{first}}{_TOPIC} {{sides}}?",
+    f"{{second}}(을/를 | )보고 (서면|있으면|섰을 때|서 있으면) {{first}}{_TOPIC} (내|제|나의) {{sides}}?",
+    (
+        "{first}(이/가|은/는|) {second}(의 | )(왼쪽에 있는 거야 오른쪽에 있는 거야|왼쪽에 있는 건가요 "
+        "오른쪽에 있는 건가요|왼쪽이 맞아 오른쪽이 맞아|왼쪽인 거야 오른쪽인 거야)?"
+    ),
+    (
+        f"(왼쪽|오른쪽|좌측) (오른쪽|왼쪽|우측) 중에서, {{first}}{_TOPIC} {{second}}(의 | )(어디|어느 쪽|어느 "
+        f"편)에 {{is}}?"
+    ),
+    (
+        "{second} (기준|기준으로) (왼쪽|좌측)(과|하고|이랑) (오른쪽|우측) 중 {first}(이/가|) 있는 (쪽은|"
+        "곳은) (어디|어느 쪽){is_it}?"
+    ),
     *(f"{{first}}{_TOPIC} {{second}}(의 | |의 ){{sides}}?",) * 6,
     *(f"{{first}}{_TOPIC} {{second}}(을/를 | ){{based}} {{sides}}?",) * 4,
     *(f"{{second}}(을/를 | ){{based}} {{first}}{_TOPIC} {{sides}}?",) * 4,
@@ -190,6 +207,23 @@ _EITHER_ONE = f"({'|'.join(f'{{first}}{end}[,] [아니면 ]{{second}}{end}' for 
 _THAT = "(것은|건|게|거|물체는|쪽은|{thing}은/는|것|쪽이|쪽|애는)"
 
 DISTANCE = (
+    f"{{first}}{_AND} {{second}}, (둘 다 보이는데|둘 중에|둘 중|이 중에|이 둘 중|두 개 중) {_WHICH_ONE} {{more}}?",
+    f"{{first}}(도 보이고|도 있고) {{second}}도 (보이는데|있는데) {_WHICH_ONE} {{more}}?",
+    (
+        f"{_BOTH} (나|저|카메라|관찰자)(와의|하고의|랑의|로부터의|와|하고|랑) 거리가 {{which_is}} (것은|건|쪽은|"
+        f"게|물체는) (뭐|어느 쪽|무엇|어느 것){{is_it}}?"
+    ),
+    f"{{first}}{_AND} {{second}} {_OUT_OF} {_FROM} {_WHICH_ONE} {{whether}} {{ask}}",
+    f"{_BOTH} {{which}} (물체|{{thing}}|것|쪽)의 (이름을|이름|색과 모양을) {{tell}}.",
+    (
+        f"{{first}}(과/와|이랑/랑|하고) {{second}} (거리를|거리|얼마나 {{far}}) (비교해|재|따져|비교해) (봐|보고|"
+        f"보면), {_WHICH_ONE} {{brief}}?"
+    ),
+    (
+        f"{{which}} (순서로|쪽부터) (보면|따지면) {{first}}{_AND} {{second}} {_OUT_OF} (뭐가|어느 게|어느 것이) "
+        f"먼저{{is_it}}?"
+    ),
+    f"{_BOTH} (어느 쪽|어느 것|뭐|어느 게|어떤 게) {{brief}}?",
     *(f"{_BOTH} {_WHICH_ONE} {{more}}?",) * 10,
     *(f"{_FROM} {_BOTH} {_WHICH_ONE} {{more}}?",) * 2,
     f"{_BOTH} {_WHICH_ONE} {_FROM} {{more}}?",
@@ -297,7 +331,16 @@ def _comparison(ask: str) -> dict[str, tuple[str, ...]]:
         if near
         else "(더 |)(머나요|멀어|멀어요|먼가요|긴가요|길어|길어요|깁니까|기나요)"
     )
-    return {"more": _more(ask), "which": which, "whether": whether, "brief": brief, "twice": twice, "length": (length,)}
+    return {
+        "more": _more(ask),
+        "which": which,
+        "whether": whether,
+        "which_is": (stem, f"더 {stem}", f"제일 {stem}"),
+        "far": ("먼지", "떨어져 있는지"),
+        "brief": brief,
+        "twice": twice,
+        "length": (length,),
+    }
 
 
 DISTANCES = {ask: _comparison(ask) for ask in ("nearer", "farther")}

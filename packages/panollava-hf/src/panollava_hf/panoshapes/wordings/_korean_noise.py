@@ -9,7 +9,7 @@ from random import Random
 
 from panollava_hf.panoshapes.wordings._korean_names import COLOUR_NAMES, COLOUR_NOUNS, SHAPE_LOOKS, SHAPE_NAMES
 from panollava_hf.panoshapes.wordings._korean_places import PLACES
-from panollava_hf.panoshapes.wordings._korean_words import COMMON
+from panollava_hf.panoshapes.wordings._korean_words import COMMON, HARMLESS
 from panollava_hf.panoshapes.wordings._patterns import pattern_words, pick
 
 #: Shares of the questions.
@@ -134,7 +134,8 @@ def _names() -> dict[str, list[tuple[str, str]]]:
                 found.setdefault(word, set()).add(meaning)
     table = {word: meant.pop() if len(meant) == 1 else "" for word, meant in found.items()}
     # Words that contain the name of something, without meaning it.
-    table |= {word: "" for word in pattern_words(text for texts in COMMON.values() for text in texts) if len(word) > 1}
+    common = pattern_words([*HARMLESS, *(text for texts in COMMON.values() for text in texts)])
+    table = {word: "" for word in common if len(word) > 1} | table
     table |= {word: word for word in "가까 먼 멀 색 모양 몇".split()}
     table |= dict(
         pair.split("/") for pair in "앞/front 뒤/back 왼/left 오른/right 위/above 아래/below 밑/below".split()
