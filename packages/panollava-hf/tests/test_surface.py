@@ -113,7 +113,7 @@ def test_the_surface_stays_small():
     Fifty modules ask models: nine for endpoints, eleven for the other kinds, ten for strategies, and twenty for
     messages, answers, costs and boxes. Fifty-three more are jobs on many panoramas: fifteen kinds of sources, five for
     Ray, twenty for parts, files and resuming, thirteen for the four jobs and their models; twelve search. Thirteen are
-    evidence, eleven check tables, eleven a server, two vLLM, twenty-four the page of `demo` and its Space. Thirteen
+    evidence, eleven check tables, eleven a server, two vLLM, twenty-four the page of `demo` and its Space. Twenty
     word questions, four say what a model does not know, eight write recipes for tables of one's own, ten measure while
     a model trains. Before these, there were 121.
     """

@@ -11,10 +11,9 @@ from panollava_hf.panoshapes._dataset import read_scenes
 from panollava_hf.panoshapes._questions import wordings
 from panollava_hf.panoshapes.families import Family, register_family, unregister_family
 from panollava_hf.panoshapes.wordings import _english_names as english
-from panollava_hf.panoshapes.wordings import _korean_words as korean
-from panollava_hf.panoshapes.wordings import word_question
-from panollava_hf.panoshapes.wordings._draw import LANGUAGES, draw_question
-from panollava_hf.panoshapes.wordings._english_places import PLACES
+from panollava_hf.panoshapes.wordings import _english_places, _korean_places, word_question
+from panollava_hf.panoshapes.wordings import _korean_names as korean
+from panollava_hf.panoshapes.wordings._draw import KOREAN_SHARE, LANGUAGES, PLAIN_SHARE, draw_question
 from panollava_hf.panoshapes.wordings._noise import with_typing_error
 from panollava_hf.panoshapes.wordings._particles import with_particles
 from panollava_hf.panoshapes.wordings._patterns import draw_text, parse_pattern
@@ -52,14 +51,24 @@ def _texts(parts):
     return texts
 
 
-@pytest.mark.parametrize(("words", "places"), [(english, PLACES), (korean, korean.PLACES)], ids=["en", "ko"])
-def test_no_phrase_means_two_things(words, places):
-    for table, names in ((places, DIRECTIONS), (words.COLOUR_NAMES, COLOURS), (words.SHAPE_NAMES, SHAPES)):
-        assert set(table) == set(names)
-        phrases = [
-            {" ".join(text.split()) for pattern in table[name] for text in alternatives(pattern)} for name in names
-        ]
-        assert sum(map(len, phrases)) == len(set.union(*phrases))
+TABLES = [_english_places.PLACES, english.COLOUR_NAMES, english.SHAPE_NAMES]
+KOREAN_TABLES = [
+    _korean_places.PLACES,
+    korean.COLOUR_NAMES,
+    korean.SHAPE_NAMES,
+    korean.COLOUR_NOUNS,
+    korean.SHAPE_LOOKS,
+]
+
+
+@pytest.mark.parametrize("table", TABLES + KOREAN_TABLES)
+def test_no_phrase_means_two_things(table):
+    assert set(table) in (set(DIRECTIONS), set(COLOURS), set(SHAPES))
+    phrases = [
+        {" ".join(text.split()) for pattern in patterns for text in alternatives(pattern)}
+        for patterns in table.values()
+    ]
+    assert sum(map(len, phrases)) == len(set.union(*phrases))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -98,8 +107,8 @@ def test_plain_and_korean_wordings_are_drawn_in_their_shares():
     drawn = [draw_question(BEHIND, rng) for _ in range(2000)]
     plain = sum(text in wordings(BEHIND) for text in drawn) / len(drawn)
     hangul = sum(any("가" <= letter <= "힣" for letter in text) for text in drawn) / len(drawn)
-    assert abs(plain - 0.25) < 0.03
-    assert abs(hangul - 0.2) < 0.03
+    assert abs(plain - PLAIN_SHARE) < 0.03
+    assert abs(hangul - KOREAN_SHARE) < 0.03
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from panollava_hf.panoshapes.families import family_named
 from panollava_hf.panoshapes.families._family import Program
 from panollava_hf.panoshapes.wordings._english import draw_english
 from panollava_hf.panoshapes.wordings._korean import draw_korean
+from panollava_hf.panoshapes.wordings._korean_noise import roughen_korean
 from panollava_hf.panoshapes.wordings._noise import roughen
 
 #: Languages of the questions; the answers are always English.
@@ -20,7 +21,7 @@ LANGUAGES = ("en", "ko")
 PLAIN_SHARE, KOREAN_SHARE = 0.2, 0.27
 #: Share of the objects that are named by their colour or shape alone, where this is enough.
 _SHORT_CHANCE = 0.2
-_DRAW = {"en": draw_english, "ko": draw_korean}
+_DRAW = {"en": (draw_english, roughen), "ko": (draw_korean, roughen_korean)}
 
 
 def word_question(
@@ -52,10 +53,11 @@ def word_question(
     family = family_named(program.get("family"))
     family.check(program)
     source = Random(int(rng.integers(2**63)))
-    text = _DRAW[language](program if scene is None else _shortened(program, scene, source), source)
+    draw, careless = _DRAW[language]
+    text = draw(program if scene is None else _shortened(program, scene, source), source)
     if text is None:
         return str(rng.choice(family.wordings(program)))
-    return roughen(text, source) if noise else text
+    return careless(text, source) if noise else text
 
 
 def draw_question(program: Program, rng: np.random.Generator, scene: Scene | None = None) -> str:

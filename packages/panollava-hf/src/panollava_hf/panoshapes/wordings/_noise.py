@@ -1,4 +1,4 @@
-"""How people type: letters in lower case, missing punctuation, and typing errors."""
+"""How people type English: letters in lower case, missing punctuation, and typing errors."""
 
 import re
 from random import Random
@@ -27,9 +27,7 @@ _NEIGHBOURS = {
 _LONG_WORD = re.compile(r"[A-Za-z]{4,}")
 _TYPING_ERROR, _LOWER, _UPPER, _NO_END, _OTHER_END, _NO_COMMA, _NO_APOSTROPHE = 0.1, 0.35, 0.03, 0.35, 0.08, 0.4, 0.3
 _CONTRACTED = 0.15
-_LOST_SPACE = 0.06  # in Korean
 _ABBREVIATED, _NO_ARTICLES = 0.05, 0.07  # in English
-_FIRST_HANGUL = "\uac00"
 
 
 def roughen(text: str, rng: Random) -> str:
@@ -53,8 +51,6 @@ def roughen(text: str, rng: Random) -> str:
         text = text.lower()
     elif rng.random() < _UPPER:
         text = text.upper()
-    if any(letter >= _FIRST_HANGUL for letter in text) and rng.random() < _LOST_SPACE:
-        text = text.replace(" ", "", 1)
     return text.strip()
 
 

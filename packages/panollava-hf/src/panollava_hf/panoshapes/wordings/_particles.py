@@ -2,8 +2,14 @@
 
 import re
 
+_AFTER_COPULA = "라고 라는 면서 더라 려나 라 면 랑 나 야 니 냐 죠 지 여 고".split()
+_FORMS = {
+    **{"이에요": "예요", "이에여": "예여", "이었더라": "였더라", "이었지": "였지", "으로": "로"},
+    **{f"이{form}": form for form in _AFTER_COPULA},
+    **{"은": "는", "이": "가", "을": "를", "과": "와"},
+}
 #: The two forms of a particle: after a consonant and after a vowel.
-PAIR = re.compile(r"(이에요|은|이랑|이|을|과|이야|이니|이죠|으로)/(예요|는|랑|가|를|와|야|니|죠|로)")
+PAIR = re.compile(f"({'|'.join(_FORMS)})/({'|'.join(_FORMS.values())})")
 _FIRST, _LAST, _FINALS = 0xAC00, 0xD7A3, 28
 _L = 8  # the final consonant after which "로" follows as after a vowel
 

@@ -7,7 +7,7 @@ gives. A pattern can draw one of its texts, and it can be turned into a regular 
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -84,17 +84,26 @@ def pick(rng: Random, options: Sequence[str]) -> str:
 
 def draw_text(pattern: str, slots: Slots, rng: Random) -> str:
     """Draw one of the texts of a pattern."""
-    return "".join(_drawn(parse_pattern(pattern), slots, rng)).replace("_", " ")
+    drawn: list[str] = []
+    _draw(parse_pattern(pattern), slots, rng.random, drawn.append)
+    return "".join(drawn).replace("_", " ")
 
 
-def _drawn(pattern: Pattern, slots: Slots, rng: Random) -> Iterator[str]:
+def _draw(pattern: Pattern, slots: Slots, random: Callable[[], float], add: Callable[[str], None]) -> None:
     for part in pattern:
         if isinstance(part, str):
-            yield part
-        elif isinstance(part, Slot):
-            yield from _drawn(parse_pattern(pick(rng, slots[part.name])), slots, rng)
+            add(part)
+            continue
+        if isinstance(part, Slot):
+            options = slots[part.name]
+            chosen = parse_pattern(options[int(random() * len(options))])
         else:
-            yield from _drawn(part.options[int(rng.random() * len(part.options))], slots, rng)
+            choices = part.options
+            chosen = choices[int(random() * len(choices))]
+        if len(chosen) == 1 and isinstance(chosen[0], str):
+            add(chosen[0])  # most parts are plain texts
+        elif chosen:
+            _draw(chosen, slots, random, add)
 
 
 def pattern_regex(pattern: str, slots: Slots) -> str:
@@ -110,6 +119,7 @@ def _regex(pattern: Pattern, slots: Slots) -> str:
             found.append(r"\s*".join(re.escape(piece) for piece in re.split(r"[\W_]+", part.lower().replace("'", ""))))
         else:
             options = part.options if isinstance(part, Choice) else map(parse_pattern, slots[part.name])
+            options = dict.fromkeys(options)  # the usual ones may stand several times
             found.append(f"(?:{'|'.join(_regex(option, slots) for option in options)})")
     return r"\s*".join(found)
 

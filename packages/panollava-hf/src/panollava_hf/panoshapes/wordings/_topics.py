@@ -4,7 +4,7 @@
 """
 
 from panollava_hf.panoshapes.wordings import _english_names as english
-from panollava_hf.panoshapes.wordings import _korean_words as korean
+from panollava_hf.panoshapes.wordings import _korean_names as korean
 from panollava_hf.panoshapes.wordings._patterns import pattern_words
 
 #: Names of objects, and parts of them, that are in other questions too.
@@ -38,6 +38,18 @@ _KOREAN = """
     생겼 생긴 가까운 가까이 가까워 가깝 먼 멀리 멀 멀어 거리 설명 묘사 서술 나열 열거 요약 주위 주변
     둘레 둘러 장면 사진 그림 이미지 파노라마 화면 풍경 모두 전부 전체 모든 보이 컬러 정체 둘러보 둘러봐 보여
     보입 보인 보일 보였 볼 것 것들 게 뭐뭐 무엇무엇
+    앞편 앞부분 앞면 전면 코앞 앞뒤 앞뒤좌우 전후좌우 좌우 뒷부분 뒷면 뒤통수 뒷통수 등뒤 등쪽 후면 정후방 반대편
+    반대쪽 정반대편
+    왼팔 왼켠 왼쪽편 왼방향 좌편 좌측면 오른팔 오른켠 오른쪽편 오른방향 우편 우측면 바른쪽 윗쪽 윗편 위편 윗부분 상부
+    천정 꼭대기 공중
+    상공 허공 정수리 상방 아랫쪽 아래편 아랫부분 밑바닥 밑부분 하부 하방 땅 땅바닥 발아래 발바닥 지면 바닥면 모서리
+    구석 비스듬히 중앙
+    한가운데 고개 올려다보 올려다봤 내려다보 내려다봤 뒤돌아보 뒤돌아봤 뒤돌 돌아보 돌아봤 뒤돌아서 어깨 띄어 띄나요
+    들어오나요 들어와
+    둥그런 동글동글한 네모난 네모진 각진 뾰족한 뾰족하게 뾰쪽한 세모난 구멍 뚫린 길쭉한 광경 전경 영상 씬 목록 리스트
+    배치 캡션
+    묘사해 설명해 컬러 빛깔 색채 도형 형상 모양새 몇개 갯수 수량 총수 개체 합계 색갈 뒷쪽 섹깔 새깔
+    공간 근처 둘러싼 둘러봤 어디어디
 """
 
 
