@@ -143,7 +143,8 @@ class PanoLLaVaConfig(PretrainedConfig):
         text_source: Where the language model comes from, likewise.
         connector_trained: Whether resampler and projector have been trained; commands print a note when they have not.
         known_words: The words that a model was trained on, in lower case, if it cannot use others: commands report a
-            question with another word instead of answering it. None for a model that knows a language.
+            question with another word instead of answering it. The words of a phrase, such as "party hat", are known
+            together only. None for a model that knows a language.
         known_topics: The words that say what a question is about, in lower case, if a model cannot use others: commands
             report a question with none of them ("Where am I?") instead of answering it.
         known_images: What the training images have in common, if a model cannot use others: `layers` (hidden
