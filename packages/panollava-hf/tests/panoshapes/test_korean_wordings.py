@@ -76,7 +76,7 @@ def test_usual_names_are_most_of_the_names():
 def test_an_endings_form_belongs_to_its_verb():
     for verb, some in ((THERE, "있나요 있어 있음 있을까요"), (SEEN, "보이니 보입니까"), (NEAR, "가까운가요 가까워요")):
         assert set(some.split()) <= set(verb.questions())
-    assert {"머나요", "멀어", "멉니까", "먼가요"} <= set(FAR.questions())
+    assert {"멀나요", "멀어", "멉니까", "먼가요"} <= set(FAR.questions())
     assert {"놓여 있나요", "놓여 있어"} <= set(THERE.after("놓여").questions())
     assert [tidy(f"뭐{end}") for end in IS_IT[:2]] == ["뭔가요", "뭐예요"]
 

@@ -173,7 +173,7 @@ def _more(ask: str) -> tuple[str, ...]:
     """Nearer or farther, as a question: "더 가까운가요", "더 멀리 있어"."""
     verb = {"nearer": NEAR, "farther": FAR}[ask]
     there = tuple(f"{_MORE} {form}" for phrase in _LESS[ask] for form in THERE.after(phrase).asked())
-    plain = verb.asked() + (("멀나요", "멀니", "멀냐") if ask == "farther" else ())
+    plain = verb.asked() + (("머나요", "머냐") if ask == "farther" else ())
     return (*tuple(f"{_MORE} {form}" for form in plain) * 2, *there, *(f"(가장|제일) {form}" for form in plain), *plain)
 
 
@@ -288,7 +288,7 @@ def _comparison(ask: str) -> dict[str, tuple[str, ...]]:
                 "가까워요, 가까운가요"
             )
             if near
-            else "더 머니, 더 멀나요, 더 멉니까, 더 멀리 있어, 더 멀리 있나요, 더 멀리 있어요, 멀어, 멀어요, 먼가요",
+            else "더 멀니, 더 멀나요, 더 멉니까, 더 멀리 있어, 더 멀리 있나요, 더 멀리 있어요, 멀어, 멀어요, 먼가요",
         ),
         (
             1,

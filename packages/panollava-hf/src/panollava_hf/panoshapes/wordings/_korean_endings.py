@@ -28,7 +28,6 @@ class Verb:
         formal: 있습니 in 있습니까.
         noun: 있음.
         wonder: 있으려나.
-        dropped: 있 in 있나요; not the stem if this loses its last consonant.
     """
 
     stem: str
@@ -38,26 +37,25 @@ class Verb:
     formal: str
     noun: str
     wonder: str
-    dropped: str = ""
 
     def after(self, words: str) -> "Verb":
         """The verb after other words: 놓여 있어."""
         forms = (self.stem, self.spoken, self.present, self.future, self.formal, self.noun, self.wonder)
-        return Verb(*(f"{words} {form}" for form in forms), f"{words} {self.dropped}" if self.dropped else "")
+        return Verb(*(f"{words} {form}" for form in forms))
 
     def questions(self) -> tuple[str, ...]:
         """Direct questions, the usual ones more often, in all levels of speech."""
-        before = self.dropped or self.stem
         return (
-            *(f"{before}나요", f"{self.spoken}요", self.spoken) * 5,
-            *(f"{self.formal}까", f"{before}니", f"{self.stem}지", f"{self.stem}죠", f"{before}나", self.noun) * 2,
-            *(f"{before}냐", f"{self.present}가요", f"{self.present}가", f"{self.future}까요", f"{self.future}까"),
+            *(f"{self.stem}나요", f"{self.spoken}요", self.spoken) * 5,
+            *(f"{self.formal}까", f"{self.stem}니", f"{self.stem}지", f"{self.stem}죠", f"{self.stem}나", self.noun)
+            * 2,
+            *(f"{self.stem}냐", f"{self.present}가요", f"{self.present}가", f"{self.future}까요", f"{self.future}까"),
             *(
                 f"{self.present} {end}"
                 for end in ("거야", "거예요", "건가요", "건가", "거지", "거죠", "겁니까", "거니")
             ),
             *(f"{self.present}{end}" for end in ("지요", "지", "데", "데요")),
-            *(self.wonder, f"{self.stem}더라", f"{self.stem}던가요", f"{before}나여", f"{before}남"),
+            *(self.wonder, f"{self.stem}더라", f"{self.stem}던가요", f"{self.stem}나여", f"{self.stem}남"),
         )
 
     def asked(self) -> tuple[str, ...]:
@@ -71,7 +69,7 @@ EXIST = Verb("존재하", "존재해", "존재하는", "존재할", "존재합�
 LIE = Verb("위치하", "위치해", "위치하는", "위치할", "위치합니", "위치함", "위치하려나")
 COME = Verb("나오", "나와", "나오는", "나올", "나옵니", "나옴", "나오려나")
 NEAR = Verb("가깝", "가까워", "가까운", "가까울", "가깝습니", "가까움", "가까우려나")
-FAR = Verb("멀", "멀어", "먼", "멀", "멉니", "멀음", "멀려나", "머")
+FAR = Verb("멀", "멀어", "먼", "멀", "멉니", "멀음", "멀려나")
 MUST = Verb("하", "해", "하는", "할", "합니", "함", "하려나")
 WORK = Verb("되", "돼", "되는", "될", "됩니", "됨", "되려나")
 CAN = THERE.after("수")
