@@ -137,11 +137,13 @@ def _kind_phrases(colour: str | None, shape: str | None) -> tuple[str, ...]:
             "보이는 {thing}",
             "{thing} 전체",
         )
-    nouns = () if shape is None else (_any(SHAPE_NAMES[shape]), _any(SHAPE_LOOKS[shape]))
-    hues = () if colour is None else (_any(COLOUR_NAMES[colour]), _any(COLOUR_NOUNS[colour]))
+    noun = look = hue = paint = ""
+    if shape is not None:
+        noun, look = _any(SHAPE_NAMES[shape]), _any(SHAPE_LOOKS[shape])
+    if colour is not None:
+        hue, paint = _any(COLOUR_NAMES[colour]), _any(COLOUR_NOUNS[colour])
     painted = "[의|의|을/를 띤|을/를 띠는|으로/로 칠해진|으로/로 된|을/를 가진| 계열의|으로/로 칠한|으로/로 보이는]"
     if colour is None:
-        noun, look = nouns
         return (
             *(noun,) * 20,
             *(f"{look} {{thing}}", f"{look} {{one}}") * 2,
@@ -153,14 +155,12 @@ def _kind_phrases(colour: str | None, shape: str | None) -> tuple[str, ...]:
             ),
         )
     if shape is None:
-        hue, paint = hues
         return (
             *(f"{hue} {{thing}}",) * 8,
             *(f"{hue} {{one}}",) * 4,
             *(f"{paint}{painted} {{thing}}",) * 2,
             f"{paint}{painted} {{one}}",
         )
-    (noun, look), (hue, paint) = nouns, hues
     return (
         *(f"{hue} {noun}",) * 24,
         f"{hue} {noun} 모양",

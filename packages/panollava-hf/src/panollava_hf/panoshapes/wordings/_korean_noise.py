@@ -67,6 +67,10 @@ _RULES = tuple(
 )
 
 
+#: Misspellings that are parts of other words: of 할머니.
+_OTHER_WORDS = {"머니"}
+
+
 def roughen_korean(text: str, rng: Random) -> str:
     """Change a Korean text as careless typing does."""
     if rng.random() < _NO_COMMA:
@@ -128,8 +132,8 @@ def names_in(word: str) -> list[tuple[str, str]]:
 def _names() -> dict[str, list[tuple[str, str]]]:
     """What each word of a name means, by its first syllable, the longest first; nothing, if it is in several names."""
     found: dict[str, set[str]] = {}
-    for table in (COLOUR_NAMES, COLOUR_NOUNS, SHAPE_NAMES, SHAPE_LOOKS, PLACES):
-        for meaning, names in table.items():
+    for names_of in (COLOUR_NAMES, COLOUR_NOUNS, SHAPE_NAMES, SHAPE_LOOKS, PLACES):
+        for meaning, names in names_of.items():
             for word in pattern_words(names):
                 found.setdefault(word, set()).add(meaning)
     table = {word: meant.pop() if len(meant) == 1 else "" for word, meant in found.items()}
@@ -225,4 +229,4 @@ def _is_syllable(letter: str) -> bool:
 def misspelt(word: str) -> tuple[str, ...]:
     """The common misspellings of a word of two or more syllables; none can be the name of something else."""
     found = {word.replace(right, error, 1) for right, errors in _RULES if right in word for error in errors}
-    return tuple(sorted(error for error in found if len(error) > 1 and is_harmless(word, error)))
+    return tuple(sorted(e for e in found - _OTHER_WORDS if len(e) > 1 and is_harmless(word, e)))

@@ -117,8 +117,8 @@ def _regex(pattern: Pattern, slots: Slots) -> str:
             # Words are separated by any number of spaces, because an alternative may be empty.
             found.append(r"\s*".join(re.escape(piece) for piece in re.split(r"\W+", part.lower().replace("'", ""))))
         else:
-            options = part.options if isinstance(part, Choice) else map(parse_pattern, slots[part.name])
-            options = dict.fromkeys(options)  # the usual ones may stand several times
+            drawn = part.options if isinstance(part, Choice) else map(parse_pattern, slots[part.name])
+            options = dict.fromkeys(drawn)  # the usual ones may stand several times
             found.append(f"(?:{'|'.join(_regex(option, slots) for option in options)})")
     return r"\s*".join(found)
 
