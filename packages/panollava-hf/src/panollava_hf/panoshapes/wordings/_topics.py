@@ -16,6 +16,11 @@ _PHRASES = (
     *(f"{before} {hour}" for before in ("at", "my") for hour in _HOURS),
     *("what is where", "what's where", "what is here", "what's here", "what is there", "what is in", "what's in"),
     *("what all", "in sight", "before me", "raise my", "lower my", "walk me"),
+    *(
+        f"{what} {is_there}"
+        for what in ("뭐", "뭐가", "뭐뭐", "뭐뭐가", "뭔가", "무엇이", "무엇무엇이", "어떤 게", "어떤 것이")
+        for is_there in "있어 있어요 있나 있나요 있니 있냐 있지 있죠 있음 있습니까 있는지 있을까 있을까요".split()
+    ),
 )
 _ENGLISH = """
     direction directions front ahead forward forwards behind back rear backward backwards left leftward leftmost right
