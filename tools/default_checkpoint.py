@@ -9,6 +9,8 @@ precision; transformers 4.57 and 5.x both read their names and the settings. `--
 
 import argparse
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,13 @@ from panollava_hf.hub._export import make_portable, write_old_names
 from panollava_hf.training._start import copy_processor
 
 NAME = "panollava-panoshapes"
-TRAINING_DATA = "PanoShapes only: rendered scenes of coloured solids. No photograph was among them."
+DESCRIPTION = (
+    "It understands questions in many wordings, in English and in Korean, and answers in English, in one form."
+)
+TRAINING_DATA = (
+    "PanoShapes only: rendered scenes of coloured solids, and questions in many wordings that a grammar makes, English "
+    "and Korean. No photograph was among them."
+)
 LIMIT = 10 * 2**20
 
 
@@ -40,8 +48,7 @@ def build(source: Path, output: Path, results: tuple[EvalResult, ...] = ()) -> N
         copy_processor(source, folder)
         edit_json(folder / "config.json", _load_in_single_precision)
         make_portable(folder)
-        facts = CardFacts(model_id=NAME, license="mit", results=results, training_data=TRAINING_DATA)
-        write_card(folder, model.config, facts)
+        write_card(folder, model.config, card_facts(results))
         for file in folder.iterdir():
             file.chmod(0o644)
         size = (folder / "model.safetensors").stat().st_size
@@ -49,6 +56,22 @@ def build(source: Path, output: Path, results: tuple[EvalResult, ...] = ()) -> N
             raise SystemExit(f"the weights take {size} bytes; a wheel may hold at most {LIMIT}")
     shutil.rmtree(output, ignore_errors=True)
     made.rename(output)
+
+
+def card_facts(results: Sequence[EvalResult]) -> CardFacts:
+    """What the model card says about the checkpoint of the recipe `panoshapes`, trained from scratch.
+
+    The results of `panollava eval` name the folder of the table; the dataset is PanoShapes, whatever that folder is.
+    """
+    return CardFacts(
+        model_id=NAME,
+        license="mit",
+        language=("en", "ko"),
+        results=tuple(replace(result, dataset_name="PanoShapes", dataset_type="panoshapes") for result in results),
+        training_data=TRAINING_DATA,
+        description=DESCRIPTION,
+        from_scratch=True,
+    )
 
 
 def _load_in_single_precision(config: dict[str, Any]) -> None:

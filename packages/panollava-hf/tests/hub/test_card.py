@@ -139,6 +139,11 @@ def test_point_card_changes_the_model_of_the_examples_only(embedded_export):
     assert len(pointed.splitlines()) == len(card.splitlines())
 
 
+def section(text, heading):
+    """The text below a heading, up to the next one."""
+    return re.search(rf"^## {heading}\n\n(.*?)(?=\n## |\Z)", text, re.DOTALL | re.MULTILINE)[1]
+
+
 def test_the_embedded_checkpoints_card_is_what_write_card_writes(tmp_path):
     """So that a change of the template also reaches the card in the package."""
     folder = default_checkpoint()
@@ -146,16 +151,87 @@ def test_the_embedded_checkpoints_card_is_what_write_card_writes(tmp_path):
     facts = CardFacts(
         "panollava-panoshapes",
         license="mit",
+        language=("en", "ko"),
         results=tuple(stored.data.eval_results),
-        training_data="PanoShapes only: rendered scenes of coloured solids. No photograph was among them.",
+        training_data=section(stored.text, "Training data").strip(),
+        description=stored.text.strip().split("\n\n")[2],
+        from_scratch=True,
     )
     write_card(tmp_path, PanoLLaVaConfig.from_pretrained(folder), facts)
     assert (tmp_path / "README.md").read_text() == (folder / "README.md").read_text()
 
 
-def section(text, heading):
-    """The text below a heading, up to the next one."""
-    return re.search(rf"^## {heading}\n\n(.*?)(?=\n## |\Z)", text, re.DOTALL | re.MULTILINE)[1]
+def test_the_embedded_checkpoints_card_says_what_it_is():
+    card = ModelCard.load(default_checkpoint() / "README.md")
+    text = card.text
+    assert card.data.language == ["en", "ko"]
+    assert "in Korean, and answers in English" in text.split("| component |")[0]
+    assert "| vision tower | `resnet`, trained from scratch |" in text
+    assert "| language model | `qwen3`, trained from scratch |" in text
+    assert {result.dataset_name for result in card.data.eval_results} == {"PanoShapes"}
+    assert (
+        "- panollava-hf reports questions with words that its training did not have, questions that name nothing it "
+        "can look for and images unlike rendered scenes as unknown, without an answer."
+    ) in section(text, "Intended use and limits")
+    for absent in ("unknown, licence", "their own model cards", "Cite the towers"):
+        assert absent not in text
+
+
+@pytest.mark.parametrize("kind", ["PanoLLaVaForConditionalGeneration", "PanoLLaVaForVICReg"])
+def test_towers_without_a_name_are_from_scratch_only_if_said_so(make_checkpoint, tmp_path, kind):
+    source = make_checkpoint(tmp_path / "checkpoint", kind=kind)
+    unsaid, said = card_of(source).text, card_of(source, from_scratch=True).text
+    assert "| vision tower | `siglip_vision_model`, name unknown, licence unknown |" in unsaid
+    assert "| vision tower | `siglip_vision_model`, trained from scratch |" in said
+    assert "from scratch" not in unsaid
+    assert "Cite the towers as their model cards ask, and the library:" in unsaid
+    assert "Cite the library:" in said
+    limits = section(said, "Intended use and limits")
+    assert "The towers bring their licences" not in limits
+    assert "\n\n-" not in limits.split("- It sees")[1]  # one list
+
+
+@pytest.mark.parametrize("tower", ["vision", "text"])
+@pytest.mark.parametrize("field", ["source", "path"])
+def test_a_named_tower_is_not_from_scratch(make_checkpoint, tmp_path, tower, field):
+    source = make_checkpoint(tmp_path / "checkpoint")
+    config = PanoLLaVaConfig.from_pretrained(source)
+    if field == "source":
+        setattr(config, f"{tower}_source", {"name": "owner/eye"})
+    else:
+        getattr(config, f"{tower}_config")._name_or_path = "/home/me/eye"
+    with pytest.raises(ExportError, match=f"from_scratch is true, but the {tower} tower of this config is 'eye'"):
+        write_card(source, config, CardFacts("owner/name", from_scratch=True))
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, None),
+        ({"known_words": ["cube"]}, "questions with words that its training did not have"),
+        (
+            {"known_words": ["cube"], "known_topics": ["cube"]},
+            "questions with words that its training did not have and questions that name nothing it can look for",
+        ),
+        ({"known_images": {"description": "tiles\n# of `stone`"}}, "images unlike tiles # of stone"),
+    ],
+)
+def test_what_a_checkpoint_reports_as_unknown(make_checkpoint, tmp_path, fields, expected):
+    source = make_checkpoint(tmp_path / "checkpoint", connector_trained=True)
+    config = PanoLLaVaConfig.from_pretrained(source)
+    for name, value in fields.items():
+        setattr(config, name, value)
+    write_card(source, config, CardFacts("owner/name"))
+    limits = section(ModelCard.load(source / "README.md").text, "Intended use and limits")
+    if expected is None:
+        assert "as unknown" not in limits
+    else:
+        assert f"- panollava-hf reports {expected} as unknown, without an answer." in limits
+
+
+def test_a_description_is_the_second_paragraph(make_checkpoint, tmp_path):
+    card = card_of(make_checkpoint(tmp_path / "checkpoint"), description="It knows <b>\n# gardens.")
+    assert card.text.strip().split("\n\n")[2] == "It knows b # gardens."
 
 
 @pytest.mark.parametrize("results", [(), (EvalResult(task_type="t", **ENTRY),)], ids=["unmeasured", "measured"])

@@ -79,7 +79,7 @@ class Events:
         said = f"{shown.name}: {width} × {height} pixels. Look around, and ask."
         sample = self.samples.get(shown.name)
         if sample is not None and sample.file and self.models.names == [EMBEDDED]:
-            said += " This is a photograph; the model was trained on rendered scenes, and its answers will be wrong."
+            said += " This is a photograph; the model was trained on rendered scenes, and will not answer."
         return session, fragments.message(said)
 
     def load_file(self, key: str | None, path: str, shape: str) -> tuple[Session, str]:

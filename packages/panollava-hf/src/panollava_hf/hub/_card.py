@@ -154,6 +154,9 @@ class CardFacts:
         results: Evaluation results, see `read_results`.
         converted_from: File name of the Lightning checkpoint that was converted.
         stage: Training stage of that checkpoint (`vision`, `resampler`, `finetune`).
+        description: A sentence about this model, e.g. which questions it understands; it is the second paragraph.
+        from_scratch: The towers started with random weights, so the table of training stages is all of their training.
+            A config does not say this: a tower without a name may come from anywhere.
     """
 
     model_id: str
@@ -164,6 +167,8 @@ class CardFacts:
     converted_from: str | None = None
     stage: str | None = None
     training_data: str | None = None
+    description: str | None = None
+    from_scratch: bool = False
 
 
 def write_card(folder: Path, config: "PretrainedConfig", facts: CardFacts) -> None:
@@ -173,10 +178,15 @@ def write_card(folder: Path, config: "PretrainedConfig", facts: CardFacts) -> No
     panollava-hf. An adapter in `adapter/` is mentioned. A folder with the files of sentence-transformers gets the card
     of an embedding model. So the card is written after the other files.
 
+    A config with `known_words`, `known_topics` or `known_images` adds a line about what the model reports as unknown.
+
     Args:
         folder: The saved model.
         config: The model's `PanoLLaVaConfig`.
         facts: What else the card says.
+
+    Raises:
+        ExportError: The training history of the config is damaged, or a tower with a name is said to be from scratch.
 
     Example:
         >>> import tempfile
@@ -194,6 +204,7 @@ def write_card(folder: Path, config: "PretrainedConfig", facts: CardFacts) -> No
         model_id=_inline(facts.model_id),
         converted_from=facts.converted_from and _inline(facts.converted_from),
         stage=facts.stage and _inline(facts.stage),
+        description=facts.description and _inline(facts.description),
     )
     name = facts.model_id.split("/")[-1]
     has_code, embeds = (folder / "modeling_panollava.py").is_file(), is_embedding_export(folder)
@@ -201,6 +212,8 @@ def write_card(folder: Path, config: "PretrainedConfig", facts: CardFacts) -> No
     if PIPELINES[architecture] == "image-feature-extraction":
         del towers["text"]
     origins = {kind: getattr(config, f"{kind}_source", None) or {} for kind in towers}
+    if facts.from_scratch:
+        _check_unnamed(towers, origins)
     bases = [base for kind, tower in towers.items() if (base := _base(tower, origins[kind]))]
     data = ModelCardData(
         library_name="sentence-transformers" if embeds else "transformers",
@@ -234,7 +247,11 @@ def write_card(folder: Path, config: "PretrainedConfig", facts: CardFacts) -> No
         pooling=POOLING[config.pooling].format(views=POOLED_VIEWS[config.pooled_views]),
         model_line=model_line(facts.model_id, "main"),
         views=_views(config),
-        towers={kind: _tower(tower, origins[kind]) for kind, tower in towers.items()},
+        towers={
+            kind: f"`{tower.model_type}`, trained from scratch" if facts.from_scratch else _tower(tower, origins[kind])
+            for kind, tower in towers.items()
+        },
+        unknown=_unknown(config),
         resampler=f"`{config.resampler_type}`, {config.latent_dimension} features per token",
         history=_history(config),
         results=[_row(result) for result in facts.results],
@@ -328,6 +345,26 @@ def _tower(tower: "PretrainedConfig", origin: Mapping[str, str]) -> str:
     licence = _inline(origin.get("license") or tower_licence(tower.name_or_path or "") or "")
     revision = _inline(origin.get("revision", ""))[:12]
     return f"{name}, licence {f'`{licence}`' if licence else 'unknown'}{f', revision `{revision}`' if revision else ''}"
+
+
+def _check_unnamed(towers: Mapping[str, "PretrainedConfig"], origins: Mapping[str, Mapping[str, str]]) -> None:
+    for kind, tower in towers.items():
+        if name := origins[kind].get("name") or tower.name_or_path:
+            raise ExportError(
+                f"from_scratch is true, but the {kind} tower of this config is {shown(Path(name).name)}; leave it out"
+            )
+
+
+def _unknown(config: Any) -> str:
+    """What a checkpoint reports instead of answering, by its config; empty if it has no such fields."""
+    images = config.known_images
+    kinds = {
+        "questions with words that its training did not have": config.known_words,
+        "questions that name nothing it can look for": config.known_topics,
+        f"images unlike {_inline(images['description']) if images else ''}": images,
+    }
+    found = [kind for kind, known in kinds.items() if known]
+    return f"{', '.join(found[:-1])} and {found[-1]}" if len(found) > 1 else "".join(found)
 
 
 def _base(tower: "PretrainedConfig", origin: Mapping[str, str]) -> str | None:

@@ -33,7 +33,7 @@ def draw_directions(labels: Sequence[str], counts: Sequence[Sequence[int]], subj
         subject: Model and data.
     """
     right, total = sum(row[index] for index, row in enumerate(counts)), sum(map(sum, counts))
-    share = f" ({100 * right / total:.0f} %)" if total else ""
+    share = f" ({100 * right / total:.1f} %)" if total else ""
     names = [_label(label) for label in labels]
     rows, wide = [text_line(name, _LETTERS) for name in names], 2 * _MIDDLE
     left = _EDGE + wide + _EDGE + max(line.width for line in rows) + 16
