@@ -287,8 +287,9 @@ def _check_prompt(processor: PanoLLaVaProcessor, source: str | Path) -> None:
             if (kind == "operator" and text in REFUSED_OPERATORS) or (kind == "name" and text in REFUSED_CALLS):
                 raise ValueError(f"the chat template uses {text}, which is not supported")
         with limited_memory(TEMPLATE_BYTES):  # not for the tokenizer, whose library ends the process
-            prompts = within(TEMPLATE_SECONDS, lambda: [processor.prompt(text) for text in ("Where? " * 30, "?")])
-        ids = within(TEMPLATE_SECONDS, lambda: [processor.prompt_ids(prompt) for prompt in prompts])[-1]
+            texts = ("Where? " * 30, "?")
+            prompts = within(TEMPLATE_SECONDS, lambda: [processor.prompt(text) for text in texts], computing=True)
+        ids = within(TEMPLATE_SECONDS, lambda: [processor.prompt_ids(prompt) for prompt in prompts], computing=True)[-1]
         if (found := ids.count(processor.image_token_id)) != 1:
             raise ValueError(f"{found} placeholders {shown(processor.image_token)} for one image, expected 1")
         processor.num_image_tokens()

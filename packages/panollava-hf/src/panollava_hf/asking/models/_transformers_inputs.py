@@ -156,7 +156,7 @@ class Inputs:
         apply = self.processor.apply_chat_template
         options = {"add_generation_prompt": True, "tokenize": False}
         try:
-            return within(TEMPLATE_SECONDS, lambda: str(apply(conversation, **options)))
+            return within(TEMPLATE_SECONDS, lambda: str(apply(conversation, **options)), computing=True)
         except TimeoutError as error:
             raise ModelError(
                 f"{self.name}: its chat template does not end within {TEMPLATE_SECONDS:g} seconds; "
