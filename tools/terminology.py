@@ -81,6 +81,8 @@ ALLOWED: dict[str, set[str]] = {
     "tools/held_out_wordings/_first_unknown.py": {"*"},
     "tools/held_out_wordings/_second_english.py": {"*"},
     "tools/held_out_wordings/_second_unknown.py": {"*"},
+    "tools/held_out_wordings/_third_english.py": {"*"},
+    "tools/held_out_wordings/_third_unknown.py": {"*"},
 }
 
 _PROSE = [(re.compile(rf"(?<![a-z])(?:{word})(?![a-z])", re.IGNORECASE), better) for word, better in PROSE.items()]
