@@ -98,7 +98,9 @@ def config(rng: Random, number: int) -> Attempt:
 
 
 def _short_config() -> dict[str, Any]:
-    return {key: found for key, found in original("config.json").items() if key != "training_history"}
+    """The config without its history, and with three words of its lists: else hardly anything else would be changed."""
+    config = {key: found for key, found in original("config.json").items() if key != "training_history"}
+    return config | {name: found[:3] for name in ("known_words", "known_topics") if (found := config.get(name))}
 
 
 @kind("model.bounds", load)
