@@ -160,6 +160,27 @@ def test_the_evidence_is_for_the_last_answer(checkpoint_events, rendered):
     assert evidence.map.shape[1] == 2 * evidence.map.shape[0]
 
 
+def test_a_guess_has_no_hot_spots_and_no_evidence(checkpoint_events, rendered):
+    show(checkpoint_events, "u", rendered(sample_scene(18, "test", 54)))
+
+    async def last(events):
+        return [event async for event in events][-1]
+
+    (*_, done) = asyncio.run(asked(checkpoint_events, "u", "Is the door behind the red cube?"))
+    assert "'door'" in done.value.answer.unknown
+    assert (done.value.spots, done.value.note) == ([], "")
+    with pytest.raises(PanoLLaVaError, match=r"there is no answer to explain: .*'door'"):
+        asyncio.run(last(checkpoint_events.explain("u", "embedded", "best for this model")))
+    with pytest.raises(PanoLLaVaError, match="'door'"):
+        asyncio.run(last(checkpoint_events.find("u", "the red door", "embedded")))
+    show(checkpoint_events, "u", torch.full((3, 64, 128), 127, dtype=torch.uint8))
+    (*_, done) = asyncio.run(asked(checkpoint_events, "u", "Where is the red cube?"))
+    assert "unlike" in done.value.answer.unknown
+    assert done.value.spots == []
+    with pytest.raises(PanoLLaVaError, match="unlike"):
+        asyncio.run(last(checkpoint_events.find("u", "the red cube", "embedded")))
+
+
 def test_models_and_what_they_can_be_asked_with(embedded):
     models = Models([embedded, Answerer(Talker())])
     assert models.strategies("embedded") == ["views"]
