@@ -358,14 +358,14 @@ def evil_generation(copy, evil):
         evil_generation,
     ],
 )
-def test_code_in_a_folder_never_runs_and_nothing_asks(copy, tmp_path, monkeypatch, panorama_file, capsys, plant):
+def test_code_in_a_folder_never_runs_and_nothing_asks(copy, tmp_path, monkeypatch, scene_file, capsys, plant):
     marker, evil = tmp_path / "it-ran", tmp_path / "evil"
     write_evil(evil, marker)
     shutil.copy(evil / "evil.py", copy / "evil.py")
     plant(copy, evil)
     stdin = io.StringIO("y\n" * 20)
     monkeypatch.setattr("sys.stdin", stdin)
-    code = run(["ask", str(panorama_file), "What?", "--model", str(copy), "--max-new-tokens", "1"])
+    code = run(["ask", str(scene_file), "What is ahead?", "--model", str(copy), "--max-new-tokens", "1"])
     out, err = capsys.readouterr()
     assert not marker.exists()
     assert stdin.tell() == 0
