@@ -599,7 +599,9 @@ def test_a_tokenizer_of_a_larger_model_is_an_error(copy, panorama):
     vocabulary["added_tokens"].append({**vocabulary["added_tokens"][-1], "id": 5000, "content": "behind"})
     change(copy / "tokenizer.json", **vocabulary)
     answerer = Answerer.load(str(copy))
-    assert "its language model has 444 tokens" in error_of(answerer.answer, panorama, "What is behind?")
+    tokens = len(answerer.model.get_input_embeddings().weight)
+    text = error_of(answerer.answer, panorama, "What is behind?")
+    assert f"gives the token {tokens}, but its language model has {tokens} tokens" in text
 
 
 def test_a_placeholder_of_another_id_is_an_error(copy):
