@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tools.attack._commands import command
+from tools.attack._commands import ASKED, command
 from tools.attack._kinds import Attempt, kind
 from tools.attack._mutations import NUMBERS, json_bytes, mutate_bytes, mutate_text, mutate_tree, value
 
@@ -77,7 +77,8 @@ def _load(folder: Path, exported: Path, how: int) -> None:
 
     Image.new("RGB", (64, 32)).save(folder / ".x.png")
     if how == 1:
-        command(["ask", str(folder / ".x.png"), "What is ahead?", "--model", str(folder), "--max-new-tokens", "1"])
+        arguments = ["ask", str(folder / ".x.png"), "What is ahead?", "--model", str(folder), "--max-new-tokens", "1"]
+        command(arguments, codes=ASKED)
     elif how == 2:
         command(["export", str(exported), "--model", str(folder)])
     else:
