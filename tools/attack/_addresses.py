@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from random import Random
 
-from tools.attack._commands import command
+from tools.attack._commands import ASKED, command
 from tools.attack._images import base
 from tools.attack._kinds import Attempt, kind
 from tools.attack._mutations import mutate_bytes
@@ -25,7 +25,7 @@ def fetch(folder: Path, attempt: Attempt) -> None:
     with _Server(attempt.files.get("answer", b""), attempt.values.get("pause", 0.0)) as port:
         url = str(attempt.values["url"]).replace("{port}", str(port))
         if attempt.values.get("command"):
-            command(["ask", url, "What?", "--max-new-tokens", "1"], secret=attempt.secret)
+            command(["ask", url, "What?", "--max-new-tokens", "1"], codes=ASKED, secret=attempt.secret)
         else:
             load_equirectangular(url)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tools.attack._commands import command
+from tools.attack._commands import ASKED, command
 from tools.attack._kinds import Attempt, kind
 from tools.attack._mutations import NUMBERS, json_bytes, mutate_bytes, mutate_text, mutate_tree, value
 
@@ -77,7 +77,8 @@ def _load(folder: Path, exported: Path, how: int) -> None:
 
     Image.new("RGB", (64, 32)).save(folder / ".x.png")
     if how == 1:
-        command(["ask", str(folder / ".x.png"), "What is ahead?", "--model", str(folder), "--max-new-tokens", "1"])
+        arguments = ["ask", str(folder / ".x.png"), "What is ahead?", "--model", str(folder), "--max-new-tokens", "1"]
+        command(arguments, codes=ASKED)
     elif how == 2:
         command(["export", str(exported), "--model", str(folder)])
     else:
@@ -98,7 +99,9 @@ def config(rng: Random, number: int) -> Attempt:
 
 
 def _short_config() -> dict[str, Any]:
-    return {key: found for key, found in original("config.json").items() if key != "training_history"}
+    """The config without its history, and with three words of its lists: else hardly anything else would be changed."""
+    config = {key: found for key, found in original("config.json").items() if key != "training_history"}
+    return config | {name: found[:3] for name in ("known_words", "known_topics") if (found := config.get(name))}
 
 
 @kind("model.bounds", load)

@@ -5,6 +5,9 @@ from collections.abc import Callable
 
 from tools.attack._kinds import Noise, Refused
 
+#: Exit codes of a question to the embedded checkpoint: an answer, or a report of what it does not know.
+ASKED = (0, 3)
+
 
 def command(arguments: list[str], *, codes: tuple[int, ...] = (0,), secret: str | None = None) -> None:
     """Run `panollava` with these arguments.

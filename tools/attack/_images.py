@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tools.attack._commands import command
+from tools.attack._commands import ASKED, command
 from tools.attack._kinds import Attempt, kind
 from tools.attack._mutations import NUMBERS, TEXTS, mutate_bytes, mutate_text
 
@@ -74,7 +74,7 @@ def load(folder: Path, attempt: Attempt) -> None:
     elif how == 2:
         command(["crop", str(path), "-o", str(folder / "out"), "--num-views", "2", "--size", "8"])
     else:
-        command(["ask", str(path), "What is ahead?", "--max-new-tokens", "1"])
+        command(["ask", str(path), "What is ahead?", "--max-new-tokens", "1"], codes=ASKED)
 
 
 def _attempt(rng: Random, name: str, data: bytes, **more: Any) -> Attempt:

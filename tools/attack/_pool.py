@@ -272,5 +272,6 @@ def _reset_peak() -> int:
 def _remove(folder: Path) -> None:
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):
-            path.chmod(0o700)
+            if path.is_dir() and not path.is_symlink():  # a file may be a hard link to one of the checkout
+                path.chmod(0o700)
     shutil.rmtree(folder, ignore_errors=True)

@@ -6,10 +6,24 @@ from PIL import Image
 
 @pytest.fixture(scope="session")
 def checkpoint():
-    """The embedded checkpoint's folder: small, random weights, real files."""
+    """The embedded checkpoint's folder: small, with real files."""
     from panollava_hf import default_checkpoint
 
     return default_checkpoint()
+
+
+@pytest.fixture(scope="session")
+def open_checkpoint(checkpoint, tmp_path_factory):
+    """A copy of the embedded checkpoint that answers every question about every image, and reports none as unknown."""
+    import shutil
+
+    from panollava_hf._files import edit_json
+
+    folder = tmp_path_factory.mktemp("open") / "model"
+    shutil.copytree(checkpoint, folder)
+    nothing = {"known_words": None, "known_topics": None, "known_images": None}
+    edit_json(folder / "config.json", lambda config: config.update(nothing))
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +61,21 @@ def panorama():
 def panorama_file(tmp_path, panorama):
     path = tmp_path / "panorama.png"
     Image.fromarray(panorama).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def scene_panorama():
+    """A rendered PanoShapes scene, which the embedded checkpoint knows."""
+    from panollava_hf.panoshapes import render_scene, sample_scene
+
+    return render_scene(sample_scene(0, "test", 4), 256)
+
+
+@pytest.fixture
+def scene_file(tmp_path, scene_panorama):
+    path = tmp_path / "scene.png"
+    Image.fromarray(scene_panorama).save(path)
     return path
 
 

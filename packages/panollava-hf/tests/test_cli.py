@@ -34,29 +34,31 @@ def last_line(capsys):
     return err.strip().splitlines()
 
 
-def test_answer_on_stdout_everything_else_on_stderr(panorama_file, capsys):
-    assert run(["ask", str(panorama_file), "What is ahead?", "--max-new-tokens", "4"]) == 0
+def test_answer_on_stdout_everything_else_on_stderr(scene_file, capsys):
+    assert run(["ask", str(scene_file), "What is ahead?", "--max-new-tokens", "4"]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 1
     assert "Note: the embedded checkpoint was trained on PanoShapes only" in err
     assert "Note" not in out
 
 
-def test_an_untrained_connector_is_reported(checkpoint, panorama_file, tmp_path, capsys):
+def test_an_untrained_connector_is_reported(checkpoint, scene_file, tmp_path, capsys):
     folder = shutil.copytree(checkpoint, tmp_path / "fresh")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "connector_trained": False}))
-    assert run(["ask", str(panorama_file), "What?", "--model", str(folder), "--max-new-tokens", "2"]) == 0
+    assert run(["ask", str(scene_file), "What is ahead?", "--model", str(folder), "--max-new-tokens", "2"]) == 0
     assert "the connector of this checkpoint is untrained" in capsys.readouterr().err
 
 
-def test_json_and_views(panorama_file, tmp_path, capsys):
+def test_json_and_views(scene_file, tmp_path, capsys):
     folder = tmp_path / "views" / "deep"
-    code = run(["ask", str(panorama_file), "What?", "--json", "--save-views", str(folder), "--max-new-tokens", "4"])
+    options = ["--json", "--save-views", str(folder), "--max-new-tokens", "4"]
+    code = run(["ask", str(scene_file), "What is ahead?", *options])
     report = json.loads(capsys.readouterr().out)
     assert code == 0
     assert report["trained"] is True
-    assert report["question"] == "What?"
+    assert report["question"] == "What is ahead?"
+    assert report["answer"]
     assert len(report["views"]) == 6
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["contact_sheet.png", *[f"view_{i:02d}.png" for i in range(6)]]
@@ -65,14 +67,14 @@ def test_json_and_views(panorama_file, tmp_path, capsys):
 
 
 @pytest.fixture
-def served(panorama_file):
+def served(scene_file):
     """The panorama's folder over HTTP on loopback."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *arguments):
             pass
 
-    handler = functools.partial(Quiet, directory=str(panorama_file.parent))
+    handler = functools.partial(Quiet, directory=str(scene_file.parent))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -80,7 +82,7 @@ def served(panorama_file):
 
 
 def test_a_panorama_may_be_a_url(served, capsys):
-    assert run(["ask", f"{served}/panorama.png", "Where is the red cube?"]) == 0
+    assert run(["ask", f"{served}/scene.png", "Where is the red cube?"]) == 0
     assert capsys.readouterr().out.strip()
     assert run(["ask", f"{served}/nothing.png", "What?"]) == 2
     (line,) = last_line(capsys)
@@ -170,16 +172,20 @@ def test_the_installed_program_has_no_traceback(tmp_path):
     assert "nothing.jpg" in result.stderr
 
 
-def test_photographs_are_answered(shared, tmp_path, capsys):
+def test_photographs_are_answered_by_a_checkpoint_that_knows_them(shared, open_checkpoint, tmp_path, capsys):
     photograph = shared / "panoramas" / "ph-chinese-garden.jpg"
-    assert run(["ask", str(photograph), "What?", "--save-views", str(tmp_path), "--max-new-tokens", "3"]) == 0
+    arguments = ["ask", str(photograph), "What is ahead?", "--save-views", str(tmp_path), "--max-new-tokens", "3"]
+    assert run([*arguments, "--model", str(open_checkpoint)]) == 0
+    assert capsys.readouterr().out.strip()
     assert (tmp_path / "contact_sheet.png").stat().st_size > 50_000  # a real image, not a flat one
+    assert run(arguments) == 3
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("name", ["views [final]", "x[", "[red]", "[link=a]b", "a  b"])
-def test_folders_are_printed_as_typed(panorama_file, tmp_path, capsys, name):
+def test_folders_are_printed_as_typed(scene_file, tmp_path, capsys, name):
     folder = tmp_path / name
-    assert run(["ask", str(panorama_file), "What?", "--save-views", str(folder), "--max-new-tokens", "2"]) == 0
+    assert run(["ask", str(scene_file), "What is ahead?", "--save-views", str(folder), "--max-new-tokens", "2"]) == 0
     assert f"Wrote 7 images to {folder}/\n" in capsys.readouterr().err
     assert (folder / "contact_sheet.png").is_file()
 
@@ -220,13 +226,13 @@ def test_an_output_that_cannot_be_written_is_reported_before_the_model_is_loaded
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-def test_an_answer_is_printed_also_if_its_views_cannot_be_saved(panorama_file, tmp_path, capsys, monkeypatch, as_json):
+def test_an_answer_is_printed_also_if_its_views_cannot_be_saved(scene_file, tmp_path, capsys, monkeypatch, as_json):
     def full_disk(*arguments):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(_contact_sheet, "write_whole", full_disk)
-    arguments = ["ask", str(panorama_file), "What?", "--save-views", str(tmp_path / "views"), "--max-new-tokens", "2"]
-    assert run([*arguments, *(["--json"] if as_json else [])]) == 2
+    options = ["--save-views", str(tmp_path / "views"), "--max-new-tokens", "2", *(["--json"] if as_json else [])]
+    assert run(["ask", str(scene_file), "What is ahead?", *options]) == 2
     out, err = capsys.readouterr()
     answer = json.loads(out)["answer"] if as_json else out.strip()
     assert answer
@@ -251,11 +257,11 @@ def test_a_second_contact_sheet_leaves_no_older_views(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8")
 @pytest.mark.parametrize("name", [b"caf\xe9.png", b"\xff[red].png", b"a\x7f\x1b[31m.png"])
-def test_names_that_are_not_utf8(panorama_file, tmp_path, capsys, name):
-    path = shutil.copy(panorama_file, tmp_path / os.fsdecode(name))
+def test_names_that_are_not_utf8(scene_file, tmp_path, capsys, name):
+    path = shutil.copy(scene_file, tmp_path / os.fsdecode(name))
     views = tmp_path / os.fsdecode(b"views\xfc")
     options = ["--json", "--save-views", str(views), "--max-new-tokens", "2"]
-    assert run(["ask", str(path), "What?", *options]) == 0
+    assert run(["ask", str(path), "What is ahead?", *options]) == 0
     out, err = capsys.readouterr()
     report = json.loads(out)
     assert len(out.splitlines()) == 1
@@ -280,9 +286,10 @@ def test_json_can_be_printed_in_any_encoding(monkeypatch):
 
 
 def test_json_shows_no_query_of_a_url(served, capsys):
-    assert run(["ask", f"{served}/panorama.png?token=s3cret#f4agment", "What?", "--json", "--max-new-tokens", "2"]) == 0
+    address = f"{served}/scene.png?token=s3cret#f4agment"
+    assert run(["ask", address, "What is ahead?", "--json", "--max-new-tokens", "2"]) == 0
     out, err = capsys.readouterr()
-    assert json.loads(out)["panorama"] == f"{served}/panorama.png"
+    assert json.loads(out)["panorama"] == f"{served}/scene.png"
     assert "s3cret" not in out + err
     assert "f4agment" not in out + err
 
@@ -311,10 +318,11 @@ def test_options_of_the_image_reach_the_loader(panorama_file, tmp_path, monkeypa
     assert given == [expected]
 
 
-def test_ask_reads_a_strip_of_a_very_large_sphere(tmp_path, capsys):
+def test_ask_reads_a_strip_of_a_very_large_sphere(open_checkpoint, tmp_path, capsys):
     """The sphere around it would have 25,200 x 12,600 pixels; no view needs them."""
     Image.new("RGB", (1400, 200), "grey").save(tmp_path / "strip.png")
-    arguments = ["ask", str(tmp_path / "strip.png"), "What?", "--hfov", "20", "--max-new-tokens", "1"]
+    arguments = ["ask", str(tmp_path / "strip.png"), "What is ahead?", "--hfov", "20", "--max-new-tokens", "1"]
+    arguments += ["--model", str(open_checkpoint)]
     assert run(arguments) == 0, capsys.readouterr().err
 
 

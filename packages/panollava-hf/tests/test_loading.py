@@ -358,14 +358,14 @@ def evil_generation(copy, evil):
         evil_generation,
     ],
 )
-def test_code_in_a_folder_never_runs_and_nothing_asks(copy, tmp_path, monkeypatch, panorama_file, capsys, plant):
+def test_code_in_a_folder_never_runs_and_nothing_asks(copy, tmp_path, monkeypatch, scene_file, capsys, plant):
     marker, evil = tmp_path / "it-ran", tmp_path / "evil"
     write_evil(evil, marker)
     shutil.copy(evil / "evil.py", copy / "evil.py")
     plant(copy, evil)
     stdin = io.StringIO("y\n" * 20)
     monkeypatch.setattr("sys.stdin", stdin)
-    code = run(["ask", str(panorama_file), "What?", "--model", str(copy), "--max-new-tokens", "1"])
+    code = run(["ask", str(scene_file), "What is ahead?", "--model", str(copy), "--max-new-tokens", "1"])
     out, err = capsys.readouterr()
     assert not marker.exists()
     assert stdin.tell() == 0
@@ -599,7 +599,9 @@ def test_a_tokenizer_of_a_larger_model_is_an_error(copy, panorama):
     vocabulary["added_tokens"].append({**vocabulary["added_tokens"][-1], "id": 5000, "content": "behind"})
     change(copy / "tokenizer.json", **vocabulary)
     answerer = Answerer.load(str(copy))
-    assert "its language model has 444 tokens" in error_of(answerer.answer, panorama, "What is behind?")
+    tokens = len(answerer.model.get_input_embeddings().weight)
+    text = error_of(answerer.answer, panorama, "What is behind?")
+    assert f"gives the token {tokens}, but its language model has {tokens} tokens" in text
 
 
 def test_a_placeholder_of_another_id_is_an_error(copy):

@@ -26,10 +26,10 @@ def ask(panorama, model):
     return answer, imported
 
 
-def test_the_embedded_checkpoint_answers_without_the_extras_as_with_them(panorama_file, checkpoint):
-    quick, imported = ask(panorama_file, "embedded")
+def test_the_embedded_checkpoint_answers_without_the_extras_as_with_them(scene_file, checkpoint):
+    quick, imported = ask(scene_file, "embedded")
     assert imported == "[] True"
-    usual, imported = ask(panorama_file, checkpoint)  # the same files, named as a folder
+    usual, imported = ask(scene_file, checkpoint)  # the same files, named as a folder
     assert imported != "[] True"
     assert quick == usual
 

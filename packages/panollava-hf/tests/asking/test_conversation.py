@@ -1,5 +1,4 @@
 import pytest
-import torch
 from panollava_hf import Answerer
 from panollava_hf._errors import ChatError, TextError
 from panollava_hf.asking import Conversation
@@ -104,13 +103,13 @@ def test_every_answer_is_streamed():
     assert pieces == ["red", "blue"]
 
 
-def test_a_panollava_checkpoint_gets_each_question_by_itself():
+def test_a_panollava_checkpoint_gets_each_question_by_itself(scene_panorama):
     answerer = Answerer.load("embedded")
-    gray = torch.full((3, 64, 128), 127, dtype=torch.uint8)
-    conversation = Conversation(answerer, gray)
+    conversation = Conversation(answerer, scene_panorama)
     questions = ["Where is the red cube?", "How many cubes are there?"]
     found = [conversation.ask(question, max_new_tokens=4).text for question in questions]
-    assert found == [answerer.answer(gray, question, max_new_tokens=4).text for question in questions]
+    assert found == [answerer.answer(scene_panorama, question, max_new_tokens=4).text for question in questions]
+    assert not any(conversation.ask(question, max_new_tokens=4).unknown for question in questions)
 
 
 def test_a_limit_below_zero_is_refused():

@@ -13,21 +13,21 @@ def ask(file, *rest):
     return run(["ask", str(file), *rest])
 
 
-def test_one_image_for_each_question(panorama_file, tmp_path, capsys):
+def test_one_image_for_each_question(scene_file, tmp_path, capsys):
     out = tmp_path / "new" / "why.png"
-    assert ask(panorama_file, "How many objects are there?", *EMBEDDED, "--explain", str(out)) == 0
+    assert ask(scene_file, "How many objects are there?", *EMBEDDED, "--explain", str(out)) == 0
     found = capsys.readouterr()
     assert f"Wrote {out} (evidence by gradient" in found.err
     with Image.open(out) as image:
         assert image.width == 1600
-    assert ask(panorama_file, "Is it blue?", "Where is the cube?", *EMBEDDED, "--explain", str(out)) == 0
+    assert ask(scene_file, "Is it blue?", "Where is the cube?", *EMBEDDED, "--explain", str(out)) == 0
     assert sorted(path.name for path in out.parent.iterdir()) == ["why-1.png", "why-2.png", "why.png"]
 
 
-def test_the_report(panorama_file, tmp_path, capsys):
+def test_the_report(scene_file, tmp_path, capsys):
     out = tmp_path / "why.jpg"
     options = [*EMBEDDED, "--explain", str(out), "--explain-method", "views", "--json"]
-    assert ask(panorama_file, "Where is the cube?", *options) == 0
+    assert ask(scene_file, "Where is the cube?", *options) == 0
     evidence = json.loads(capsys.readouterr().out)["evidence"]
     assert evidence.keys() == {"path", "method", "yaw_deg", "pitch_deg", "calls", "seconds", "note"}
     assert (evidence["path"], evidence["method"], evidence["calls"]) == (str(out), "views", 7)

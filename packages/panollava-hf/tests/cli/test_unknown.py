@@ -5,14 +5,18 @@ import shutil
 
 import numpy as np
 import pytest
+from panollava_hf import _contact_sheet
 from panollava_hf._files import edit_json
 from panollava_hf.asking import Answerer, default_checkpoint
 from panollava_hf.asking.models._known_images import KnownImages
 from panollava_hf.cli import run
+from panollava_hf.cli._chat import chat
 from panollava_hf.panoshapes import render_scene, sample_scene
 from panollava_hf.panoshapes.wordings._topics import topics
 from panollava_hf.panoshapes.wordings._vocabulary import vocabulary
 from PIL import Image
+
+DOOR = "this checkpoint does not know the word 'door'"
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +65,7 @@ def ask(scene, model, *words):
 
 def test_an_unknown_word_is_said_instead_of_an_answer(scene, checkpoint, capsys):
     assert ask(scene, checkpoint, "Where is the door?") == 3
-    assert capsys.readouterr() == ("", "panollava: this checkpoint does not know the word 'door'\n")
+    assert capsys.readouterr() == ("", f"panollava: {DOOR}\n")
     assert ask(scene, checkpoint, "Where are the door and the lamp?", "--json") == 3
     (report,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert report["answer"] is None
@@ -94,8 +98,8 @@ def test_the_others_of_several_questions_are_answered(scene, checkpoint, capsys)
     out, err = capsys.readouterr()
     first, second = out.split("\n\n")
     assert first.startswith("Q: How many objects are there?\nA: ")
-    assert second == "Q: Where is the door?\nUnknown: this checkpoint does not know the word 'door'\n"
-    assert err == "panollava: question 2: this checkpoint does not know the word 'door'\n"
+    assert second == f"Q: Where is the door?\nUnknown: {DOOR}\n"
+    assert err == f"panollava: question 2: {DOOR}\n"
 
 
 def test_an_image_unlike_those_of_the_training_is_said(scene, strict, capsys):
@@ -108,6 +112,32 @@ def test_an_image_unlike_those_of_the_training_is_said(scene, strict, capsys):
     assert answer.unknown_image == "rendered scenes"
     assert answer.unknown in answer.note
     assert answer.text, "the model's guess"
+
+
+def test_a_guess_is_neither_drawn_nor_explained(scene, checkpoint, tmp_path, capsys, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(_contact_sheet, "save_views", lambda *_, answers, **__: drawn.extend(answers) or [])
+    questions = ["Where is the door?", "How many objects are there?"]
+    files = ["--save-views", str(tmp_path / "views"), "--explain", str(tmp_path / "why.png"), "--json"]
+    assert ask(scene, checkpoint, *questions, *files) == 3
+    first, second = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert "evidence" not in first
+    assert second["evidence"]["path"].endswith("why-2.png")
+    assert [path.name for path in tmp_path.glob("why*")] == ["why-2.png"]
+    assert drawn == [(questions[0], DOOR), (questions[1], second["answer"])]
+
+
+def test_a_chat(scene, checkpoint, tmp_path, capsys, monkeypatch):
+    drawn, lines = [], iter(["Where is the door?", f"/views {tmp_path / 'views'}"])
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr("builtins.input", lambda prompt: next(lines, "/quit"))
+    monkeypatch.setattr(_contact_sheet, "save_views", lambda *_, answers, **__: drawn.extend(answers) or [])
+    answerer = Answerer.load(str(checkpoint))
+    chat(answerer, answerer.prepare(scene), max_new_tokens=8)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f": {DOOR}\n" in err
+    assert drawn == [("Where is the door?", DOOR)]
 
 
 def test_there_is_no_caption_of_an_unknown_image(scene, strict, tmp_path, capsys):
@@ -145,7 +175,7 @@ def test_the_evaluation_counts_what_is_reported(scene, checkpoint, tmp_path, cap
     assert "reported as unknown" in (output / "results.md").read_text()
     lines = [json.loads(line) for line in (output / "predictions.jsonl").read_text().splitlines()]
     assert ["unknown" in line for line in lines] == [False, True, True]
-    assert [line["correct"] for line in lines[1:]] == [False, False]
+    assert [(line["prediction"], line["correct"]) for line in lines[1:]] == [(None, False)] * 2
     assert run(["eval", "--data", str(table), "--model", str(checkpoint), "--output", str(output)]) == 0
     again = json.loads((output / "results.json").read_text())
     assert again["unknown"] == results["unknown"], "also when the predictions are read again"

@@ -28,22 +28,21 @@ async def asked(events, key, question, model="embedded", strategy="views", plan=
     return [event async for event in events.ask(key, question, model, strategy, plan, length)]
 
 
-def test_an_answer_has_its_views_hot_spots_and_cost(checkpoint_events, rendered):
-    scene = sample_scene(18, "test", 54)
+def test_an_answer_has_its_views_hot_spots_and_cost(checkpoint_events, rendered, at_back):
+    scene, truth = at_back[0]
     show(checkpoint_events, "a", rendered(scene))
     (*_, done) = asyncio.run(asked(checkpoint_events, "a", "Which object is to the back?"))
     answer = done.value.answer
-    assert (answer.text, len(answer.plan), answer.image_tokens) == ("purple cone", 6, 150)
+    assert (answer.text, len(answer.plan), answer.image_tokens) == (truth.name, 6, 150)
     (spot,) = done.value.spots
-    truth = scene.only("purple", "cone")
     assert abs((spot.yaw_deg - truth.yaw_deg + 180) % 360 - 180) < 2
     assert done.seconds > 0
     assert checkpoint_events.sessions.of("a").control is None
 
 
-def test_sessions_are_answered_about_their_own_panoramas(checkpoint_events, rendered):
-    scenes = {"b": sample_scene(18, "test", 54), "c": sample_scene(18, "test", 35)}
-    for key, scene in scenes.items():
+def test_sessions_are_answered_about_their_own_panoramas(checkpoint_events, rendered, at_back):
+    scenes = dict(zip("bc", at_back, strict=True))
+    for key, (scene, _) in scenes.items():
         show(checkpoint_events, key, rendered(scene))
 
     async def ask():
@@ -59,8 +58,7 @@ def test_sessions_are_answered_about_their_own_panoramas(checkpoint_events, rend
                 await asked(checkpoint_events, key, "Which object is to the back?")
             await asyncio.sleep(0.01)
 
-    expected = {"b": "purple cone", "c": "red cone"}
-    assert all(text == expected[key] for key, text in asyncio.run(ask()))
+    assert all(text == scenes[key][1].name for key, text in asyncio.run(ask()))
 
 
 def talking(talker, **settings):
@@ -158,6 +156,27 @@ def test_the_evidence_is_for_the_last_answer(checkpoint_events, rendered):
     asyncio.run(asked(checkpoint_events, "e", "What colour is the sphere?"))
     evidence = asyncio.run(explain()).value
     assert evidence.map.shape[1] == 2 * evidence.map.shape[0]
+
+
+def test_a_guess_has_no_hot_spots_and_no_evidence(checkpoint_events, rendered):
+    show(checkpoint_events, "u", rendered(sample_scene(18, "test", 54)))
+
+    async def last(events):
+        return [event async for event in events][-1]
+
+    (*_, done) = asyncio.run(asked(checkpoint_events, "u", "Is the door behind the red cube?"))
+    assert "'door'" in done.value.answer.unknown
+    assert (done.value.spots, done.value.note) == ([], "")
+    with pytest.raises(PanoLLaVaError, match=r"there is no answer to explain: .*'door'"):
+        asyncio.run(last(checkpoint_events.explain("u", "embedded", "best for this model")))
+    with pytest.raises(PanoLLaVaError, match="'door'"):
+        asyncio.run(last(checkpoint_events.find("u", "the red door", "embedded")))
+    show(checkpoint_events, "u", torch.full((3, 64, 128), 127, dtype=torch.uint8))
+    (*_, done) = asyncio.run(asked(checkpoint_events, "u", "Where is the red cube?"))
+    assert "unlike" in done.value.answer.unknown
+    assert done.value.spots == []
+    with pytest.raises(PanoLLaVaError, match="unlike"):
+        asyncio.run(last(checkpoint_events.find("u", "the red cube", "embedded")))
 
 
 def test_models_and_what_they_can_be_asked_with(embedded):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from panollava_geometry import PanoramaError
+from panollava_hf import Answerer
 from panollava_hf._errors import EvaluationError
 from panollava_hf.evaluation import Options, _evaluate, _panoramas, evaluate, read_questions
 from panollava_hf.evaluation._evaluate import check, check_lengths, claim_folder
@@ -266,7 +267,8 @@ TEXTS = [
 ]
 
 
-def test_a_second_evaluation_reads_the_predictions_of_the_first(table, answerer, tmp_path):
+def test_a_second_evaluation_reads_the_predictions_of_the_first(table, open_checkpoint, tmp_path):
+    answerer = Answerer.load(str(open_checkpoint))
     path = table(*({"image": "panorama.png", **texts} for texts in TEXTS))
     first = evaluate(answerer, read_questions(path), tmp_path / "out", Options(max_new_tokens=4))
     before = (tmp_path / "out" / "predictions.jsonl").read_bytes()
@@ -276,13 +278,14 @@ def test_a_second_evaluation_reads_the_predictions_of_the_first(table, answerer,
     assert (tmp_path / "out" / "predictions.jsonl").read_bytes() == before
     found = [json.loads(line) for line in before.decode().split("\n")[:-1]]
     assert [line["question"] for line in found] == [texts["question"] for texts in TEXTS]
+    assert all(isinstance(line["prediction"], str) for line in found)
 
 
 @pytest.mark.parametrize(
     ("question", "message"),
     [
         ("Where is it? " * 3000, r"(row|line) 2: the question is too long: \d+ tokens, this model reads 2048"),
-        ("어디에 있나요? " * 400, r"(row|line) 2: the question is too long: \d+ tokens, this model reads 2048"),
+        ("어디에 있나요? " * 3000, r"(row|line) 2: the question is too long: \d+ tokens, this model reads 2048"),
     ],
 )
 def test_a_question_that_the_model_cannot_read_is_reported_with_its_row(

@@ -4,6 +4,9 @@ import os
 import pytest
 from panollava_hf._errors import EvaluationError
 from panollava_hf.evaluation._predictions import BATCHES_PER_CHUNK, PredictionFile, _batches, chunks, predicted
+from panollava_hf.evaluation._questions import Predictions
+from panollava_hf.evaluation.metrics._free_answers import free_answers
+from panollava_hf.evaluation.metrics._rotation import ROTATED, consistency
 
 
 @pytest.fixture
@@ -56,6 +59,23 @@ def test_a_second_prediction_replaces_the_first(tmp_path, asked):
     file.finish()
     assert PredictionFile(file.path, asked).by_index[1].text == "new"
     assert len(file.path.read_text().splitlines()) == 1
+
+
+def test_a_guess_is_not_a_prediction(tmp_path, make_question, make_questions):
+    """Neither right, nor near the answer, nor consistent with another guess."""
+    asked = [make_question(answer="front"), make_question(1, answer="A", options=("front", "back"))]
+    file = PredictionFile(tmp_path / "p.jsonl", asked)
+    file.append([predicted(asked[0], "front", "a reason"), predicted(asked[1], "A", "a reason")])
+    found = file.finish()
+    assert PredictionFile(file.path, asked).finish() == found
+    assert [(one.text, one.correct, one.unknown) for one in found] == [("", False, "a reason")] * 2
+    lines = [json.loads(line) for line in file.path.read_text().splitlines()]
+    assert [line["prediction"] for line in lines] == [None, None]
+    assert lines[1]["choice"] is None
+    scores = free_answers(make_questions(asked), found)
+    assert (scores.token_f1, scores.rouge_l, scores.contains, scores.count) == (0, 0, 0, 1)
+    both = Predictions(found[:1], {ROTATED: found[:1]})
+    assert consistency(make_questions(asked), both, yaw_deg="90", unanswerable=0).consistency == 0
 
 
 def test_captions_are_neither_right_nor_wrong(make_question):

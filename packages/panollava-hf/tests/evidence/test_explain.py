@@ -194,6 +194,14 @@ def test_bad_input(embedded, image):
         explain(Answerer(chat), Panorama(image), "Where?", "there", method="gradient")
 
 
+def test_a_guess_is_not_explained(embedded, image):
+    prepared, gray = embedded.prepare(image), torch.full((3, 64, 128), 127, dtype=torch.uint8)
+    with pytest.raises(ChatError, match=r"embedded: no answer to explain: .* does not know the word 'door'"):
+        explain(embedded, prepared, "Where is the door?")
+    with pytest.raises(ChatError, match="this image is unlike"):
+        explain(embedded, embedded.prepare(gray), "Where is the cube?")
+
+
 def test_an_empty_answer_and_a_long_one(embedded, image):
     prepared = embedded.prepare(image)
     for answer in ("", "red cube front, " * 50):

@@ -12,6 +12,7 @@ from panollava_geometry import PanoramaError
 from panollava_hf import Answerer
 from panollava_hf._errors import ChatError, ModelError, TableError, TextError, UsageError
 from panollava_hf.jobs import PanoramaAnswerer, PanoramaCaptioner, _asking
+from panollava_hf.panoshapes import render_scene, sample_scene
 from PIL import Image
 
 EMPTY = {"answer", "caption", "question", "strategy", "calls", "image_tokens", "prompt_tokens", "new_tokens", "note"}
@@ -19,12 +20,10 @@ EMPTY = {"answer", "caption", "question", "strategy", "calls", "image_tokens", "
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Three panoramas with different colours in each direction."""
-    folder, generator = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    """Three rendered scenes, which the embedded checkpoint knows."""
+    folder = tmp_path_factory.mktemp("photos")
     for number in range(3):
-        small = np.tile(generator.integers(0, 256, (4, 8, 3), dtype=np.uint8), (1, 3, 1))  # the edges meet
-        wide = Image.fromarray(small).resize((768, 128), Image.Resampling.BILINEAR)
-        wide.crop((256, 0, 512, 128)).save(folder / f"{number}.png")
+        Image.fromarray(render_scene(sample_scene(0, "test", number), 256)).save(folder / f"{number}.png")
     return sorted(map(str, folder.iterdir()))
 
 
@@ -81,14 +80,27 @@ def test_each_row_has_the_answer_of_the_answerer(photos, request, reads, strateg
     for row, path, question in zip(found, batch["image"], batch["question"], strict=True):
         expected = answerer.answer(path, question, max_new_tokens=6)
         assert row["error"] is None
-        text = None if expected.unknown else expected.text
-        assert (row["path"], row["question"], row["answer"]) == (path, question, text)
+        assert (row["path"], row["question"], row["answer"]) == (path, question, expected.text)
+        assert (row["note"], expected.unknown) == (None, "")
         assert row["strategy"] == expected.strategy
         assert row["new_tokens"] <= expected.new_tokens
     if strategy == "describe":
         assert sorted(row["calls"] for row in found) == [1, 1, 1, 7, 7, 7]  # described once for two questions
     else:
         assert {row["calls"] for row in found} == {1}
+
+
+def test_what_the_model_does_not_know_has_no_answer_and_a_note(photos):
+    gray = np.full((64, 128, 3), 127, np.uint8)
+    questions = ["Where is the door?", "Where am I?", "How many cubes are there?", "How many cubes are there?"]
+    job = PanoramaAnswerer("embedded", max_new_tokens=6, device="cpu")
+    found = rows(job({"image": [photos[0], photos[0], gray, photos[0]], "question": questions}))
+    assert [row["answer"] is None for row in found] == [True, True, True, False]
+    assert [row["error"] for row in found] == [None] * 4
+    for row, part in zip(found, ["the word 'door'", "none of them says", "this image is unlike"], strict=False):
+        assert part in row["note"]
+    captions = rows(PanoramaCaptioner("embedded", max_new_tokens=6, device="cpu")({"image": [gray, photos[0]]}))
+    assert [(row["caption"] is None, row["error"]) for row in captions] == [(True, None), (False, None)]
 
 
 def test_captions_are_those_of_the_answerer(photos, tiny):

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from panollava_hf.jobs import PanoramaAnswerer, PanoramaCaptioner, PanoramaCropper, PanoramaEmbedder
+from panollava_hf.panoshapes import render_scene, sample_scene
 from PIL import Image
 
 datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'panollava-hf[jobs]'")
@@ -27,9 +28,10 @@ def made(name):
     return eval(JOBS[name], dict(NAMES))
 
 
-def jpeg(grey):
+def jpeg(index):
+    """A rendered scene, which the embedded checkpoint knows."""
     buffer = io.BytesIO()
-    Image.fromarray(np.full((64, 128, 3), grey, np.uint8)).save(buffer, "JPEG")
+    Image.fromarray(render_scene(sample_scene(0, "test", index), 256)).save(buffer, "JPEG", quality=95)
     return buffer.getvalue()
 
 
@@ -38,9 +40,9 @@ def rows():
     """Six panoramas; the first two and the last one are broken, so a whole batch of the first process fails."""
     return {
         "id": [f"row{i}" for i in range(6)],
-        "bytes": [b"", b"no image", jpeg(40), jpeg(80), jpeg(120), b"no image"],
+        "bytes": [b"", b"no image", jpeg(0), jpeg(1), jpeg(2), b"no image"],
         "path": [f"{i}.jpg" for i in range(6)],
-        "question": ["What?"] * 6,
+        "question": ["What is ahead?"] * 6,
     }
 
 
@@ -62,6 +64,8 @@ def test_map_gives_what_a_loop_gives_also_after_the_model_ran_in_the_parent(
             assert values[0] is values[1] is values[5] is None
             if column not in ("vector", "views"):
                 assert values == list(looped[column])
+            if column in ("answer", "caption"):
+                assert all(values[2:5])
         if name == "embed":
             np.testing.assert_allclose(mapped["vector"][2:5], np.stack(looped["vector"][2:5]), rtol=1e-4, atol=1e-6)
             assert [len(views) for views in mapped["views"][2:5]] == [6, 6, 6]

@@ -212,12 +212,12 @@ def test_a_model_is_downloaded_once_and_found_without_a_network(tmp_path, checkp
         assert json.loads(found.stdout) == wanted, found.stderr
 
 
-def test_a_model_of_the_hub_answers_without_a_network(tmp_path, checkpoint, panorama_file):
+def test_a_model_of_the_hub_answers_without_a_network(tmp_path, checkpoint, scene_file):
     loopback = load_loopback()
     program = f"""
     from panollava_hf.cli import run
     from panollava_hf import Answerer
-    code = run(["ask", {str(panorama_file)!r}, "What?", "--model", "owner/export", "--max-new-tokens", "2"])
+    code = run(["ask", {str(scene_file)!r}, "What is ahead?", "--model", "owner/export", "--max-new-tokens", "2"])
     answerer = Answerer.load("owner/export")
     print(json.dumps([code, answerer.name, answerer.fingerprint(), answerer.model.name_or_path]))
     """

@@ -6,6 +6,7 @@ import pytest
 import torch
 from panollava_hf import (
     Answerer,
+    PanoLLaVaConfig,
     PanoLLaVaForConditionalGeneration,
     PanoLLaVaForFeatureExtraction,
     PanoLLaVaForVICReg,
@@ -13,6 +14,8 @@ from panollava_hf import (
 )
 from panollava_hf._errors import TableError, TrainingError
 from panollava_hf.training import load_recipe, train
+from panollava_hf.training._recipe import ModelSettings
+from panollava_hf.training._start import KNOWLEDGE, write_start
 from panollava_hf.training._validation import LOG_FILE
 from PIL import Image
 from safetensors.torch import load_file
@@ -50,6 +53,15 @@ def changed(run, stage, before):
     first, second = load_file(run / before / "model.safetensors"), load_file(run / stage / "model.safetensors")
     assert first.keys() == second.keys()
     return {name for name in first if not torch.equal(first[name], second[name])}
+
+
+def test_a_start_does_not_know_only_what_the_checkpoint_was_trained_on(checkpoint, tmp_path):
+    """Else a checkpoint that is trained on photographs would go on to report them as unknown."""
+    before = PanoLLaVaConfig.from_pretrained(checkpoint)
+    assert None not in [getattr(before, name) for name in KNOWLEDGE]
+    write_start(ModelSettings(path=str(checkpoint), config={"known_topics": ["cube"]}), None, tmp_path / "start", 0)
+    after = PanoLLaVaConfig.from_pretrained(tmp_path / "start")
+    assert [getattr(after, name) for name in KNOWLEDGE] == [None, ["cube"], None]
 
 
 def test_each_stage_trains_its_parts_only(run):

@@ -120,7 +120,7 @@ def test_plain_messages_train_the_question_too(processor):
     assert (plain["labels"] == processor.image_token_id).any()
     answers = PanoLLaVaDataCollator(processor)(rows("messages", 1))
     kept = answers["labels"][answers["labels"] != -100]
-    assert processor.decode(kept, skip_special_tokens=True).strip() == ANSWERS[0]
+    assert processor.decode(kept, skip_special_tokens=True).strip() == ANSWERS[0].lower()  # its tokenizer ignores case
 
 
 def test_lora_trains_the_language_model_alone(tmp_path, fresh, processor):
@@ -149,14 +149,14 @@ def test_several_panoramas_in_a_row_and_none(processor):
 
 
 def test_every_turn_is_trained_and_only_its_answer(processor):
-    turns = [("user", "One?"), ("assistant", "Left."), ("user", "<|vision|> two?"), ("assistant", "Right.")]
+    turns = [("user", "One?"), ("assistant", "left."), ("user", "<|vision|> two?"), ("assistant", "right.")]
     row = {"messages": [{"role": role, "content": text} for role, text in turns], "image": image(0)}
     batch = PanoLLaVaDataCollator(processor)([row])
     kept = batch["labels"][0][batch["labels"][0] != -100]
     end = processor.tokenizer.eos_token_id
     assert (kept == end).sum() == 2
     pieces = processor.decode(kept).split(processor.tokenizer.eos_token)
-    assert [piece.strip() for piece in pieces if piece.strip()] == ["Left.", "Right."]
+    assert [piece.strip() for piece in pieces if piece.strip()] == ["left.", "right."]
     assert (batch["input_ids"] == processor.image_token_id).sum() == processor.num_image_tokens()
 
 

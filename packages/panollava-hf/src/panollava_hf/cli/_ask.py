@@ -239,7 +239,7 @@ def _write_views(
     from panollava_hf._contact_sheet import save_views
 
     def save(answers: "Sequence[tuple[int, Answer]]", place: Path) -> list[str]:
-        texts = [(questions[number], answer.text) for number, answer in answers]
+        texts = [(questions[number], answer.unknown or answer.text) for number, answer in answers]
         plan, views = answers[0][1].plan, answers[0][1].views
         return [printable(str(path)) for path in save_views(views, plan, place, panorama=panorama, answers=texts)]
 

@@ -110,7 +110,7 @@ def _views(answerer: "Answerer", panorama: "Panorama", last: "tuple[str, Answer]
     from panollava_hf.asking._directions import label
 
     plan, views = _first_views(answerer, panorama) if last is None else (last[1].plan, last[1].views)
-    asked = [] if last is None else [(last[0], last[1].text)]
+    asked = [] if last is None else [(last[0], last[1].unknown or last[1].text)]
     if not folder:
         echo("\n".join(f"{number}: {label(view)}" for number, view in enumerate(plan, 1)))
         return

@@ -76,14 +76,14 @@ def explain_each(
     method: str | None,
     max_new_tokens: int,
 ) -> list[dict[str, Any]]:
-    """Write an image for each answer.
+    """Write an image for each answer; none where the model reported that it does not know something.
 
     Returns:
         For each question what the JSON report says about its evidence; an error where there is no image.
     """
     return [
         {}
-        if isinstance(answer, PanoLLaVaError)
+        if isinstance(answer, PanoLLaVaError) or answer.unknown
         else _explained(
             answerer,
             panorama,

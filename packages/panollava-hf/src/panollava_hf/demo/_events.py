@@ -79,7 +79,7 @@ class Events:
         said = f"{shown.name}: {width} × {height} pixels. Look around, and ask."
         sample = self.samples.get(shown.name)
         if sample is not None and sample.file and self.models.names == [EMBEDDED]:
-            said += " This is a photograph; the model was trained on rendered scenes, and will not answer."
+            said += " This is a photograph; the model was trained on rendered scenes, and reports it as unknown."
         return session, fragments.message(said)
 
     def load_file(self, key: str | None, path: str, shape: str) -> tuple[Session, str]:
@@ -178,7 +178,7 @@ class Events:
             Progress, then `Done` with an `Evidence`.
 
         Raises:
-            PanoLLaVaError: There is no answer yet, or as in `ask`.
+            PanoLLaVaError: There is no answer, or as in `ask`.
             Stopped: The user stopped it.
         """
         session = self.sessions.of(key)
@@ -186,6 +186,8 @@ class Events:
         answer, question = session.answer, session.question
         if answer is None or session.settings is None:
             raise PanoLLaVaError("ask a question first; the evidence is for its answer")
+        if answer.unknown:
+            raise PanoLLaVaError(f"there is no answer to explain: {answer.unknown}")
         name, strategy, plan = session.settings
         answerer = self.models.answerer(name)
         control = session.control = Control()
@@ -239,6 +241,8 @@ class Events:
     @staticmethod
     def _asked(text: str, answer: "Answer", shown: Shown, conversation: Conversation, control: Control) -> Asked:
         """The hot spots of an answer. A model that answers in words is asked where the named objects are."""
+        if answer.unknown:  # its text is a guess
+            return Asked(answer, [])
         answerer, asked = conversation.answerer, list[str]()
 
         def ask_where(names: Sequence[str], turns: Sequence[float]) -> list[str]:

@@ -18,6 +18,8 @@ from panollava_hf.demo._stoppable import StoppableChat
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from panollava_hf.asking import Answer
+
 #: How often the panorama is turned, and its width for that.
 TURNS, _WIDTH = 16, 1024
 #: Share of the answers that one direction must explain.
@@ -39,7 +41,7 @@ def find(answerer: Answerer, chat: StoppableChat, image: "Tensor", what: str) ->
 
     Raises:
         ChatError: The model did not answer.
-        PanoLLaVaError: A model without boxes does not place it in one direction.
+        PanoLLaVaError: A model without boxes does not place it in one direction, or does not know a word or the image.
     """
     family = answerer.chat.family
     if not family.reads_panoramas and family.box_format is not None:
@@ -51,8 +53,9 @@ def find(answerer: Answerer, chat: StoppableChat, image: "Tensor", what: str) ->
     question = f"Where is {name}?" if name.lower().startswith(("the ", "a ", "an ")) else f"Where is the {name}?"
     objects = named_objects(question, "")
     if len(objects) == 1:
-        reply = asked.answer(image, f"Where is the {objects[0].name}?", max_new_tokens=16).text
-        places = named_directions(reply)
+        reply = asked.answer(image, f"Where is the {objects[0].name}?", max_new_tokens=16)
+        _check_known(reply)
+        places = named_directions(reply.text)
         if places:
             spot = object_spot(objects[0], places[0], image, lambda names, by: where_is(asked, image, image, names, by))
             if spot.kind == "object":
@@ -83,7 +86,17 @@ def where_is(
     found = answerer.answer_all(
         list(panoramas.values()), questions, [order.index(shift) for shift in shifts], max_new_tokens=12
     )
-    return ["" if isinstance(reply, ChatError) else reply.text for reply in found]
+    return ["" if isinstance(reply, ChatError) or reply.unknown else reply.text for reply in found]
+
+
+def _check_known(answer: "Answer") -> None:
+    """Check that an answer is not a guess.
+
+    Raises:
+        PanoLLaVaError: It is one.
+    """
+    if answer.unknown:
+        raise PanoLLaVaError(answer.unknown)
 
 
 def _by_turning(asked: Answerer, image: "Tensor", question: str, name: str) -> HotSpot:
@@ -103,6 +116,7 @@ def _by_turning(asked: Answerer, image: "Tensor", question: str, name: str) -> H
     for turn, reply in zip(turns, replies, strict=True):
         if isinstance(reply, ChatError):
             raise reply
+        _check_known(reply)
         places = named_directions(reply.text)
         if len(places) == 1:
             found.append((360 * turn / width, places[0].yaw_deg, places[0].pitch_deg))

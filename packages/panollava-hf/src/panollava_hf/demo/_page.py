@@ -305,8 +305,9 @@ class _Page:
         """What the page shows of an answer next to its text."""
         asked: Asked = done.value
         answer = asked.answer
+        said = "No answer after" if answer.unknown else "Answered in"
         return {
-            self.status: fragments.message(f"Answered in {done.seconds:.1f} s."),
+            self.status: fragments.message(f"{said} {done.seconds:.1f} s."),
             self.state: fragments.state(shown, asked.spots, answer.plan),
             self.spots: fragments.spot_buttons(asked.spots),
             self.facts: fragments.facts(answer, model, done.seconds, asked.note),

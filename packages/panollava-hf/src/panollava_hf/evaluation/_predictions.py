@@ -69,10 +69,11 @@ class PredictionFile:
             text = _field(entry, "prediction", str)
             if question is not None and _field(entry, "error", str) and text is None:
                 continue
+            unknown = _field(entry, "unknown", str) or ""
+            text = "" if unknown else text
             if question is None or text is None or _field(entry, "question", str) not in (None, question.question):
                 raise EvaluationError(f"{where} is not a prediction of this evaluation; {remedy}")
-            # `correct` is computed, not read
-            self.by_index[question.index] = predicted(question, text, _field(entry, "unknown", str) or "")
+            self.by_index[question.index] = predicted(question, text, unknown)  # `correct` is computed, not read
 
     def append(self, predictions: Iterable[Prediction]) -> None:
         """Add the predictions of a batch; they replace earlier ones for the same questions."""
@@ -115,7 +116,8 @@ def _field(entry: Any, name: str, kind: type) -> Any:
 
 
 def predicted(question: Question, text: str, unknown: str = "") -> Prediction:
-    """The prediction for a question, compared with the expected answer; what the model does not know is wrong."""
+    """The prediction for a question, compared with the expected answer; a guess is left out, and wrong."""
+    text = "" if unknown else text
     if question.options:
         choice = chosen(text, question.options)
         correct = choice is not None and ascii_uppercase[choice] == question.answer
@@ -140,7 +142,7 @@ def _line(prediction: Prediction) -> str:
     entry["answer"] = question.answer
     if prediction.error:
         return json_text({**entry, "prediction": None, "correct": None, "error": prediction.error})
-    entry["prediction"] = prediction.text
+    entry["prediction"] = None if prediction.unknown else prediction.text
     if question.options:
         choice = chosen(prediction.text, question.options)
         entry["choice"] = None if choice is None else ascii_uppercase[choice]

@@ -109,12 +109,12 @@ class Prediction:
 
     Attributes:
         question: The question as it was asked.
-        text: The model's answer; empty if the model failed.
+        text: The model's answer; empty if the model failed, or reported that it does not know something.
         correct: Whether it equals the expected answer after normalisation, or names the right option; None for captions
             and if the model failed.
         error: Why the model did not answer; empty if it did.
-        unknown: What the model reported that it does not know, a word or this kind of image; such an answer is a guess
-            and counts as wrong. Empty if nothing.
+        unknown: What the model reported that it does not know, a word or this kind of image; then there is no answer,
+            which counts as wrong. Empty if nothing.
     """
 
     question: Question

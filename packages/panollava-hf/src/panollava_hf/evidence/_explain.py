@@ -55,7 +55,8 @@ def explain(
     Raises:
         PanoramaError: The panorama cannot be read.
         TextError: The question is empty, longer than the model reads, or not valid Unicode.
-        ChatError: The model does not answer or cannot take the method, or the budget does not suffice.
+        ChatError: The model does not answer, reports that it does not know something, or cannot take the method; or
+                the budget does not suffice.
 
     Example:
         >>> answerer = Answerer.load("embedded")
@@ -73,6 +74,8 @@ def explain(
     calls = 0
     if answer is None:
         answered = answerer.answer(panorama, question, max_new_tokens=max_new_tokens)
+        if answered.unknown:
+            raise ChatError(f"{answerer.name}: no answer to explain: {answered.unknown}")
         answer, calls = answered.text, answered.calls
     found = _found(answerer, panorama, (question, answer), method, max_new_tokens, on_step or _nothing)
     density = normalised(found.values)

@@ -26,6 +26,8 @@ from panollava_hf.training._validation import RECORDS
 
 #: Weight names of the connector.
 CONNECTOR_NAMES = ("panollava.resampler.", "panollava.projector.", "panollava.vision_backbone.norm.")
+#: Fields of a config that say what the training of a checkpoint had.
+KNOWLEDGE = ("known_words", "known_topics", "known_images")
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision|>")
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
@@ -85,7 +87,7 @@ def write_start(settings: ModelSettings, examples: Examples, output: Path, seed:
     """Write the folder that a run starts from: a copy of a checkpoint, joined towers, or a model from scratch.
 
     Args:
-        settings: Where training starts.
+        settings: Where training starts. What a checkpoint says about its own training (`KNOWLEDGE`) is not copied.
         examples: The table; a tokenizer is trained on its texts if the model starts from scratch.
         output: The folder; it appears when it is complete.
         seed: Seed of the new weights.
@@ -108,6 +110,8 @@ def write_start(settings: ModelSettings, examples: Examples, output: Path, seed:
                     PanoLLaVaForConditionalGeneration, str(settings.path), changes=settings.config, fresh=fresh
                 )
                 model = merge_lora(model)
+                for name in KNOWLEDGE:  # of the earlier training only
+                    setattr(model.config, name, settings.config.get(name))
                 processor = load_processor(str(settings.path))
             kept = {file: file.read_bytes() for file in folder.iterdir()}
             with boundary(TrainingError, f"{output} cannot be written", "make room, and run the same command again"):

@@ -121,7 +121,7 @@ def consistency(questions: Questions, predictions: Predictions, *, yaw_deg: str,
         if after.question.index not in before:
             continue
         first = before[after.question.index]
-        wanted = expected_after(first.text, first.question.answer, after.question.answer)
+        wanted = None if first.unknown else expected_after(first.text, first.question.answer, after.question.answer)
         changes = normalise(after.question.answer) != normalise(first.question.answer)
         outcome = (bool(after.correct), normalise(after.text) == wanted, changes)
         outcomes.setdefault(after.question.family, []).append(outcome)
