@@ -56,7 +56,7 @@ def explain(
         PanoramaError: The panorama cannot be read.
         TextError: The question is empty, longer than the model reads, or not valid Unicode.
         ChatError: The model does not answer, reports that it does not know something, or cannot take the method; or
-                the budget does not suffice.
+            the budget does not suffice.
 
     Example:
         >>> answerer = Answerer.load("embedded")
