@@ -32,7 +32,12 @@ ELSEWHERE = {
 #: Width of the figure in pixels.
 _WIDTH = 1024
 _LANGUAGES = {"en": "English", "ko": "Korean"}
-_WRITERS = {"author": "the author of the training grammar", "first": "the first writer", "second": "the second writer"}
+_WRITERS = {
+    "author": "the author of the training grammar",
+    "first": "the first writer",
+    "second": "the second writer",
+    "third": "the third writer",
+}
 _PHOTOGRAPHS = r"\| questions about photographs reported \| ([\d.]+)% \|"
 
 
