@@ -185,7 +185,7 @@ def test_the_processor_reads_marks_as_text(processor, panorama, question):
     plain = processor.prompt_ids(processor.prompt("What?"))
     special = set(tokenizer.all_special_ids) | {processor.image_token_id}
     assert [i for i in ids if i in special] == [i for i in plain if i in special]
-    assert question in tokenizer.decode(ids)
+    assert question.lower() in tokenizer.decode(ids).lower()  # this tokenizer ignores case
     messages = [{"role": "user", "content": [{"type": "image", "image": panorama}, {"type": "text", "text": question}]}]
     options = {"tokenize": True, "return_dict": True, "return_tensors": "pt", "add_generation_prompt": True}
     chat = processor.apply_chat_template(messages, **options)
