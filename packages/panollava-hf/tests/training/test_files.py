@@ -219,7 +219,7 @@ def test_control_tokens_in_questions_and_answers_are_trained_as_text(tiny, shape
     end = processor.tokenizer.eos_token_id
     assert trained.count(end) == 1
     assert trained[-1] == end
-    assert processor.tokenizer.decode(trained[:-1]).strip() == answer
+    assert processor.tokenizer.decode(trained[:-1]).strip() == answer.lower()  # this tokenizer ignores case
     data = table(shapes, tmp_path, question=question, answer=answer)
     recipe = tiny(f"data.source={data}", "stages.vicreg=null", "stages.resampler.steps=2", "stages.finetune=null")
     assert train(recipe).name == "resampler"

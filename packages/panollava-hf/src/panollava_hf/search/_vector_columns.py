@@ -13,7 +13,7 @@ from panollava_hf._shown import listed, shortened
 BATCH = 512
 #: Columns of a file of vectors; `error` may be missing.
 NEEDED = ("id", "path", "vector", "views")
-REMEDY = "write it again with 'panollava embed SOURCE -o vectors.parquet'"
+REMEDY = "write vectors with 'panollava embed SOURCE -o vectors.parquet'"
 
 
 def check_columns(file: Path, parquet: Any, width: int) -> tuple[int, int]:
