@@ -150,7 +150,11 @@ def test_there_is_no_caption_of_an_unknown_image(scene, strict, tmp_path, capsys
     report = json.loads(out)
     assert (report["caption"], report["unknown_image"]) == (None, True)
     assert reason in err
-    assert run([*words, "--output", str(tmp_path / "captions.jsonl")]) == 0
+    for _ in range(2):  # also when there is nothing left to do
+        assert run([*words, "--output", str(tmp_path / "captions.jsonl")]) == 3
+        lines = capsys.readouterr().err.splitlines()
+        assert "0 of 1 rows have a result" in lines[0]
+        assert "1 has no answer, because of what the model does not know:" in lines
     row = json.loads((tmp_path / "captions.jsonl").read_text())
     assert (row["caption"], row["error"]) == (None, None)
     assert reason in row["note"]

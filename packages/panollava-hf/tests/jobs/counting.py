@@ -53,6 +53,23 @@ class CountingJob(Job):
         return pa.schema([("id", text), ("path", text), ("text", text), ("vector", vector), ("error", text)])
 
 
+class AskingJob(CountingJob):
+    """A job whose model does not know the answer for ids with "door"."""
+
+    columns = ("text", "note")
+    answer_column = "text"
+
+    def compute(self, items, inputs):
+        for item in items:
+            _append(self.log, item.id)
+        return [
+            {"text": None, "note": f"{item.id} is a door"} if "door" in item.id else {"text": "", "note": None}
+            for item in items
+        ]
+
+    schema = Job.schema
+
+
 class FailingJob(CountingJob):
     """Its model does not exist."""
 

@@ -3,6 +3,7 @@
 import pyarrow.parquet as pq
 import pytest
 from counting import computed
+from panollava_hf.jobs._kinds import Kind
 from panollava_hf.jobs._local import _Process
 from runs import NAMES, expected, go, read
 
@@ -14,7 +15,7 @@ def test_results_are_in_the_order_of_the_source(tmp_path, output, workers):
     summary = go(tmp_path, names, output, workers=workers)
     assert read(tmp_path / output) == [expected(name) for name in names]
     assert (summary.total, summary.done, summary.failed, summary.computed) == (37, 35, 2, 37)
-    assert summary.kinds == {"N is bad": 2}
+    assert summary.kinds == (Kind(2, "4 is bad", "dir/bad1.jpg"),)
     assert summary.exit_code == 1
     assert sorted(computed(tmp_path / "log")) == sorted(name for name in names if "bad" not in name)
     kept = {

@@ -1,6 +1,5 @@
 """What a job prints: its progress, its summary, its errors by kind; and the options of its commands."""
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,8 +8,9 @@ from counting import CountingJob, ListSource
 from panollava_hf import _console
 from panollava_hf._errors import JobError, UsageError
 from panollava_hf.cli._job_options import JobOptions, run_command
+from panollava_hf.jobs._kinds import MAX_KINDS, Kind, add_kinds, kind_of, rows_of
 from panollava_hf.jobs._progress import Progress
-from panollava_hf.jobs._summary import MAX_KINDS, Summary, Warned, add_kinds, add_warned, kind_of
+from panollava_hf.jobs._summary import Summary
 from panollava_hf.jobs._work import Part, PartReport
 from runs import NAMES, go
 
@@ -32,27 +32,36 @@ from runs import NAMES, go
     ],
 )
 def test_kinds_of_errors(error, names, kind):
-    assert kind_of(error, *names) == kind
+    assert kind_of(error, *names)[0] == kind
+
+
+def test_a_kind_is_shown_as_the_message_of_its_first_image():
+    total = {}
+    for name, number in (("photos 7/c.jpg", 12), ("photos 7/a.jpg", 34), ("photos 7/b.jpg", 56)):
+        add_kinds(total, [kind_of(f"{name}: {number} bytes of /tmp/run1/x are missing", name)])
+    assert list(total.values()) == [Kind(3, "34 bytes of /tmp/run1/x are missing", "photos 7/a.jpg")]
 
 
 def test_the_number_of_kinds_is_bounded():
-    total = Counter()
-    add_kinds(total, Counter({f"kind {'x' * i}": 1 for i in range(MAX_KINDS + 50)}))
-    add_kinds(total, Counter({"kind ": 4}))
-    assert (len(total), total.total(), total["kind "]) == (MAX_KINDS + 1, MAX_KINDS + 54, 5)
-    assert total["other errors"] == 50
+    total = {}
+    add_kinds(total, [kind_of("kind" + "x" * (i // 50) + "y" * (i % 50), f"{i:03}.jpg") for i in range(MAX_KINDS + 50)])
+    add_kinds(total, [kind_of("kind", "000.jpg")] * 4)
+    assert (len(total), rows_of(total), total["kind"].rows) == (MAX_KINDS + 1, MAX_KINDS + 54, 5)
+    assert total["others"] == Kind(50, "others", "200.jpg")
 
 
 def test_a_summary_lists_the_most_frequent_kinds():
-    kinds = Counter({f"kind {letter}": 10 - place for place, letter in enumerate("abcdefghij")})
-    lines = Summary(Path("out.jsonl"), 1000, 945, 55, kinds, 50.0, 500, 500).lines()
+    kinds = tuple(Kind(10 - place, f"kind {letter}") for place, letter in enumerate("abcdefghij"))
+    lines = Summary(
+        Path("out.jsonl"), 1000, 945, 55, kinds=kinds[::-1], seconds=50.0, computed=500, resumed=500
+    ).lines()
     assert lines[:3] == [
         "Wrote out.jsonl: 945 of 1,000 rows have a result.",
         "500 rows were computed in 50.0 s (100.0 s per 1,000), 500 by an earlier run.",
         "55 failed:",
     ]
     assert lines[3].split() == ["10", "kind", "a"]
-    assert lines[11].split(maxsplit=1) == ["3", "… (2 more kinds of errors)"]
+    assert lines[11].split(maxsplit=1) == ["3", "… (2 more kinds)"]
     assert lines[12].endswith("add --retry-errors.")
 
 
@@ -66,7 +75,7 @@ def test_progress_in_a_file_is_a_line_now_and_then(capsys, monkeypatch):
             clock[0] += 1
             progress.rows(part, 1)
         clock[0] += 1
-        progress.report(PartReport(part, 97, 100, Counter({"broken": 3})))
+        progress.report(PartReport(part, 97, 100, {"broken": Kind(3, "broken")}))
         clock[0] += 10
         progress.rows(Part(1, 100, 200), 10)
     lines = capsys.readouterr().err.splitlines()
@@ -84,7 +93,7 @@ def test_warnings_are_counted_by_kind_and_not_printed_one_by_one(tmp_path, capfd
     lines = capfd.readouterr().err.splitlines()
     assert lines[2:5] == [
         "Warnings about images:",
-        "      31  its N fields are odd (such as dir/odd 00.jpg)",
+        "      31  its 6 fields are odd (such as dir/odd 00.jpg)",
         "1 failed:",
     ]
     assert len(lines) == 7
@@ -93,13 +102,28 @@ def test_warnings_are_counted_by_kind_and_not_printed_one_by_one(tmp_path, capfd
 def test_a_summary_bounds_the_kinds_of_warnings():
     total = {}
     for number in range(MAX_KINDS + 50):
-        add_warned(total, {f"kind {'x' * number}": Warned(1, f"{number}.jpg")})
-    add_warned(total, {"kind ": Warned(2, "z.jpg")})
-    lines = Summary(Path("out.jsonl"), 300, 300, 0, warned=total).lines()
-    assert lines[3] == "      50  other warnings (such as 200.jpg)"
-    assert lines[4] == "       3  kind  (such as 0.jpg)"
-    assert lines[-1].endswith("more kinds of warnings)")
+        add_kinds(total, [kind_of("kind" + "x" * (number // 50) + "y" * (number % 50), f"{number:03}.jpg")])
+    add_kinds(total, [("kind", Kind(2, "kind", "z.jpg"))])
+    lines = Summary(Path("out.jsonl"), 300, 300, 0, warned=tuple(total.values())).lines()
+    assert lines[3] == "      50  others (such as 200.jpg)"
+    assert lines[4] == "       3  kind (such as 000.jpg)"
+    assert lines[-1].endswith("more kinds)")
     assert len(lines) == 12
+
+
+@pytest.mark.parametrize("failed", [0, 1])
+def test_rows_that_the_model_does_not_know_are_counted_apart(failed):
+    kinds = (Kind(2, "this checkpoint does not know the word 'door'", "a.jpg"),)
+    summary = Summary(Path("out.jsonl"), 5, 3 - failed, failed, 2, (Kind(1, "broken", "b.jpg"),) * failed, kinds)
+    assert summary.exit_code == (1 if failed else 3)
+    lines = summary.lines()
+    assert lines[0] == f"Wrote out.jsonl: {3 - failed} of 5 rows have a result."
+    assert lines[2:5] == [
+        "2 have no answer, because of what the model does not know:",
+        "       2  this checkpoint does not know the word 'door' (such as a.jpg)",
+        "The reason is in `note`.",
+    ]
+    assert (summary.to_dict()["unknown"], summary.to_dict()["unknown_kinds"]) == (2, {kinds[0].text: 2})
 
 
 def test_no_progress(capsys):
@@ -121,7 +145,7 @@ def test_a_command_prints_a_summary_and_exits_with_1_for_errors(tmp_path, capsys
     lines = printed.err.splitlines()
     assert lines[0] == "Note: 1 file is not an image: a.txt"
     assert lines[1] == f"Wrote {output}: 34 of 36 rows have a result."
-    assert lines[3:5] == ["2 failed:", "       2  N is bad"]
+    assert lines[3:5] == ["2 failed:", "       2  4 is bad (such as dir/bad1.jpg)"]
     good = run_command(job, ListSource(NAMES), tmp_path / "good.jsonl", JobOptions(limit=3, batch_size=2))
     assert good.total == 3
 

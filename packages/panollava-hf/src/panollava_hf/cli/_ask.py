@@ -40,7 +40,6 @@ from panollava_hf.cli._model_options import (
     ViewSizeOption,
 )
 from panollava_hf.cli._printing import (
-    UNKNOWN,
     Streamed,
     answer_fields,
     echo_json,
@@ -51,6 +50,7 @@ from panollava_hf.cli._printing import (
 )
 from panollava_hf.cli._questions import answer_each, read_questions
 from panollava_hf.cli._usage import usage_errors
+from panollava_hf.jobs._summary import UNKNOWN
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -53,7 +53,6 @@ from panollava_hf.cli._model_options import (
     ViewSizeOption,
 )
 from panollava_hf.cli._printing import (
-    UNKNOWN,
     Streamed,
     answer_fields,
     echo_json,
@@ -62,6 +61,7 @@ from panollava_hf.cli._printing import (
     print_notes,
     shown_source,
 )
+from panollava_hf.jobs._summary import UNKNOWN
 
 if TYPE_CHECKING:
     from panollava_hf.asking import Answer, Answerer

@@ -86,7 +86,7 @@ def run_command(job: "Job", source: "Source", output: Path, options: JobOptions)
 
     Raises:
         JobError: See `run_job`.
-        typer.Exit: With code 1, if rows have an error.
+        typer.Exit: With code 1 if rows have an error, or 3 if the model does not know some.
     """
     options.check()
     from panollava_hf.jobs._run import run_job

@@ -12,9 +12,6 @@ from panollava_hf import _console
 if TYPE_CHECKING:
     from panollava_hf.asking import Answer, Answerer, Cost
 
-#: Exit code if the model does not know a word of a question, the question, or this kind of image.
-UNKNOWN = 3
-
 
 def is_terminal(stream: Any) -> bool:
     """Whether a standard stream, which may be missing, is a terminal."""

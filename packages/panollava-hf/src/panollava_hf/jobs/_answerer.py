@@ -42,6 +42,7 @@ class PanoramaAnswerer(AskingJob):
         ([1, None], [None, 'the question is empty; write what you want to know'])
     """
 
+    answer_column = "answer"
     columns = ("question", "answer", "strategy", "calls", "image_tokens", "prompt_tokens", "new_tokens", "note")
 
     def __init__(self, model: str | None = None, *, question: str | None = None, **options: Any) -> None:

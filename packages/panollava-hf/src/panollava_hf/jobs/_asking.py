@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from panollava_hf._errors import ChatError, TextError, UsageError, one_line
 from panollava_hf.jobs._asking_columns import renamed
-from panollava_hf.jobs._asking_model import weights_of, whole_address, without_progress_bar
 from panollava_hf.jobs._device import accelerator
 from panollava_hf.jobs._flow import Flow, Watch
 from panollava_hf.jobs._job import Batch, Item, Job, Prepared, items_of
+from panollava_hf.jobs._model_source import weights_of, whole_address, without_progress_bar
 from panollava_hf.jobs._reading import redirects
 from panollava_hf.jobs._shared import SharedImage, SharedImages
 

@@ -41,6 +41,8 @@ class PanoramaCaptioner(AskingJob):
         ([1], [None])
     """
 
+    answer_column = "caption"
+
     def __init__(
         self, model: str | None = None, *, per_view: bool = False, prompt: str | None = None, **options: Any
     ) -> None:
@@ -120,9 +122,10 @@ class PanoramaCaptioner(AskingJob):
             view: Any = answer.plan[0]
             yaw, pitch = float(view.yaw_deg), float(view.pitch_deg)
             where = {"direction": direction(yaw, pitch), "yaw_deg": yaw, "pitch_deg": pitch}
-            views.append({**where, "caption": answer.text})
-            lines.append(f"{label(view)}: {answer.text}")
-        return {"caption": "\n".join(lines), "views": views, **figures(found)}
+            views.append({**where, "caption": None if answer.unknown else answer.text})
+            if not answer.unknown:
+                lines.append(f"{label(view)}: {answer.text}")
+        return {"caption": "\n".join(lines) or None, "views": views, **figures(found)}
 
     def schema(self) -> Any:
         """The `pyarrow.Schema` of the results."""

@@ -62,6 +62,8 @@ class Job(ABC):
 
     #: Columns of the results between `path` and `error`.
     columns: tuple[str, ...] = ()
+    #: The column that is empty where the model does not know the answer; `note` says why there. None: there is none.
+    answer_column: str | None = None
     #: Rows that the model works on together, unless the caller of the engine sets it.
     batch_size: int = 16
     #: Rows whose results are one file. A killed run repeats the parts in work only.

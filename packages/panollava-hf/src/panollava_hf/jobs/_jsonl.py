@@ -22,7 +22,7 @@ class JsonlSink:
         rows = zip(*(columns[name] for name in names), strict=True)
         write_whole(path, "".join(_line(dict(zip(names, row, strict=True))) for row in rows))
 
-    def find(self, path: Path) -> Iterator[Found]:
+    def find(self, path: Path, answer: str | None = None) -> Iterator[Found]:
         """The rows of a file; their places are offsets and lengths in bytes."""
         offset = 0
         with open(path, "rb") as stream:
@@ -30,7 +30,8 @@ class JsonlSink:
                 row = json.loads(line)
                 if not line.endswith(b"\n"):
                     raise ValueError(f"the line at byte {offset} is not complete")
-                yield Found(row["id"], row["path"], row["error"], (offset, len(line)))
+                unknown = row["note"] if answer and row["error"] is None and row[answer] is None else None
+                yield Found(row["id"], row["path"], row["error"], unknown, (offset, len(line)))
                 offset += len(line)
 
     def take(self, path: Path, places: Sequence[tuple[int, int]]) -> Iterator[Mapping[str, Any]]:

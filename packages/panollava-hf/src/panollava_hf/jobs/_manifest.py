@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +12,7 @@ from panollava_hf._errors import JobError
 from panollava_hf._files import write_whole
 from panollava_hf._shown import shown
 from panollava_hf.jobs._job import Job
+from panollava_hf.jobs._kinds import Kind
 from panollava_hf.jobs._sink import clean
 from panollava_hf.jobs._source import Source
 from panollava_hf.jobs._work import Part
@@ -145,9 +145,9 @@ class Manifest:
         """The manifest of the finished output."""
         return replace(self, keep=True, retries=0, retrying=False, summary=figures, bytes=size)
 
-    def kinds(self) -> Counter[str]:
-        """Errors by kind, of a finished output."""
-        return Counter((self.summary or {}).get("kinds", {}))
+    def kinds(self, name: str) -> tuple[Kind, ...]:
+        """What a figure of a finished output counts by kind."""
+        return tuple(Kind(rows, text) for text, rows in (self.summary or {}).get(name, {}).items())
 
 
 def same_weights(mine: dict[str, Any], theirs: dict[str, Any]) -> bool:

@@ -1,8 +1,15 @@
-"""Where the weights of a model come from: a digest of them, and loading without progress bars."""
+"""What a process needs to load the model of a job: a digest of its weights, its address, and no progress bars."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+
+from panollava_hf._errors import ChatError
+
+#: The environment's address of the endpoint, for an address that contains a password.
+ADDRESS_VARIABLE = "OPENAI_BASE_URL"
 
 
 def weights_digest(name: str) -> str | None:
@@ -31,3 +38,46 @@ def without_bars() -> Iterator[None]:
     finally:
         if shown_before:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def without_progress_bar(model: str | None) -> Iterator[None]:
+    """Load a model without the progress bar of transformers, unless it is downloaded."""
+    from panollava_hf.asking._default_model import needs_download
+
+    if model is None or needs_download(model):
+        yield
+        return
+    with without_bars():
+        yield
+
+
+@cache
+def weights_of(name: str | None) -> str | None:
+    """A digest of the files of a local model, or its commit on the Hub."""
+    from panollava_hf.asking._default_model import chosen_model
+
+    return weights_digest(chosen_model(name))
+
+
+def whole_address(base_url: str | None, address: str | None) -> str | None:
+    """The address of an endpoint with what is secret in it.
+
+    Args:
+        base_url: The address without its secrets; None if there is no endpoint.
+        address: The whole address, if this process has it.
+
+    Raises:
+        ChatError: This process does not have it.
+    """
+    if base_url is None or address is not None:
+        return address
+    from panollava_hf.asking.models.endpoint._address import read_address
+
+    given = os.environ.get(ADDRESS_VARIABLE, "").strip()
+    if given and read_address(given).url == base_url:
+        return given
+    raise ChatError(
+        f"{base_url[:120]}: the user, password or query of this address is not passed to other processes; set "
+        f"{ADDRESS_VARIABLE} to the whole address in the environment of the workers"
+    )

@@ -32,14 +32,16 @@ class ParquetSink:
             writer.write_table(table, row_group_size=max(1, len(table)))
         write_whole(path, stream.getvalue())
 
-    def find(self, path: Path) -> Iterator[Found]:
+    def find(self, path: Path, answer: str | None = None) -> Iterator[Found]:
         """The rows of a file; their places are row groups and numbers in them."""
         file = _opened(path)
+        names = ["id", "path", "error", *([answer, "note"] if answer else [])]
         for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=["id", "path", "error"])
-            cells = (table.column(name).to_pylist() for name in ("id", "path", "error"))
-            for row, (name, image, error) in enumerate(zip(*cells, strict=True)):
-                yield Found(name, image, error, (group, row))
+            table = file.read_row_group(group, columns=names)
+            cells = (table.column(name).to_pylist() for name in names)
+            for row, (name, image, error, *asked) in enumerate(zip(*cells, strict=True)):
+                unknown = asked[1] if asked and error is None and asked[0] is None else None
+                yield Found(name, image, error, unknown, (group, row))
 
     def take(self, path: Path, places: Sequence[tuple[int, int]]) -> Iterator[Mapping[str, Any]]:
         """Some rows."""

@@ -1,6 +1,5 @@
 """The work of a job on its parts, in any process: read ahead, compute, write each part whole."""
 
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -9,11 +8,11 @@ from typing import Any
 
 from panollava_hf._errors import JobError, reason
 from panollava_hf.jobs._job import Job
+from panollava_hf.jobs._kinds import Kinds, add_kinds, kind_of, rows_of
 from panollava_hf.jobs._known import Known
 from panollava_hf.jobs._pipeline import Chunk, available_cores, computed
 from panollava_hf.jobs._sink import Sink
 from panollava_hf.jobs._source import Source
-from panollava_hf.jobs._summary import add_kinds, kind_of
 from panollava_hf.jobs._warned import collected
 from panollava_hf.jobs._work import Part, PartReport
 
@@ -99,20 +98,24 @@ class PartWork:
         Raises:
             JobError: Its file cannot be read.
         """
-        path, kinds, failed, total = self.path_of(part), Counter[str](), 0, 0
+        path, total = self.path_of(part), 0
+        failed: Kinds = {}
+        unknown: Kinds = {}
         if not path.exists():
             return None
         try:
-            for row in self.sink.find(path):
+            for row in self.sink.find(path, self.job.answer_column):
                 total += 1
                 if row.error is not None:
-                    failed += 1
-                    add_kinds(kinds, Counter([kind_of(row.error, row.path, row.id)]))
+                    add_kinds(failed, [kind_of(row.error, row.path, row.id)])
+                elif row.unknown is not None:
+                    add_kinds(unknown, [kind_of(row.unknown, row.path, row.id)])
         except PermissionError as error:
             raise JobError(f"{path} cannot be read ({reason(error)}); change its permissions") from error
         except damaged():
             return None
-        return PartReport(part, total - failed, 0, kinds) if total == part.stop - part.start else None
+        done = total - rows_of(failed) - rows_of(unknown)
+        return PartReport(part, done, 0, failed, unknown) if total == part.stop - part.start else None
 
     def _chunks(self, parts: Iterable[Part]) -> Iterator[Chunk]:
         """The rows that have to be computed, in batches."""
@@ -152,11 +155,17 @@ class PartWork:
             self.sink.write(path, whole, self._schema)
         except OSError as error:
             raise cannot_write(path, error) from error
-        kinds = Counter[str]()
-        failed = [i for i in range(number) if columns["error"][i] is not None]
-        for i in failed:
-            add_kinds(kinds, Counter([kind_of(columns["error"][i], columns["path"][i], columns["id"][i])]))
-        return PartReport(part, part.stop - part.start - len(failed), number, kinds)
+        failed: Kinds = {}
+        unknown: Kinds = {}
+        answer = self.job.answer_column
+        for row in range(part.stop - part.start):
+            about = (whole["path"][row], whole["id"][row])
+            if whole["error"][row] is not None:
+                add_kinds(failed, [kind_of(whole["error"][row], *about)])
+            elif answer is not None and whole[answer][row] is None and whole["note"][row] is not None:
+                add_kinds(unknown, [kind_of(whole["note"][row], *about)])
+        done = part.stop - part.start - rows_of(failed) - rows_of(unknown)
+        return PartReport(part, done, number, failed, unknown)
 
     def _schema(self) -> Any:
         """The schema of the results: that of an earlier run, which needs no model, or the job's."""

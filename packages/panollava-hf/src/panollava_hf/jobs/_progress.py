@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any
 
 from panollava_hf import _console
+from panollava_hf.jobs._kinds import rows_of
 from panollava_hf.jobs._work import Part, PartReport
 
 #: Seconds between two lines where stderr is not a terminal.
@@ -54,7 +55,7 @@ class Progress:
         """A part is finished."""
         part = report.part
         self._done += part.stop - part.start - self._ahead.pop(part.index, 0)
-        self._failed += report.failed.total()
+        self._failed += rows_of(report.failed)
         self._update()
 
     def _update(self) -> None:

@@ -3,7 +3,6 @@
 import hashlib
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import Any
 
 from panollava_hf._errors import UsageError
 from panollava_hf.jobs._job import Job
+from panollava_hf.jobs._kinds import Kinds, add_kinds, rows_of
 from panollava_hf.jobs._known import index_rows
 from panollava_hf.jobs._local import run_local
 from panollava_hf.jobs._lock import lock_file
@@ -21,7 +21,7 @@ from panollava_hf.jobs._parts import PartWork, cannot_write, damaged
 from panollava_hf.jobs._place import INDEX, Place
 from panollava_hf.jobs._progress import Progress
 from panollava_hf.jobs._source import Source
-from panollava_hf.jobs._summary import Summary, Warned, add_kinds, add_warned
+from panollava_hf.jobs._summary import Summary
 from panollava_hf.jobs._work import Part, PartReport
 from panollava_hf.jobs.sources import open_source
 
@@ -180,12 +180,14 @@ def _compute(
         output=place.shown,
         total=len(source),
         done=total.done,
-        failed=total.failed,
-        kinds=total.kinds,
+        failed=rows_of(total.failed),
+        unknown=rows_of(total.unknown),
+        kinds=tuple(total.failed.values()),
+        unknown_kinds=tuple(total.unknown.values()),
         seconds=time.monotonic() - started,
         computed=total.computed,
         resumed=len(source) - total.computed,
-        warned=total.warned,
+        warned=tuple(total.warned.values()),
     )
     finish(place, work, parts, manifest, summary)
     return summary
@@ -208,9 +210,10 @@ class _Total:
     """The sum of reports."""
 
     def __init__(self) -> None:
-        self.rows = self.done = self.failed = self.computed = 0
-        self.kinds = Counter[str]()
-        self.warned: dict[str, Warned] = {}
+        self.rows = self.done = self.computed = 0
+        self.failed: Kinds = {}
+        self.unknown: Kinds = {}
+        self.warned: Kinds = {}
 
     def add(self, report: PartReport | None) -> bool:
         """Add a report; False if there is none."""
@@ -218,10 +221,10 @@ class _Total:
             return False
         self.rows += report.part.stop - report.part.start
         self.done += report.done
-        self.failed += report.failed.total()
         self.computed += report.computed
-        add_kinds(self.kinds, report.failed)
-        add_warned(self.warned, report.warned)
+        add_kinds(self.failed, report.failed.items())
+        add_kinds(self.unknown, report.unknown.items())
+        add_kinds(self.warned, report.warned.items())
         return True
 
 
@@ -232,7 +235,9 @@ def _old_summary(place: Place, finished: Manifest) -> Summary:
         total=finished.rows,
         done=figures["done"],
         failed=figures["failed"],
-        kinds=finished.kinds(),
+        unknown=figures.get("unknown", 0),
+        kinds=finished.kinds("kinds"),
+        unknown_kinds=finished.kinds("unknown_kinds"),
         resumed=finished.rows,
         complete_before=True,
     )

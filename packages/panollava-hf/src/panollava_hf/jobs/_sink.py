@@ -14,12 +14,14 @@ class Found(NamedTuple):
         id: Its id.
         path: The path of its image.
         error: Why it failed; None if it did not.
+        unknown: What the model does not know, if it did not fail and yet has no answer; else None.
         place: Where it is in the file: two numbers that `Sink.take` understands.
     """
 
     id: str
     path: str | None
     error: str | None
+    unknown: str | None
     place: tuple[int, int]
 
 
@@ -33,8 +35,13 @@ class Sink(Protocol):
         """Write the rows of a part, whole or not at all."""
         ...
 
-    def find(self, path: Path) -> Iterator[Found]:
-        """The rows of a file in order, without their results."""
+    def find(self, path: Path, answer: str | None = None) -> Iterator[Found]:
+        """The rows of a file in order, without their results.
+
+        Args:
+            path: The file.
+            answer: The column that is empty if the model does not know the answer; `note` says why then.
+        """
         ...
 
     def take(self, path: Path, places: Sequence[tuple[int, int]]) -> Iterator[Mapping[str, Any]]:

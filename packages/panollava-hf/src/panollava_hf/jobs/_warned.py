@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from panollava_hf.jobs._summary import Warned, add_warned, kind_of
+from panollava_hf.jobs._kinds import Kinds, add_kinds, kind_of
 
 #: The image that a thread reads: its names, and the kinds of warnings about it so far.
 _reading = threading.local()
@@ -27,21 +27,21 @@ class Collected:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._found: dict[str, Warned] = {}
+        self._found: Kinds = {}
 
     def add(self, text: str) -> bool:
         """Count a warning, once per image and kind; False if this thread does not read an image of a job."""
         names = getattr(_reading, "names", None)
         if names is None:
             return False
-        kind = kind_of(text, *names)
-        if kind not in _reading.kinds:
-            _reading.kinds.add(kind)
+        common, kind = kind_of(text, *names)
+        if common not in _reading.kinds:
+            _reading.kinds.add(common)
             with self._lock:
-                add_warned(self._found, {kind: Warned(1, names[0] or names[1])})
+                add_kinds(self._found, [(common, kind)])
         return True
 
-    def take(self) -> dict[str, Warned]:
+    def take(self) -> Kinds:
         """The warnings so far; the count begins again."""
         with self._lock:
             found, self._found = self._found, {}

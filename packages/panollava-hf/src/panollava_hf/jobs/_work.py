@@ -1,12 +1,11 @@
 """The unit of work of both engines: some rows of a source, whose results are one file that appears whole."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from panollava_hf.jobs._summary import Warned
+from panollava_hf.jobs._kinds import Kind
 
 
 @dataclass(frozen=True)
@@ -32,15 +31,17 @@ class PartReport:
         part: The part.
         done: Rows with a result, counting those of an earlier run.
         computed: Rows that this run computed.
-        failed: Number of rows that failed, by kind of error.
+        failed: Rows that failed, by kind of error.
+        unknown: Rows without an answer, by what the model does not know.
         warned: Warnings about images that this run read, by kind.
     """
 
     part: Part
     done: int
     computed: int
-    failed: Counter[str] = field(default_factory=Counter)
-    warned: Mapping[str, Warned] = field(default_factory=dict)
+    failed: Mapping[str, Kind] = field(default_factory=dict)
+    unknown: Mapping[str, Kind] = field(default_factory=dict)
+    warned: Mapping[str, Kind] = field(default_factory=dict)
 
 
 class Work(Protocol):
