@@ -37,18 +37,21 @@ def main() -> int:
     parser.add_argument("--photographs", type=Path, required=True, help="a folder of panoramas of real places")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the recipe")
     parser.add_argument("--scale", type=float, default=1.0, help="share of all numbers of scenes and steps")
+    parser.add_argument("--processes", type=int, default=2, help="processes that share the batches of the training")
     parser.add_argument(
         "--install", action="store_true", help="replace the checkpoint in the package if targets are met"
     )
     given = parser.parse_args()
     if not 0 < given.scale <= 1:
         parser.error(f"--scale {given.scale}: expected more than 0 and at most 1")
+    if given.processes < 1:
+        parser.error(f"--processes {given.processes}: expected 1 or more")
     photographs = knowledge.photographs_in(given.photographs)
     work = given.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
 
     step("data", lambda: data.write(work, given.scale))
-    trained = step("training", lambda: training.train(work, given.set, given.scale))
+    trained = step("training", lambda: training.train(work, given.set, given.scale, given.processes))
     checkpoint = step("what it knows", lambda: knowledge.add(trained, work, photographs, given.scale))
     results = step("evaluation", lambda: evaluation.run(checkpoint, work, photographs))
     reached = targets.check(results, checkpoint)

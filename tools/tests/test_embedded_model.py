@@ -2,10 +2,13 @@
 
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from panollava_hf.panoshapes import write_panoshapes
+from panollava_hf.training import load_recipe
 
 from tools.embedded_model import __main__ as runner
 from tools.embedded_model import data, knowledge, targets, training
@@ -71,6 +74,30 @@ def test_a_finished_training_is_not_started_again(tmp_path, monkeypatch):
     assert training.train(tmp_path, [], 1.0) == tmp_path / "runs" / "panoshapes" / "refine"
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_processes_share_batches(tmp_path, monkeypatch, processes):
+    started = []
+
+    def run(words, **options):
+        started.append(words)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(training.subprocess, "run", run)
+    training.train(tmp_path, ["stages.refine.batch_size=12"], 1.0, processes)
+    given = [word for before, word in pairwise(started[0]) if before == "--set"]
+    recipe, whole = load_recipe("panoshapes", given), load_recipe("panoshapes", ["stages.refine.batch_size=12"])
+    for name, stage in recipe.stages.items():
+        assert stage.batch_size * processes == whole.stages[name].batch_size, name
+        assert stage.steps == whole.stages[name].steps
+    assert recipe.data.workers * processes == whole.data.workers
+    assert (f"--nproc-per-node={processes}" in started[0]) == (processes > 1)
+
+
+def test_a_batch_that_cannot_be_divided_is_named(tmp_path):
+    with pytest.raises(SystemExit, match="refine has batches of 9, which cannot be divided"):
+        training.train(tmp_path, ["stages.refine.batch_size=9"], 1.0, 2)
+
+
 def test_photographs_of_calibration_are_not_evaluated(tmp_path):
     with pytest.raises(SystemExit, match="holds 0 JPEG files; expected at least 4"):
         knowledge.photographs_in(tmp_path)
@@ -86,7 +113,7 @@ def test_only_a_checkpoint_that_reaches_its_targets_is_installed(tmp_path, monke
         (tmp_path / f"{number}.jpg").touch()
     installed = []
     monkeypatch.setattr(runner.data, "write", lambda work, scale: None)
-    monkeypatch.setattr(runner.training, "train", lambda work, changes, scale: work)
+    monkeypatch.setattr(runner.training, "train", lambda work, changes, scale, processes: work)
     monkeypatch.setattr(runner.knowledge, "add", lambda trained, work, photographs, scale: work)
     monkeypatch.setattr(
         runner.evaluation,
