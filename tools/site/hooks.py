@@ -1,5 +1,6 @@
 """MkDocs hooks: pages from outside docs/, the reference, and links that hold in the site."""
 
+import re
 from typing import Any
 
 from mkdocs.exceptions import PluginError
@@ -9,6 +10,24 @@ from tools.site import notebooks, pages, reference
 
 #: The last line of a tutorial; the notebook lies next to the page's source.
 NOTEBOOK = '[This page as a notebook]({name}.ipynb){{ download="{name}.ipynb" }}\n'
+
+#: Weight in the search's order of pages by the beginning of their path: guides come before names and records.
+SEARCH_WEIGHTS = {
+    "reference/": 0.4,
+    "changelogs/": 0.25,
+    "log.md": 0.25,
+    "contributing.md": 0.25,
+    "code-of-conduct.md": 0.25,
+    "releasing.md": 0.25,
+    "security.md": 0.25,
+    "ko/index.md": 2,  # the word "Korean" is on it once
+}
+
+#: Code in running text, and the words in it that a browser may break at a hyphen (`--base-url` after its first `-`).
+_INLINE_CODE = re.compile(r"(?<!<pre>)(<code>)([^<]*)(</code>)")
+_HYPHENATED = re.compile(r"(?<!\S)\S*-\S*(?!\S)")
+#: Words of at most so many characters stay whole; they fit a line of a phone.
+_WHOLE = 30
 
 
 def is_tutorial(page: str) -> bool:
@@ -55,10 +74,31 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Change the links of a page from paths in the repository to paths in the site."""
     uri = page.file.src_uri
+    for beginning, weight in SEARCH_WEIGHTS.items():
+        if uri.startswith(beginning):
+            page.meta["search"] = {"boost": weight}
     if uri.startswith("reference/"):
         return markdown
     text = pages.site_text(markdown, uri)
     return f"{text}\n{NOTEBOOK.format(name=page.file.name)}" if is_tutorial(uri) else text
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
+    """Keep the options and names of running text on one line."""
+    return with_whole_words(html)
+
+
+def with_whole_words(html: str) -> str:
+    """Mark short words with a hyphen in inline code as not to be broken.
+
+    >>> with_whole_words("<code>ask --json</code> <pre><code>a-b</code></pre>")
+    '<code>ask <span class="whole">--json</span></code> <pre><code>a-b</code></pre>'
+    """
+
+    def marked(word: re.Match[str]) -> str:
+        return f'<span class="whole">{word[0]}</span>' if len(word[0]) <= _WHOLE else word[0]
+
+    return _INLINE_CODE.sub(lambda code: code[1] + _HYPHENATED.sub(marked, code[2]) + code[3], html)
 
 
 def on_post_page(output: str, page: Any, config: Any) -> str:
