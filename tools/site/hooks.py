@@ -1,12 +1,11 @@
 """MkDocs hooks: pages from outside docs/, the reference, and links that hold in the site."""
 
-import re
 from typing import Any
 
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
-from tools.site import notebooks, pages, reference
+from tools.site import line_breaks, notebooks, pages, reference
 
 #: The last line of a tutorial; the notebook lies next to the page's source.
 NOTEBOOK = '[This page as a notebook]({name}.ipynb){{ download="{name}.ipynb" }}\n'
@@ -22,12 +21,6 @@ SEARCH_WEIGHTS = {
     "security.md": 0.25,
     "ko/index.md": 2,  # the word "Korean" is on it once
 }
-
-#: Code in running text, and the words in it that a browser may break at a hyphen (`--base-url` after its first `-`).
-_INLINE_CODE = re.compile(r"(?<!<pre>)(<code>)([^<]*)(</code>)")
-_HYPHENATED = re.compile(r"(?<!\S)\S*-\S*(?!\S)")
-#: Words of at most so many characters stay whole; they fit a line of a phone.
-_WHOLE = 30
 
 
 def is_tutorial(page: str) -> bool:
@@ -83,25 +76,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
     return f"{text}\n{NOTEBOOK.format(name=page.file.name)}" if is_tutorial(uri) else text
 
 
-def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
-    """Keep the options and names of running text on one line."""
-    return with_whole_words(html)
-
-
-def with_whole_words(html: str) -> str:
-    """Mark short words with a hyphen in inline code as not to be broken.
-
-    >>> with_whole_words("<code>ask --json</code> <pre><code>a-b</code></pre>")
-    '<code>ask <span class="whole">--json</span></code> <pre><code>a-b</code></pre>'
-    """
-
-    def marked(word: re.Match[str]) -> str:
-        return f'<span class="whole">{word[0]}</span>' if len(word[0]) <= _WHOLE else word[0]
-
-    return _INLINE_CODE.sub(lambda code: code[1] + _HYPHENATED.sub(marked, code[2]) + code[3], html)
-
-
 def on_post_page(output: str, page: Any, config: Any) -> str:
-    """Name the language of the Korean pages, which browsers and screen readers use."""
-    korean = page.file.src_uri.startswith("ko/")
-    return output.replace('<html lang="en"', '<html lang="ko"', 1) if korean else output
+    """Name the language of the Korean pages, which browsers and screen readers use, and say where lines may break."""
+    if page.file.src_uri.startswith("ko/"):
+        output = output.replace('<html lang="en"', '<html lang="ko"', 1)
+    return line_breaks.with_name_parts(line_breaks.with_whole_words(output))
