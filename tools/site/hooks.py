@@ -13,6 +13,7 @@ NOTEBOOK = '[This page as a notebook]({name}.ipynb){{ download="{name}.ipynb" }}
 #: Weight in the search's order of pages by the beginning of their path: guides come before names and records.
 SEARCH_WEIGHTS = {
     "reference/": 0.4,
+    "migration/": 0.6,
     "changelogs/": 0.25,
     "log.md": 0.25,
     "contributing.md": 0.25,
