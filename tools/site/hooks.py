@@ -5,10 +5,23 @@ from typing import Any
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
-from tools.site import notebooks, pages, reference
+from tools.site import line_breaks, notebooks, pages, reference
 
 #: The last line of a tutorial; the notebook lies next to the page's source.
 NOTEBOOK = '[This page as a notebook]({name}.ipynb){{ download="{name}.ipynb" }}\n'
+
+#: Weight in the search's order of pages by the beginning of their path: guides come before names and records.
+SEARCH_WEIGHTS = {
+    "reference/": 0.4,
+    "migration/": 0.6,
+    "changelogs/": 0.25,
+    "log.md": 0.25,
+    "contributing.md": 0.25,
+    "code-of-conduct.md": 0.25,
+    "releasing.md": 0.25,
+    "security.md": 0.25,
+    "ko/index.md": 2,  # the word "Korean" is on it once
+}
 
 
 def is_tutorial(page: str) -> bool:
@@ -55,6 +68,9 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Change the links of a page from paths in the repository to paths in the site."""
     uri = page.file.src_uri
+    for beginning, weight in SEARCH_WEIGHTS.items():
+        if uri.startswith(beginning):
+            page.meta["search"] = {"boost": weight}
     if uri.startswith("reference/"):
         return markdown
     text = pages.site_text(markdown, uri)
@@ -62,6 +78,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
 
 
 def on_post_page(output: str, page: Any, config: Any) -> str:
-    """Name the language of the Korean pages, which browsers and screen readers use."""
-    korean = page.file.src_uri.startswith("ko/")
-    return output.replace('<html lang="en"', '<html lang="ko"', 1) if korean else output
+    """Name the language of the Korean pages, which browsers and screen readers use, and say where lines may break."""
+    if page.file.src_uri.startswith("ko/"):
+        output = output.replace('<html lang="en"', '<html lang="ko"', 1)
+    return line_breaks.with_name_parts(line_breaks.with_whole_words(output))

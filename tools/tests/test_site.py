@@ -1,11 +1,13 @@
 """The documentation site's own code; the site itself is built by `nox -s site`."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 
 from tools.console_blocks import LIMIT
+from tools.site.line_breaks import with_name_parts, with_whole_words
 from tools.site.pages import PACKAGES, ROOT, BrokenLink, outside_targets, place, site_text
 
 
@@ -37,6 +39,30 @@ def test_files_that_are_no_pages_are_copied():
     text = "[a](../noxfile.py) [b](jobs.md) [c](../packages/panollava-core/README.md)"
     assert outside_targets(text, "index.md") == {"noxfile.py"}
     assert place("noxfile.py") == "source/noxfile.py"
+
+
+@pytest.mark.parametrize(
+    ("page", "held"),
+    [
+        ("<p><code>ask --base-url URL</code> and <code>a-b</code></p>", ["--base-url", "a-b"]),
+        ("<p>a-b <a href='x-y'><code>top-down</code></a></p>", ["top-down"]),
+        ("<pre><code>a-b</code></pre>", []),
+        ("<pre><span></span><code><span class='n'>a</span> --b\n</code></pre>", []),
+        (f"<code>{'long-' * 10}</code>", []),
+    ],
+)
+def test_marks_against_breaks_change_no_text(page, held):
+    marked = with_whole_words(page)
+    assert re.sub(r'<span class="whole">([^<]*)</span>', r"\1", marked) == page
+    assert re.findall(r'<span class="whole">([^<]*)</span>', marked) == held
+
+
+def test_a_name_in_a_heading_breaks_between_its_parts():
+    heading = '<h2><span class="doc doc-object-name doc-class-name">PanoLLaVaForFeatureExtraction</span></h2>'
+    broken = with_name_parts(f"<h1>panollava_hf.data</h1>{heading}<h2>other_name</h2>")
+    assert broken.replace("<wbr>", "") == f"<h1>panollava_hf.data</h1>{heading}<h2>other_name</h2>"
+    assert "_<wbr>hf.<wbr>data" in broken
+    assert "For<wbr>Feature<wbr>Extraction" in broken
 
 
 def test_every_public_name_has_one_place_in_the_reference():

@@ -119,14 +119,14 @@ def answer(scene: Scene, program: Program) -> str | None:
         scene: The scene.
         program: The question as a JSON object. Its `family` determines its other arguments:
 
-            {"family": "what", "direction": "back left"}                         → "red cube"
-            {"family": "where", "colour": "red", "shape": "cube"}                → "back left"
-            {"family": "count"}, with a colour, a shape, both or neither         → "2"
-            {"family": "attribute", "ask": "colour", "shape": "cube"}            → "red"
-            {"family": "existence", "colour": "red", "shape": "cube"}            → "yes"
-            {"family": "relative", "first": {…}, "second": {…}}                  → "left"
-            {"family": "distance", "ask": "nearer", "first": {…}, "second": {…}} → "red cube"
-            {"family": "caption"}                                                → "red cube front, blue cone left"
+            - `{"family": "what", "direction": "back left"}` → "red cube"
+            - `{"family": "where", "colour": "red", "shape": "cube"}` → "back left"
+            - `{"family": "count"}`, with a colour, a shape, both or neither → "2"
+            - `{"family": "attribute", "ask": "colour", "shape": "cube"}` → "red"
+            - `{"family": "existence", "colour": "red", "shape": "cube"}` → "yes"
+            - `{"family": "relative", "first": {…}, "second": {…}}` → "left"
+            - `{"family": "distance", "ask": "nearer", "first": {…}, "second": {…}}` → "red cube"
+            - `{"family": "caption"}` → "red cube front, blue cone left"
 
     Returns:
         The answer. None if the scene has no unambiguous one: the object does not exist, is not the only one of its
