@@ -16,8 +16,11 @@ import pytest
 from panollava_hf import Answerer
 from panollava_hf.asking._known_words import KnownWords
 from panollava_hf.asking.models import _endpoint
+from panollava_hf.asking.models._panollava import PanoLLaVaChat
 from panollava_hf.cli import run
 from panollava_hf.panoshapes import render_scene, sample_scene
+from panollava_hf.panoshapes.wordings._topics import topics
+from panollava_hf.panoshapes.wordings._vocabulary import vocabulary
 from panollava_hf.serving._generation import _Watch
 from PIL import Image
 
@@ -31,8 +34,6 @@ QUESTIONS = ("How many objects are there?", "Where is the red cube?")
 
 @pytest.fixture(scope="module")
 def checkpoint():
-    from panollava_hf.asking.models._panollava import PanoLLaVaChat
-
     return PanoLLaVaChat.load("embedded")
 
 
@@ -115,6 +116,41 @@ def test_what_the_model_does_not_know_is_a_refusal(server, checkpoint, panorama,
         message = json.loads(text)["choices"][0]["message"]
         assert message["content"] is None
     assert message["refusal"] == "this checkpoint does not know the word 'door'"
+    assert (message["unknown"]["words"], message["unknown"]["image"]) == (["door"], "")
+
+
+UNKNOWN = {
+    "words": "Where are the door and the lamp?",
+    "question": "Where am I?",
+    "image": "How many objects are there?",
+}
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_ask_says_the_same_of_a_served_checkpoint_as_of_a_local_one(
+    server, checkpoint, panorama, monkeypatch, tmp_path, capsys, kind
+):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr(checkpoint, "_known_words", KnownWords([*vocabulary()]))
+    monkeypatch.setattr(checkpoint, "_known_topics", KnownWords([*topics()], verbs=False))
+    monkeypatch.setattr(checkpoint._known_images, "threshold", -1.0 if kind == "image" else 1e6)
+    monkeypatch.setattr(PanoLLaVaChat, "load", classmethod(lambda *_, **__: checkpoint))
+    Image.fromarray(np.asarray(panorama)).save(tmp_path / "scene.png")
+    found = []
+    for choice in (["--model", "embedded"], ["--model", NAME, "--base-url", f"{server[0]}/v1"]):
+        command = ["ask", str(tmp_path / "scene.png"), UNKNOWN[kind], *choice]
+        plain = (run(command), *capsys.readouterr())
+        code = run([*command, "--json"])
+        out, err = capsys.readouterr()
+        report = json.loads(out)
+        fields = {name: report[name] for name in ("answer", "unknown_words", "unknown_image", "unknown_question", "note")}
+        found.append((plain, code, err, fields, sorted(report)))
+    assert found[0] == found[1]
+    (code, out, err), _, _, fields, _ = found[1]
+    assert (code, out) == (3, "")
+    assert len(err.splitlines()) == 1
+    assert fields["unknown_words"] == (["door", "lamp"] if kind == "words" else [])
+    assert [fields["unknown_image"], fields["unknown_question"]] == [kind == "image", kind == "question"]
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

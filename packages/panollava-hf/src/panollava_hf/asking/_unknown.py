@@ -1,11 +1,44 @@
 """What a checkpoint does not know of a question and its image, in words."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from panollava_hf._shown import listed, shortened
 
 #: Most unknown words that a message names, and most letters of one.
 _WORDS, _LETTERS = 8, 40
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """What a checkpoint does not know; false if there is nothing.
+
+    Attributes:
+        words: Words of the question.
+        image: What the images of the training are, if this one is unlike them, else empty.
+        question: Whether the question is unlike those of the training, though all of its words are known.
+
+    Example:
+        >>> bool(Unknown()), Unknown(("door",)).reason
+        (False, "this checkpoint does not know the word 'door'")
+    """
+
+    words: tuple[str, ...] = ()
+    image: str = ""
+    question: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.words or self.image or self.question)
+
+    @property
+    def reason(self) -> str:
+        """It in one line."""
+        return unknown_reason(self.words, self.image, self.question)
+
+    def to_dict(self) -> dict[str, Any]:
+        """It as JSON values, as `panollava serve` sends it next to a refusal."""
+        return {"words": list(self.words), "image": self.image, "question": self.question}
 
 
 def unknown_reason(words: Sequence[str], image: str, question: bool = False) -> str:
