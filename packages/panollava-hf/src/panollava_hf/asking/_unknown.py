@@ -41,6 +41,15 @@ class Unknown:
         return {"words": list(self.words), "image": self.image, "question": self.question}
 
 
+def unlike_vectors(image: str) -> str:
+    """One line about the vectors of an image that is unlike those of the training.
+
+    Args:
+        image: What the images of the training are.
+    """
+    return f"this image is unlike the {image} that this checkpoint knows; its vectors say little: use another model (--model)"
+
+
 def unknown_reason(words: Sequence[str], image: str, question: bool = False) -> str:
     """One line about unknown words, an unknown image or an unknown kind of question; empty if there are none.
 
@@ -53,7 +62,7 @@ def unknown_reason(words: Sequence[str], image: str, question: bool = False) -> 
         >>> unknown_reason(["door"], "")
         "this checkpoint does not know the word 'door'"
         >>> unknown_reason([], "rendered scenes")
-        'this image is unlike the rendered scenes that this checkpoint knows'
+        'this image is unlike the rendered scenes that this checkpoint knows; ask any vision-language model (--model, --base-url)'
         >>> unknown_reason([], "", True)
         'this checkpoint knows the words of the question, but none of them says what to look for'
     """
@@ -64,5 +73,8 @@ def unknown_reason(words: Sequence[str], image: str, question: bool = False) -> 
     elif question:
         reasons.append("this checkpoint knows the words of the question, but none of them says what to look for")
     if image:
-        reasons.append(f"this image is unlike the {image} that this checkpoint knows")
+        reasons.append(
+            f"this image is unlike the {image} that this checkpoint knows; ask any vision-language model (--model, "
+            "--base-url)"
+        )
     return "; ".join(reasons)

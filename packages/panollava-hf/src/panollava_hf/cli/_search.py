@@ -112,6 +112,10 @@ def search(
                 panorama = embedder.read(query)
             with _console.status("Embedding the query …"):
                 asked, place = _embedded(embedder, panorama, direction, headings)
+            if asked.unlike:
+                from panollava_hf.asking._unknown import unlike_vectors
+
+                _console.note(f"{shortened(shown_source(query), 80)}: {unlike_vectors(asked.unlike)}.")
         elif direction is not None:
             asked, place = _of_table(table, query, direction)
         with _console.status("Searching …"):
