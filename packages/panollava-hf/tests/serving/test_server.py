@@ -137,18 +137,22 @@ def test_ask_says_the_same_of_a_served_checkpoint_as_of_a_local_one(
     monkeypatch.setattr(PanoLLaVaChat, "load", classmethod(lambda *_, **__: checkpoint))
     Image.fromarray(np.asarray(panorama)).save(tmp_path / "scene.png")
     found = []
+    clients, connected = [], _endpoint.connect
+    monkeypatch.setattr(_endpoint, "connect", lambda *given: clients.append(connected(*given)) or clients[-1])
     for choice in (["--model", "embedded"], ["--model", NAME, "--base-url", f"{server[0]}/v1"]):
         command = ["ask", str(tmp_path / "scene.png"), UNKNOWN[kind], *choice]
-        plain = (run(command), *capsys.readouterr())
+        code, (out, err) = run(command), capsys.readouterr()
+        plain = (code, out, [line for line in err.splitlines() if not line.startswith("Note: the embedded")])
         code = run([*command, "--json"])
-        out, err = capsys.readouterr()
-        report = json.loads(out)
-        fields = {name: report[name] for name in ("answer", "unknown_words", "unknown_image", "unknown_question", "note")}
-        found.append((plain, code, err, fields, sorted(report)))
+        report = json.loads(capsys.readouterr().out)
+        names = ("answer", "unknown_words", "unknown_image", "unknown_question", "note")
+        fields = {name: report[name] for name in names}
+        found.append((plain, code, fields, sorted(report)))
+    for client in clients:  # the end of a process closes them
+        client.close()
     assert found[0] == found[1]
-    (code, out, err), _, _, fields, _ = found[1]
-    assert (code, out) == (3, "")
-    assert len(err.splitlines()) == 1
+    (code, out, lines), _, fields, _ = found[1]
+    assert (code, out, len(lines)) == (3, "", 1)
     assert fields["unknown_words"] == (["door", "lamp"] if kind == "words" else [])
     assert [fields["unknown_image"], fields["unknown_question"]] == [kind == "image", kind == "question"]
 
@@ -274,6 +278,11 @@ def test_refusals_of_bodies_and_keys(server):
     assert refusal(server[0], b"{")[1] == "the body of the request is not valid JSON"
     assert refusal(server[0], b"[" * 100_000)[0] == 400
     assert refusal(server[0], {}, content_type="text/plain")[0] == 415
+    for path, status in (("/v1/chat/completions", 405), ("/v1/completions", 404)):
+        with pytest.raises(urllib.error.HTTPError, match=str(status)) as caught:
+            urllib.request.urlopen(f"{server[0]}{path}", timeout=10)  # GET
+        with caught.value as reply:
+            assert "POST /v1/chat/completions" in json.load(reply)["error"]["message"]
     with pytest.raises(urllib.error.HTTPError, match="401") as caught:
         urllib.request.urlopen(f"{server[0]}/v1/models", timeout=10)
     caught.value.close()
