@@ -22,7 +22,7 @@ from panollava_geometry._printable import printable, printable_line
 ParserError: type[Exception] = typer.BadParameter.__bases__[0].__bases__[0]
 #: What the system reports when a disk is full, over its quota, read-only or broken.
 _DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}
-#: An argument of Python with its option, as messages name them: `hfov_deg (--hfov DEGREES)`, `partial=True (--partial)`.
+#: An argument of Python and its option, as messages name them: `hfov_deg (--hfov DEGREES)`, `partial=True (--partial)`
 _ARGUMENT = re.compile(r"\b[a-z]+(?:_[a-z_]+|=[^\s()]+) \((--[a-z][^()]*)\)")
 _program = ContextVar("program", default="panollava-geometry")
 

@@ -42,8 +42,8 @@ def not_full_sphere(name: str, size: Extent, remark: str = "") -> PanoramaError:
         )
     elif stereo == "side-by-side":
         advice = (
-            "a 4:1 image is either stereo, two 2:1 panoramas side by side (then pass eye='left' (--eye left)), or a part "
-            f"of a panorama; {advice}"
+            "a 4:1 image is either stereo, two 2:1 panoramas side by side (then pass eye='left' (--eye left)), or a "
+            f"part of a panorama; {advice}"
         )
     return PanoramaError(
         f"{name}: {width}x{height} is not a full equirectangular panorama, which is twice as wide as high"

@@ -47,7 +47,7 @@ def unlike_vectors(image: str) -> str:
     Args:
         image: What the images of the training are.
     """
-    return f"this image is unlike the {image} that this checkpoint knows; its vectors say little: use another model (--model)"
+    return f"{_unlike(image)}; its vectors say little: use another model (--model)"
 
 
 def unknown_reason(words: Sequence[str], image: str, question: bool = False) -> str:
@@ -61,8 +61,8 @@ def unknown_reason(words: Sequence[str], image: str, question: bool = False) -> 
     Example:
         >>> unknown_reason(["door"], "")
         "this checkpoint does not know the word 'door'"
-        >>> unknown_reason([], "rendered scenes")
-        'this image is unlike the rendered scenes that this checkpoint knows; ask any vision-language model (--model, --base-url)'
+        >>> unknown_reason([], "rendered scenes").partition("; ")[2]
+        'ask any vision-language model (--model, --base-url)'
         >>> unknown_reason([], "", True)
         'this checkpoint knows the words of the question, but none of them says what to look for'
     """
@@ -73,8 +73,9 @@ def unknown_reason(words: Sequence[str], image: str, question: bool = False) -> 
     elif question:
         reasons.append("this checkpoint knows the words of the question, but none of them says what to look for")
     if image:
-        reasons.append(
-            f"this image is unlike the {image} that this checkpoint knows; ask any vision-language model (--model, "
-            "--base-url)"
-        )
+        reasons.append(f"{_unlike(image)}; ask any vision-language model (--model, --base-url)")
     return "; ".join(reasons)
+
+
+def _unlike(image: str) -> str:
+    return f"this image is unlike the {image} that this checkpoint knows"

@@ -31,8 +31,8 @@ def push(
     """
     if not folder.exists() and Path(repo_id).is_dir():
         raise UsageError(
-            f"{shown(repo_id)} is a folder and {shown(str(folder))} is not: the folder comes first, as in panollava push "
-            "FOLDER OWNER/NAME"
+            f"{shown(repo_id)} is a folder and {shown(str(folder))} is not: the folder comes first, as in panollava "
+            "push FOLDER OWNER/NAME"
         )
     from panollava_hf import hub
 

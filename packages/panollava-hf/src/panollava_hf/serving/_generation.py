@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -37,7 +37,7 @@ class Ended:
     prompt_tokens: int
     image_tokens: int
     new_tokens: int
-    unknown: Unknown = Unknown()
+    unknown: Unknown = field(default_factory=Unknown)
 
 
 @torch.no_grad()

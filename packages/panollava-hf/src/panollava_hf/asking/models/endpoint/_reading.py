@@ -7,7 +7,7 @@ asked for the other. Reasoning comes in tags, in fields of its own or in parts o
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from panollava_hf._shown import shortened
@@ -30,7 +30,7 @@ class Gathered:
     text: str = ""
     reasoning: str = ""
     refusal: str = ""
-    unknown: Unknown = Unknown()
+    unknown: Unknown = field(default_factory=Unknown)
     finish: str | None = None
     wants_tool: bool = False
     prompt_tokens: int | None = None
