@@ -47,7 +47,10 @@ def unlike_vectors(image: str) -> str:
     Args:
         image: What the images of the training are.
     """
-    return f"{_unlike(image)}; its vectors say little: use another model (--model)"
+    return (
+        f"this image is unlike the {image} that this checkpoint knows; its vectors say little: use another model "
+        "(--model)"
+    )
 
 
 def unknown_reason(words: Sequence[str], image: str, question: bool = False) -> str:
@@ -73,9 +76,8 @@ def unknown_reason(words: Sequence[str], image: str, question: bool = False) -> 
     elif question:
         reasons.append("this checkpoint knows the words of the question, but none of them says what to look for")
     if image:
-        reasons.append(f"{_unlike(image)}; ask any vision-language model (--model, --base-url)")
+        reasons.append(
+            f"this image is unlike the {image} that this checkpoint knows; ask any vision-language model (--model, "
+            "--base-url)"
+        )
     return "; ".join(reasons)
-
-
-def _unlike(image: str) -> str:
-    return f"this image is unlike the {image} that this checkpoint knows"
