@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("typer")
 pytest.importorskip("rich")
 import typer
-from panollava_geometry import PanoramaError, PanoramaWarning
-from panollava_geometry.cli import app, run_app
+from panollava_geometry import PanoramaError, PanoramaWarning, load_equirectangular
+from panollava_geometry.cli import app, error_line, run_app
 
 #: Modules that are slow to import. `--help` and errors in the arguments must not need any of them.
 SLOW = ("torch", "numpy", "jaxtyping", "PIL", "scipy", "cv2", "py360convert")
@@ -243,3 +243,23 @@ def test_a_closed_pipe_is_silent(tmp_path):
         process.stdout.readline()
         process.stdout.close()
         assert (process.stderr.read(), process.wait(timeout=30)) == (b"", 141)
+
+
+def test_remedies_are_spelled_for_the_command_line(tmp_path, capsys):
+    from PIL import Image
+
+    Image.new("RGB", (64, 64)).save(tmp_path / "square.png")
+    with pytest.raises(PanoramaError) as caught:
+        load_equirectangular(tmp_path / "square.png")
+    python = ["eye='left' (--eye left)", "hfov_deg (--hfov DEGREES)", "partial=True (--partial)"]
+    assert all(words in str(caught.value) for words in python)
+    assert run_app(app, ["crop", str(tmp_path / "square.png"), "-o", str(tmp_path / "out")], program="x") != 0
+    err = capsys.readouterr().err
+    assert "(then pass --eye left), or not a full panorama" in err
+    assert "needs GPano metadata, --hfov DEGREES or --partial" in err
+    assert not any(words in err for words in ("eye=", "hfov_deg", "partial="))
+
+
+@pytest.mark.parametrize("text", ["smaller views (--view-size, --strategy)", "raise it (--budget)", "a_b (c)", "a=b"])
+def test_other_parentheses_stay(text):
+    assert error_line(text).endswith(f": {text}")

@@ -116,10 +116,13 @@ def test_one_eye_of_a_stereo_panorama(card, encoded, kind, arrangement):
     assert card.read(load_equirectangular(data, eye="right", max_width=64)) == "PKROYGCB"
     views = load_views(data, plan_views("cubemap"), 16, eye="right")
     assert views[0, :, 8, 7].tolist() == pytest.approx([220, 130, 20], abs=45)
-    with pytest.raises(
-        PanoramaError, match=rf"this looks like {arrangement} stereo: pass eye='left' or 'right' \(--eye"
-    ):
+    both_readings = {
+        "top-bottom": ["a square image is either stereo", "above the other", "not a full panorama"],
+        "side-by-side": ["a 4:1 image is either stereo", "side by side", "a part of a panorama"],
+    }
+    with pytest.raises(PanoramaError, match=r"then pass eye='left' \(--eye left\)") as caught:
         load_equirectangular(data)
+    assert all(words in str(caught.value) for words in both_readings[arrangement])
 
 
 def test_an_image_that_is_not_stereo(card, encoded):

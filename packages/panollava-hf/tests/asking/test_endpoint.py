@@ -214,6 +214,12 @@ FAULTS = {
     "number content": (fine(3), 1, ["no text"]),
     "no message": (as_json({"choices": [{"index": 0, "finish_reason": None}]}), 1, ["no text"]),
     "refusal": (fine(None, refusal="I cannot help with that."), 1, ["refused to answer: I cannot help with that."]),
+    "refusal of another kind": (fine(None, refusal="No.", unknown="?"), 1, ["refused to answer: No."]),
+    "refusal with nothing unknown": (
+        fine(None, refusal="No.", unknown={"words": [7], "image": None, "question": 1}),
+        1,
+        ["refused to answer: No."],
+    ),
     "refusal parts": (fine([{"type": "refusal", "refusal": "I cannot."}]), 1, ["refused to answer: I cannot."]),
     "filter": (as_json(completion("a", finish="content_filter")), 1, ["content filter"]),
     "filter upper case": (as_json(completion(None, finish="SAFETY")), 1, ["content filter"]),

@@ -17,7 +17,7 @@ def test_one_image_for_each_question(scene_file, tmp_path, capsys):
     out = tmp_path / "new" / "why.png"
     assert ask(scene_file, "How many objects are there?", *EMBEDDED, "--explain", str(out)) == 0
     found = capsys.readouterr()
-    assert f"Wrote {out} (evidence by gradient" in found.err
+    assert f"Wrote {out} (evidence: integrated gradients" in found.err
     with Image.open(out) as image:
         assert image.width == 1600
     assert ask(scene_file, "Is it blue?", "Where is the cube?", *EMBEDDED, "--explain", str(out)) == 0

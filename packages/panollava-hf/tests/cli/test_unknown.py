@@ -17,6 +17,10 @@ from panollava_hf.panoshapes.wordings._vocabulary import vocabulary
 from PIL import Image
 
 DOOR = "this checkpoint does not know the word 'door'"
+UNLIKE = (
+    "this image is unlike the rendered scenes that this checkpoint knows; ask any vision-language model (--model, "
+    "--base-url)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +110,7 @@ def test_an_image_unlike_those_of_the_training_is_said(scene, strict, capsys):
     assert ask(scene, strict, "How many objects are there?") == 3
     assert capsys.readouterr() == (
         "",
-        "panollava: this image is unlike the rendered scenes that this checkpoint knows\n",
+        f"panollava: {UNLIKE}\n",
     )
     answer = Answerer.load(str(strict)).answer(scene, "How many objects are there?", max_new_tokens=8)
     assert answer.unknown_image == "rendered scenes"
@@ -141,7 +145,7 @@ def test_a_chat(scene, checkpoint, tmp_path, capsys, monkeypatch):
 
 
 def test_there_is_no_caption_of_an_unknown_image(scene, strict, tmp_path, capsys):
-    reason = "this image is unlike the rendered scenes that this checkpoint knows"
+    reason = UNLIKE
     words = ["caption", str(scene), "--model", str(strict), "--max-new-tokens", "8"]
     assert run(words) == 3
     assert capsys.readouterr() == ("", f"panollava: {reason}\n")

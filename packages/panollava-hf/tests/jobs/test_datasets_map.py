@@ -13,7 +13,10 @@ from PIL import Image
 datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'panollava-hf[jobs]'")
 
 #: Python 3.12 and later warn of any fork of a process with threads.
-pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:this image is unlike::"),  # the images are no scenes
+]
 
 JOBS = {
     "embed": "PanoramaEmbedder('embedded')",

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -212,3 +213,49 @@ def test_photographs_are_found_by_their_own_vectors_under_yaw(shared, tmp_path):
         turned.append(np.roll(pixels, 160, axis=1))
     found = np.array(PanoramaEmbedder(str(tmp_path / "tower"), device="cpu")({"image": turned})["vector"])
     assert (np.argmax(found @ stored.T, axis=1) == np.arange(len(paths))).all()
+
+
+def test_images_unlike_those_of_the_training_are_counted(tmp_path, capsys):
+    """As `ask` decides it, which runs the tower again; here by a threshold between a scene and noise."""
+    from panollava_hf._files import edit_json
+    from panollava_hf.asking import default_checkpoint
+    from panollava_hf.asking.models._known_images import KnownImages, channel_means
+    from panollava_hf.asking.models._panollava import PanoLLaVaChat
+    from panollava_hf.panoshapes import render_scene, sample_scene
+
+    noise = np.random.default_rng(0).integers(0, 256, (128, 256, 3), np.uint8)
+    images = {f"scene{seed}": render_scene(sample_scene(seed, "test", 4), 256) for seed in range(2)} | {"noise": noise}
+    (tmp_path / "in").mkdir()
+    for name, image in images.items():
+        Image.fromarray(image).save(tmp_path / "in" / f"{name}.png")
+    chat = PanoLLaVaChat.load("embedded")
+    pixels = chat.processor.image_processor(list(images.values()))["pixel_values"]
+    means = channel_means(chat.model.base_model.vision_backbone, pixels, [0, 1])
+    around = means[:2].mean(0) + 0.01 * np.random.default_rng(1).normal(size=(500, means.shape[1]))
+    fields = KnownImages.fit(around, [0, 1], 0.0, "rendered scenes")
+    known = KnownImages(fields, "x")
+    *scenes, far = known.distances(chat.model.base_model.vision_backbone, pixels)
+    assert max(scenes) < far
+    shutil.copytree(default_checkpoint(), tmp_path / "model")
+    edit_json(
+        tmp_path / "model" / "config.json",
+        lambda config: config.update(known_images=fields | {"threshold": (max(scenes) + far) / 2}),
+    )
+    vectors = tmp_path / "v.parquet"
+    assert embed(tmp_path / "in", "-o", vectors, "--model", tmp_path / "model") == 0
+    err = capsys.readouterr().err
+    text = (
+        "this image is unlike the rendered scenes that this checkpoint knows; its vectors say little: use another model"
+    )
+    (line,) = [line for line in err.splitlines() if text in line]
+    assert line.split()[0] == "1"
+    assert "--model" in line
+    assert embed(tmp_path / "in", "--model", tmp_path / "model", "--dry-run") == 0
+    assert f"1 of the 3 panoramas that were tried: {text}" in capsys.readouterr().err
+    pytest.importorskip("faiss")
+    for name in images:
+        assert run(["search", str(vectors), str(tmp_path / "in" / f"{name}.png"), "--device", "cpu"]) == 0
+        assert (text in capsys.readouterr().err) == (name == "noise")
+    evaluation = ["eval-retrieval", str(tmp_path / "in"), "--model", str(tmp_path / "model"), "--queries", "1"]
+    assert run([*evaluation, "--device", "cpu"]) == 0
+    assert f"Note: 1 of 3 panoramas: {text}" in capsys.readouterr().err

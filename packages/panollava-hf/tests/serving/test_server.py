@@ -16,8 +16,11 @@ import pytest
 from panollava_hf import Answerer
 from panollava_hf.asking._known_words import KnownWords
 from panollava_hf.asking.models import _endpoint
+from panollava_hf.asking.models._panollava import PanoLLaVaChat
 from panollava_hf.cli import run
 from panollava_hf.panoshapes import render_scene, sample_scene
+from panollava_hf.panoshapes.wordings._topics import topics
+from panollava_hf.panoshapes.wordings._vocabulary import vocabulary
 from panollava_hf.serving._generation import _Watch
 from PIL import Image
 
@@ -31,8 +34,6 @@ QUESTIONS = ("How many objects are there?", "Where is the red cube?")
 
 @pytest.fixture(scope="module")
 def checkpoint():
-    from panollava_hf.asking.models._panollava import PanoLLaVaChat
-
     return PanoLLaVaChat.load("embedded")
 
 
@@ -115,6 +116,46 @@ def test_what_the_model_does_not_know_is_a_refusal(server, checkpoint, panorama,
         message = json.loads(text)["choices"][0]["message"]
         assert message["content"] is None
     assert message["refusal"] == "this checkpoint does not know the word 'door'"
+    assert (message["unknown"]["words"], message["unknown"]["image"]) == (["door"], "")
+
+
+UNKNOWN = {
+    "words": "Where are the door and the lamp?",
+    "question": "Where am I?",
+    "image": "How many objects are there?",
+}
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_ask_says_the_same_of_a_served_checkpoint_as_of_a_local_one(
+    server, checkpoint, panorama, monkeypatch, tmp_path, capsys, kind
+):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr(checkpoint, "_known_words", KnownWords([*vocabulary()]))
+    monkeypatch.setattr(checkpoint, "_known_topics", KnownWords([*topics()], verbs=False))
+    monkeypatch.setattr(checkpoint._known_images, "threshold", -1.0 if kind == "image" else 1e6)
+    monkeypatch.setattr(PanoLLaVaChat, "load", classmethod(lambda *_, **__: checkpoint))
+    Image.fromarray(np.asarray(panorama)).save(tmp_path / "scene.png")
+    found = []
+    clients, connected = [], _endpoint.connect
+    monkeypatch.setattr(_endpoint, "connect", lambda *given: clients.append(connected(*given)) or clients[-1])
+    for choice in (["--model", "embedded"], ["--model", NAME, "--base-url", f"{server[0]}/v1"]):
+        command = ["ask", str(tmp_path / "scene.png"), UNKNOWN[kind], *choice]
+        code, (out, err) = run(command), capsys.readouterr()
+        plain = (code, out, [line for line in err.splitlines() if not line.startswith("Note: the embedded")])
+        code = run([*command, "--json"])
+        report = json.loads(capsys.readouterr().out)
+        names = ("answer", "unknown_words", "unknown_image", "unknown_question", "note")
+        fields = {name: report[name] for name in names}
+        found.append((plain, code, fields, sorted(report)))
+    for client in clients:  # the end of a process closes them
+        client.close()
+    assert found[0] == found[1]
+    (code, out, lines), _, fields, _ = found[1]
+    assert (code, out, len(lines)) == (3, "", 1)
+    assert fields["unknown_words"] == (["door", "lamp"] if kind == "words" else [])
+    assert fields["unknown_image"] == (kind == "image")
+    assert kind == "words" or fields["unknown_question"] == (kind == "question")
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
@@ -238,6 +279,11 @@ def test_refusals_of_bodies_and_keys(server):
     assert refusal(server[0], b"{")[1] == "the body of the request is not valid JSON"
     assert refusal(server[0], b"[" * 100_000)[0] == 400
     assert refusal(server[0], {}, content_type="text/plain")[0] == 415
+    for path, status in (("/v1/chat/completions", 405), ("/v1/completions", 404)):
+        with pytest.raises(urllib.error.HTTPError, match=str(status)) as caught:
+            urllib.request.urlopen(f"{server[0]}{path}", timeout=10)  # GET
+        with caught.value as reply:
+            assert "POST /v1/chat/completions" in json.load(reply)["error"]["message"]
     with pytest.raises(urllib.error.HTTPError, match="401") as caught:
         urllib.request.urlopen(f"{server[0]}/v1/models", timeout=10)
     caught.value.close()

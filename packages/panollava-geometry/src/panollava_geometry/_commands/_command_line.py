@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from panollava_geometry._printable import printable, printable_line
 ParserError: type[Exception] = typer.BadParameter.__bases__[0].__bases__[0]
 #: What the system reports when a disk is full, over its quota, read-only or broken.
 _DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}
+#: An argument of Python and its option, as messages name them: `hfov_deg (--hfov DEGREES)`, `partial=True (--partial)`
+_ARGUMENT = re.compile(r"\b[a-z]+(?:_[a-z_]+|=[^\s()]+) \((--[a-z][^()]*)\)")
 _program = ContextVar("program", default="panollava-geometry")
 
 
@@ -93,7 +96,7 @@ def _run(app: typer.Typer, arguments: list[str] | None, program: str, errors: tu
 
 def error_line(message: str) -> str:
     """An error message as one line that begins with the name of the program that `run_app` is running."""
-    return printable_line(f"{_program.get()}: {message}")
+    return printable_line(f"{_program.get()}: {_options_only(message)}")
 
 
 def echo(text: str, *, err: bool = False) -> None:
@@ -116,7 +119,17 @@ def echo(text: str, *, err: bool = False) -> None:
 def note(text: str) -> None:
     """Print one line on stderr that begins with "Note:"."""
     head = typer.style("Note:", fg="yellow") if _stderr_is_terminal() else "Note:"
-    typer.echo(f"{head} {printable_line(text)}", err=True)
+    typer.echo(f"{head} {printable_line(_options_only(text))}", err=True)
+
+
+def _options_only(message: str) -> str:
+    """A message in which remedies are spelled for a command line.
+
+    Example:
+        >>> _options_only("a strip needs hfov_deg (--hfov DEGREES) or partial=True (--partial)")
+        'a strip needs --hfov DEGREES or --partial'
+    """
+    return _ARGUMENT.sub(r"\1", message)
 
 
 @contextmanager

@@ -148,7 +148,7 @@ def _arrange(
         raise PanoramaError(
             f"{name}: the image is {size[0]}x{size[1]}{remark and f' {remark}'}, but its GPano metadata says "
             f"{area.width}x{area.height}; remove or repair the XMP metadata, or say what the image shows: hfov_deg "
-            "(--hfov DEGREES) or whole_sphere"
+            "(--hfov DEGREES) or whole_sphere=True (--whole-sphere)"
         )
     if layout.eye:
         raise PanoramaError(

@@ -16,7 +16,10 @@ from panollava_geometry._metadata._shape import Extent, not_full_sphere
 from panollava_geometry._sources._xmp import packets, properties
 
 _ADDRESS = "ns.google.com/photos/1.0/panorama"
-_REMEDY = "repair or remove the XMP metadata, or say what the image shows: hfov_deg (--hfov DEGREES) or whole_sphere"
+_REMEDY = (
+    "repair or remove the XMP metadata, or say what the image shows: hfov_deg (--hfov DEGREES) or whole_sphere=True "
+    "(--whole-sphere)"
+)
 _MAX_SIDE = 10**9
 _SIZES = (
     "FullPanoWidthPixels",

@@ -33,10 +33,18 @@ def not_full_sphere(name: str, size: Extent, remark: str = "") -> PanoramaError:
     width, height = size
     if width < 2 or height < 1:
         return PanoramaError(f"{name}: {width}x{height} pixels are not a panorama; pass an image that is 2:1")
-    stereo = stereo_halves(size)
     advice = "a partial panorama needs GPano metadata, hfov_deg (--hfov DEGREES) or partial=True (--partial)"
-    if stereo is not None:
-        advice = f"this looks like {stereo} stereo: pass eye='left' or 'right' (--eye left); {advice}"
+    stereo = stereo_halves(size)
+    if stereo == "top-bottom":
+        advice = (
+            "a square image is either stereo, one 2:1 panorama above the other (then pass eye='left' (--eye left)), or "
+            f"not a full panorama; {advice}"
+        )
+    elif stereo == "side-by-side":
+        advice = (
+            "a 4:1 image is either stereo, two 2:1 panoramas side by side (then pass eye='left' (--eye left)), or a "
+            f"part of a panorama; {advice}"
+        )
     return PanoramaError(
         f"{name}: {width}x{height} is not a full equirectangular panorama, which is twice as wide as high"
         f"{remark and f' ({remark})'}; {advice}"

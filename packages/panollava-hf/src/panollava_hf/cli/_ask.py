@@ -49,7 +49,7 @@ from panollava_hf.cli._printing import (
     shown_source,
 )
 from panollava_hf.cli._questions import answer_each, read_questions
-from panollava_hf.cli._usage import usage_errors
+from panollava_hf.cli._usage import check_order, usage_errors
 from panollava_hf.jobs._summary import UNKNOWN
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def ask(
         str | None,
         typer.Option(
             metavar="|".join(METHODS),
-            help="How these parts are found: by gradients or by blurring parts of the panorama (PanoLLaVA "
+            help="How these parts are found: by integrated gradients or by blurring parts of the panorama (PanoLLaVA "
             "checkpoints), or by asking again without each view (all models). Default: gradient where possible, else "
             "views.",
         ),
@@ -126,6 +126,7 @@ def ask(
         raise UsageError(
             "--json, --dry-run, --budget, --save-views and --explain need a question; write it after the panorama"
         )
+    check_order(panorama, asked, "panollava ask PANORAMA QUESTION")
     check_file(panorama)
     if save_views is not None:
         check_writable(save_views, "--save-views")

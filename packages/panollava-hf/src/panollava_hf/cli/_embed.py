@@ -17,6 +17,7 @@ from panollava_geometry.cli import (
 
 from panollava_hf import _console
 from panollava_hf._errors import UsageError
+from panollava_hf._shown import counted
 from panollava_hf.cli._job_options import (
     BatchSizeOption,
     ColumnsOption,
@@ -33,6 +34,7 @@ from panollava_hf.cli._job_source import PrivateRedirectsOption, SourceArgument,
 from panollava_hf.cli._model_options import DTYPES, OTHER_DTYPES, DeviceOption, DTypeOption, check_name
 from panollava_hf.cli._usage import check_device
 from panollava_hf.jobs._embedder import DEFAULT_EMBEDDER, PanoramaEmbedder
+from panollava_hf.jobs._warned import collected
 
 if TYPE_CHECKING:
     from panollava_hf.jobs._source import Source
@@ -167,10 +169,14 @@ def cost(job: PanoramaEmbedder, rows: "Source") -> dict[str, Any]:
     places = sorted({place * number // MEASURED for place in range(MEASURED)})
     some = [row for place in places for row in rows.rows(place, place + 1)]
     batch = {name: [row.get(name) for row in some] for name in ("id", "path", "image", "error")}
-    job(batch)  # the first pass is slower than the others
-    started = time.monotonic()
-    good = sum(error is None for error in job(batch)["error"])
-    seconds = time.monotonic() - started
+    with collected() as warned:
+        job(batch)  # the first pass is slower than the others
+        warned.take()
+        started = time.monotonic()
+        good = sum(error is None for error in job(batch)["error"])
+        seconds = time.monotonic() - started
+    for kind, found in warned.take().items():
+        _console.note(f"{found.images} of the {counted(len(some), 'panorama')} that were tried: {kind}.")
     vectors = 1 + len(model.directions)
     names = sum(len(f"{row['id']}{row['path']}".encode()) for row in some) / len(some)
     size = number * (4 * model.width * vectors + 8 * len(model.directions) + 8 + names)

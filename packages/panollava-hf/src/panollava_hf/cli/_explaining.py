@@ -140,4 +140,4 @@ def _write(evidence: "Evidence", file: Path) -> None:
     with usage_errors(f"--explain {file}", OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, stream.getvalue())
-    _console.say(f"Wrote {file} (evidence by {evidence.method}, {evidence.seconds:.1f} s)")
+    _console.say(f"Wrote {file} (evidence: {evidence.method_name}, {evidence.seconds:.1f} s)")

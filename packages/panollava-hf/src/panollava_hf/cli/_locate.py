@@ -39,7 +39,7 @@ from panollava_hf.cli._model_options import (
     check_name,
 )
 from panollava_hf.cli._printing import echo_json, print_cost, shown_source
-from panollava_hf.cli._usage import usage_errors
+from panollava_hf.cli._usage import check_order, usage_errors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,6 +101,7 @@ def locate(
     started = time.perf_counter()
     if not what.strip():
         raise UsageError("what to find is empty; name it, such as 'the red door'")
+    check_order(panorama, [what], 'panollava locate PANORAMA "WHAT"')
     check_file(panorama)
     check_name("--strategy", strategy, STRATEGIES)
     check_name("--box-format", box_format, FORMATS)

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from panollava_hf import _console
-from panollava_hf._errors import PushError
+from panollava_hf._errors import PushError, UsageError
+from panollava_hf._shown import shown
 from panollava_hf.cli._usage import usage_errors
 
 
@@ -28,6 +29,11 @@ def push(
     The token comes from huggingface_hub: HF_TOKEN, `hf auth login`, or the OIDC identity of a CI job. It is never
     printed.
     """
+    if not folder.exists() and Path(repo_id).is_dir():
+        raise UsageError(
+            f"{shown(repo_id)} is a folder and {shown(str(folder))} is not: the folder comes first, as in panollava "
+            "push FOLDER OWNER/NAME"
+        )
     from panollava_hf import hub
 
     with usage_errors(f"cannot push {folder}", OSError, PushError):

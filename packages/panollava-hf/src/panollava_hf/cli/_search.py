@@ -15,7 +15,7 @@ from panollava_geometry.cli import echo, printable
 from panollava_hf import _console
 from panollava_hf._errors import ModelError, TableError, UsageError
 from panollava_hf._files import check_writable, write_whole
-from panollava_hf._shown import shortened
+from panollava_hf._shown import shortened, shown
 from panollava_hf.cli._model_options import DeviceOption, JsonOption
 from panollava_hf.cli._printing import echo_json, shown_source
 from panollava_hf.cli._usage import check_device, usage_errors
@@ -94,6 +94,11 @@ def search(
         if index.is_dir():
             raise UsageError(f"--index {index}: this is a folder; name a file")
         check_writable(index.parent, "--index")
+    if query.lower().endswith(".parquet") and vectors.is_file() and vectors.suffix.lower() != ".parquet":
+        raise UsageError(
+            f"{shown(query)} is a table of vectors and {shown(str(vectors))} is not: the vectors come first, as in "
+            "panollava search VECTORS QUERY"
+        )
     is_image = is_address(query) or Path(query).exists()
     with usage_errors("cannot search", TableError, ModelError, OSError):
         from panollava_hf.search import QueryEmbedder, read_vectors
@@ -112,6 +117,10 @@ def search(
                 panorama = embedder.read(query)
             with _console.status("Embedding the query …"):
                 asked, place = _embedded(embedder, panorama, direction, headings)
+            if asked.unlike:
+                from panollava_hf.asking._unknown import unlike_vectors
+
+                _console.note(f"{shortened(shown_source(query), 80)}: {unlike_vectors(asked.unlike)}.")
         elif direction is not None:
             asked, place = _of_table(table, query, direction)
         with _console.status("Searching …"):

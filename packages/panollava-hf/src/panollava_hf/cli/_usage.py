@@ -1,12 +1,13 @@
 """What several commands share: errors of a library call as one line, and checks before torch is imported."""
 
 import difflib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from panollava_hf._errors import ModelError, UsageError
-from panollava_hf._shown import shortened
+from panollava_hf._shown import shortened, shown
 
 #: Suffixes of files that are tables.
 TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
@@ -38,6 +39,31 @@ def check_source(source: str, origin: str = "") -> None:
     is_path = Path(source).suffix.lower() in TABLES or source.startswith((".", "/", "~"))
     if is_path and not Path(source).exists():
         raise UsageError(f"{origin} {source}: no such file or folder".lstrip())
+
+
+def check_order(first: str, others: Sequence[str], order: str) -> None:
+    """Report arguments in the wrong order: the first one is no file, and a later one is.
+
+    Args:
+        first: What stands where the panorama is expected.
+        others: The arguments after it.
+        order: The command with its arguments in the right order.
+
+    Raises:
+        UsageError: They were swapped.
+    """
+    from panollava_geometry.addresses import is_address, source_name
+
+    if is_address(first) or os.path.exists(first):
+        return
+    for other in others:
+        address = is_address(other) and not any(letter.isspace() for letter in other)
+        if address or os.path.isfile(other):
+            kind = "an address" if address else "a file"
+            raise UsageError(
+                f"{shown(source_name(other) if address else other)} is {kind} and {shown(first)} is not: the panorama "
+                f"comes first, as in {order}"
+            )
 
 
 def check_model(model: str, origin: str = "--model") -> str:

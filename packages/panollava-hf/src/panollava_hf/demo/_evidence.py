@@ -67,7 +67,7 @@ def evidence_figure(evidence: Any) -> str:
     """The map over the panorama, how it was computed, and a button that turns to its strongest direction."""
     yaw, pitch = evidence.peak
     words = f"{direction(yaw, pitch)} ({fragments.degrees(yaw, pitch)})"
-    text = f"Strongest direction: {words}. Method: {evidence.method}, {evidence.seconds:.1f} s."
+    text = f"Strongest direction: {words}. Method: {evidence.method_name}, {evidence.seconds:.1f} s."
     drawn = fragments.figure(
         fragments.data_url(evidence.draw()), f"The flat panorama with the evidence for the answer. {text}", text
     )

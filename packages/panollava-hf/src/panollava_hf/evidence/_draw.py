@@ -34,12 +34,6 @@ CORE = 0.5
 _TOLERANCE = 0.97
 #: Opacity of the colours where the map is largest; they fade to 0 where it is 0. The panorama below is grey and darker.
 _OPAQUE, _GREYED = 0.65, 0.5
-#: Words for the methods.
-TITLES = {
-    "gradient": "integrated gradients",
-    "occlusion": "parts of the panorama blurred in turn",
-    "views": "views left out in turn",
-}
 _SIDES = ((180, "behind"), (-90, "left"), (0, "ahead"), (90, "right"))
 
 
@@ -129,7 +123,7 @@ def _with_head(image: Image.Image, evidence: "Evidence") -> Image.Image:
     lines += [(line, (0, 90, 140)) for line in text_lines(evidence.answer or "(no answer)", size, room, 3)]
     words, degrees = direction_words(*evidence.peak), degrees_text(*evidence.peak)
     found = "" if evidence.is_even else f"Most evidence: {words} ({degrees}). "
-    remark = f"{found}Method: {TITLES[evidence.method]}.{f' Note: {evidence.note}.' if evidence.note else ''}"
+    remark = f"{found}Method: {evidence.method_name}.{f' Note: {evidence.note}.' if evidence.note else ''}"
     lines += [(line, GREY) for line in text_lines(remark, max(10.0, size * 0.7), room, 4)]
     top = margin + sum(math.ceil(line.height) for line, _ in lines) + margin // 2
     whole = Image.new("RGB", (image.width, image.height + top), PAPER)

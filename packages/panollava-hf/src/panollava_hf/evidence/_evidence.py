@@ -12,6 +12,12 @@ from panollava_hf.evidence._sphere import angles_deg, directions, map_rays, soli
 #: Values that belong to the top of the map, as a share of the largest; cosine of the angle within which its middle is
 #: looked for, and how often.
 _TOP, _NEAR, _SHIFTS = 0.97, math.cos(math.radians(45)), 8
+#: The methods in words.
+_METHOD_NAMES = {
+    "gradient": "integrated gradients",
+    "occlusion": "parts of the panorama blurred in turn",
+    "views": "views left out in turn",
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,11 @@ class Evidence:
     calls: int
     panorama: Tensor = field(repr=False)
     note: str = ""
+
+    @property
+    def method_name(self) -> str:
+        """The method in words, such as "integrated gradients"."""
+        return _METHOD_NAMES[self.method]
 
     @property
     def is_even(self) -> bool:

@@ -1,5 +1,6 @@
 """`PanoramaEmbedder`."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -8,6 +9,7 @@ from panollava_hf._shown import shown
 from panollava_hf.jobs._job import Item, Job
 from panollava_hf.jobs._model_source import weights_digest
 from panollava_hf.jobs._reading import reading_options, redirects
+from panollava_hf.jobs._warned import reading
 
 if TYPE_CHECKING:
     from panollava_hf.jobs._embedder_model import Embedder
@@ -53,11 +55,11 @@ class PanoramaEmbedder(Job):
         PanoramaError: The options of reading exclude each other.
 
     Example:
-        >>> import numpy as np
+        >>> from panollava_hf.panoshapes import render_scene, sample_scene
         >>> embed = PanoramaEmbedder("embedded")
-        >>> rows = embed({"image": [np.zeros((64, 128, 3), np.uint8)]})
+        >>> rows = embed({"image": [render_scene(sample_scene(0, "test", 0), width=256)]})
         >>> len(rows["vector"][0]), rows["width"], len(rows["views"][0]), rows["error"]
-        (128, [128], 6, [None])
+        (128, [256], 6, [None])
     """
 
     columns = ("width", "height", "vector", "views")
@@ -131,10 +133,16 @@ class PanoramaEmbedder(Job):
             return self.model.read(item.image, self.reading)
 
     def compute(self, items: Sequence[Item], inputs: Sequence[Any]) -> list[Mapping[str, Any] | Exception]:
-        """One forward pass for all panoramas; on the CPU a few views at a time, which is faster there."""
+        """One forward pass for all panoramas; on the CPU a few views at a time, which is faster there.
+
+        A `PanoramaWarning` says so if an image is unlike those that the model was trained on, as its config has it.
+        """
         import numpy as np
 
-        vectors, views = self.model.embed([cut for cut, _ in inputs])
+        vectors, views, unlike = self.model.embed_and_compare([cut for cut, _ in inputs])
+        for item, images in zip(items, unlike, strict=True):
+            if images:
+                warn_unlike(images, item.path, item.id)
         rows: list[Mapping[str, Any] | Exception] = []
         for vector, of_views, (_, (width, height)) in zip(vectors, views, inputs, strict=True):
             listed = [
@@ -167,3 +175,19 @@ class PanoramaEmbedder(Job):
                 ("error", pa.string()),
             ]
         )
+
+
+def warn_unlike(images: str, path: str | None, id: str) -> None:
+    """Warn about an image that is unlike those of the training; jobs count such warnings.
+
+    Args:
+        images: What the images of the training are.
+        path: Path of the image.
+        id: Its name in the results.
+    """
+    from panollava_geometry import PanoramaWarning
+
+    from panollava_hf.asking._unknown import unlike_vectors
+
+    with reading(path, id):
+        warnings.warn(PanoramaWarning(unlike_vectors(images)), stacklevel=3)

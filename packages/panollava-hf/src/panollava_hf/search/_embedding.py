@@ -32,7 +32,8 @@ class QueryEmbedder:
     Example:
         >>> from panollava_hf.jobs import PanoramaEmbedder
         >>> embedder = QueryEmbedder(PanoramaEmbedder("embedded"))
-        >>> query = embedder.embed(np.zeros((64, 128, 3), np.uint8), headings=2)
+        >>> from panollava_hf.panoshapes import render_scene, sample_scene
+        >>> query = embedder.embed(render_scene(sample_scene(0, "test", 0), width=256), headings=2)
         >>> query.views.shape, query.directions[:2]
         ((12, 128), ((0.0, 0.0), (90.0, 0.0)))
     """
@@ -110,9 +111,9 @@ class QueryEmbedder:
             turns_deg: The angles.
         """
         cuts = [self._cut(panorama, turn) for turn in turns_deg]
-        vectors, views = self.embed_cuts(cuts)
+        vectors, views, unlike = self._embed_and_compare(cuts)
         directions = tuple((wrapped(yaw + turn), pitch) for turn in turns_deg for yaw, pitch in self.directions)
-        return Query(unit(vectors.mean(0)), views.reshape(-1, views.shape[-1]), directions, vectors)
+        return Query(unit(vectors.mean(0)), views.reshape(-1, views.shape[-1]), directions, vectors, unlike[0])
 
     def embed_view(self, panorama: "Tensor", yaw_deg: float, pitch_deg: float) -> tuple[Query, int]:
         """The vectors of one panorama whose first tile looks in a direction, and the place of that tile in `views`.
@@ -134,18 +135,23 @@ class QueryEmbedder:
         views = list(model.plan)
         views[tiles[0]] = replace(views[tiles[0]], yaw_deg=wrapped(yaw_deg), pitch_deg=float(pitch_deg))
         cut = extract_views(panorama, ViewPlan(views), model.size, antialias=model.processor.antialias)
-        vectors, found = self.embed_cuts([cut])
+        vectors, found, unlike = self._embed_and_compare([cut])
         place = list(model.directions).index(tiles[0])
         directions = list(self.directions)
         directions[place] = (wrapped(yaw_deg), float(pitch_deg))
-        return Query(vectors[0], found[0], tuple(directions)), place
+        return Query(vectors[0], found[0], tuple(directions), unlike=unlike[0]), place
 
     def embed_cuts(self, cuts: Sequence["Tensor"]) -> tuple[Vectors, Vectors]:
         """Vectors of views that were cut: of panoramas `[N, D]`, and of the views with a direction `[N, V, D]`."""
+        return self._embed_and_compare(cuts)[:2]
+
+    def _embed_and_compare(self, cuts: Sequence["Tensor"]) -> tuple[Vectors, Vectors, list[str]]:
+        """`embed_cuts`, and what the images of the training are for each panorama that is unlike them, else ""."""
         each = max(1, CHUNK // len(cuts[0]))
-        parts = [self.job.model.embed(cuts[start : start + each]) for start in range(0, len(cuts), each)]
-        vectors, views = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return unit(vectors), unit(views[:, list(self.job.model.directions)])
+        parts = [self.job.model.embed_and_compare(cuts[start : start + each]) for start in range(0, len(cuts), each)]
+        vectors, views = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
+        unlike = [images for part in parts for images in part[2]]
+        return unit(vectors), unit(views[:, list(self.job.model.directions)]), unlike
 
     def agreement(self, panorama: "Tensor", rows: Vectors, heading_deg: float) -> float:
         """Mean cosine of the views of a query, turned back by a heading, and those of a panorama.

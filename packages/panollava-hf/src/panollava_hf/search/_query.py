@@ -22,12 +22,15 @@ class Query:
             at several headings, so that one of them is near the heading of the right panorama.
         turns: `[T, D]`, the vectors of the whole panorama at each of T such headings, whose views follow each other in
             `views`; None if there is one, `vector`.
+        unlike: What the images are that the model was trained on, if its config says so and this one is unlike them:
+            then the vectors say little. Else empty.
     """
 
     vector: Vectors
     views: Vectors
     directions: tuple[Direction, ...]
     turns: Vectors | None = None
+    unlike: str = ""
 
     @property
     def wholes(self) -> Vectors:

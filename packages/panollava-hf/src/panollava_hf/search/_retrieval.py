@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from panollava_hf._errors import EvaluationError, PanoLLaVaError, one_line
+from panollava_hf._shown import counted
 from panollava_hf.search._baselines import BASELINES, baseline_queries, check_baselines, recall_ranks
 from panollava_hf.search._distortion import Distortion, Drawn
 from panollava_hf.search._embedding import HEADINGS, QueryEmbedder
@@ -54,6 +56,9 @@ def evaluate_retrieval(
 
     Raises:
         EvaluationError: Fewer than two panoramas can be read, or an argument is impossible.
+
+    Warns:
+        PanoramaWarning: Panoramas are unlike those that the model was trained on, as its config has it.
     """
     started = time.perf_counter()
     changes = distortion or Distortion()
@@ -146,7 +151,9 @@ class _Compared:
 def _database(
     embedder: QueryEmbedder, panoramas: Sequence[Any], labels: Sequence[str], baselines: bool, report: Progress
 ) -> tuple[list[_Entry], dict[str, str]]:
-    from panollava_geometry import PanoramaError
+    from panollava_geometry import PanoramaError, PanoramaWarning
+
+    from panollava_hf.asking._unknown import unlike_vectors
 
     entries, failed = [], {}
     for place in range(len(panoramas)):
@@ -158,6 +165,10 @@ def _database(
             more = baseline_queries(embedder, image) if baselines else (None, None)
             entries.append(_Entry(place, embedder.embed(image, headings=1), *more))
         report("panoramas", place + 1, len(panoramas))
+    unlike = [entry.query.unlike for entry in entries if entry.query.unlike]
+    if unlike:
+        text = f"{len(unlike):,} of {counted(len(entries), 'panorama')}: {unlike_vectors(unlike[0])}"
+        warnings.warn(PanoramaWarning(text), stacklevel=3)
     return entries, failed
 
 

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from panollava_hf.asking.models._panollava import PanoLLaVaChat
 from panollava_hf.serving._generation import Ended, generate
-from panollava_hf.serving._replies import Replies, error_body, event
+from panollava_hf.serving._replies import Replies, error_body, event, refusal
 from panollava_hf.serving._request import ChatRequest, read_request
 from panollava_hf.serving._settings import RequestError, ServerSettings
 from panollava_hf.serving._worker import Task, Worker
@@ -163,7 +163,7 @@ async def _parts(
         yield replies.piece({"role": "assistant", "content": ""})
         async for found in task.events():
             if isinstance(found, Ended):
-                yield replies.piece({"refusal": found.refusal} if found.refusal else {}, found.reason)
+                yield replies.piece(refusal(found) if found.unknown else {}, found.reason)
                 if with_usage:
                     yield replies.usage(found)
                 yield event("[DONE]")

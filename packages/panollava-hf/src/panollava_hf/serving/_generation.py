@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -10,6 +10,7 @@ from panollava_geometry import PanoramaError, load_equirectangular
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from panollava_hf._errors import TextError
+from panollava_hf.asking._unknown import Unknown
 from panollava_hf.asking.models._lengths import answer_length, new_tokens
 from panollava_hf.asking.models._panollava import PanoLLaVaChat
 from panollava_hf.serving._answer_text import AnswerText
@@ -29,14 +30,14 @@ class Ended:
         prompt_tokens: Tokens of the prompt, those of its panoramas included.
         image_tokens: Tokens of the panoramas.
         new_tokens: Tokens that were generated.
-        refusal: Why there is no answer: the checkpoint does not know a word, the question or the image; else empty.
+        unknown: Why there is no answer: the checkpoint does not know a word, the question or the image.
     """
 
     reason: Literal["stop", "length"]
     prompt_tokens: int
     image_tokens: int
     new_tokens: int
-    refusal: str = ""
+    unknown: Unknown = field(default_factory=Unknown)
 
 
 @torch.no_grad()

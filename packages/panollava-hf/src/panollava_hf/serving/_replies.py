@@ -22,8 +22,8 @@ class Replies:
     def whole(self, text: str, ended: Ended) -> dict[str, Any]:
         """A complete answer."""
         message: dict[str, Any] = {"role": "assistant", "content": text}
-        if ended.refusal:
-            message |= {"content": None, "refusal": ended.refusal}
+        if ended.unknown:
+            message |= {"content": None, **refusal(ended)}
         choice = {"index": 0, "message": message, "finish_reason": ended.reason, "logprobs": None}
         return self._head | {"object": "chat.completion", "choices": [choice], "usage": usage(ended)}
 
@@ -42,6 +42,11 @@ class Replies:
 def event(content: Any) -> str:
     """An event of a stream."""
     return f"data: {content if isinstance(content, str) else json.dumps(content)}\n\n"
+
+
+def refusal(ended: Ended) -> dict[str, Any]:
+    """Fields of a message without an answer: OpenAI's `refusal`, and `unknown`, which `panollava ask` reads."""
+    return {"refusal": ended.unknown.reason, "unknown": ended.unknown.to_dict()}
 
 
 def usage(ended: Ended) -> dict[str, Any]:

@@ -190,7 +190,13 @@ class EndpointChat(ChatDefaults):
                 pieces.close()
 
     def _judged(self, found: Gathered, request: Request, shown: "_Shown") -> Reply:
-        """The reply; a refusal, a reply that was filtered and one without text are faults."""
+        """The reply; a refusal, a reply that was filtered and one without text are faults.
+
+        A checkpoint of `panollava serve` that does not know something has no text: that is a reply, as it is of a
+        checkpoint in this process.
+        """
+        if found.refusal and found.unknown and (request.final or self.family.reads_panoramas):
+            return self._unknown(found, request)
         if found.refusal:
             raise Fault(f"the model refused to answer: {self._clean(found.refusal)}")
         if found.finish is not None and found.finish.lower() in _FILTERED:
@@ -213,10 +219,26 @@ class EndpointChat(ChatDefaults):
             raise Fault("the reply has no text; ask in another way")
         text, reasoning = (hidden_in_answer(part, self._secrets) for part in (text, reasoning))
         shown.end(text)
+        return Reply(text, found.prompt_tokens, self._images(found, request), found.new_tokens, reasoning)
+
+    def _unknown(self, found: Gathered, request: Request) -> Reply:
+        """The reply without a text of a checkpoint that does not know something."""
+        return Reply(
+            "",
+            found.prompt_tokens,
+            self._images(found, request),
+            found.new_tokens,
+            unknown_words=tuple(hidden_in_answer(word, self._secrets) for word in found.unknown.words),
+            unknown_image=hidden_in_answer(found.unknown.image, self._secrets),
+            unknown_question=found.unknown.question,
+        )
+
+    def _images(self, found: Gathered, request: Request) -> int | None:
+        """Tokens of the images: as the server counts them, else by the family's formula."""
         images = found.image_tokens if found.image_tokens is not None else self.count(request).image
         if images is not None and found.prompt_tokens is not None and images > found.prompt_tokens:
-            images = None
-        return Reply(text, found.prompt_tokens, images, found.new_tokens, reasoning)
+            return None
+        return images
 
     def _arguments(self, request: Request, *, stream: bool = False) -> dict[str, Any]:
         limit = self._limit(request)

@@ -6,7 +6,7 @@ image is the Mahalanobis distance to their centre, divided by the square root of
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,13 +32,27 @@ def channel_means(backbone: Any, views: Tensor, layers: Sequence[int]) -> np.nda
     """
     with torch.inference_mode():
         states = backbone.encode(views.flatten(0, 1), output_hidden_states=True).hidden_states
-        if not layers or max(layers) >= len(states) or min(layers) < 0:
-            raise ValueError(f"layers {list(layers)} of {len(states)}")
-        found = []
-        for layer in layers:
-            state = states[layer].float()
-            by_place = state.flatten(2) if state.ndim == 4 else state.transpose(1, 2)
-            found.append(by_place.mean(2).unflatten(0, views.shape[:2]).mean(1))
+        return means_of(states, len(views), layers)
+
+
+def means_of(states: Sequence[Tensor], panoramas: int, layers: Sequence[int]) -> np.ndarray:
+    """`channel_means` of hidden states that were computed for something else.
+
+    Args:
+        states: All hidden states of the tower, of all views: tokens or feature maps.
+        panoramas: Number of panoramas whose views they are.
+        layers: Numbers of the hidden states.
+
+    Raises:
+        ValueError: The tower has no such layer.
+    """
+    if not layers or max(layers) >= len(states) or min(layers) < 0:
+        raise ValueError(f"layers {list(layers)} of {len(states)}")
+    found = []
+    for layer in layers:
+        state = states[layer].float()
+        by_place = state.flatten(2) if state.ndim == 4 else state.transpose(1, 2)
+        found.append(by_place.mean(2).unflatten(0, (panoramas, -1)).mean(1))
     return torch.cat(found, 1).double().cpu().numpy()
 
 
@@ -101,8 +115,19 @@ class KnownImages:
         Raises:
             ModelError: The statistic is of another vision tower.
         """
+        return self._checked(lambda: channel_means(backbone, views, self.layers))
+
+    def distances_in(self, states: Sequence[Tensor], panoramas: int) -> np.ndarray:
+        """`distances` of hidden states that were computed for something else; see `means_of`.
+
+        Raises:
+            ModelError: The statistic is of another vision tower.
+        """
+        return self._checked(lambda: means_of(states, panoramas, self.layers))
+
+    def _checked(self, compute: Callable[[], np.ndarray]) -> np.ndarray:
         try:
-            means = channel_means(backbone, views, self.layers)
+            means = compute()
             if means.shape[1] != len(self.mean):
                 raise ValueError(f"{means.shape[1]} channels, not {len(self.mean)}")
         except ValueError as error:

@@ -17,7 +17,7 @@ from panollava_hf.asking._default_model import EMBEDDED, default_checkpoint
 from panollava_hf.asking._families import FAMILIES, Family
 from panollava_hf.asking._known_words import KnownWords
 from panollava_hf.asking._panorama import Panorama
-from panollava_hf.asking._unknown import unknown_reason
+from panollava_hf.asking._unknown import Unknown
 from panollava_hf.asking.models._fingerprint import fingerprint
 from panollava_hf.asking.models._known_images import KnownImages
 from panollava_hf.asking.models._lengths import answer_length, max_positions, new_tokens
@@ -261,8 +261,8 @@ class PanoLLaVaChat(ChatDefaults):
         views = pixel_values.to(self.model.device, self.model.dtype)
         return bool((known.distances(parts.vision_backbone, views) > known.threshold).any())
 
-    def unknown(self, question: str, pixel_values: Tensor | None) -> str:
-        """Why a reply to a question would be a guess, in one line; empty if nothing is unknown.
+    def unknown(self, question: str, pixel_values: Tensor | None) -> Unknown:
+        """Why a reply to a question would be a guess.
 
         Args:
             question: The question.
@@ -270,7 +270,7 @@ class PanoLLaVaChat(ChatDefaults):
         """
         unlike = pixel_values is not None and self._is_unlike(pixel_values)
         description = "" if self._known_images is None or not unlike else self._known_images.description
-        return unknown_reason(self._unknown_words(question), description, self._is_unknown(question))
+        return Unknown(self._unknown_words(question), description, self._is_unknown(question))
 
     @property
     def _padding(self) -> int:

@@ -7,15 +7,19 @@ asked for the other. Reasoning comes in tags, in fields of its own or in parts o
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from panollava_hf._shown import shortened
+from panollava_hf.asking._unknown import Unknown
 from panollava_hf.asking.models.endpoint._faults import Fault, of_error, of_timeout, page_words
 
 #: Largest reply that is read, in bytes. A stream has about 300 bytes per token.
 MAX_BYTES = 32 << 20
 #: Characters that would control a terminal.
 _CONTROL = dict.fromkeys(code for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t")
+#: Most unknown words that a server can report, and most characters of one.
+_MAX_UNKNOWN, _MAX_UNKNOWN_LENGTH = 1000, 200
 _NO_CHAT = "is this the address of a chat API? It usually ends in /v1"
 
 
@@ -26,6 +30,7 @@ class Gathered:
     text: str = ""
     reasoning: str = ""
     refusal: str = ""
+    unknown: Unknown = field(default_factory=Unknown)
     finish: str | None = None
     wants_tool: bool = False
     prompt_tokens: int | None = None
@@ -177,11 +182,26 @@ def _take(reply: Any, found: Gathered, clean: Callable[[str], str], on_text: Cal
     found.text += text
     found.reasoning += thoughts
     found.refusal += refusal if isinstance(refusal, str) else ""
+    found.unknown = _unknown(message.get("unknown")) or found.unknown
     found.wants_tool |= bool(message.get("tool_calls") or message.get("function_call"))
     finish = choice.get("finish_reason")
     found.finish = finish if isinstance(finish, str) else found.finish
     if text and on_text is not None:
         on_text(text)
+
+
+def _unknown(value: Any) -> Unknown:
+    """What the checkpoint of `panollava serve` does not know; nothing if another server means something else by it."""
+    if not isinstance(value, dict):
+        return Unknown()
+    words = value.get("words")
+    words = [word for word in words[:_MAX_UNKNOWN] if isinstance(word, str)] if isinstance(words, list) else []
+    image = value.get("image")
+    return Unknown(
+        tuple(shortened(_parts(word)[0], _MAX_UNKNOWN_LENGTH) for word in words),
+        shortened(_parts(image)[0], _MAX_UNKNOWN_LENGTH) if isinstance(image, str) else "",
+        value.get("question") is True,
+    )
 
 
 def _parts(content: Any, depth: int = 0) -> tuple[str, str]:
