@@ -175,8 +175,8 @@ def cost(job: PanoramaEmbedder, rows: "Source") -> dict[str, Any]:
         started = time.monotonic()
         good = sum(error is None for error in job(batch)["error"])
         seconds = time.monotonic() - started
-    for kind, found in warned.take().items():
-        _console.note(f"{found.images} of the {counted(len(some), 'panorama')} that were tried: {kind}.")
+    for kind in warned.take().values():
+        _console.note(f"{kind.rows} of the {counted(len(some), 'panorama')} that were tried: {kind.text}.")
     vectors = 1 + len(model.directions)
     names = sum(len(f"{row['id']}{row['path']}".encode()) for row in some) / len(some)
     size = number * (4 * model.width * vectors + 8 * len(model.directions) + 8 + names)
