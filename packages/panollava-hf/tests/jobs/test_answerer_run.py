@@ -150,7 +150,7 @@ def test_what_a_dry_run_says_is_what_a_job_takes(table, capsys):
     command = ["answer", str(table), "--model", "embedded", "--max-new-tokens", "2", "--limit", "10"]
     assert run([*command, "--dry-run", "--json"]) == 0
     cost = json.loads(capsys.readouterr().out)
-    assert run([*command, "-o", str(table.parent / "answers.jsonl")]) == 3  # these images are no scenes
+    assert run([*command, "-o", str(table.parent / "answers.jsonl")]) == 3  # these images are not scenes
     rows = results(table.parent / "answers.jsonl")
     assert cost["calls"] == sum(row["calls"] for row in rows) == 10
     assert cost["image_tokens"] == sum(row["image_tokens"] for row in rows)

@@ -15,7 +15,7 @@ datasets = pytest.importorskip("datasets", reason="datasets is not installed: pi
 #: Python 3.12 and later warn of any fork of a process with threads.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:this image is unlike::"),  # the images are no scenes
+    pytest.mark.filterwarnings("ignore:this image is unlike::"),  # the images are not scenes
 ]
 
 JOBS = {

@@ -121,7 +121,7 @@ def test_every_view_with_a_direction_has_a_vector(tower, panorama, strategy):
         assert -180 < yaw <= 180
 
 
-@pytest.mark.filterwarnings("ignore:this image is unlike::")  # it is no scene
+@pytest.mark.filterwarnings("ignore:this image is unlike::")  # it is not a scene
 def test_vectors_of_the_embedded_checkpoint(checkpoint, panorama, tmp_path):
     Image.fromarray(panorama).save(tmp_path / "a.png")
     model = PanoLLaVaForFeatureExtraction.from_pretrained(checkpoint).eval()
@@ -302,7 +302,7 @@ def test_redirects_to_private_addresses_must_be_allowed(tower, panorama, monkeyp
     assert private_redirect_option() is None
 
 
-@pytest.mark.filterwarnings("ignore:this image is unlike::")  # it is no scene
+@pytest.mark.filterwarnings("ignore:this image is unlike::")  # it is not a scene
 def test_an_embedding_export_gives_the_vectors_of_its_checkpoint(tmp_path, panorama):
     from panollava_hf.cli import run
 

@@ -18,7 +18,7 @@ ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'pano
 
 # Ray leaves sockets and files to the garbage collector, and warns of its own plans.
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:this image is unlike::"),  # the images are no scenes
+    pytest.mark.filterwarnings("ignore:this image is unlike::"),  # the images are not scenes
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]

@@ -42,7 +42,7 @@ def check_source(source: str, origin: str = "") -> None:
 
 
 def check_order(first: str, others: Sequence[str], order: str) -> None:
-    """Report arguments in the wrong order: the first one is no file, and a later one is.
+    """Report arguments in the wrong order: the first one is not a file, and a later one is.
 
     Args:
         first: What stands where the panorama is expected.
