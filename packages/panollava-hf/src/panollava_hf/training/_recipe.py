@@ -82,10 +82,12 @@ class SamplingWeights(_Strict):
         column: A column of texts, e.g. `family` in PanoShapes.
         weights: Weight of each value: a question of weight 3 is three times as likely to be drawn as one of weight 1,
             the weight of values that are not named.
+        times: Weights by another column; those of a question are multiplied.
     """
 
     column: str = "family"
     weights: dict[str, Annotated[float, Field(gt=0)]] = Field(min_length=1)
+    times: "SamplingWeights | None" = None
 
 
 class ValidationSettings(_Strict):

@@ -153,8 +153,11 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
     if (easy := data.curriculum) is not None:
         values = of_trained_rows(examples.numbers(easy.column), groups)
         curriculum = RisingLimit(easy.column, values, easy.share, easy.start)
-    if (sampling := data.sampling_weights) is not None:
-        weights = examples.weights(sampling.column, sampling.weights)
+    sampling = data.sampling_weights
+    while sampling is not None:
+        own = examples.weights(sampling.column, sampling.weights)
+        weights = own if weights is None else weights * own
+        sampling = sampling.times
     order = ItemOrder(
         groups,
         length=steps * per_step,
