@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -40,15 +38,8 @@ def write(work: Path, scale: float) -> None:
     folder = work / "data"
     folder.mkdir(exist_ok=True)
     many: dict[str, Any] = {"width": 512, "wordings": "many", "max_objects": 8}
-    count = scaled(20_000, scale)
-    # Each table is made in one process, so two are made at the same time.
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        tables = [
-            pool.submit(_split, folder / "panoshapes", "train", count, questions_per_family=4, **many),
-            pool.submit(_split, folder / "pairs", "train", count, seed=1, questions_per_family=12, **many),
-        ]
-        for table in tables:
-            table.result()
+    _split(folder / "panoshapes", "train", scaled(20_000, scale), questions_per_family=4, **many)
+    _split(folder / "pairs", "train", scaled(20_000, scale), seed=1, questions_per_family=12, **many)
     test = _split(folder / "test", "test", scaled(1000, scale), width=512)
     for split, (language, writer) in HELD_OUT.items():
         _table(test / f"{split}.jsonl", held_out_rows(test / "test.jsonl", language, writer))

@@ -83,6 +83,11 @@ def misspelt_weights(values):
     values["data"]["sampling_weights"] = {"colum": "family", "weights": {"where": 2}}
 
 
+def misspelt_second_weights(values):
+    second = {"colum": "answer", "weights": {"3": 2}}
+    values["data"]["sampling_weights"] = {"column": "family", "weights": {"count": 2}, "times": second}
+
+
 def misspelt_curriculum_of_a_stage(values):
     values["stages"]["vicreg"]["data"] = {"curriculum": {"shar": 0.5}}
 
@@ -106,6 +111,7 @@ def misspelt_config(values):
         (misspelt_model, "unknown key 'model.pth'; did you mean 'path'"),
         (misspelt_tokenizer, "unknown key 'model.tokenizer.vocab'; did you mean 'vocab_size'"),
         (misspelt_weights, "unknown key 'data.sampling_weights.colum'; did you mean 'column'"),
+        (misspelt_second_weights, "unknown key 'data.sampling_weights.times.colum'; did you mean 'column'"),
         (misspelt_curriculum_of_a_stage, "unknown key 'stages.vicreg.data.curriculum.shar'; did you mean 'share'"),
         (lambda v: v["data"].update(zzz=1), "unknown key 'data.zzz'; valid: source, split, "),
         (lambda v: v["stages"]["vicreg"].update(epochs=1), "stages.vicreg: give either steps or epochs"),
@@ -306,7 +312,8 @@ def test_refine_is_a_second_finetune_with_data_of_its_own():
     recipe = load_recipe("panoshapes")
     assert recipe.select(["refine", "finetune"]) == ["finetune", "refine"]
     assert (recipe.data_of("finetune").source, recipe.data_of("refine").source) == ("data/panoshapes", "data/pairs")
-    assert recipe.data_of("refine").questions_per_panorama == recipe.data.questions_per_panorama
+    assert recipe.data_of("refine").questions_per_panorama != recipe.data.questions_per_panorama
+    assert recipe.data_of("refine").yaw_augmentation, "what it does not name is that of the run"
     assert recipe.stages["refine"].language_model == "full"
 
 

@@ -25,7 +25,13 @@ from panollava_hf.training._collator import NOTES, AnswerCollator, ViewCollator
 from panollava_hf.training._held_out import HeldOut
 from panollava_hf.training._recipe import Recipe, StageName
 from panollava_hf.training._scene_augmentation import scene_augmentation
-from panollava_hf.training._stage_data import groups_that_fit, of_trained_rows, trained_and_held, usable_examples
+from panollava_hf.training._stage_data import (
+    groups_that_fit,
+    of_trained_rows,
+    sampling_weights,
+    trained_and_held,
+    usable_examples,
+)
 from panollava_hf.training._stage_model import stage_model, write_stage
 from panollava_hf.training._start import copy_processor
 from panollava_hf.training._summary import longest_row, stage_summary
@@ -149,22 +155,17 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
         groups, held = trained_and_held(recipe, stage, examples, groups, collator, skip_bad=skip_bad)
     per_step = settings.batch_size * settings.accumulation * PartialState().num_processes
     steps = settings.steps or math.ceil((settings.epochs or 1) * len(groups) / per_step)
-    curriculum = weights = None
+    curriculum = None
     if (easy := data.curriculum) is not None:
         values = of_trained_rows(examples.numbers(easy.column), groups)
         curriculum = RisingLimit(easy.column, values, easy.share, easy.start)
-    sampling = data.sampling_weights
-    while sampling is not None:
-        own = examples.weights(sampling.column, sampling.weights)
-        weights = own if weights is None else weights * own
-        sampling = sampling.times
     order = ItemOrder(
         groups,
         length=steps * per_step,
         questions=1 if stage == "vicreg" else data.questions_per_panorama,
         seed=recipe.seed,
         curriculum=curriculum,
-        weights=weights,
+        weights=None if data.sampling_weights is None else sampling_weights(examples, data.sampling_weights),
     )
     dataset = PanoramaDataset(
         examples,

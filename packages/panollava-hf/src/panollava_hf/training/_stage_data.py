@@ -10,7 +10,7 @@ from panollava_hf.data._examples import Examples, read_examples
 from panollava_hf.data._held_out import check_disjoint, hold_out, shuffled_groups
 from panollava_hf.data._row_checks import Unusable
 from panollava_hf.training._collator import AnswerCollator, ViewCollator
-from panollava_hf.training._recipe import DataSettings, Recipe, StageName
+from panollava_hf.training._recipe import DataSettings, Recipe, SamplingWeights, StageName
 from panollava_hf.training._trainer import report
 
 
@@ -101,6 +101,16 @@ def trained_and_held(
         usable = {row for group in groups_that_fit(others, collator, stage, skip_bad=skip_bad) for row in group}
         held = [rows for group in held if (rows := [row for row in group if row in usable])]
     return groups, (others, held)
+
+
+def sampling_weights(examples: Examples, given: SamplingWeights) -> np.ndarray:
+    """The weight of each row, `[rows]`: the product of those by its values in one or several columns.
+
+    Raises:
+        TableError: A column does not exist, or no row has one of the given values.
+    """
+    found = examples.weights(given.column, given.weights)
+    return found if given.times is None else found * sampling_weights(examples, given.times)
 
 
 def of_trained_rows(values: np.ndarray, groups: Sequence[Sequence[int]]) -> np.ndarray:
