@@ -14,7 +14,7 @@ from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.processing_utils import ImagesKwargs
 
-from panollava_hf._forks import allow_forks
+from panollava_hf._child_processes import allow_forks
 from panollava_hf._image_settings import (
     FIXED,
     check_fixed_settings,

@@ -5,8 +5,10 @@ import json
 import re
 import subprocess
 import sys
+import time
 
 import numpy as np
+import psutil
 import pytest
 from huggingface_hub import DatasetCard
 from panollava_hf._errors import PanoShapesError
@@ -54,6 +56,22 @@ def test_the_dataset_card_has_what_the_hub_reads_and_says_its_limits(folder):
     assert set(paths) == {"train", "test"}
     headings = re.findall(r"^## (.*)$", card.text, re.MULTILINE)
     assert headings == ["Intended use and limits", "How it was made", "Citation"]
+
+
+@pytest.mark.parametrize("signal", ["terminate", "kill"])
+def test_the_processes_that_render_end_with_the_command(tmp_path, signal):
+    command = [sys.executable, "-m", "panollava_hf", "data", "panoshapes", str(tmp_path / "data"), "--n", "20000"]
+    command += ["--width", "64", "--workers", "2"]
+    parent = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not any(tmp_path.rglob("*.jpg")):
+        assert parent.poll() is None
+        time.sleep(0.05)
+    rendering = [child for child in parent.children() if "spawn_main" in " ".join(child.cmdline())]
+    assert rendering
+    getattr(parent, signal)()
+    parent.wait()
+    _, left = psutil.wait_procs(rendering, timeout=60)
+    assert not left
 
 
 def test_contents(folder):

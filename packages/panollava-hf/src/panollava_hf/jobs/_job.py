@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from panollava_hf._child_processes import allow_forks
 from panollava_hf._errors import TableError
-from panollava_hf._forks import allow_forks
 from panollava_hf.jobs._warned import reading
 
 #: Columns that may hold the panorama, in the order in which they are looked for.

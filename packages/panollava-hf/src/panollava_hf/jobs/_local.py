@@ -2,10 +2,8 @@
 
 import contextlib
 import multiprocessing
-import os
 import pickle
 import signal
-import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -13,6 +11,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from panollava_hf._child_processes import end_with_parent
 from panollava_hf._errors import JobError, PanoLLaVaError
 from panollava_hf.jobs._parts import PartWork
 from panollava_hf.jobs._pipeline import available_cores
@@ -120,14 +119,7 @@ def _reports(processes: Sequence[_Process], waiting: deque[Part], on_rows: OnRow
 def _serve(work: PartWork, connection: "Connection[Any, Any]") -> None:
     """The main function of a process: it receives parts and sends reports. It ends with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def end_with_parent() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         for report in work.do_all(
             iter(connection.recv, None), lambda part, rows: connection.send(("rows", (part, rows)))

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from panollava_hf._child_processes import end_with_parent
 from panollava_hf._errors import PanoShapesError, boundary
 from panollava_hf._files import staged_folder
 from panollava_hf.panoshapes._questions import questions
@@ -341,7 +342,7 @@ def _run(scenes: _Scenes, images: Path, chunks: list[range], workers: int) -> It
     with boundary(PanoShapesError, "a registered family cannot be sent to worker processes", remedy):
         pickle.dumps(added)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_register, initargs=(added,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(added,)) as pool:
         pending: list[Future[_Written]] = [pool.submit(scenes.write, images, chunk) for chunk in chunks]
         try:
             for future in pending:
@@ -355,7 +356,8 @@ def _run(scenes: _Scenes, images: Path, chunks: list[range], workers: int) -> It
             pool.shutdown(cancel_futures=True)
 
 
-def _register(families: list[Family]) -> None:
+def _begin(families: list[Family]) -> None:
+    end_with_parent()
     for family in families:
         if family.name not in family_names():
             register_family(family)
