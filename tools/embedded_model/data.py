@@ -37,9 +37,9 @@ def write(work: Path, scale: float) -> None:
     """Write the tables that are not there yet. The recipe `panoshapes` names the same commands."""
     folder = work / "data"
     folder.mkdir(exist_ok=True)
-    many: dict[str, Any] = {"width": 512, "wordings": "many", "max_objects": 8}
+    many: dict[str, Any] = {"width": 512, "wordings": "many"}
     _split(folder / "panoshapes", "train", scaled(20_000, scale), questions_per_family=4, **many)
-    _split(folder / "pairs", "train", scaled(20_000, scale), seed=1, questions_per_family=12, **many)
+    _split(folder / "pairs", "train", scaled(20_000, scale), seed=1, questions_per_family=12, max_objects=8, **many)
     test = _split(folder / "test", "test", scaled(1000, scale), width=512)
     for split, (language, writer) in HELD_OUT.items():
         _table(test / f"{split}.jsonl", held_out_rows(test / "test.jsonl", language, writer))

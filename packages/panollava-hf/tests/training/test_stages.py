@@ -1,6 +1,7 @@
 """All three stages for a few steps: losses fall, only the right weights change, and every folder is a checkpoint."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -158,6 +159,35 @@ def test_the_whole_model_can_be_trained(tiny):
 def test_settings_of_the_computation(tiny, change):
     short = [f"stages.{s}.steps=2" for s in STAGES]
     assert train(tiny(*short, change)).name == "finetune"
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # of torch's own tracing
+def test_compiled_layers_compute_the_same(tiny, tmp_path):
+    def log_of(*changes):
+        short = [
+            "stages.vicreg=null",
+            "stages.resampler.steps=1",
+            "stages.finetune.steps=4",
+            "stages.finetune.log_every=1",
+        ]
+        validation = ["data.validation={share: 0.2, answers: 2}", "stages.finetune.eval_every=2"]
+        folder = train(tiny(*short, *validation, "stages.finetune.language_model=full", *changes))
+        log = json.loads((folder / LOG_FILE).read_text())
+        return [entry.get("loss", entry.get("eval_loss")) for entry in log if {"loss", "eval_loss"} & entry.keys()]
+
+    plain = log_of()
+    assert len(plain) == 6
+    assert log_of("compile=true", f"output={tmp_path / 'compiled'}") == pytest.approx(plain, rel=1e-3)
+
+
+def test_without_a_compiler_the_error_says_so(tiny, monkeypatch):
+    def failing(values):
+        raise RuntimeError("No working C++ compiler found")
+
+    monkeypatch.setattr(torch, "compile", lambda function: failing)
+    with pytest.raises(TrainingError, match=r"torch.compile does not work here.*; install a C\+\+ compiler \(g\+\+\)"):
+        train(tiny("compile=true"))
 
 
 def test_epochs_count_panoramas(tiny):

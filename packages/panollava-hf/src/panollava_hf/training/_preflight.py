@@ -29,8 +29,13 @@ def check_settings(recipe: Recipe, stages: Sequence[StageName]) -> None:
         stages: The stages that will be run.
 
     Raises:
-        TrainingError: transformers refuses a setting, the model cannot be built, or a stage cannot train it.
+        TrainingError: transformers refuses a setting, or `torch.compile` does not work here.
     """
+    if recipe.compile:
+        remedy = "install a C++ compiler (g++), or set compile to false"
+        with boundary(TrainingError, "compile: true cannot be used, because torch.compile does not work here", remedy):
+            device = torch.accelerator.current_accelerator(check_available=True)
+            torch.compile(lambda values: values.sin() + 1)(torch.ones(4, device=device))
     schedules = [kind.value for kind in SchedulerType]
     for stage in stages:
         schedule = recipe.stages[stage].schedule

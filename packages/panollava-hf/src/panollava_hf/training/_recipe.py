@@ -223,6 +223,8 @@ class Recipe(_Strict):
         seed: Seed of everything random.
         bf16: Compute in bfloat16 (weights stay in float32).
         gradient_checkpointing: Trade time for memory.
+        compile: Compile the layers of the language model with `torch.compile`, which on a CPU needs a C++ compiler. The
+            first steps take up to a minute longer, the others less time.
         report_to: Reporting of transformers: `none`, `wandb`, `tensorboard`, …
         fsdp: Options of transformers' `--fsdp`, e.g. `full_shard auto_wrap`.
     """
@@ -234,6 +236,7 @@ class Recipe(_Strict):
     seed: int = Field(0, ge=0, lt=2**32)
     bf16: bool = False
     gradient_checkpointing: bool = False
+    compile: bool = False
     report_to: str = "none"
     fsdp: str = ""
 

@@ -32,7 +32,7 @@ from panollava_hf.training._stage_data import (
     trained_and_held,
     usable_examples,
 )
-from panollava_hf.training._stage_model import stage_model, write_stage
+from panollava_hf.training._stage_model import compile_layers, stage_model, write_stage
 from panollava_hf.training._start import copy_processor
 from panollava_hf.training._summary import longest_row, stage_summary
 from panollava_hf.training._trainer import StageTrainer, check_state, report
@@ -187,9 +187,12 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
         validation = _validation(recipe, stage, dataset, *held, collator, work, steps=steps)
     set_seed(recipe.seed)
     model = stage_model(stage, settings, start)
-    return StageTrainer(
+    trainer = StageTrainer(
         recipe, stage, steps, work, model=model, dataset=dataset, collator=collator, validation=validation
     )
+    if recipe.compile and stage != "vicreg":  # which has no language model
+        compile_layers(model.language_model)
+    return trainer
 
 
 def _validation(

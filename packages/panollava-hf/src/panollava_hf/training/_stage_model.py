@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import AttentionInterface, PreTrainedModel
 
 from panollava_hf._errors import TrainingError, boundary
 from panollava_hf._loading import load_model
 from panollava_hf._lora import ADAPTER_FOLDER, add_lora, merge_lora
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.modeling_panollava_vision import PanoLLaVaForVICReg
+from panollava_hf.training._block_attention import BLOCK_ATTENTION, block_attention_forward
 from panollava_hf.training._recipe import StageName, StageSettings
 
 
@@ -67,6 +68,29 @@ def _with_adapters(model: Any) -> nn.Module:
         if name in trainable:
             parameter.requires_grad_(True)
     return adapted
+
+
+def compile_layers(language_model: Any) -> None:
+    """Compile the layers that a language model repeats, for all lengths of sequences; the weights keep their names.
+
+    Attention by blocks stays as it is: it depends on each batch, and would be compiled again for every one.
+
+    Args:
+        language_model: The headless language model.
+
+    Raises:
+        TrainingError: The model does not say which modules are its layers.
+    """
+    names = set(getattr(language_model, "_no_split_modules", None) or ())
+    layers = [module for module in language_model.modules() if type(module).__name__ in names]
+    if not layers:
+        raise TrainingError(
+            f"compile: true cannot be used, because {type(language_model).__name__} does not name its layers; set "
+            "compile to false"
+        )
+    AttentionInterface.register(BLOCK_ATTENTION, torch.compiler.disable(block_attention_forward))
+    for layer in layers:
+        layer.compile(dynamic=True)
 
 
 def write_stage(

@@ -2,7 +2,7 @@
 
 import math
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -150,6 +150,7 @@ class StageTrainer(Trainer):
         self.add_callback(StageProgress(stage))
         if self.args.device.type == "cpu" and stage != "vicreg":
             use_blocks(model.language_model)
+        self.is_compiled = recipe.compile
         self.validation = validation
         if validation is not None:
             self.add_callback(validation)
@@ -174,7 +175,9 @@ class StageTrainer(Trainer):
         whole: Any = self.accelerator.unwrap_model(self.model)
         bare = whole.get_base_model() if hasattr(whole, "peft_config") else whole
         model = self.model_wrapped if self.is_fsdp_enabled else whole
-        figures = self.validation.measure(self, model, bare, self._prepare_inputs)
+        # Answers are generated token by token, with shapes for which layers would be compiled again.
+        with torch.compiler.set_stance("force_eager") if self.is_compiled else nullcontext():
+            figures = self.validation.measure(self, model, bare, self._prepare_inputs)
         self.log(figures)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, figures)
         if self.validation.is_over:
