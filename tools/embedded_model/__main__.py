@@ -4,7 +4,7 @@
 
 Each step is skipped when its output is there, so the same command goes on after a stop. `--scale 0.01` tries out all
 steps in minutes. `--install` replaces the checkpoint in the package, and only if all targets are reached; the exit code
-is 1 if one is missed.
+is 1 if one is missed. With a C++ compiler, `--set compile=true` trains 1.3 times as fast.
 After that, `python -m tools.embedded_model.page WORK` writes the figures into the pages.
 
 WORK/data          training tables (`panoshapes`, `pairs`) and the benchmark with held-out wordings (`test`)
