@@ -312,7 +312,8 @@ def test_refine_is_a_second_finetune_with_data_of_its_own():
     recipe = load_recipe("panoshapes")
     assert recipe.select(["refine", "finetune"]) == ["finetune", "refine"]
     assert (recipe.data_of("finetune").source, recipe.data_of("refine").source) == ("data/panoshapes", "data/pairs")
-    assert recipe.data_of("refine").questions_per_panorama == recipe.data.questions_per_panorama
+    assert recipe.data_of("refine").questions_per_panorama != recipe.data.questions_per_panorama
+    assert recipe.data_of("refine").yaw_augmentation, "what it does not name is that of the run"
     assert recipe.stages["refine"].language_model == "full"
 
 
