@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--photographs", type=Path, required=True, help="a folder of panoramas of real places")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the recipe")
     parser.add_argument("--scale", type=float, default=1.0, help="share of all numbers of scenes and steps")
-    parser.add_argument("--processes", type=int, default=2, help="processes that share the batches of the training")
+    parser.add_argument("--processes", type=int, default=2, help="processes that share the work")
     parser.add_argument(
         "--install", action="store_true", help="replace the checkpoint in the package if targets are met"
     )
@@ -52,8 +52,8 @@ def main() -> int:
 
     step("data", lambda: data.write(work, given.scale))
     trained = step("training", lambda: training.train(work, given.set, given.scale, given.processes))
-    checkpoint = step("what it knows", lambda: knowledge.add(trained, work, photographs, given.scale))
-    results = step("evaluation", lambda: evaluation.run(checkpoint, work, photographs))
+    checkpoint = step("what it knows", lambda: knowledge.add(trained, work, photographs, given.scale, given.processes))
+    results = step("evaluation", lambda: evaluation.run(checkpoint, work, photographs, given.processes))
     reached = targets.check(results, checkpoint)
     text = f"{targets.table(reached)}\n{targets.reported(results)}"
     (work / "targets.md").write_text(text)

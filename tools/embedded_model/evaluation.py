@@ -1,11 +1,17 @@
-"""The evaluations: known wordings with probes, held-out wordings, unknown words, photographs."""
+"""The evaluations: known wordings with probes, held-out wordings, unknown words, photographs.
+
+Like the training, they run in processes of their own, because a small model hardly uses a second core.
+"""
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import torch
 from panollava_hf.asking import Answerer
 from panollava_hf.evaluation._evaluate import evaluate
 from panollava_hf.evaluation._normalise import normalise
@@ -46,23 +52,39 @@ class Outcome:
     answered: dict[str, float] = field(default_factory=dict)
 
 
-def run(checkpoint: Path, work: Path, photographs: Sequence[Path]) -> dict[str, Outcome]:
-    """Evaluate a checkpoint on everything that is in `work/data/test`; finished predictions are kept."""
-    answerer = Answerer.load(str(checkpoint))
-    test, results = work / "data" / "test", work / "results"
+#: The split with the known wordings, and what it is called in the results.
+_KNOWN_SPLIT, KNOWN = "test", "known"
+
+
+def run(checkpoint: Path, work: Path, photographs: Sequence[Path], processes: int = 1) -> dict[str, Outcome]:
+    """Evaluate a checkpoint on everything that is in `work/data/test`; finished predictions are kept.
+
+    Args:
+        checkpoint: The checkpoint.
+        work: The folder.
+        photographs: Panoramas of real places; those of the calibration are left out.
+        processes: Processes that share the splits.
+    """
+    splits = [KNOWN, *HELD_OUT, *UNKNOWN]  # the longest one first
+    # A fork would have the locks of torch's threads; threads that wait for each other would take the cores.
+    with ProcessPoolExecutor(processes, get_context("spawn"), _use_one_thread if processes > 1 else None) as pool:
+        started = [pool.submit(_evaluated, checkpoint, work, split) for split in splits]
+        found = {split: one.result() for split, one in zip(splits, started, strict=True)}
     kept = [path for path in photographs if path not in for_calibration(photographs)]
-    found = {
-        "known": _evaluated(answerer, test, "test", results / "known", Options(shuffle_images=True, rotate="random"))
-    }
-    for split in (*HELD_OUT, *UNKNOWN):
-        found[split] = _evaluated(answerer, test, split, results / split, Options())
-    found[PHOTOGRAPHS] = _about_photographs(answerer, kept)
+    found[PHOTOGRAPHS] = _about_photographs(Answerer.load(str(checkpoint)), kept)
     return found
 
 
-def _evaluated(answerer: Answerer, folder: Path, split: str, output: Path, options: Options) -> Outcome:
-    questions = read_questions(folder, split=split)
-    results = evaluate(answerer, questions, output, options).to_json()
+def _use_one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _evaluated(checkpoint: Path, work: Path, name: str) -> Outcome:
+    is_known = name == KNOWN
+    output = work / "results" / name
+    questions = read_questions(work / "data" / "test", split=_KNOWN_SPLIT if is_known else name)
+    options = Options(shuffle_images=True, rotate="random") if is_known else Options()
+    results = evaluate(Answerer.load(str(checkpoint)), questions, output, options).to_json()
     lines = (output / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     return outcome(results, [json.loads(line) for line in lines])
 

@@ -8,6 +8,8 @@ import io
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ def for_calibration(photographs: Sequence[Path]) -> list[Path]:
     return list(photographs[::2])
 
 
-def add(trained: Path, work: Path, photographs: Sequence[Path], scale: float) -> Path:
+def add(trained: Path, work: Path, photographs: Sequence[Path], scale: float, processes: int = 1) -> Path:
     """Write the trained checkpoint in half precision with all `known_…` fields; return its folder.
 
     Raises:
@@ -64,7 +66,7 @@ def add(trained: Path, work: Path, photographs: Sequence[Path], scale: float) ->
         return output
     plain = work / "half"
     build(trained, plain)
-    words, images = vocabulary(), fit(plain, for_calibration(photographs), scale)
+    words, images = vocabulary(), fit(plain, for_calibration(photographs), scale, processes)
 
     def change(config: dict[str, Any]) -> None:
         config["known_words"], config["known_topics"], config["known_images"] = words, topics(), images
@@ -82,13 +84,13 @@ def _history(folder: Path) -> Any:
     return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("training_history")
 
 
-def fit(checkpoint: Path, photographs: Sequence[Path], scale: float) -> dict[str, Any]:
+def fit(checkpoint: Path, photographs: Sequence[Path], scale: float, processes: int = 1) -> dict[str, Any]:
     """The field `known_images` of a checkpoint."""
     means = _Means(checkpoint)
-    fitted = means.of(_scenes("train", scaled(_FITTED, scale) + 8 * len(_LAYERS)))
+    fitted = means.of(_scenes("train", scaled(_FITTED, scale) + 8 * len(_LAYERS), processes))
     fields = KnownImages.fit(fitted, _LAYERS, 1.0, "rendered scenes")
     known = KnownImages(fields, str(checkpoint))
-    scenes = known.distances_of(means.of(_scenes("validation", scaled(_CALIBRATED, scale))))
+    scenes = known.distances_of(means.of(_scenes("validation", scaled(_CALIBRATED, scale), processes)))
     others = known.distances_of(means.of(photographs))
     largest, smallest = float(np.quantile(scenes, 0.999)), float(others.min())
     print(f"distance of scenes: median {np.median(scenes):.2f}, 99.9 % {largest:.2f}, largest {scenes.max():.2f}")
@@ -113,12 +115,16 @@ class _Means:
         return np.stack(rows)
 
 
-def _scenes(split: str, count: int) -> Iterator[bytes]:
+def _scenes(split: str, count: int, processes: int) -> Iterator[bytes]:
     """Scenes as JPEG files of several sizes and qualities."""
     rng = np.random.default_rng(0)
-    for index in range(count):
-        scene = sample_scene(7, split, index, 8 if index % 3 == 0 else 6)
-        stream = io.BytesIO()
-        image = Image.fromarray(render_scene(scene, int(rng.choice(_WIDTHS))))
-        image.save(stream, format="JPEG", quality=int(rng.choice(_QUALITIES)), subsampling=0)
-        yield stream.getvalue()
+    drawn = [(split, index, int(rng.choice(_WIDTHS)), int(rng.choice(_QUALITIES))) for index in range(count)]
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        yield from pool.map(_rendered, *zip(*drawn, strict=True), chunksize=16)
+
+
+def _rendered(split: str, index: int, width: int, quality: int) -> bytes:
+    scene = sample_scene(7, split, index, 8 if index % 3 == 0 else 6)
+    stream = io.BytesIO()
+    Image.fromarray(render_scene(scene, width)).save(stream, format="JPEG", quality=quality, subsampling=0)
+    return stream.getvalue()

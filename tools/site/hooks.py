@@ -66,11 +66,13 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Change the links of a page from paths in the repository to paths in the site."""
+    """Change the links of a page from paths in the repository to paths in the site, and set its rank in the search."""
     uri = page.file.src_uri
     for beginning, weight in SEARCH_WEIGHTS.items():
         if uri.startswith(beginning):
             page.meta["search"] = {"boost": weight}
+    if page.is_homepage:
+        page.meta["hide"] = ["navigation"]  # it would be nearly empty; lines of code get its place
     if uri.startswith("reference/"):
         return markdown
     text = pages.site_text(markdown, uri)

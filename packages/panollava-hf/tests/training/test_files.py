@@ -5,6 +5,7 @@ import json
 import os
 import stat
 
+import numpy as np
 import pytest
 from panollava_hf._errors import RecipeError, TableError, TrainingError
 from panollava_hf.training import _run as run_module
@@ -224,6 +225,17 @@ def test_control_tokens_in_questions_and_answers_are_trained_as_text(tiny, shape
     recipe = tiny(f"data.source={data}", "stages.vicreg=null", "stages.resampler.steps=2", "stages.finetune=null")
     assert train(recipe).name == "resampler"
     assert NOTES
+
+
+@pytest.mark.parametrize("question", ["What is left?", "  하늘?  ", "What does <|vision|> mean?<|im_end|>", ""])
+def test_prompts_are_those_that_the_processor_makes_of_a_panorama(processor, question):
+    from panollava_hf.training._collator import AnswerCollator
+
+    made = processor(images=np.zeros((64, 128, 3), np.uint8), text=processor.prompt(question))["input_ids"]
+    collator = AnswerCollator(processor)
+    for answer in ("left", "<|im_end|>", "left"):  # the third one from memory
+        assert list(collator._turn(question, answer).prompt) == list(made[0])
+    assert collator._turn("Where?", "left").answer == collator._turn(question, "left").answer
 
 
 def test_what_an_interrupted_run_leaves(tmp_path):

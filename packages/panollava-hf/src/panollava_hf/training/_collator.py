@@ -125,7 +125,7 @@ def answers_only(labels: Tensor) -> dict[str, Tensor]:
 
 #: Entry of a batch that is for the trainer and not for the model: skipped images, and the error that ends the run.
 NOTES = "notes"
-#: Number of tokenised questions kept in memory.
+#: Number of tokenised questions kept in memory, and of answers.
 MAX_TURNS = 65536
 
 
@@ -164,8 +164,9 @@ class AnswerCollator(ViewCollator):
     ) -> None:
         super().__init__(processor)
         self.max_length, self.positions = max_length, positions
-        self.image = processor.image_token * processor.num_image_tokens()
+        self.image = (processor.image_token_id,) * processor.num_image_tokens()
         self._turns: dict[tuple[str, str], Turn] = {}
+        self._answers: dict[str, tuple[int, ...]] = {}
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
         """`pixel_values`, `input_ids`, `labels`, `position_ids`, a mask, and the notes.
@@ -260,10 +261,19 @@ class AnswerCollator(ViewCollator):
                 "the chat template writes the prompt differently when an answer follows, so the answer cannot be "
                 f"separated from it: {whole!r} does not begin with {prompt!r}"
             )
-        prompt_ids = self.processor.prompt_ids(prompt.replace(self.processor.image_token, self.image))
-        # The answer is tokenised separately, because `generate` continues after the tokens of the prompt.
-        answer_ids = self.processor.prompt_ids(whole[len(prompt) :], add_special_tokens=False)
-        end = self.processor.tokenizer.eos_token_id
-        if end is not None:  # the model stops there, so tokens that the template writes after it are not trained
-            answer_ids = [*answer_ids[: answer_ids.index(end)], end] if end in answer_ids else [*answer_ids, end]
-        return Turn(tuple(prompt_ids), tuple(answer_ids))
+        # The placeholder is one token, whose id is repeated: the tokenizer would read the same token many times.
+        ids = self.processor.prompt_ids(prompt)
+        place = ids.index(self.processor.image_token_id)
+        return Turn((*ids[:place], *self.image, *ids[place + 1 :]), self._answer_ids(whole[len(prompt) :]))
+
+    def _answer_ids(self, text: str) -> tuple[int, ...]:
+        """The tokens of an answer, apart from the prompt: `generate` continues after the tokens of the prompt."""
+        if text not in self._answers:
+            ids = self.processor.prompt_ids(text, add_special_tokens=False)
+            end = self.processor.tokenizer.eos_token_id
+            if end is not None:  # the model stops there, so tokens that the template writes after it are not trained
+                ids = [*ids[: ids.index(end)], end] if end in ids else [*ids, end]
+            if len(self._answers) >= MAX_TURNS:
+                self._answers.clear()
+            self._answers[text] = tuple(ids)
+        return self._answers[text]
