@@ -27,6 +27,7 @@ _LOGGED = (
 _WARNED = (
     ("`is_gradient_checkpointing` is deprecated", FutureWarning),
     ("Could not find a config file in", UserWarning),
+    ("Grad strides do not match bucket view strides", UserWarning),  # about speed, in several processes
 )
 
 

@@ -15,7 +15,7 @@ ROWS = [[0] * 5 + [1] * 4 + [2] + [3] * 7, [0] * 7 + [1] * 3 + [2] * 2, [0] * 2 
 SEGMENTS = torch.tensor([row + [-1] * (17 - len(row)) for row in ROWS])
 
 
-@pytest.mark.parametrize("sizes", [(256, 48), (3, 4), (2, 1)])
+@pytest.mark.parametrize("sizes", [(256, 96), (3, 4), (2, 1)])
 def test_outputs_and_gradients_are_those_of_the_mask(monkeypatch, sizes):
     monkeypatch.setattr(_block_attention, "PREFIX_QUERIES", sizes[0])
     monkeypatch.setattr(_block_attention, "QUERIES", sizes[1])
@@ -23,7 +23,7 @@ def test_outputs_and_gradients_are_those_of_the_mask(monkeypatch, sizes):
     given = [torch.randn(4, 17, 2, 8, dtype=torch.float64).transpose(1, 2).requires_grad_() for _ in range(3)]
     gradient = torch.randn(4, 2, 17, 8, dtype=torch.float64)
     expected = scaled_dot_product_attention(*given, attn_mask=attention_mask_of(SEGMENTS))
-    found = attend(*given, plan_blocks(SEGMENTS, torch.float64), 8**-0.5)
+    found = attend(given[0] * 8**-0.5, *given[1:], plan_blocks(SEGMENTS, torch.float64))
     torch.testing.assert_close(found, expected)
     wanted = torch.autograd.grad(expected, given, gradient)
     torch.testing.assert_close(torch.autograd.grad(found, given, gradient), wanted)

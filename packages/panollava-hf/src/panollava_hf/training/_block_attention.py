@@ -23,7 +23,7 @@ BLOCK_ATTENTION = "panollava_blocks"
 #: Where a mask carries its blocks. A model passes a 4-D mask on unchanged; without blocks, the mask itself is used.
 BLOCKS = "panollava_blocks"
 #: Queries per block, in the prefix and after it. Smaller blocks compute fewer pairs in more calls.
-PREFIX_QUERIES, QUERIES = 256, 48
+PREFIX_QUERIES, QUERIES = 256, 96
 #: Most elements of attention weights that a layer keeps for its backward pass; beyond, SDPA, which keeps none.
 MAX_WEIGHTS = 2**26
 
@@ -73,9 +73,9 @@ def plan_blocks(segments: Tensor, dtype: torch.dtype) -> list[Block]:
     return blocks
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, blocks: list[Block], scale: float) -> Tensor:
-    """Attention `[batch, heads, length, features]` of queries to the keys of their blocks."""
-    found: Tensor = _Attention.apply(query, key, value, blocks, scale)
+def attend(query: Tensor, key: Tensor, value: Tensor, blocks: list[Block]) -> Tensor:
+    """Attention `[batch, heads, length, features]` of queries, already scaled, to the keys of their blocks."""
+    found: Tensor = _Attention.apply(query, key, value, blocks)
     return found
 
 
@@ -83,7 +83,7 @@ class _Attention(Function):
     """The forward pass keeps the probabilities, and the backward pass uses them."""
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, blocks: list[Block], scale: float) -> Tensor:
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, blocks: list[Block]) -> Tensor:
         heads = query.shape[1]
         query, key, value = (part.flatten(0, 1).contiguous() for part in (query, key, value))
         found = torch.empty_like(query)
@@ -91,12 +91,12 @@ class _Attention(Function):
         for block in blocks:
             rows = slice(*block.queries)
             scores = torch.bmm(query[:, rows], _read(key, block).mT)
-            scores.unflatten(0, (-1, heads)).mul_(scale).add_(block.bias)
+            scores.unflatten(0, (-1, heads)).add_(block.bias)
             weights = scores.softmax(dim=-1)
             found[:, rows] = torch.bmm(weights, _read(value, block))
             kept.append(weights)
         ctx.save_for_backward(query, key, value, *kept)
-        ctx.blocks, ctx.scale = blocks, scale
+        ctx.blocks = blocks
         return found.unflatten(0, (-1, heads))
 
     @staticmethod
@@ -110,12 +110,12 @@ class _Attention(Function):
         for block, weights in zip(ctx.blocks, kept, strict=True):
             rows = slice(*block.queries)
             to_weights = torch.bmm(gradient[:, rows], _read(value, block).mT)
-            to_scores = torch._softmax_backward_data(to_weights, weights, -1, weights.dtype).mul_(ctx.scale)
+            to_scores = torch._softmax_backward_data(to_weights, weights, -1, weights.dtype)
             to_query[:, rows] = torch.bmm(to_scores, _read(key, block))
             _add(to_key, torch.bmm(to_scores.mT, query[:, rows]), block)
             _add(to_value, torch.bmm(weights.mT, gradient[:, rows]), block)
         found = (to_query, to_key.to(key.dtype), to_value.to(value.dtype))
-        return (*(part.unflatten(0, (-1, heads)) for part in found), None, None)
+        return (*(part.unflatten(0, (-1, heads)) for part in found), None)
 
 
 def _read(keys: Tensor, block: Block) -> Tensor:
@@ -155,7 +155,8 @@ def block_attention_forward(
         key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     with torch.autocast(kind, enabled=False):
-        found = attend(query.to(dtype), key.to(dtype), value.to(dtype), blocks, scale)
+        # The queries are fewer numbers than the scores, and are scaled before they are rounded.
+        found = attend((query * scale).to(dtype), key.to(dtype), value.to(dtype), blocks)
     return found.transpose(1, 2).contiguous(), None
 
 
