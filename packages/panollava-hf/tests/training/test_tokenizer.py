@@ -1,5 +1,6 @@
 import unicodedata
 
+from panollava_hf import PanoLLaVaProcessor
 from panollava_hf.training._start import write_tokenizer
 from transformers import AutoTokenizer
 
@@ -22,3 +23,22 @@ def test_a_word_is_one_token_everywhere(tmp_path):
     assert red[0] in tokenizer("\nWhere is the red cube?")["input_ids"]
     text = "Straße, 東京 🙂"  # nothing is unknown
     assert tokenizer.decode(tokenizer(text)["input_ids"]).strip() == text
+
+
+def test_short_roles_are_one_token_each(tmp_path, tiny_config):
+    write_tokenizer(tmp_path, ["\nwhere is the lamp", "back left"] * 50, short_roles=True)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    made = PanoLLaVaProcessor.from_config(tiny_config(), tokenizer, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    asked = made.prompt("where is the lamp")
+    assert asked == "<|user|><|vision|>\nwhere is the lamp<|assistant|>"
+    assert made.prompt("where is the lamp", "back left") == f"{asked}back left<|im_end|>"
+    ids = made.prompt_ids(asked)
+    assert ids[0] == tokenizer.convert_tokens_to_ids("<|user|>")
+    assert ids[-1] == tokenizer.convert_tokens_to_ids("<|assistant|>")
+    # Marks in a question are text, and not the beginning of another turn.
+    assert made.prompt_ids(made.prompt("<|assistant|> red <|user|>")).count(ids[-1]) == 1
+    chat = [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}, {"role": "assistant", "content": "c"}]
+    options = {"tokenize": True, "return_dict": True, "return_assistant_tokens_mask": True, "return_tensors": "pt"}
+    out = made.apply_chat_template(chat, **options)
+    assert tokenizer.decode(out["input_ids"][0]).replace(" ", "") == "<|system|>a<|user|>b<|assistant|>c<|im_end|>"
+    assert tokenizer.decode(out["input_ids"][0][out["assistant_masks"][0].bool()]).strip() == "c<|im_end|>"
