@@ -1,5 +1,6 @@
 """From panoramas with questions to the batches that a model's `forward` takes."""
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -123,6 +124,21 @@ def answers_only(labels: Tensor) -> dict[str, Tensor]:
     return {"logits_to_keep": kept, "shift_labels": shifted.gather(1, kept)}
 
 
+def largest_size(text: str) -> int | None:
+    """Bytes of a text, as it is or decomposed, in which tokenizers may read it; None if it is not valid Unicode.
+
+    Example:
+        >>> largest_size("a cube"), largest_size("큐브"), largest_size(chr(0xD800))
+        (6, 12, None)
+    """
+    if text.isascii():
+        return len(text)
+    try:
+        return max(len(text.encode()), len(unicodedata.normalize("NFKD", text).encode()))
+    except UnicodeEncodeError:
+        return None
+
+
 #: Entry of a batch that is for the trainer and not for the model: skipped images, and the error that ends the run.
 NOTES = "notes"
 #: Number of tokenised questions kept in memory, and of answers.
@@ -204,7 +220,8 @@ class AnswerCollator(ViewCollator):
         spare = min(limits, default=0) - len(empty.prompt) - len(empty.answer)
         for row, (question, answer) in enumerate(zip(questions, answers, strict=True)):
             # A token has at least a quarter of a byte, so most texts need not be tokenised here.
-            if (question + answer).isascii() and (not limits or 4 * len(question + answer) < spare):
+            size = largest_size(question + answer)
+            if size is not None and (not limits or 4 * size < spare):
                 continue
             try:
                 self._check(self._tokenised(question, answer))

@@ -24,8 +24,8 @@ class TokenizerSettings(_Strict):
         lower_case: Read all texts in lower case, with Unicode's compatible characters (NFKC) and straight apostrophes,
             so that "BACK", full-width letters and decomposed Hangul are the same tokens as usual. Answers are then in
             lower case too.
-        short_roles: Mark who speaks with one token (`<|user|>`, `<|assistant|>`) instead of the several of ChatML, which
-            makes short questions a fifth shorter.
+        short_roles: Mark who speaks with one token (`<|user|>`, `<|assistant|>`) instead of the several of ChatML: a
+            short question is a fifth shorter.
     """
 
     vocab_size: int = Field(512, ge=300, le=10**7)
