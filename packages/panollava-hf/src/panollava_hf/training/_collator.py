@@ -272,25 +272,30 @@ class AnswerCollator(ViewCollator):
         return self._turns[key]
 
     def _tokenised(self, question: str, answer: str) -> Turn:
-        prompt, whole = self.processor.prompt(question), self.processor.prompt(question, answer)
+        prompt = self.processor.prompt(question)
+        # The placeholder is one token, whose id is repeated: the tokenizer would read the same token many times.
+        ids = self.processor.prompt_ids(prompt)
+        place = ids.index(self.processor.image_token_id)
+        return Turn((*ids[:place], *self.image, *ids[place + 1 :]), self._answer_ids(question, answer, prompt))
+
+    def _answer_ids(self, question: str, answer: str, prompt: str) -> tuple[int, ...]:
+        """The tokens of an answer, apart from the prompt: `generate` continues after the tokens of the prompt."""
+        # Templates look for marks in the messages before an answer, such as <tool_response>, but not for words.
+        is_plain = not any(mark in question for mark in "<>[]{}")
+        if is_plain and answer in self._answers:
+            return self._answers[answer]
+        whole = self.processor.prompt(question, answer)
         if not whole.startswith(prompt):
             raise ValueError(
                 "the chat template writes the prompt differently when an answer follows, so the answer cannot be "
                 f"separated from it: {whole!r} does not begin with {prompt!r}"
             )
-        # The placeholder is one token, whose id is repeated: the tokenizer would read the same token many times.
-        ids = self.processor.prompt_ids(prompt)
-        place = ids.index(self.processor.image_token_id)
-        return Turn((*ids[:place], *self.image, *ids[place + 1 :]), self._answer_ids(whole[len(prompt) :]))
-
-    def _answer_ids(self, text: str) -> tuple[int, ...]:
-        """The tokens of an answer, apart from the prompt: `generate` continues after the tokens of the prompt."""
-        if text not in self._answers:
-            ids = self.processor.prompt_ids(text, add_special_tokens=False)
-            end = self.processor.tokenizer.eos_token_id
-            if end is not None:  # the model stops there, so tokens that the template writes after it are not trained
-                ids = [*ids[: ids.index(end)], end] if end in ids else [*ids, end]
+        ids = self.processor.prompt_ids(whole[len(prompt) :], add_special_tokens=False)
+        end = self.processor.tokenizer.eos_token_id
+        if end is not None:  # the model stops there, so tokens that the template writes after it are not trained
+            ids = [*ids[: ids.index(end)], end] if end in ids else [*ids, end]
+        if is_plain:
             if len(self._answers) >= MAX_TURNS:
                 self._answers.clear()
-            self._answers[text] = tuple(ids)
-        return self._answers[text]
+            self._answers[answer] = tuple(ids)
+        return tuple(ids)
