@@ -9,6 +9,7 @@ from tools.gpu_check import __main__ as gpu_check
 from tools.gpu_check import harness
 
 
+@pytest.mark.slow
 def test_every_check_but_compilation_runs_on_the_cpu(tmp_path, capsys):
     names = [name for name in gpu_check.CHECKS if name != "compiled"]  # takes as long as all others
     chosen = [word for name in names for word in ("--only", name)]

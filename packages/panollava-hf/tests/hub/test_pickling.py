@@ -62,6 +62,7 @@ def test_a_pickle_is_read_where_the_code_is_in_the_cache_and_nowhere_else(task, 
     assert not list((tmp_path / "other").rglob("*panollava*"))
 
 
+@pytest.mark.slow
 def test_spawned_processes_and_data_loaders(task):
     report = task("workers")
     assert report["spawned"] == [0.0, report["width"]]

@@ -77,7 +77,8 @@ def test_each_row_has_the_answer_of_the_answerer(photos, request, reads, strateg
     found = rows(job(batch))
     assert sorted(reads) == photos  # each once
     answerer = Answerer.load(model, **options)
-    for row, path, question in zip(found, batch["image"], batch["question"], strict=True):
+    compared = list(zip(found, batch["image"], batch["question"], strict=True))
+    for row, path, question in compared[::3] if strategy == "describe" else compared:  # descriptions take seconds
         expected = answerer.answer(path, question, max_new_tokens=6)
         assert row["error"] is None
         assert (row["path"], row["question"], row["answer"]) == (path, question, expected.text)

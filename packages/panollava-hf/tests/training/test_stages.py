@@ -161,6 +161,7 @@ def test_settings_of_the_computation(tiny, change):
     assert train(tiny(*short, change)).name == "finetune"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # of torch's own tracing
 def test_compiled_layers_compute_the_same(tiny, tmp_path):

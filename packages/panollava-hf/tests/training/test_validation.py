@@ -196,7 +196,7 @@ def resumed(recipe, tmp_path, killed_at):
     return tmp_path / "run" / "finetune"
 
 
-@pytest.mark.parametrize("killed_at", [21, 39])
+@pytest.mark.parametrize("killed_at", [21, pytest.param(39, marks=pytest.mark.slow)])
 def test_a_resumed_stage_knows_the_best_weights(overfitted, shapes, tmp_path, killed_at):
     recipe = overfitting(shapes, tmp_path / "run", "stages.finetune.save_every=6")
     (tmp_path / "run").mkdir()
