@@ -114,11 +114,11 @@ def test_only_a_checkpoint_that_reaches_its_targets_is_installed(tmp_path, monke
     installed = []
     monkeypatch.setattr(runner.data, "write", lambda work, scale: None)
     monkeypatch.setattr(runner.training, "train", lambda work, changes, scale, processes: work)
-    monkeypatch.setattr(runner.knowledge, "add", lambda trained, work, photographs, scale: work)
+    monkeypatch.setattr(runner.knowledge, "add", lambda trained, work, photographs, scale, processes: work)
     monkeypatch.setattr(
         runner.evaluation,
         "run",
-        lambda checkpoint, work, photographs: dict.fromkeys(data.HELD_OUT, Outcome({}, {"what": 0.5}, 0, 1)),
+        lambda checkpoint, work, photographs, processes: dict.fromkeys(data.HELD_OUT, Outcome({}, {"what": 0.5}, 0, 1)),
     )
     monkeypatch.setattr(
         runner.targets, "check", lambda results, checkpoint: [Target("exact", 99.0 if reached else 9, 97)]
