@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-OTHERS = ("resnet", "swin", "qformer", "bimamba", "perceiver", "spatial_pool", "c_abstractor")
+OTHERS = ("mlp", "resnet", "swin", "qformer", "bimamba", "perceiver", "spatial_pool", "c_abstractor")
 
 
-@pytest.mark.parametrize(
-    "name", ["embedded", "mlp", *(pytest.param(other, marks=pytest.mark.slow) for other in OTHERS)]
-)
+@pytest.mark.parametrize("name", ["embedded", *(pytest.param(other, marks=pytest.mark.slow) for other in OTHERS)])
 def test_whole_models_are_one_graph(name):
     script = Path(__file__).with_name("compiled_cases.py")
     result = subprocess.run([sys.executable, script, name], capture_output=True, text=True, check=False)

@@ -291,7 +291,7 @@ def test_gradients_flow_and_no_grad_is_not_forced():
     assert weight.grad.abs().min() > 0
     values = torch.rand(6, 4, 4, dtype=torch.float64, requires_grad=True)
     aligned = lambda v: map_views(lambda _: v + 1, panorama.detach(), CUBE, 6, kind="z_depth", align="scale")  # noqa: E731
-    assert torch.autograd.gradcheck(aligned, (values,))
+    assert torch.autograd.gradcheck(aligned, (values,), fast_mode=True)  # all derivatives take half a minute
     with torch.inference_mode():
         assert not map_views(convolve, panorama, CUBE, 6).requires_grad
 
