@@ -38,6 +38,7 @@ TOOLS = [
     "onnx>=1.17",
     "playwright>=1.50",
     "psutil>=6.0",
+    "pytest-xdist>=3.6",
     "pyyaml>=6.0",
     "sybil>=9.0",
 ]
@@ -89,8 +90,15 @@ def dev(session):
 
 @nox.session(venv_backend="none")
 def tests(session):
-    """All four packages' tests and the tools'. Arguments go to pytest."""
-    session.run(dev(session), "-m", "pytest", *session.posargs, external=True)
+    """All four packages' tests and the tools', in up to four processes. With arguments, which go to pytest, in one."""
+    if session.posargs:
+        session.run(dev(session), "-m", "pytest", *session.posargs, external=True)
+        return
+    processes = min(4, os.cpu_count() or 1)  # each takes some GB
+    env = {"OMP_NUM_THREADS": str((os.cpu_count() or 1) // processes)}
+    # A file's tests stay together: they share models that take seconds to make.
+    parallel = ["-n", str(processes), "--dist", "loadfile"]
+    session.run(dev(session), "-m", "pytest", *parallel, env=env, external=True)
 
 
 @nox.session(venv_backend="none")
