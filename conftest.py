@@ -6,8 +6,12 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, so it is set before any test module
 
+import hypothesis
 import pytest
 import torch
+
+hypothesis.settings.register_profile("busy machine", deadline=None)  # no test may fail because others run beside it
+hypothesis.settings.load_profile("busy machine")
 
 # A shell starts jobs in the background with SIGINT ignored, and children inherit that. The tests of Ctrl-C need it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

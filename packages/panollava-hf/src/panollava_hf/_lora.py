@@ -102,7 +102,7 @@ def add_lora(model: PreTrainedModel, *, train_projector: bool = True, **changes:
         changes: Fields of `peft.LoraConfig` to add or replace.
 
     Returns:
-        peft's model: `save_pretrained` writes the adapter alone, `merge_and_unload` returns a plain model.
+        The model in peft's class. `save_pretrained` writes the adapter alone, `merge_and_unload` returns a plain model.
 
     Example:
         >>> from panollava_hf import PanoLLaVaForConditionalGeneration, add_lora, default_checkpoint

@@ -32,7 +32,8 @@ orders = st.builds(
     questions=st.none() | st.integers(1, 5),
     seed=st.integers(0, 1000),
     shuffle=st.booleans(),
-    curriculum=st.none() | st.builds(RisingLimit, st.just("c"), st.just(VALUES), st.floats(0.1, 1), st.none()),
+    curriculum=st.none()
+    | st.builds(RisingLimit, st.just("c"), st.just(VALUES), st.floats(0.1, 1), st.none(), st.none() | st.floats(0, 9)),
     weights=st.none() | st.just(1 + VALUES),
 )
 
@@ -99,6 +100,24 @@ def test_the_limit_rises_linearly_to_the_largest_value(start):
     assert [order.limit(index) for index in range(100, 200)] == [None] * 100
 
 
+def test_the_limit_stays_at_its_end():
+    order = ItemOrder(GROUPS, length=200, curriculum=RisingLimit("c", VALUES, 0.5, 2.0, 6.0))
+    limits = [order.limit(index).value for index in range(200)]
+    assert limits[:100] == pytest.approx(np.linspace(2, 6, 101)[:100])
+    assert limits[100:] == [6.0] * 100
+    asked = {row for index in range(200) for row in order.allowed(GROUPS[order.panorama(index)], order.limit(index))}
+    assert VALUES[sorted(asked)].max() == 6
+
+
+def test_a_curriculum_of_one_value_asks_nothing_else():
+    values = np.where(VALUES < 5, 0.0, VALUES)
+    order = ItemOrder(GROUPS, length=60, curriculum=RisingLimit("c", values, 1.0, end=0.0))
+    for index in range(60):
+        allowed = order.allowed(GROUPS[order.panorama(index)], order.limit(index))
+        assert allowed
+        assert not values[allowed].any()
+
+
 @pytest.mark.parametrize("weights", [None, np.linspace(1, 3, ROWS)])
 def test_only_panoramas_with_an_allowed_question_are_drawn_and_all_of_them(weights):
     order = ItemOrder(GROUPS, length=4000, curriculum=RisingLimit("c", VALUES, 1.0), weights=weights)
@@ -123,6 +142,8 @@ def test_allowed_rows_are_those_up_to_the_limit():
 def test_a_curriculum_cannot_start_below_everything():
     with pytest.raises(TableError, match=r"starts at -1, but the smallest value in the column 'c' is 0\.0; set start"):
         RisingLimit("c", VALUES, 0.5, -1)
+    with pytest.raises(TableError, match=r"ends at -1, but the smallest value in the column 'c' is 0\.0; set end"):
+        RisingLimit("c", VALUES, 0.5, end=-1)
 
 
 def test_panoramas_are_drawn_in_proportion_to_the_weights_of_their_questions():

@@ -92,6 +92,10 @@ def misspelt_curriculum_of_a_stage(values):
     values["stages"]["vicreg"]["data"] = {"curriculum": {"shar": 0.5}}
 
 
+def falling_curriculum(values):
+    values["stages"]["vicreg"]["data"] = {"curriculum": {"share": 0.5, "start": 3, "end": 2}}
+
+
 def misspelt_required(values):
     values["stages"]["vicreg"]["lerning_rate"] = values["stages"]["vicreg"].pop("learning_rate")
 
@@ -113,6 +117,7 @@ def misspelt_config(values):
         (misspelt_weights, "unknown key 'data.sampling_weights.colum'; did you mean 'column'"),
         (misspelt_second_weights, "unknown key 'data.sampling_weights.times.colum'; did you mean 'column'"),
         (misspelt_curriculum_of_a_stage, "unknown key 'stages.vicreg.data.curriculum.shar'; did you mean 'share'"),
+        (falling_curriculum, r"data\.curriculum: start is 3\.0 and end 2\.0; the largest allowed value cannot fall"),
         (lambda v: v["data"].update(zzz=1), "unknown key 'data.zzz'; valid: source, split, "),
         (lambda v: v["stages"]["vicreg"].update(epochs=1), "stages.vicreg: give either steps or epochs"),
         (

@@ -31,32 +31,36 @@ class RisingLimit:
     Attributes:
         column: Name of the column.
         values: Its values, `[rows]`.
-        share: Share of the items during which the limit rises linearly to the largest value; later there is no limit.
+        share: Share of the items during which the limit rises linearly to `end`, where it stays.
         start: The limit of the first item; None is the smallest value.
+        end: The limit of the last items; None is the largest value.
 
     Raises:
-        TableError: No question has a value of `start` or less.
+        TableError: No question has a value of `start` or less, or of `end` or less.
     """
 
     column: str
     values: np.ndarray
     share: float
     start: float | None = None
+    end: float | None = None
 
     def __post_init__(self) -> None:
-        if self.start is not None and self.start < self.values.min():
-            raise TableError(
-                f"the curriculum starts at {self.start}, but the smallest value in the column {self.column!r} is "
-                f"{self.values.min()}; set start to that value or more"
-            )
+        for name, limit in (("start", self.start), ("end", self.end)):
+            if limit is not None and limit < self.values.min():
+                raise TableError(
+                    f"the curriculum {name}s at {limit}, but the smallest value in the column {self.column!r} is "
+                    f"{self.values.min()}; set {name} to that value or more"
+                )
 
     def at(self, index: int, length: int) -> Limit | None:
         """The limit of item `index` of `length`; None where every question may be asked."""
-        end = self.share * length
-        if index >= end:
-            return None
-        largest, smallest = self.values.max(), self.values.min() if self.start is None else self.start
-        return Limit(self.column, float(smallest + index / end * (largest - smallest)))
+        rising = self.share * length
+        if index >= rising:
+            return None if self.end is None else Limit(self.column, self.end)
+        largest = self.values.max() if self.end is None else self.end
+        smallest = self.values.min() if self.start is None else self.start
+        return Limit(self.column, float(smallest + index / rising * (largest - smallest)))
 
 
 @dataclass(frozen=True, eq=False)

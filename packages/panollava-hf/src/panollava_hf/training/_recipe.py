@@ -69,13 +69,21 @@ class Curriculum(_Strict):
 
     Attributes:
         column: A column of numbers, e.g. `difficulty` in PanoShapes.
-        share: Share of the stage during which the largest allowed value rises linearly; later all are allowed.
+        share: Share of the stage during which the largest allowed value rises linearly.
         start: The largest allowed value at the beginning; None is the smallest value in the column.
+        end: The largest allowed value at the end; None allows all.
     """
 
     column: str = "difficulty"
     share: float = Field(gt=0, le=1)
     start: float | None = None
+    end: float | None = None
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if self.start is not None and self.end is not None and self.end < self.start:
+            raise ValueError(f"start is {self.start} and end {self.end}; the largest allowed value cannot fall")
+        return self
 
 
 class SamplingWeights(_Strict):

@@ -158,7 +158,7 @@ def stage_trainer(recipe: Recipe, stage: StageName, start: Path, work: Path, *, 
     curriculum = None
     if (easy := data.curriculum) is not None:
         values = of_trained_rows(examples.numbers(easy.column), groups)
-        curriculum = RisingLimit(easy.column, values, easy.share, easy.start)
+        curriculum = RisingLimit(easy.column, values, easy.share, easy.start, easy.end)
     order = ItemOrder(
         groups,
         length=steps * per_step,
