@@ -1,6 +1,6 @@
 """Package a trained checkpoint as the one that is included in panollava-hf.
 
-    python -m tools.default_checkpoint runs/panoshapes/refine OUTPUT --results results/results.json
+    python -m tools.default_checkpoint runs/panoshapes/polish OUTPUT --results results/results.json
 
 OUTPUT is the folder `default_checkpoint` of the package. Weights are stored in half precision and loaded in single
 precision; transformers 4.57 and 5.x both read their names and the settings. `--results` is for the model card.

@@ -35,6 +35,7 @@ SHORT = [
     "stages.finetune.steps=200",
     "stages.finetune.data.curriculum=null",
     "stages.refine=null",
+    "stages.polish=null",
 ]
 #: Without the first stage, the second one starts with a new resampler.
 WITHOUT_STAGE_1 = ["stages.vicreg=null"]

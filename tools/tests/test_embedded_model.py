@@ -70,8 +70,8 @@ def test_small_scales_keep_something():
 
 def test_a_finished_training_is_not_started_again(tmp_path, monkeypatch):
     monkeypatch.setattr(training.subprocess, "run", lambda *_, **__: pytest.fail("nothing should be started"))
-    (tmp_path / "runs" / "panoshapes" / "refine").mkdir(parents=True)
-    assert training.train(tmp_path, [], 1.0) == tmp_path / "runs" / "panoshapes" / "refine"
+    (tmp_path / "runs" / "panoshapes" / "polish").mkdir(parents=True)
+    assert training.train(tmp_path, [], 1.0) == tmp_path / "runs" / "panoshapes" / "polish"
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -83,9 +83,9 @@ def test_processes_share_batches(tmp_path, monkeypatch, processes):
         return SimpleNamespace(returncode=0)
 
     monkeypatch.setattr(training.subprocess, "run", run)
-    training.train(tmp_path, ["stages.refine.batch_size=12"], 1.0, processes)
+    training.train(tmp_path, ["stages.polish.batch_size=12"], 1.0, processes)
     given = [word for before, word in pairwise(started[0]) if before == "--set"]
-    recipe, whole = load_recipe("panoshapes", given), load_recipe("panoshapes", ["stages.refine.batch_size=12"])
+    recipe, whole = load_recipe("panoshapes", given), load_recipe("panoshapes", ["stages.polish.batch_size=12"])
     for name, stage in recipe.stages.items():
         assert stage.batch_size * processes == whole.stages[name].batch_size, name
         assert stage.steps == whole.stages[name].steps
@@ -94,8 +94,8 @@ def test_processes_share_batches(tmp_path, monkeypatch, processes):
 
 
 def test_a_batch_that_cannot_be_divided_is_named(tmp_path):
-    with pytest.raises(SystemExit, match="refine has batches of 9, which cannot be divided"):
-        training.train(tmp_path, ["stages.refine.batch_size=9"], 1.0, 2)
+    with pytest.raises(SystemExit, match="polish has batches of 9, which cannot be divided"):
+        training.train(tmp_path, ["stages.polish.batch_size=9"], 1.0, 2)
 
 
 def test_photographs_of_calibration_are_not_evaluated(tmp_path):

@@ -20,7 +20,7 @@ def write(tmp_path, change):
 #: The stages of recipes that do not have all of them.
 STAGES_OF = {
     "lora": ["finetune"],
-    "panoshapes": ["vicreg", "resampler", "finetune", "refine"],
+    "panoshapes": ["vicreg", "resampler", "finetune", "refine", "polish"],
     "towers": ["resampler", "finetune"],
 }
 
@@ -122,7 +122,7 @@ def misspelt_config(values):
         (lambda v: v["stages"]["vicreg"].update(epochs=1), "stages.vicreg: give either steps or epochs"),
         (
             lambda v: v["stages"]["vicreg"].update(language_model="full"),
-            "only the stages finetune and refine train the language model",
+            "only the stages finetune, refine and polish train the language model",
         ),
         (
             lambda v: v["stages"]["vicreg"].update(batch_size=0),
@@ -267,9 +267,9 @@ def test_old_keys_work_with_a_warning_that_names_the_new_one(tmp_path, old, plac
 def test_set_reaches_inside_an_old_key_and_replaces_the_new_one():
     with pytest.warns(DeprecationWarning, match=r"data\.roll is now data\.yaw_augmentation"):
         assert load_recipe("panoshapes", ["data.roll=false"]).data.yaw_augmentation is False
-    with pytest.warns(DeprecationWarning, match=r"easy_first\.share is now stages\.refine\.data\.curriculum\.share"):
-        recipe = load_recipe("panoshapes", ["stages.refine.data.easy_first.share=0.3"])
-    curriculum = recipe.data_of("refine").curriculum
+    with pytest.warns(DeprecationWarning, match=r"easy_first\.share is now stages\.polish\.data\.curriculum\.share"):
+        recipe = load_recipe("panoshapes", ["stages.polish.data.easy_first.share=0.3"])
+    curriculum = recipe.data_of("polish").curriculum
     assert (curriculum.column, curriculum.share, curriculum.start) == ("aside", 0.3, 20)
 
 
@@ -313,13 +313,13 @@ def test_stages_are_selected_in_order():
         load_recipe("lora").select(["vicreg"])
 
 
-def test_refine_is_a_second_finetune_with_data_of_its_own():
+def test_later_stages_are_finetunes_with_data_of_their_own():
     recipe = load_recipe("panoshapes")
-    assert recipe.select(["refine", "finetune"]) == ["finetune", "refine"]
-    assert (recipe.data_of("finetune").source, recipe.data_of("refine").source) == ("data/panoshapes", "data/pairs")
-    assert recipe.data_of("refine").questions_per_panorama != recipe.data.questions_per_panorama
-    assert recipe.data_of("refine").yaw_augmentation, "what it does not name is that of the run"
-    assert recipe.stages["refine"].language_model == "full"
+    assert recipe.select(["polish", "refine", "finetune"]) == ["finetune", "refine", "polish"]
+    assert (recipe.data_of("finetune").source, recipe.data_of("polish").source) == ("data/panoshapes", "data/pairs")
+    assert recipe.data_of("polish").questions_per_panorama != recipe.data.questions_per_panorama
+    assert recipe.data_of("polish").yaw_augmentation, "what it does not name is that of the run"
+    assert recipe.stages["polish"].language_model == "full"
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(

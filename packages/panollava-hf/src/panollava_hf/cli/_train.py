@@ -19,7 +19,9 @@ def train(
     config: Annotated[
         str | None, typer.Option(metavar="RECIPE", help="Recipe: a YAML file, or the name of a recipe in this package.")
     ] = None,
-    stage: Annotated[str, typer.Option(metavar="STAGE", help="vicreg, resampler, finetune, refine, or all.")] = "all",
+    stage: Annotated[
+        str, typer.Option(metavar="STAGE", help="vicreg, resampler, finetune, refine, polish, or all.")
+    ] = "all",
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was stopped.")] = False,
     changes: Annotated[
         list[str] | None,

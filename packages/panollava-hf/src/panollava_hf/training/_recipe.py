@@ -7,9 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from panollava_hf._errors import TrainingError
 
-StageName = Literal["vicreg", "resampler", "finetune", "refine"]
-#: The stages, in order; `refine` is a second `finetune` with settings and data of its own.
+StageName = Literal["vicreg", "resampler", "finetune", "refine", "polish"]
+#: The stages, in order; `refine` and `polish` are further finetunes with settings and data of their own.
 STAGES: tuple[StageName, ...] = get_args(StageName)
+#: Those that train no language model.
+FROZEN: tuple[StageName, ...] = ("vicreg", "resampler")
 
 
 class _Strict(BaseModel):
@@ -186,7 +188,7 @@ class StageSettings(_Strict):
         max_grad_norm: Gradients are clipped to this norm.
         trainable_vision_blocks: How many of the last blocks of the vision tower are trained; 0 none, -1 all.
         language_model: `frozen`, `lora` or `full`; always `frozen` in the first two stages.
-        train_resampler: Whether the stages finetune and refine train the resampler.
+        train_resampler: Whether the stages finetune, refine and polish train the resampler.
         data: Fields of `DataSettings` that differ in this stage.
         save_every: Steps between the checkpoints that `--resume` starts from.
         log_every: Steps between reports.
@@ -261,10 +263,10 @@ class Recipe(_Strict):
     def _known_parts(cls, stages: dict[StageName, StageSettings]) -> dict[StageName, StageSettings]:
         if not stages:
             raise ValueError(f"no stage: give one or more of {', '.join(STAGES)}")
-        for name in ("vicreg", "resampler"):
+        for name in FROZEN:
             if name in stages and stages[name].language_model != "frozen":
                 raise ValueError(
-                    f"{name}.language_model: only the stages finetune and refine train the language model; "
+                    f"{name}.language_model: only the stages finetune, refine and polish train the language model; "
                     "use frozen here"
                 )
         return {name: stages[name] for name in STAGES if name in stages}

@@ -14,15 +14,15 @@ from panollava_hf._lora import ADAPTER_FOLDER, add_lora, merge_lora
 from panollava_hf.modeling_panollava import PanoLLaVaForConditionalGeneration
 from panollava_hf.modeling_panollava_vision import PanoLLaVaForVICReg
 from panollava_hf.training._block_attention import BLOCK_ATTENTION, block_attention_forward
-from panollava_hf.training._recipe import StageName, StageSettings
+from panollava_hf.training._recipe import FROZEN, StageName, StageSettings
 
 
 def stage_model(stage: StageName, settings: StageSettings, folder: Path) -> Any:
     """Load the model of a stage, with everything frozen that the stage does not train.
 
     `vicreg` trains the resampler and the VICReg projector, `resampler` the resampler and the projector, `finetune` the
-    projector and the language model, and so does `refine`. Each stage can also train the last blocks of the vision
-    tower, and `finetune` and `refine` the resampler.
+    projector and the language model, and so do `refine` and `polish`. Each stage can also train the last blocks of the
+    vision tower, and these three the resampler.
 
     Args:
         stage: The stage.
@@ -41,7 +41,7 @@ def stage_model(stage: StageName, settings: StageSettings, folder: Path) -> Any:
         whole.vision_backbone.set_trainable_blocks(settings.trainable_vision_blocks)
     except ValueError as error:
         raise TrainingError(f"stage {stage}: {error}") from error
-    if stage not in ("finetune", "refine") or settings.train_resampler:
+    if stage in FROZEN or settings.train_resampler:
         whole.resampler.requires_grad_(True)
         if hasattr(whole.vision_backbone, "norm"):
             whole.vision_backbone.norm.requires_grad_(True)
