@@ -30,7 +30,7 @@ def test_list_names_every_recipe_with_its_purpose(capsys):
         (["--config", "tiny", "--stage", "finetun"], "or all; did you mean finetune?"),
         (["--config", "towers", "--set", "model.vision=./no", "--set", "data.source=."], "contains no train.csv"),
         (["--config", "tinny"], "did you mean 'tiny'"),
-        (["--config", "tiny", "--stage", "vicrg"], "expected vicreg, resampler, finetune, refine or all"),
+        (["--config", "tiny", "--stage", "vicrg"], "expected vicreg, resampler, finetune, refine, polish or all"),
         (["--config", "tiny", "--set", "data.sorce=x"], "did you mean 'source'"),
         (["--config", "tiny", "--set", "data.source=/nowhere/x.csv"], "no such file or folder"),
         (["--config", "lora", "--stage", "vicreg"], "the recipe has no stage 'vicreg'"),
@@ -131,7 +131,7 @@ sys.exit(" ".join(sys.modules.keys() & {"torch", "transformers"}))
         (["--config", "lora", "--set", "model.path=./no"], "no such file or folder"),
         (["--help"], "--skip-bad"),
         (["--config", "tinny"], "did you mean 'tiny'"),
-        (["--config", "tiny", "--stage", "vicrg"], "expected vicreg, resampler, finetune, refine or all"),
+        (["--config", "tiny", "--stage", "vicrg"], "expected vicreg, resampler, finetune, refine, polish or all"),
         (["--config", "tiny", "--set", "data.source=missing.csv"], "missing.csv: no such file or folder"),
     ],
 )
