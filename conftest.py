@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 import torch
 
-hypothesis.settings.register_profile("busy machine", deadline=None)  # no test may fail because others run beside it
+hypothesis.settings.register_profile("busy machine", deadline=None)  # no test may fail because others run next to it
 hypothesis.settings.load_profile("busy machine")
 
 # A shell starts jobs in the background with SIGINT ignored, and children inherit that. The tests of Ctrl-C need it.
