@@ -43,6 +43,8 @@ def on_files(files: Files, config: Any) -> Files:
     found = reference.modules()
     if missing := reference.undocumented(found):
         raise PluginError(f"public names without a docstring: {', '.join(missing)}")
+    if missing := reference.not_imported(found):
+        raise PluginError(f"names that examples use and do not import: {', '.join(missing)}")
     files.append(File.generated(config, "reference/index.md", content=reference.index_text(found)))
     for module in found:
         files.append(File.generated(config, module.page, content=reference.page_text(module)))

@@ -4,8 +4,11 @@ Names come from `__all__`. Their docstrings are read from the sources, without i
 """
 
 import ast
+import builtins
+import doctest
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import griffe
@@ -75,21 +78,58 @@ def index_text(found: list[Module]) -> str:
 
 def undocumented(found: list[Module]) -> list[str]:
     """Public names, and public members of public classes, that have no docstring of their own or inherited."""
+    return [name for name, thing in _documented(found) if not thing.docstring]
+
+
+def not_imported(found: list[Module]) -> list[str]:
+    """Names that an example uses and does not import: who copies it from the page gets a NameError."""
+    missing = []
+    for name, thing in _documented(found):
+        if thing.docstring:
+            examples = doctest.DocTestParser().get_examples(thing.docstring.value)
+            missing += [f"{name}: {free}" for free in free_names("".join(example.source for example in examples))]
+    return missing
+
+
+def free_names(source: str) -> list[str]:
+    r"""Names that a program reads and nowhere defines or imports.
+
+    >>> free_names("import math\ndef half(x): return x / two\nprint(half(math.pi), y)")
+    ['two', 'y']
+    """
+    defined, read = set(dir(builtins)), set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names) | ast.ImportFrom(names=names):
+                defined.update((alias.asname or alias.name).partition(".")[0] for alias in names)
+            case ast.Name(name, ast.Load()):
+                read.add(name)
+            case ast.Name(name) | ast.FunctionDef(name) | ast.ClassDef(name) | ast.arg(name):
+                defined.add(name)
+    return sorted(read - defined)
+
+
+def _documented(found: list[Module]) -> Iterator[tuple[str, griffe.Object | griffe.Alias]]:
+    """Public names and the public methods of public classes."""
+    read = _read_sources()
+    for module in found:
+        for name in module.names:
+            thing = read[f"{module.name}.{name}"]
+            yield f"{module.name}.{name}", thing
+            if thing.is_class:
+                yield from ((f"{module.name}.{name}.{m.name}", m) for m in _own_methods(thing))
+
+
+@cache
+def _read_sources() -> griffe.ModulesCollection:
+    """The four packages; the sources do not change while a site is built."""
     extensions = griffe.load_extensions("griffe_sphinx")
     paths = [str(_source(p)) for p in PACKAGES]
     loader = griffe.GriffeLoader(search_paths=paths, extensions=extensions, allow_inspection=False)
     for package in PACKAGES:
         loader.load(f"panollava_{package}")
     loader.resolve_aliases(implicit=True, external=False)
-    missing = []
-    for module in found:
-        for name in module.names:
-            thing = loader.modules_collection[f"{module.name}.{name}"]
-            if not thing.docstring:
-                missing.append(f"{module.name}.{name}")
-            if thing.is_class:
-                missing += [f"{module.name}.{name}.{m.name}" for m in _own_methods(thing) if not m.docstring]
-    return missing
+    return loader.modules_collection
 
 
 def _own_methods(thing: griffe.Class | griffe.Alias) -> Iterator[griffe.Object | griffe.Alias]:

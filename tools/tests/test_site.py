@@ -68,7 +68,7 @@ def test_a_name_in_a_heading_breaks_between_its_parts():
 def test_every_public_name_has_one_place_in_the_reference():
     """Compared with the modules as Python imports them, in a process without the tests' environment."""
     pytest.importorskip("griffe")
-    from tools.site.reference import WITHOUT_PAGE, modules, undocumented
+    from tools.site.reference import WITHOUT_PAGE, modules, not_imported, undocumented
 
     found = modules()
     listed = {f"{module.name}.{name}" for module in found for name in module.names}
@@ -83,6 +83,7 @@ def test_every_public_name_has_one_place_in_the_reference():
     assert set(faces.stdout.split()) <= listed
     assert WITHOUT_PAGE.isdisjoint(module.name for module in found)
     assert undocumented(found) == []
+    assert not_imported(found) == []
 
 
 def test_the_drawing_of_the_architecture_is_up_to_date():

@@ -67,6 +67,8 @@ class VisionBackbone(nn.Module):
         ValueError: `trainable_blocks` or `view_chunk_size` is out of range, or no list of blocks is found in the tower.
 
     Example:
+        >>> import torch
+        >>> from panollava_core import VisionBackbone
         >>> from transformers import SiglipVisionConfig
         >>> config = SiglipVisionConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
         ...                             intermediate_size=64, image_size=32, patch_size=8)

@@ -19,6 +19,8 @@ class LanguageFusion:
             submodule.
 
     Example:
+        >>> import torch
+        >>> from panollava_core import LanguageFusion
         >>> fusion = LanguageFusion(image_token_id=9, embed=torch.nn.Embedding(10, 64))
         >>> fused = fusion.fuse(torch.zeros(1, 3, 64), torch.tensor([[1, 9, 9, 9, 2]]))
         >>> fused["inputs_embeds"].shape

@@ -45,6 +45,7 @@ class PanoramaProjector(nn.Module):
         ValueError: an option is unknown or out of range, or `yaw` is used with an odd `input_dim`.
 
     Example:
+        >>> from panollava_core import PanoramaProjector
         >>> import torch
         >>> projector = PanoramaProjector(40, 64)
         >>> rays = torch.nn.functional.normalize(torch.randn(4, 8, 8, 3), dim=-1)

@@ -44,6 +44,8 @@ def selective_scan(
         ValueError: the number of channels is not a multiple of the number of groups.
 
     Example:
+        >>> import torch
+        >>> from panollava_core import selective_scan
         >>> one = torch.ones(1, 3, 1)
         >>> selective_scan(one, one, -torch.ones(1, 1) * torch.log(torch.tensor(2.0)), one[..., None], one[..., None])
         tensor([[[1.0000],

@@ -46,6 +46,7 @@ def num_image_tokens(
         ValueError: the mode is unknown, a number is out of range, or the overlap removes all columns of a view.
 
     Example:
+        >>> from panollava_core import num_image_tokens
         >>> num_image_tokens(8, (8, 8)), num_image_tokens(8, (8, 8), "drop_overlap", overlap_ratio=0.5)
         (512, 288)
     """

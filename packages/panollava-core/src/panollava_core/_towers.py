@@ -97,6 +97,7 @@ def vision_token_grid(config: PretrainedConfig, image_size: int | Sequence[int] 
         ValueError: the image is smaller than one patch, or no `image_size` is given and the config has none.
 
     Example:
+        >>> from panollava_core import vision_token_grid
         >>> from transformers import SiglipVisionConfig
         >>> vision_token_grid(SiglipVisionConfig(image_size=224, patch_size=16))
         (14, 14)
@@ -206,6 +207,7 @@ def vision_width(config: PretrainedConfig) -> int:
     """Return D_vision, the width of a tower's tokens, from its config alone.
 
     Example:
+        >>> from panollava_core import vision_width
         >>> from transformers import ResNetConfig
         >>> vision_width(ResNetConfig(hidden_sizes=[32, 64, 96]))
         96

@@ -1,6 +1,7 @@
 """For programs that work through many panoramas: what a file is, load one with its size, cut one into views.
 
 Example:
+    >>> from pathlib import Path
     >>> from panollava_geometry import plan_views
     >>> from panollava_geometry.files import crop_file
     >>> crop_file("pano.jpg", Path("views"), plan_views("cubemap"), 512)  # doctest: +SKIP

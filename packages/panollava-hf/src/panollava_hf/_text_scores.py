@@ -30,6 +30,7 @@ def normalise(text: str) -> str:
     An answer that is only an article is kept (the answer "A" to a multiple-choice question).
 
     Example:
+        >>> from panollava_hf.evaluation import normalise
         >>> normalise("  The red   Cube. ")
         'red cube'
         >>> normalise("A.")

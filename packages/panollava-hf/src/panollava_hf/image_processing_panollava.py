@@ -126,6 +126,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
             (`do_resize=False`, `do_center_crop=True`, …) are refused.
 
     Example:
+        >>> from panollava_hf import PanoLLaVaImageProcessor
         >>> import numpy as np
         >>> processor = PanoLLaVaImageProcessor(size=32)
         >>> processor(np.zeros((64, 128, 3), dtype=np.uint8))["pixel_values"].shape
@@ -222,6 +223,7 @@ class PanoLLaVaImageProcessor(BaseImageProcessor):
             ValueError: A setting has an impossible value or is unknown, or the tower has no usual size.
 
         Example:
+            >>> from panollava_hf import PanoLLaVaImageProcessor
             >>> PanoLLaVaImageProcessor.from_tower("facebook/dinov2-small").size  # doctest: +SKIP
             {'height': 224, 'width': 224}
         """

@@ -166,6 +166,7 @@ class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
         ValueError: `pooling` has another value, or does not fit the config.
 
     Example:
+        >>> import torch
         >>> from transformers import Dinov2Config
         >>> from panollava_hf import PanoLLaVaConfig, PanoLLaVaForFeatureExtraction
         >>> tower = Dinov2Config(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=28)
@@ -243,6 +244,7 @@ class PanoLLaVaForFeatureExtraction(PanoLLaVaPreTrainedModel):
             ValueError: A setting has an impossible value, or the tower has no such pooling.
 
         Example:
+            >>> from panollava_hf import PanoLLaVaForFeatureExtraction, PanoLLaVaImageProcessor
             >>> model = PanoLLaVaForFeatureExtraction.from_tower("facebook/dinov2-small")  # doctest: +SKIP
             >>> processor = PanoLLaVaImageProcessor.from_tower("facebook/dinov2-small")  # doctest: +SKIP
             >>> model(**processor("panorama.jpg")).pooler_output.shape  # doctest: +SKIP

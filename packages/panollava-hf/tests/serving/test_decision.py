@@ -1,9 +1,12 @@
 """`pipeline("decision")` of transformers with the embedded checkpoint: typed questions about panoramas."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 import transformers
-from panollava_hf import Answerer, default_checkpoint
+from panollava_hf import Answerer, PanoLLaVaProcessor, default_checkpoint
 from panollava_hf.panoshapes import questions, render_scene, sample_scene
 from PIL import Image
 
@@ -11,12 +14,16 @@ pytest.importorskip(
     "transformers.decision", reason=f"transformers {transformers.__version__} has no pipeline('decision')"
 )
 
-#: The form of question that the checkpoint was trained on; its prompts list no options.
-TEMPLATE = (
-    "{{- '<|im_start|>user\\n' -}}"
-    "{%- for part in state -%}{{- '<|vision|>\\n' if part.type == 'image' else part.text -}}{%- endfor -%}"
-    "{{- question.instructions ~ '<|im_end|>\\n<|im_start|>assistant\\n' -}}"
-)
+
+def template():
+    """The form of question that the checkpoint was trained on; its prompts list no options."""
+    prompt = PanoLLaVaProcessor.from_pretrained(default_checkpoint()).prompt("QUESTION")
+    before, between, after = map(json.dumps, re.split(r"<\|vision\|>\n|QUESTION", prompt))
+    return (
+        f"{{{{- {before} -}}}}"
+        "{%- for part in state -%}{{- '<|vision|>\\n' if part.type == 'image' else part.text -}}{%- endfor -%}"
+        f"{{{{- {between} ~ question.instructions ~ {after} -}}}}"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +31,7 @@ def decide():
     from transformers.decision import DecisionConfig
 
     labels = {"noul": ["yes", "no"], "choice": [str(number) for number in range(7)]}
-    config = DecisionConfig(labels=labels, chat_template=TEMPLATE)
+    config = DecisionConfig(labels=labels, chat_template=template())
     return transformers.pipeline("decision", model=str(default_checkpoint()), decision_config=config)
 
 

@@ -31,6 +31,7 @@ def column_correspondences(
         ValueError: If there is no overlap, only one view, or one token per pair.
 
     Example:
+        >>> from panollava_losses import column_correspondences
         >>> pairs = column_correspondences(4, (2, 4), 0.5)
         >>> pairs.source_index[:4].tolist(), pairs.target_xy[:2].tolist()
         ([2, 3, 6, 7], [[0.5, 0.5], [1.5, 0.5]])

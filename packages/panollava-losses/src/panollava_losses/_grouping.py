@@ -76,7 +76,7 @@ def group_correspondences(
             field that does not fit the number of views or the grid.
 
     Example:
-        >>> from panollava_losses import column_correspondences
+        >>> from panollava_losses import column_correspondences, group_correspondences
         >>> group_correspondences(column_correspondences(4, (8, 8), 0.5), 4, (8, 8)).lengths
         (32, 32, 32, 32)
     """

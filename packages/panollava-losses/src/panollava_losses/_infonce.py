@@ -65,6 +65,7 @@ def info_nce(
             a weight is negative or not finite (weights are not checked under `torch.compile`).
 
     Example:
+        >>> from panollava_losses import info_nce
         >>> import torch
         >>> round(info_nce(torch.eye(4), torch.eye(4), temperature=0.1).item(), 4)
         0.0001
@@ -112,7 +113,7 @@ class OverlapInfoNCELoss(nn.Module):
 
     Example:
         >>> import torch
-        >>> from panollava_losses import column_correspondences
+        >>> from panollava_losses import OverlapInfoNCELoss, column_correspondences
         >>> features = torch.randn(2, 4, 8, 8, 16, requires_grad=True)
         >>> OverlapInfoNCELoss(temperature=0.1)(features, column_correspondences(4, (8, 8), 0.5)).backward()
     """

@@ -32,7 +32,7 @@ class OverlapVICRegLoss(nn.Module):
 
     Example:
         >>> import torch
-        >>> from panollava_losses import column_correspondences
+        >>> from panollava_losses import OverlapVICRegLoss, column_correspondences
         >>> features = torch.randn(2, 4, 8, 8, 16, requires_grad=True)
         >>> terms = OverlapVICRegLoss()(features, column_correspondences(4, (8, 8), 0.5))
         >>> terms.total.backward()

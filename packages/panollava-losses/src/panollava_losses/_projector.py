@@ -20,6 +20,7 @@ class VICRegProjector(nn.Module):
         ValueError: If `depth` or a size is below 1.
 
     Example:
+        >>> from panollava_losses import VICRegProjector
         >>> import torch
         >>> VICRegProjector(48, 40)(torch.randn(2, 4, 8, 8, 48)).shape
         torch.Size([2, 4, 8, 8, 40])

@@ -25,6 +25,7 @@ def vicreg_invariance(
         ValueError: For the same reasons as `vicreg`.
 
     Example:
+        >>> from panollava_losses import vicreg_invariance
         >>> import torch
         >>> vicreg_invariance(torch.zeros(2, 3, 4), torch.ones(2, 3, 4)).item()
         1.0
@@ -55,6 +56,7 @@ def vicreg_variance(
         ValueError: For the same reasons as `vicreg`.
 
     Example:
+        >>> from panollava_losses import vicreg_variance
         >>> import torch
         >>> vicreg_variance(torch.ones(4, 8), eps=0.25).item()  # constant features: 1 − sqrt(0.25)
         0.5
@@ -80,6 +82,7 @@ def vicreg_covariance(
         ValueError: For the same reasons as `vicreg`.
 
     Example:
+        >>> from panollava_losses import vicreg_covariance
         >>> import torch
         >>> column = torch.tensor([[1.0], [-1.0], [1.0], [-1.0]])
         >>> round(vicreg_covariance(column.expand(4, 2)).item(), 4)  # two equal features: 2 · (4/3)² / 2

@@ -103,6 +103,7 @@ def vicreg(
             a weight is negative or not finite (weights are not checked under `torch.compile`).
 
     Example:
+        >>> from panollava_losses import vicreg
         >>> import torch
         >>> z = torch.tensor([[1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [-1.0, -1.0]])
         >>> [round(term.item(), 3) for term in vicreg(z, z + 0.1)]  # standard deviation 1, no correlation
@@ -153,6 +154,7 @@ class VICRegLoss(nn.Module):
         ValueError: If `mode` or `variance_correction` is invalid.
 
     Example:
+        >>> from panollava_losses import VICRegLoss
         >>> import torch
         >>> loss = VICRegLoss()
         >>> z = torch.randn(256, 32, requires_grad=True)  # 256 embeddings of 32 features

@@ -21,6 +21,7 @@ def near_square_grid(count: int) -> Grid:
         ValueError: `count` is not positive.
 
     Example:
+        >>> from panollava_core import near_square_grid
         >>> near_square_grid(64), near_square_grid(30), near_square_grid(32), near_square_grid(7)
         ((8, 8), (6, 5), (8, 4), (7, 1))
     """

@@ -24,6 +24,7 @@ def register_resampler(name: str) -> Callable[[ResamplerClass], ResamplerClass]:
         TypeError: the class is not a `Resampler`, or its `options_class` is not a dataclass.
 
     Example:
+        >>> from panollava_core import RESAMPLERS, Resampler, build_resampler, register_resampler
         >>> import torch
         >>> @register_resampler("linear")
         ... class LinearResampler(Resampler):

@@ -40,6 +40,7 @@ class NoResampler(Resampler):
         options: the fields of `NoResamplerOptions`.
 
     Example:
+        >>> from panollava_core.resamplers import NoResampler
         >>> import torch
         >>> resampler = NoResampler(input_dim=48, latent_dimension=48)
         >>> tokens = torch.randn(6, 64, 48)

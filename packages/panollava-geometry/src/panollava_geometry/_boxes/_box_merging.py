@@ -57,6 +57,7 @@ def non_maximum_suppression(
         PanoramaError: The lists differ in length, a score is not finite, or an option is unknown or out of its range.
 
     Example:
+        >>> from panollava_geometry.boxes import non_maximum_suppression
         >>> from panollava_geometry import SphericalBox
         >>> boxes = [SphericalBox(179.0, 0.0, 20.0, 20.0), SphericalBox(-179.0, 0.0, 20.0, 20.0)]
         >>> non_maximum_suppression(boxes, [0.8, 0.9]).tolist()
@@ -98,6 +99,7 @@ def merge_boxes(
             unknown or out of its range.
 
     Example:
+        >>> from panollava_geometry.boxes import merge_boxes
         >>> from panollava_geometry import SphericalBox
         >>> boxes = [SphericalBox(179.0, 0.0, 20.0, 20.0), SphericalBox(-179.0, 0.0, 20.0, 20.0)]
         >>> (merged,) = merge_boxes(boxes, [0.9, 0.9])

@@ -82,6 +82,7 @@ def pairwise_iou(boxes: Sequence[SphericalBox], others: Sequence[SphericalBox]) 
         PanoramaError: An argument is not a list of boxes.
 
     Example:
+        >>> from panollava_geometry.boxes import pairwise_iou
         >>> from panollava_geometry import SphericalBox
         >>> boxes = [SphericalBox(0.0, 0.0, 20.0, 10.0), SphericalBox(180.0, 0.0, 20.0, 10.0)]
         >>> pairwise_iou(boxes, boxes).round(6).tolist()

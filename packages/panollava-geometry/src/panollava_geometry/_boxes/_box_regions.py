@@ -34,6 +34,7 @@ def box_around(rays: Any, *, roll_deg: Degrees = 0.0) -> SphericalBox:
         PanoramaError: There are no directions, or one is 0 or not finite.
 
     Example:
+        >>> from panollava_geometry.boxes import box_around
         >>> from panollava_geometry import PerspectiveView
         >>> view = PerspectiveView(0.0, hfov_deg=90.0)
         >>> corners = view.point_to_ray([[0.6, 0.4], [0.9, 0.4], [0.9, 0.6], [0.6, 0.6]])
@@ -88,6 +89,7 @@ def box_to_window(box: SphericalBox) -> EquirectangularView:
     180°, for wider ones to 0.001°.
 
     Example:
+        >>> from panollava_geometry.boxes import box_to_window
         >>> from panollava_geometry import SphericalBox
         >>> box_to_window(SphericalBox(180.0, 0.0, 20.0, 10.0)).longitude_range_deg
         (170.0, 190.0)
@@ -123,6 +125,7 @@ def window_to_box(window: EquirectangularView) -> SphericalBox:
     the range, or on the equator, or on a pole that the range touches.
 
     Example:
+        >>> from panollava_geometry.boxes import window_to_box
         >>> from panollava_geometry import EquirectangularView
         >>> box = window_to_box(EquirectangularView((-10.0, 10.0), (-5.0, 5.0)))
         >>> round(box.width_deg, 6), round(box.height_deg, 4)
@@ -158,6 +161,7 @@ def box_to_erp(box: SphericalBox, erp_size: Size) -> list[tuple[float, float, fl
         PanoramaError: The size is not 2:1.
 
     Example:
+        >>> from panollava_geometry.boxes import box_to_erp
         >>> from panollava_geometry import SphericalBox
         >>> for left, top, right, bottom in box_to_erp(SphericalBox(180.0, 0.0, 20.0, 10.0), 180):
         ...     print(round(left), round(top), round(right), round(bottom))
@@ -187,6 +191,7 @@ def erp_to_box(rectangle: Any, erp_size: Size) -> SphericalBox:
         PanoramaError: The rectangle is empty, not finite, wider than the panorama, or outside of it.
 
     Example:
+        >>> from panollava_geometry.boxes import erp_to_box
         >>> erp_to_box((350.0, 80.0, 370.0, 100.0), 180).yaw_deg
         180.0
     """
@@ -214,6 +219,7 @@ def box_to_sph(box: SphericalBox) -> tuple[float, float, float, float, float]:
     (https://github.com/AntXinyuan/sph2pob).
 
     Example:
+        >>> from panollava_geometry.boxes import box_to_sph
         >>> from panollava_geometry import SphericalBox
         >>> box_to_sph(SphericalBox(-90.0, 30.0, 20.0, 10.0))
         (90.0, 60.0, 20.0, 10.0, 0.0)
@@ -229,6 +235,7 @@ def sph_to_box(values: Any) -> SphericalBox:
         PanoramaError: There are not 4 or 5 numbers, or one is out of its range.
 
     Example:
+        >>> from panollava_geometry.boxes import sph_to_box
         >>> sph_to_box((90.0, 60.0, 20.0, 10.0))
         SphericalBox(yaw_deg=-90.0, pitch_deg=30.0, width_deg=20.0, height_deg=10.0, roll_deg=0.0)
     """
@@ -259,6 +266,7 @@ def latitude_box_to_box(box: SphericalBox) -> SphericalBox:
         PanoramaError: The width is not below 180°.
 
     Example:
+        >>> from panollava_geometry.boxes import latitude_box_to_box
         >>> from panollava_geometry import SphericalBox
         >>> round(latitude_box_to_box(SphericalBox(0.0, 0.0, 90.0, 40.0)).height_deg, 3)
         54.473

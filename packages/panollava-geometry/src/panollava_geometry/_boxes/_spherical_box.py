@@ -53,6 +53,8 @@ class SphericalBox:
         PanoramaError: An angle is not finite, or out of its range.
 
     Example:
+        >>> import numpy as np
+        >>> from panollava_geometry import SphericalBox
         >>> box = SphericalBox(yaw_deg=180.0, pitch_deg=0.0, width_deg=20.0, height_deg=10.0)
         >>> box.contains(np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0]])).tolist()
         [True, False]
@@ -93,6 +95,7 @@ class SphericalBox:
             PanoramaError: The rectangle is empty, not finite, or outside of the view.
 
         Example:
+            >>> from panollava_geometry import PerspectiveView, SphericalBox
             >>> SphericalBox.from_view_box(PerspectiveView(90.0, hfov_deg=60.0), (0.0, 0.0, 1.0, 1.0))
             SphericalBox(yaw_deg=90.0, pitch_deg=0.0, width_deg=60.0, height_deg=60.0, roll_deg=0.0)
         """

@@ -19,6 +19,7 @@ def is_hidden(name: str) -> bool:
     """Whether a file is hidden, or one that systems put into folders: never a panorama.
 
     Example:
+        >>> from panollava_geometry.addresses import is_hidden
         >>> is_hidden("._pano.jpg"), is_hidden("Thumbs.db"), is_hidden("pano.jpg")
         (True, True, False)
     """

@@ -50,6 +50,8 @@ def draw_captions(
         The rectangles of each caption; none for a caption for which there was no room.
 
     Example:
+        >>> from PIL import Image
+        >>> from panollava_geometry.drawing import Caption, draw_captions
         >>> captions = [Caption(255, 64, "door"), Caption(128, 64, "red lamp")]
         >>> [len(places) for places in draw_captions(Image.new("RGB", (256, 128)), captions)]
         [2, 1]

@@ -20,6 +20,8 @@ def with_colour_bar(image: Image.Image, low: str, high: str, title: str = "") ->
         A new image of the same width.
 
     Example:
+        >>> from PIL import Image
+        >>> from panollava_geometry.drawing import with_colour_bar
         >>> with_colour_bar(Image.new("RGB", (256, 128)), "0", "1", "share of the answer").width
         256
     """

@@ -48,6 +48,7 @@ def colour(index: int) -> Colour:
     """A colour of `PALETTE`; they repeat after the last one.
 
     Example:
+        >>> from panollava_geometry.drawing import colour
         >>> colour(0) == colour(7)
         True
     """
@@ -58,6 +59,7 @@ def text_on(background: Colour) -> Colour:
     """`INK` or `PAPER`, whichever has more contrast on a colour.
 
     Example:
+        >>> from panollava_geometry.drawing import INK, PAPER, text_on
         >>> text_on((240, 228, 66)) == INK, text_on((0, 0, 0)) == PAPER
         (True, True)
     """
@@ -80,6 +82,8 @@ def sequential(values: Shaped[ndarray, "*grid"]) -> UInt8[ndarray, "*grid 3"]:
         RGB `[..., 3]`.
 
     Example:
+        >>> import numpy as np
+        >>> from panollava_geometry.drawing import sequential
         >>> sequential(np.array([[0.0, 0.5, 1.0]])).shape
         (1, 3, 3)
     """

@@ -22,6 +22,7 @@ def direction_words(yaw_deg: Degrees, pitch_deg: Degrees = 0.0) -> str:
         pitch_deg: Rotation upwards in degrees, in [-90, 90].
 
     Example:
+        >>> from panollava_geometry.drawing import direction_words
         >>> direction_words(-90), direction_words(135, 30), direction_words(10, -90)
         ('left', 'behind right, up', 'down')
     """
@@ -36,7 +37,8 @@ def view_words(view: object) -> tuple[str, str]:
     """The direction of a view in words, and in degrees for smaller letters.
 
     Example:
-        >>> from panollava_geometry import PerspectiveView
+        >>> from panollava_geometry.drawing import view_words
+        >>> from panollava_geometry import EquirectangularView, PerspectiveView
         >>> view_words(PerspectiveView(-90.0))
         ('left', '-90°')
         >>> view_words(PerspectiveView(0.0, 90.0))
@@ -63,6 +65,7 @@ def degrees_text(yaw_deg: Degrees, pitch_deg: Degrees = 0.0) -> str:
     """Yaw and pitch in whole degrees: the yaw alone on the horizon, the pitch alone at a pole.
 
     Example:
+        >>> from panollava_geometry.drawing import degrees_text
         >>> degrees_text(180.0), degrees_text(-60.0, 30.0), degrees_text(45.0, -90.0)
         ('180°', '-60°, 30° up', '90° down')
     """

@@ -48,6 +48,7 @@ def font(size: Pixels) -> Any:
     """Pillow's own font in a size in pixels. It has the letters of English only; `text_line` finds others.
 
     Example:
+        >>> from panollava_geometry.drawing import font
         >>> font(20).getlength("ahead") > font(10).getlength("ahead")
         True
     """

@@ -29,6 +29,9 @@ def draw_outlines(
         dashed: For each view, whether its line is dashed; default: none is.
 
     Example:
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> from panollava_geometry.drawing import draw_outlines
         >>> from panollava_geometry import PerspectiveView
         >>> panorama = Image.new("RGB", (256, 128))
         >>> draw_outlines(panorama, [PerspectiveView(180.0)], [(240, 228, 66)])

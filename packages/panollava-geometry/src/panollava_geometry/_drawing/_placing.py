@@ -42,6 +42,7 @@ def place_labels(
         For each label its rectangles: one, two at the seam, none if there is no room left.
 
     Example:
+        >>> from panollava_geometry.drawing import place_labels
         >>> place_labels([(1.0, 50.0)], [(20.0, 10.0)], (200, 100))
         [[(0.0, 45.0, 20.0, 55.0), (180.0, 45.0, 200.0, 55.0)]]
     """

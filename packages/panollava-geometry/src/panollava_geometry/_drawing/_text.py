@@ -60,6 +60,7 @@ def text_line(text: str, size: Pixels, max_width: Pixels | None = None) -> TextL
         max_width: Longer lines are cut and end in "…".
 
     Example:
+        >>> from panollava_geometry.drawing import text_line
         >>> text_line("Which shop is to my right?", 20, max_width=100).text
         'Which sh…'
     """
@@ -110,6 +111,7 @@ def text_size(image_size: tuple[int, int], share: Pixels = 1 / 48) -> float:
     """Size of the letters on an image in pixels: a share of its width, and at least 10 so that they can be read.
 
     Example:
+        >>> from panollava_geometry.drawing import text_size
         >>> text_size((256, 128)), text_size((1920, 960))
         (10.0, 40.0)
     """

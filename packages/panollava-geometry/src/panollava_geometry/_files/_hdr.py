@@ -40,6 +40,7 @@ def load_hdr(source: FileSource, *, max_width: int | None = None) -> Float[Tenso
         PanoramaError: The file is missing, damaged, too large, not 2:1, or of another format.
 
     Example:
+        >>> import torch
         >>> import tempfile
         >>> from pathlib import Path
         >>> from panollava_geometry import save_equirectangular
@@ -87,6 +88,7 @@ def hdr_to_srgb(panorama: Float[Tensor, "*batch 3 height width"], stops: Degrees
         stops: Exposure: every stop doubles the brightness.
 
     Example:
+        >>> import torch
         >>> from panollava_geometry.files import hdr_to_srgb
         >>> hdr_to_srgb(torch.full((3, 1, 2), 0.25), stops=2.0).unique().tolist()
         [255]

@@ -28,6 +28,7 @@ def panorama_size(source: FileSource) -> tuple[int, int]:
         PanoramaWarning: Its metadata cannot be used.
 
     Example:
+        >>> from panollava_geometry.files import panorama_size
         >>> import io
         >>> from PIL import Image
         >>> Image.new("RGB", (128, 64)).save(file := io.BytesIO(), "PNG")

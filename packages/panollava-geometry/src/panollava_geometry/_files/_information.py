@@ -72,6 +72,7 @@ def panorama_info(source: FileSource) -> PanoramaInfo:
         PanoramaWarning: Its metadata cannot be used.
 
     Example:
+        >>> from PIL import Image
         >>> import io
         >>> from panollava_geometry.files import panorama_info
         >>> Image.new("RGB", (300, 200)).save(file := io.BytesIO(), "PNG")
@@ -115,6 +116,8 @@ def is_panorama(source: FileSource) -> bool:
         PanoramaError: The file is missing, or is a damaged image.
 
     Example:
+        >>> from PIL import Image
+        >>> from panollava_geometry import is_panorama
         >>> import io
         >>> Image.new("RGB", (256, 128)).save(file := io.BytesIO(), "PNG")
         >>> is_panorama(file.getvalue())

@@ -104,6 +104,7 @@ def load_equirectangular(
             URL, bytes or file object looks like a dual fisheye image, or its left and right edges do not meet.
 
     Example:
+        >>> import numpy as np
         >>> from panollava_geometry import load_equirectangular
         >>> load_equirectangular(np.zeros((64, 128, 3), np.uint8), max_width=32).shape
         torch.Size([3, 16, 32])
@@ -184,6 +185,7 @@ def load_views(
         PanoramaWarning: As in `load_equirectangular`.
 
     Example:
+        >>> import numpy as np
         >>> from panollava_geometry import load_views, plan_views
         >>> load_views(np.zeros((64, 128, 3), np.uint8), plan_views("cubemap"), 16).shape
         torch.Size([6, 3, 16, 16])
@@ -236,6 +238,7 @@ def load_with_size(
         PanoramaError: As in `load_equirectangular`.
 
     Example:
+        >>> import numpy as np
         >>> from panollava_geometry.files import load_with_size
         >>> panorama, size = load_with_size(np.zeros((64, 128, 3), np.uint8), max_width=32)
         >>> panorama.shape, size

@@ -63,6 +63,8 @@ def save_equirectangular(
             file cannot be written.
 
     Example:
+        >>> from pathlib import Path
+        >>> import torch
         >>> import tempfile
         >>> from panollava_geometry import is_panorama, save_equirectangular
         >>> file = Path(tempfile.mkdtemp(), "pano.jpg")

@@ -57,6 +57,8 @@ def extract_video(
             many.
 
     Example:
+        >>> from panollava_geometry import CameraPoses
+        >>> from panollava_geometry.video import extract_video
         >>> import torch
         >>> frames = (torch.zeros(3, 64, 128) for _ in range(3))
         >>> poses = CameraPoses(yaw_deg=torch.tensor([[0.0], [10.0], [20.0]]))
@@ -104,6 +106,7 @@ def rotate_video(
         PanoramaError: As by `extract_video`.
 
     Example:
+        >>> from panollava_geometry.video import rotate_video
         >>> import torch
         >>> frames = [torch.arange(4.0).expand(1, 2, 4)] * 2
         >>> [turned[0, 0].tolist() for turned in rotate_video(frames, yaw_deg=[0.0, 90.0])]

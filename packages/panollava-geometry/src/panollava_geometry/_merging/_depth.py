@@ -42,6 +42,7 @@ def radial_to_z_depth(depth: Any, plan: Views, *, align_corners: bool = False) -
             optical axis.
 
     Example:
+        >>> import numpy as np
         >>> from panollava_geometry import PerspectiveView, radial_to_z_depth
         >>> radial_to_z_depth(np.ones((1, 1, 3)), PerspectiveView(0.0, hfov_deg=90.0)).round(3).tolist()
         [[[0.832, 1.0, 0.832]]]
@@ -72,6 +73,7 @@ def z_to_radial_depth(depth: Any, plan: Views, *, align_corners: bool = False) -
         PanoramaError: As in `radial_to_z_depth`.
 
     Example:
+        >>> import numpy as np
         >>> from panollava_geometry import PerspectiveView, z_to_radial_depth
         >>> z_to_radial_depth(np.ones((1, 1, 3)), PerspectiveView(0.0, hfov_deg=90.0)).round(3).tolist()
         [[[1.202, 1.0, 1.202]]]

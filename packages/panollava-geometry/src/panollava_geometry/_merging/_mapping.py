@@ -95,6 +95,7 @@ def map_views(
             function returns something else than the table says. Errors of the function pass unchanged.
 
     Example:
+        >>> import torch
         >>> from panollava_geometry import map_views, plan_views
         >>> panorama = torch.rand(3, 64, 128)
         >>> brightness = map_views(lambda views: views.mean(dim=1), panorama, plan_views("cubemap", fov_deg=110))

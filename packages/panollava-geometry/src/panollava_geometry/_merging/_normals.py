@@ -47,6 +47,7 @@ def normals_to_view(normals: Any, plan: Views, *, unit: bool = True) -> Any:
             the plan.
 
     Example:
+        >>> import numpy as np
         >>> from panollava_geometry import PerspectiveView, normals_to_view
         >>> wall = np.array([-1.0, 0.0, 0.0]).reshape(1, 1, 1, 3)  # on the right, facing the camera
         >>> (normals_to_view(wall, PerspectiveView(90.0)).ravel().round(6) + 0.0).tolist()
@@ -76,6 +77,7 @@ def normals_to_world(normals: Any, plan: Views, *, unit: bool = True) -> Any:
         PanoramaError: As in `normals_to_view`.
 
     Example:
+        >>> import numpy as np
         >>> from panollava_geometry import PerspectiveView, normals_to_world
         >>> wall = np.array([0.0, 0.0, -1.0]).reshape(1, 1, 1, 3)
         >>> (normals_to_world(wall, PerspectiveView(90.0)).ravel().round(6) + 0.0).tolist()
@@ -130,6 +132,7 @@ def rotate_normals(
         PanoramaError: The panorama is not 2:1, not floating point, or does not have 3 channels.
 
     Example:
+        >>> import numpy as np
         >>> from panollava_geometry import rotate_normals
         >>> facing = -np.ones((2, 4, 3)) * [1.0, 0.0, 0.0]
         >>> (rotate_normals(facing, yaw_deg=90.0)[0, 0].round(6) + 0.0).tolist()

@@ -76,6 +76,7 @@ class GPano:
         PanoramaError: An angle is not a number in its range, or a size is not positive.
 
     Example:
+        >>> from panollava_geometry.files import GPano
         >>> GPano(pose_heading_deg=90.0).pose
         (90.0, 0.0, 0.0)
     """

@@ -29,7 +29,7 @@ class ViewPlan(Sequence[View]):
         PanoramaError: There are no views, more than 10000, or an item is not a view.
 
     Example:
-        >>> from panollava_geometry import PerspectiveView
+        >>> from panollava_geometry import PerspectiveView, ViewPlan
         >>> plan = ViewPlan([PerspectiveView(0.0), PerspectiveView(90.0)])
         >>> len(plan), ViewPlan.from_json(plan.to_json()) == plan
         (2, True)
@@ -73,7 +73,7 @@ class ViewPlan(Sequence[View]):
             size: Height and width of every view in pixels, or one number for both.
 
         Example:
-            >>> from panollava_geometry import EquirectangularView
+            >>> from panollava_geometry import EquirectangularView, ViewPlan
             >>> ViewPlan([EquirectangularView()]).required_width((224, 448))
             448
         """
@@ -85,7 +85,7 @@ class ViewPlan(Sequence[View]):
         """Measure how much of the sphere the views see, and how many views see a direction.
 
         Example:
-            >>> from panollava_geometry import PerspectiveView
+            >>> from panollava_geometry import PerspectiveView, ViewPlan
             >>> round(ViewPlan([PerspectiveView(0.0)]).coverage().seen, 2)
             0.17
         """

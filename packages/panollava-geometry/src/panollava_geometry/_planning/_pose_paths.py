@@ -33,6 +33,9 @@ def interpolate_poses(keys: CameraPoses, times: Any, at: Any) -> CameraPoses:
         PanoramaError: The times are not increasing, not finite, or not one per key.
 
     Example:
+        >>> import torch
+        >>> from panollava_geometry import CameraPoses
+        >>> from panollava_geometry.video import interpolate_poses
         >>> keys = CameraPoses(yaw_deg=torch.tensor([170.0, -170.0]), hfov_deg=torch.tensor([60.0, 100.0]))
         >>> poses = interpolate_poses(keys, times=[0.0, 2.0], at=[0.5, 1.5])
         >>> poses.yaw_deg.flatten().round().tolist(), poses.hfov_deg.flatten().tolist()

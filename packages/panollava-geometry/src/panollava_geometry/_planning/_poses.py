@@ -41,6 +41,8 @@ class CameraPoses:
             shapes cannot be broadcast, there are no views, or more than 10000.
 
     Example:
+        >>> import torch
+        >>> from panollava_geometry import CameraPoses
         >>> poses = CameraPoses(yaw_deg=torch.tensor([0.0, 90.0]), pitch_deg=torch.tensor([[10.0], [20.0], [30.0]]))
         >>> poses.shape, poses[1].plan()[1].pitch_deg
         (torch.Size([3, 2]), 20.0)

@@ -168,6 +168,7 @@ def plan_views(
         PanoramaError: The options are invalid or contradict each other. The message says what to change.
 
     Example:
+        >>> from panollava_geometry import plan_views
         >>> len(plan_views("anyres_e2p"))
         7
         >>> [view.yaw_deg for view in plan_views("e2p", num_views=4)]

@@ -70,6 +70,8 @@ def equirect_to_cubemap(
         PanoramaError: The panorama is not 2:1, its dtype is not supported, or the layout is unknown.
 
     Example:
+        >>> import numpy as np
+        >>> import torch
         >>> from panollava_geometry import equirect_to_cubemap
         >>> equirect_to_cubemap(torch.zeros(3, 64, 128), 32).shape
         torch.Size([6, 3, 32, 32])
@@ -114,6 +116,7 @@ def cubemap_to_equirect(
             one of the faces, or the height is not positive or too large.
 
     Example:
+        >>> import torch
         >>> from panollava_geometry import cubemap_to_equirect
         >>> cubemap_to_equirect(torch.ones(6, 3, 32, 32), 64).shape
         torch.Size([3, 64, 128])
@@ -141,6 +144,7 @@ def convert_cubemap(faces: Any, layout: CubemapLayout, *, source: CubemapLayout 
         PanoramaError: A layout is unknown, or the faces are not in it.
 
     Example:
+        >>> import numpy as np
         >>> from panollava_geometry import convert_cubemap
         >>> list(convert_cubemap(np.zeros((32, 192, 3), np.uint8), "dict", source="horizon"))
         ['F', 'R', 'B', 'L', 'U', 'D']

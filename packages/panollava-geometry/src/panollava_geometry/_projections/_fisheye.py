@@ -64,6 +64,7 @@ def fisheye_to_equirect(
         PanoramaError: The image is of another type or shape, or a number is impossible.
 
     Example:
+        >>> import torch
         >>> from panollava_geometry import FisheyeView, fisheye_to_equirect
         >>> panorama, mask = fisheye_to_equirect(torch.ones(3, 64, 64), FisheyeView(0.0, hfov_deg=180.0), 32)
         >>> panorama.shape, round(float(mask.float().mean()), 2)
@@ -113,6 +114,7 @@ def dual_fisheye_to_equirect(
         PanoramaError: The image is of another type or shape, or a number is impossible.
 
     Example:
+        >>> import numpy as np
         >>> from panollava_geometry import dual_fisheye_to_equirect
         >>> panorama, mask = dual_fisheye_to_equirect(np.ones((64, 128, 3), np.uint8), 32)
         >>> panorama.shape, bool(mask.all())

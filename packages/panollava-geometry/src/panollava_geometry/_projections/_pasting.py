@@ -108,6 +108,7 @@ def paste_views(
             have the value `fill`, or the size is not 2:1.
 
     Example:
+        >>> import torch
         >>> from panollava_geometry import paste_views, plan_views
         >>> heat, coverage = paste_views(torch.ones(6, 1, 4, 4), plan_views("cubemap"), 32)
         >>> heat.shape, float(coverage.min())

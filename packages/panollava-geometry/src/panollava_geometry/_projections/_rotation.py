@@ -85,6 +85,7 @@ def rotate_equirectangular(
             fit the batch, or they require gradients that these panoramas do not have.
 
     Example:
+        >>> import torch
         >>> from panollava_geometry import rotate_equirectangular
         >>> rotate_equirectangular(torch.arange(4.0).expand(1, 2, 4), yaw_deg=90.0)[0, 0].tolist()
         [1.0, 2.0, 3.0, 0.0]

@@ -30,6 +30,7 @@ def angles_to_rays(yaw_deg: Points, pitch_deg: Points) -> Float[ndarray, "*grid 
         PanoramaError: The angles are not numbers, or their shapes differ.
 
     Example:
+        >>> from panollava_geometry.coordinates import angles_to_rays
         >>> angles_to_rays([0.0, 90.0], 0.0).round(6).tolist()
         [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
@@ -56,6 +57,7 @@ def rays_to_angles(rays: Points) -> tuple[Float[ndarray, "*grid"], Float[ndarray
         PanoramaError: The rays are not numbers `[..., 3]`.
 
     Example:
+        >>> from panollava_geometry.coordinates import rays_to_angles
         >>> yaw, pitch = rays_to_angles([[1.0, 0.0, 0.0], [0.0, 2.0, 2.0]])
         >>> yaw.round(6).tolist(), pitch.round(6).tolist()
         ([90.0, 0.0], [0.0, 45.0])
@@ -79,6 +81,7 @@ def erp_to_rays(xy: Points, erp_size: Size) -> Float[ndarray, "*grid 3"]:
         PanoramaError: The positions are not numbers `[..., 2]`, or the size is not 2:1.
 
     Example:
+        >>> from panollava_geometry.coordinates import erp_to_rays
         >>> erp_to_rays([[512.0, 256.0], [768.0, 256.0]], 512).round(6).tolist()
         [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
@@ -99,6 +102,7 @@ def rays_to_erp(rays: Points, erp_size: Size) -> Float[ndarray, "*grid 2"]:
         PanoramaError: The rays are not numbers `[..., 3]`, or the size is not 2:1.
 
     Example:
+        >>> from panollava_geometry.coordinates import rays_to_erp
         >>> rays_to_erp([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]], 512).tolist()
         [[512.0, 256.0], [512.0, 0.0]]
     """
@@ -109,6 +113,7 @@ def erp_to_angles(xy: Points, erp_size: Size) -> tuple[Float[ndarray, "*grid"], 
     """Convert pixels of a panorama to yaw in (-180, 180] and pitch in degrees. See `erp_to_rays`.
 
     Example:
+        >>> from panollava_geometry.coordinates import erp_to_angles
         >>> [round(float(angle), 6) for angle in erp_to_angles([768.0, 128.0], 512)]
         [90.0, 45.0]
     """
@@ -119,6 +124,7 @@ def angles_to_erp(yaw_deg: Points, pitch_deg: Points, erp_size: Size) -> Float[n
     """Convert angles in degrees to pixels of a panorama. See `angles_to_rays` and `rays_to_erp`.
 
     Example:
+        >>> from panollava_geometry.coordinates import angles_to_erp
         >>> angles_to_erp(90.0, 45.0, 512).round(6).tolist()
         [768.0, 128.0]
     """
@@ -143,6 +149,7 @@ def view_to_angles(
         PanoramaError: The positions are not numbers `[..., 2]`, or the size is invalid.
 
     Example:
+        >>> from panollava_geometry.coordinates import view_to_angles
         >>> from panollava_geometry import PerspectiveView
         >>> [float(angle.round(6)) + 0.0 for angle in view_to_angles([224.0, 112.0], PerspectiveView(0.0), 224)]
         [45.0, 0.0]
@@ -164,6 +171,7 @@ def angles_to_view(
         PanoramaError: The angles are not numbers, their shapes differ, or the size is invalid.
 
     Example:
+        >>> from panollava_geometry.coordinates import angles_to_view
         >>> from panollava_geometry import PerspectiveView
         >>> xy, seen = angles_to_view([45.0, 180.0], 0.0, PerspectiveView(0.0), 224)
         >>> xy.round(6).tolist(), seen.tolist()
@@ -191,6 +199,7 @@ def view_to_erp(
         PanoramaError: The positions are not numbers `[..., 2]`, or a size is invalid.
 
     Example:
+        >>> from panollava_geometry.coordinates import view_to_erp
         >>> from panollava_geometry import PerspectiveView
         >>> view_to_erp([[112.0, 112.0]], PerspectiveView(90.0), 224, 512).round(6).tolist()
         [[768.0, 256.0]]
@@ -211,6 +220,7 @@ def erp_to_view(
         PanoramaError: The positions are not numbers `[..., 2]`, or a size is invalid.
 
     Example:
+        >>> from panollava_geometry.coordinates import erp_to_view
         >>> from panollava_geometry import PerspectiveView
         >>> xy, seen = erp_to_view([[768.0, 256.0], [256.0, 256.0]], PerspectiveView(90.0), 224, 512)
         >>> xy.round(6).tolist(), seen.tolist()

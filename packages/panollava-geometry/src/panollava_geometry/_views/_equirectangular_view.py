@@ -25,6 +25,7 @@ class EquirectangularView(BaseView):
         PanoramaError: A range is empty, longer than the sphere, or not finite.
 
     Example:
+        >>> from panollava_geometry import EquirectangularView
         >>> EquirectangularView().rays((1, 2)).round(6).tolist()
         [[[-1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]]
     """

@@ -37,6 +37,8 @@ class FisheyeView(CameraView):
         PanoramaError: An angle is not finite, or out of its range, or the projection is unknown.
 
     Example:
+        >>> import numpy as np
+        >>> from panollava_geometry import FisheyeView
         >>> FisheyeView(0.0, hfov_deg=180.0).pixels_to_rays(np.array([10.0, 5.0]), (10, 10)).round(6).tolist()
         [1.0, 0.0, 0.0]
     """

@@ -32,6 +32,8 @@ class CylindricalView(CameraView):
         PanoramaError: An angle is not finite, or out of its range.
 
     Example:
+        >>> import numpy as np
+        >>> from panollava_geometry import CylindricalView
         >>> CylindricalView(0.0).pixels_to_rays(np.array([15.0, 5.0]), (10, 20)).round(6).tolist()
         [1.0, 0.0, 0.0]
     """
@@ -98,6 +100,8 @@ class StereographicView(CameraView):
         PanoramaError: An angle is not finite, or out of its range.
 
     Example:
+        >>> import numpy as np
+        >>> from panollava_geometry import StereographicView
         >>> StereographicView(0.0, hfov_deg=180.0).pixels_to_rays(np.array([10.0, 5.0]), (10, 10)).round(6).tolist()
         [1.0, 0.0, 0.0]
     """

@@ -38,6 +38,7 @@ class PerspectiveView(BaseView):
         PanoramaError: An angle is not finite, or out of its range, or the principal point is not a pair of numbers.
 
     Example:
+        >>> from panollava_geometry import PerspectiveView
         >>> view = PerspectiveView(yaw_deg=90.0)
         >>> view.rays((1, 1)).round(6).tolist()
         [[[1.0, 0.0, 0.0]]]
@@ -108,6 +109,7 @@ class PerspectiveView(BaseView):
             PanoramaError: A focal length is not positive, or another value is impossible.
 
         Example:
+            >>> from panollava_geometry import PerspectiveView
             >>> PerspectiveView.from_intrinsics(50.0, 50.0, 49.5, 49.5, (100, 100)).hfov_deg
             90.0
         """

@@ -28,6 +28,7 @@ def rotation_matrix(yaw_deg: Degrees, pitch_deg: Degrees = 0.0, roll_deg: Degree
         A float64 matrix. Its columns are the camera's right, up and forward axes in the world.
 
     Example:
+        >>> from panollava_geometry import rotation_matrix
         >>> rotation_matrix(90.0)[:, 2].round(6).tolist()
         [1.0, 0.0, 0.0]
     """

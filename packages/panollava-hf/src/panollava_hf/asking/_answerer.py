@@ -49,6 +49,7 @@ class Answerer:
         ViewSettingError: `view_size` or `labels` cannot be used. It is a ValueError.
 
     Example:
+        >>> from panollava_hf import Answerer
         >>> import numpy as np
         >>> answerer = Answerer.load("embedded")
         >>> panorama = np.full((64, 128, 3), 127, dtype=np.uint8)
@@ -213,6 +214,7 @@ class Answerer:
             ChatError: The model cannot take the strategy, or the budget does not suffice.
 
         Example:
+            >>> from panollava_hf import Answerer
             >>> import torch
             >>> answerer = Answerer.load("embedded")
             >>> gray = torch.full((3, 64, 128), 127, dtype=torch.uint8)
@@ -265,6 +267,7 @@ class Answerer:
             ChatError: The model cannot take the strategy.
 
         Example:
+            >>> from panollava_hf import Answerer
             >>> import torch
             >>> cost = Answerer.load("embedded").cost(torch.zeros(3, 64, 128, dtype=torch.uint8), ["How many cubes?"])
             >>> cost.calls, cost.new_tokens
@@ -337,6 +340,7 @@ class Answerer:
                 sees all views at once.
 
         Example:
+            >>> from panollava_hf import Answerer
             >>> import torch
             >>> answerer = Answerer.load("embedded")
             >>> answerer.caption(torch.full((3, 64, 128), 127, dtype=torch.uint8), max_new_tokens=1).calls
@@ -398,6 +402,7 @@ class Answerer:
             ChatError: The model writes no boxes, none of its replies could be used, or the budget does not suffice.
 
         Example:
+            >>> from panollava_hf import Answerer
             >>> import torch
             >>> Answerer.load("embedded").locate(torch.zeros(3, 64, 128, dtype=torch.uint8), "the red cube")
             Traceback (most recent call last):

@@ -36,6 +36,7 @@ class Budget:
             UsageError: It is something else.
 
         Example:
+            >>> from panollava_hf.asking import Budget
             >>> Budget.parse("12calls, 20k"), Budget.parse("1.5M tokens")
             (Budget(calls=12, tokens=20000), Budget(calls=None, tokens=1500000))
         """

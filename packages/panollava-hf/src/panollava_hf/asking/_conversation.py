@@ -33,6 +33,8 @@ class Conversation:
         ChatError: The model cannot be asked with this strategy.
 
     Example:
+        >>> from panollava_hf import Answerer
+        >>> from panollava_hf.asking import Conversation
         >>> import numpy as np
         >>> conversation = Conversation(Answerer.load("embedded"), np.full((64, 128, 3), 127, dtype=np.uint8))
         >>> answers = [conversation.ask(text, max_new_tokens=1) for text in ("How many cubes?", "And spheres?")]

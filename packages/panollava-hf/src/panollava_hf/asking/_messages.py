@@ -70,6 +70,7 @@ def panorama_messages(
         ViewSettingError: `plan`, `size` or `labels` cannot be used. It is a ValueError.
 
     Example:
+        >>> from panollava_hf import panorama_messages
         >>> import numpy as np
         >>> messages = panorama_messages(np.zeros((64, 128, 3), np.uint8), "What is behind me?", size=64)
         >>> [part["type"] for part in messages[0]["content"]][:3]

@@ -68,6 +68,7 @@ def check_data(
         ModelError: The tokenizer cannot be loaded.
 
     Example:
+        >>> from pathlib import Path
         >>> import tempfile
         >>> from panollava_hf.checking import check_data
         >>> folder = Path(tempfile.mkdtemp())

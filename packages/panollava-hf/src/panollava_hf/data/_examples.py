@@ -252,6 +252,8 @@ def read_examples(
             lists the first ten with their lines, and their number).
 
     Example:
+        >>> from pathlib import Path
+        >>> from panollava_hf.data import read_examples
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
         >>> _ = (folder / "train.csv").write_text("url,query,annotation\nroom.jpg,What is this?,A room.\n")

@@ -59,6 +59,9 @@ def explain(
             the budget does not suffice.
 
     Example:
+        >>> import torch
+        >>> from panollava_hf import Answerer
+        >>> from panollava_hf.evidence import explain
         >>> answerer = Answerer.load("embedded")
         >>> gray = torch.full((3, 64, 128), 127, dtype=torch.uint8)
         >>> evidence = explain(answerer, answerer.prepare(gray), "What colour is the cube?", "red")
@@ -111,6 +114,9 @@ def explain_cost(
         ChatError: The model cannot take the method.
 
     Example:
+        >>> import torch
+        >>> from panollava_hf import Answerer
+        >>> from panollava_hf.evidence import explain_cost
         >>> panorama = torch.zeros(3, 64, 128, dtype=torch.uint8)
         >>> explain_cost(Answerer.load("embedded"), panorama, ["What colour is the cube?"]).calls
         8

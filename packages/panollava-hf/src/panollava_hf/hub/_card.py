@@ -39,6 +39,9 @@ def read_results(path: Path) -> tuple[EvalResult, ...]:
         ExportError: The file is neither of the two.
 
     Example:
+        >>> import json
+        >>> from pathlib import Path
+        >>> from panollava_hf.hub import read_results
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "results.json"
         >>> result = {"dataset_name": "PanoShapes", "dataset_type": "owner/panoshapes"}
@@ -189,6 +192,7 @@ def write_card(folder: Path, config: "PretrainedConfig", facts: CardFacts) -> No
         ExportError: The training history of the config is damaged, or a tower with a name is said to be from scratch.
 
     Example:
+        >>> from pathlib import Path
         >>> import tempfile
         >>> from panollava_hf import PanoLLaVaConfig, default_checkpoint
         >>> from panollava_hf.hub import CardFacts, write_card

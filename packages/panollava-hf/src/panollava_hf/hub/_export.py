@@ -185,6 +185,7 @@ def export_checkpoint(
         OSError: The folder cannot be written.
 
     Example:
+        >>> from pathlib import Path
         >>> import tempfile
         >>> from panollava_hf import default_checkpoint
         >>> from panollava_hf.hub import export_checkpoint

@@ -34,6 +34,7 @@ class PanoramaAnswerer(AskingJob):
         TextError: `question` is empty or not valid Unicode.
 
     Example:
+        >>> from panollava_hf import PanoramaAnswerer
         >>> import numpy as np
         >>> job = PanoramaAnswerer("embedded", max_new_tokens=1)
         >>> gray = np.full((64, 128, 3), 127, dtype=np.uint8)

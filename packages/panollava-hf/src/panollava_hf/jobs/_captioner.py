@@ -34,6 +34,7 @@ class PanoramaCaptioner(AskingJob):
         TextError: `prompt` is empty or not valid Unicode.
 
     Example:
+        >>> from panollava_hf import PanoramaCaptioner
         >>> import numpy as np
         >>> job = PanoramaCaptioner("embedded", max_new_tokens=1)
         >>> results = job({"image": [np.full((64, 128, 3), 127, dtype=np.uint8)]})

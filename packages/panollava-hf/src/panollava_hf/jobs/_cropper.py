@@ -34,6 +34,7 @@ class PanoramaCropper(Job):
         PanoramaError: The plan is impossible, its views are too large, or the options of reading exclude each other.
 
     Example:
+        >>> from panollava_hf import PanoramaCropper
         >>> import tempfile
         >>> import numpy as np
         >>> crop = PanoramaCropper(tempfile.mkdtemp(), size=32, strategy="cubemap")

@@ -55,6 +55,7 @@ class PanoramaEmbedder(Job):
         PanoramaError: The options of reading exclude each other.
 
     Example:
+        >>> from panollava_hf import PanoramaEmbedder
         >>> from panollava_hf.panoshapes import render_scene, sample_scene
         >>> embed = PanoramaEmbedder("embedded")
         >>> rows = embed({"image": [render_scene(sample_scene(0, "test", 0), width=256)]})

@@ -69,6 +69,7 @@ def run_job(
         UsageError: An argument has an impossible value.
 
     Example:
+        >>> from panollava_hf.jobs import run_job
         >>> from panollava_hf import PanoramaEmbedder  # doctest: +SKIP
         >>> run_job(PanoramaEmbedder(), "photos", "vectors.parquet").done  # doctest: +SKIP
         16

@@ -136,7 +136,7 @@ def answer(scene: Scene, program: Program) -> str | None:
         PanoShapesError: The program is not valid.
 
     Example:
-        >>> from panollava_hf.panoshapes import sample_scene
+        >>> from panollava_hf.panoshapes import answer, sample_scene
         >>> scene = sample_scene(0, "test", 0)
         >>> answer(scene, {"family": "count"}) == str(len(scene.objects))
         True

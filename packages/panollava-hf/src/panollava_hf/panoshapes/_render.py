@@ -181,7 +181,7 @@ def render_scene(scene: Scene, width: int = 1024) -> NDArray[np.uint8]:
         PanoShapesError: The width is not a multiple of 4 from 64 to 8192.
 
     Example:
-        >>> from panollava_hf.panoshapes import sample_scene
+        >>> from panollava_hf.panoshapes import render_scene, sample_scene
         >>> render_scene(sample_scene(0, "test", 3), width=128).shape
         (64, 128, 3)
     """

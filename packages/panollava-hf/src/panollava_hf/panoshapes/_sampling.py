@@ -69,6 +69,7 @@ def sample_scene(seed: int, split: str, index: int, max_objects: int = MAX_OBJEC
         PanoShapesError: The split is unknown, or a number is out of range.
 
     Example:
+        >>> from panollava_hf.panoshapes import sample_scene
         >>> sample_scene(0, "test", 0).name
         'test-000000'
     """

@@ -30,6 +30,7 @@ class QueryEmbedder:
         job: The embedder that made the vectors, or one with equal settings.
 
     Example:
+        >>> from panollava_hf.search import QueryEmbedder
         >>> from panollava_hf.jobs import PanoramaEmbedder
         >>> embedder = QueryEmbedder(PanoramaEmbedder("embedded"))
         >>> from panollava_hf.panoshapes import render_scene, sample_scene

@@ -76,7 +76,7 @@ def search(
 
     Example:
         >>> import pyarrow as pa, pyarrow.parquet as pq, tempfile
-        >>> from panollava_hf.search import read_vectors
+        >>> from panollava_hf.search import read_vectors, search
         >>> ring = [[[1, 0, 0], [0, 1, 0], [0, 0, 1]], [[0, 1, 0], [0, 0, 1], [1, 0, 0]], [[1, 0, 0]] * 3]
         >>> rows = [
         ...     {"id": name, "path": None, "vector": [float(sum(x)) for x in zip(*views)], "views": [

@@ -43,6 +43,7 @@ def load_recipe(source: str | Path, changes: Iterable[str] = ()) -> Recipe:
             one), or a value is impossible.
 
     Example:
+        >>> from panollava_hf.training import load_recipe
         >>> load_recipe("tiny", ["stages.vicreg.steps=3"]).stages["vicreg"].steps
         3
     """

@@ -62,6 +62,8 @@ def open_source(
         UsageError: `limit`, `columns` or `split` cannot be used with this source.
 
     Example:
+        >>> from pathlib import Path
+        >>> from panollava_hf.jobs import open_source
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
         >>> _ = (folder / "rooms.csv").write_text("id,url\nhall,hall.jpg\n")

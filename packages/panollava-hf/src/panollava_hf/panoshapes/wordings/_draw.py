@@ -43,6 +43,8 @@ def word_question(
         PanoShapesError: The program or the language is not valid.
 
     Example:
+        >>> import numpy as np
+        >>> from panollava_hf.panoshapes.wordings import word_question
         >>> program = {"family": "what", "direction": "back"}
         >>> rng = np.random.default_rng(0)
         >>> len({word_question(program, rng) for _ in range(100)}) > 80
