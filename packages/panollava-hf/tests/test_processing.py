@@ -88,10 +88,10 @@ def test_numbers_of_images_and_placeholders_must_agree(processor, panorama, prom
 
 def test_chat_template_takes_strings_and_lists(processor):
     plain = processor.apply_chat_template([{"role": "user", "content": "Hello"}], add_generation_prompt=True)
-    assert plain == "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
+    assert plain == "<|user|>Hello<|assistant|>"
     content = [{"type": "image"}, {"type": "text", "text": "What?"}]
     asked = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-    assert asked == "<|im_start|>user\n<|vision|>\nWhat?<|im_end|>\n<|im_start|>assistant\n"
+    assert asked == "<|user|><|vision|>\nWhat?<|assistant|>"
 
 
 def test_saved_processor_is_the_same(processor, tmp_path, panorama, prompt):
