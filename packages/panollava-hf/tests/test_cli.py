@@ -173,7 +173,7 @@ def test_the_installed_program_has_no_traceback(tmp_path):
 
 
 def test_photographs_are_answered_by_a_checkpoint_that_knows_them(shared, open_checkpoint, tmp_path, capsys):
-    photograph = shared / "panoramas" / "ph-chinese-garden.jpg"
+    photograph = shared / "panoramas" / "petra.jpg"
     arguments = ["ask", str(photograph), "What is ahead?", "--save-views", str(tmp_path), "--max-new-tokens", "3"]
     assert run([*arguments, "--model", str(open_checkpoint)]) == 0
     assert capsys.readouterr().out.strip()

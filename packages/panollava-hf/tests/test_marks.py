@@ -197,7 +197,7 @@ def test_the_processor_reads_marks_as_text(processor, panorama, question):
 
 def test_ordinary_prompts_are_the_strings_they_were(processor):
     for text in ORDINARY:
-        expected = f"<|im_start|>user\n<|vision|>\n{text}<|im_end|>\n<|im_start|>assistant\n"
+        expected = f"<|user|><|vision|>\n{text}<|assistant|>"
         assert processor.prompt(text) == expected
         assert processor.prompt_ids(expected) == processor.tokenizer(expected)["input_ids"]
 

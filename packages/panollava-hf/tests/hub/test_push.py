@@ -7,7 +7,7 @@ import pytest
 
 
 def test_push_makes_one_private_tagged_commit_whose_card_works(
-    served, embedded_export, clean_run, tmp_path, panorama_jpeg
+    served, embedded_export, clean_run, tmp_path, scene_file
 ):
     hub, done = served
     assert done.returncode == 0, done.stderr
@@ -25,7 +25,7 @@ def test_push_makes_one_private_tagged_commit_whose_card_works(
     assert 'model_id, revision = "owner/pano.v1", "v0.1.0"' in card
     (example,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     (tmp_path / "example.py").write_text(example)
-    (tmp_path / "panorama.jpg").write_bytes(panorama_jpeg.read_bytes())
+    (tmp_path / "panorama.jpg").write_bytes(scene_file.read_bytes())
     answer = clean_run(tmp_path / "example.py", endpoint=hub.endpoint, token=hub.token)
     assert answer.stdout.strip()
 
