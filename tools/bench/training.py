@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 
 from tools.bench.harness import milliseconds, table
 
-STEPS, WARM_UP, SCENES = 24, 4, 48
+STEPS, WARM_UP, SCENES = 64, 4, 48
 
 
 class _Clock(TrainerCallback):
