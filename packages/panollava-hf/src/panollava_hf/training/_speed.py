@@ -12,12 +12,17 @@ from panollava_hf.training._sizes import Workload
 
 #: Share of the speed of a matrix product that training reaches.
 _EFFICIENCY = 0.4
+#: Seconds of a step and of a stage on top of its products: starting the operations, data, loading, saving, validation.
+#: With tiny towers they are all that takes time.
+_STEP, _STAGE = 0.1, 10.0
 #: Matrix products that are timed.
 _PRODUCTS = 12
 
 
 def estimated_seconds(recipe: Recipe, config: PanoLLaVaConfig, work: Workload) -> float:
     """About how long all stages take, from the operations of one panorama and the speed of a matrix product.
+
+    What no product explains, such as loading, is a constant for each step and stage.
 
     Args:
         recipe: The recipe.
@@ -30,11 +35,13 @@ def estimated_seconds(recipe: Recipe, config: PanoLLaVaConfig, work: Workload) -
     # Two operations per weight and token forwards, two more backwards through the language model, whose weights have
     # no gradients of their own in the stage resampler and with LoRA.
     each = 2 * vision * views * rows * columns + 4 * work.language_parameters * length
-    seen = 0.0
+    seen = others = 0.0
     for stage in recipe.stages.values():
         per_step = stage.batch_size * stage.accumulation
-        seen += stage.steps * per_step if stage.steps is not None else (stage.epochs or 0) * work.panoramas
-    return seen * each / (_EFFICIENCY * _operations_per_second())
+        panoramas = stage.steps * per_step if stage.steps is not None else (stage.epochs or 0) * work.panoramas
+        seen += panoramas
+        others += _STAGE + _STEP * panoramas / per_step
+    return seen * each / (_EFFICIENCY * _operations_per_second()) + others
 
 
 def _operations_per_second() -> float:
